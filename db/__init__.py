@@ -1,0 +1,2 @@
+"""The record: PostgreSQL models, migrations and queries, and what both services share
+(common settings, spool, telemetry)."""

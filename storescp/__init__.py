@@ -1,0 +1,1 @@
+"""The door: DICOM in, durable on disk, registered, queued."""

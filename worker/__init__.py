@@ -1,0 +1,1 @@
+"""The craft: Celery tasks around a pure pipeline. Imports nothing, so that it stays light."""

@@ -1,0 +1,340 @@
+"""Frozen values that travel from step to step, and the contract of ``result.json``.
+
+Arrays are ``(slices, rows, columns)``; positions are patient LPS in mm as ``(x, y, z)``
+(PS3.3 C.7.6.2.1.1); a hip is named by the patient's side, never by the side of the picture.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+Side = Literal["R", "L"]
+Orientation = Literal["coronal", "axial", "sagittal"]
+PointMm = tuple[float, float, float]
+
+
+class Grade(StrEnum):
+    """WHO grades, in order of severity."""
+
+    NORMAL = "normal"
+    OSTEOPENIA = "osteopenia"
+    OSTEOPOROSIS = "osteoporosis"
+
+
+class ReasonCode(StrEnum):
+    """Why a series is rejected or a hip is not assessable."""
+
+    NOT_CT = "NOT_CT"
+    """Not a CT image of the body."""
+    LOCALIZER = "LOCALIZER"
+    """A scout image, dose report or other non-volume."""
+    TOO_FEW_SLICES = "TOO_FEW_SLICES"
+    """Fewer than 10 slices."""
+    GAPS = "GAPS"
+    """Slices missing or spaced unevenly."""
+    ORIENTATION = "ORIENTATION"
+    """Sagittal, oblique by more than 20°, or gantry tilt."""
+    TOO_YOUNG = "TOO_YOUNG"
+    """Patient under 18 years."""
+    METAL = "METAL"
+    """Prosthesis, nail or screws at the hip."""
+    NO_FEMUR = "NO_FEMUR"
+    """No proximal femur, or not enough of it, in the field of view."""
+    MIXED = "MIXED"
+    """More than one patient, study, orientation or frame of reference."""
+    UNDECODABLE = "UNDECODABLE"
+    """Pixel data that cannot be decoded to HU."""
+    OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
+    """A crop unlike anything the model was trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason code with a sentence for a person (never with patient data)."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A series that cannot be graded. A return value of the pipeline, not a failure."""
+
+    series_instance_uid: str
+    reason: Reason
+    orientation: Orientation | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Headers of one CT series, sorted by geometry; pixels are not decoded.
+
+    ``headers[i]`` is the data set of ``paths[i]`` without its pixel data.
+    """
+
+    series_instance_uid: str
+    paths: tuple[Path, ...]
+    headers: tuple[Dataset, ...]
+    orientation: Orientation
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A CT volume in Hounsfield units, axes along (nearly) the patient's.
+
+    ``hu`` : (slices, rows, columns) int16.
+    ``affine`` : (4, 4) float64, voxel centre (slice, row, column, 1) → patient LPS mm.
+    ``source_sop_uids`` : one SOP Instance UID a slice; empty for a reformatted volume.
+
+    A *coronal* volume is canonical: slices run anterior → posterior, rows head → feet,
+    columns patient right → left, as a radiologist looks at it.
+    """
+
+    hu: npt.NDArray[np.int16]
+    affine: npt.NDArray[np.float64]
+    source_sop_uids: tuple[str, ...] = ()
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distances of voxel centres along (slices, rows, columns)."""
+        slices, rows, columns = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(slices), float(rows), float(columns)
+
+    def to_mm(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(…, 3) indices (slice, row, column) → (…, 3) patient LPS mm."""
+        points = np.asarray(index, dtype=np.float64)
+        return np.asarray(points @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def to_index(self, position_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(…, 3) patient LPS mm → (…, 3) fractional indices (slice, row, column)."""
+        offset = np.asarray(position_mm, dtype=np.float64) - self.affine[:3, 3]
+        return np.asarray(offset @ np.linalg.inv(self.affine[:3, :3]).T)
+
+
+@dataclass(frozen=True, slots=True)
+class Femur:
+    """A proximal femur as found: femoral-head sphere, neck centre, confidence 0–1."""
+
+    side: Side
+    center_mm: PointMm
+    radius_mm: float
+    neck_mm: PointMm
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One coronal plane of the canonical volume.
+
+    ``index`` : slice of the coronal volume. ``hu`` : (rows, columns) int16.
+    ``position_mm`` : centre of voxel (0, 0), patient LPS. ``source_sop_uid`` is None where
+    the plane was reformatted.
+    """
+
+    index: int
+    hu: npt.NDArray[np.int16]
+    position_mm: PointMm
+    row_spacing_mm: float
+    column_spacing_mm: float
+    source_sop_uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HipCrop:
+    """250 × 250 px around one femur at the paper's pixel size.
+
+    ``row``, ``col`` : top-left corner of the box on the plane's own grid, in plane pixels
+    (fractional, pixel edges: 0.0 is the outer edge of the first pixel).
+    ``pixels`` : (250, 250) float32, 0–255 after window and scaling (Ha 2024, Eq. 1–4).
+    ``corners_mm`` : the four corners, patient LPS, clockwise from top-left.
+    """
+
+    row: float
+    col: float
+    size_px: int
+    pixel_mm: float
+    pixels: npt.NDArray[np.float32]
+    corners_mm: tuple[PointMm, PointMm, PointMm, PointMm]
+
+
+@dataclass(frozen=True, slots=True)
+class NeckAttenuation:
+    """Attenuation inside a circle of the femoral neck on the plane, HU."""
+
+    mean_hu: float
+    sd_hu: float
+    center_mm: PointMm
+    radius_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hip:
+    """The result of one hip: graded, or not assessable with a reason."""
+
+    side: Side
+    reason: Reason | None = None
+    femur: Femur | None = None
+    plane: Plane | None = None
+    crop: HipCrop | None = None
+    neck: NeckAttenuation | None = None
+    probabilities: Mapping[Grade, float] | None = None
+    grade: Grade | None = None
+    heat_map: npt.NDArray[np.float32] | None = None
+    """(250, 250) float32, 0–1, on the crop's grid."""
+
+    @property
+    def state(self) -> Literal["graded", "not_assessable"]:
+        """``graded`` as soon as there is a grade."""
+        return "graded" if self.grade is not None else "not_assessable"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What every row, SR and SC says about the model."""
+
+    name: str
+    version: str
+    modality: str
+    training_data: str
+    sha256: str
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a model says of one crop, in one forward and backward pass.
+
+    ``heat_map`` : (250, 250) float32, 0–1, Grad-CAM of the most probable grade.
+    ``reason`` : set where the crop is out of the distribution that the model was trained on.
+    """
+
+    probabilities: Mapping[Grade, float]
+    heat_map: npt.NDArray[np.float32]
+    reason: Reason | None = None
+
+
+class Model(Protocol):
+    """A loaded model package (``worker.package.load``)."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Identity of the model."""
+        ...
+
+    def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
+        """Grade one crop: (250, 250) float32, 0–255, as the picture shows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """One finished run over one series: what SR, SC, ``result.json`` and rows are made of.
+
+    ``headers`` : the source data sets without pixels, sorted as the source was.
+    ``hips`` : right first. ``grade`` : patient level, the worse hip.
+    """
+
+    series_instance_uid: str
+    orientation: Orientation
+    headers: tuple[Dataset, ...]
+    hips: tuple[Hip, ...]
+    grade: Grade
+    model: ModelInfo
+    warnings: tuple[str, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def deciding_hip(self) -> Hip:
+        """The hip whose grade is the patient's; its plane is the series' slice."""
+        return next(hip for hip in self.hips if hip.grade is self.grade)
+
+
+NO_OUTPUTS: Mapping[str, str | None] = {"sr": None, "sc": None, "png": None}
+
+
+def to_json(
+    result: Screening | Rejected, outputs: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
+    """One entry of ``result.json``; the keys are a public contract."""
+    if isinstance(result, Rejected):
+        return {
+            "series_uid": result.series_instance_uid,
+            "state": "rejected",
+            "reason": _reason(result.reason),
+            "orientation": result.orientation,
+            "slice": None,
+            "hips": [],
+            "grade": None,
+            "model": None,
+            "warnings": [],
+            "timings_ms": dict(result.timings_ms),
+            "outputs": dict(NO_OUTPUTS),
+        }
+    return {
+        "series_uid": result.series_instance_uid,
+        "state": "screened",
+        "reason": None,
+        "orientation": result.orientation,
+        "slice": _slice(result.deciding_hip.plane),
+        "hips": [_hip(hip) for hip in result.hips],
+        "grade": result.grade.value,
+        "model": {
+            "name": result.model.name,
+            "version": result.model.version,
+            "modality": result.model.modality,
+            "training_data": result.model.training_data,
+        },
+        "warnings": list(result.warnings),
+        "timings_ms": dict(result.timings_ms),
+        "outputs": dict(outputs or NO_OUTPUTS),
+    }
+
+
+def _reason(reason: Reason | None) -> dict[str, str] | None:
+    return None if reason is None else {"code": reason.code.value, "text": reason.text}
+
+
+def _point(point: PointMm) -> list[float]:
+    return [round(float(value), 2) for value in point]
+
+
+def _slice(plane: Plane | None) -> dict[str, Any] | None:
+    if plane is None:
+        return None
+    return {
+        "index": plane.index,
+        "source_sop_uid": plane.source_sop_uid,
+        "position_mm": _point(plane.position_mm),
+    }
+
+
+def _hip(hip: Hip) -> dict[str, Any]:
+    crop, femur = hip.crop, hip.femur
+    return {
+        "side": hip.side,
+        "state": hip.state,
+        "reason": _reason(hip.reason),
+        "center_mm": _point(femur.center_mm) if femur else None,
+        "neck_mm": _point(femur.neck_mm) if femur else None,
+        "slice": _slice(hip.plane),
+        "crop": None
+        if crop is None
+        else {
+            "row": round(crop.row, 2),
+            "col": round(crop.col, 2),
+            "size_px": crop.size_px,
+            "pixel_mm": crop.pixel_mm,
+        },
+        "neck_hu": None if hip.neck is None else round(hip.neck.mean_hu, 1),
+        "probabilities": None
+        if hip.probabilities is None
+        else {grade.value: round(p, 4) for grade, p in hip.probabilities.items()},
+        "grade": None if hip.grade is None else hip.grade.value,
+    }
