@@ -69,6 +69,8 @@ class Rejected:
     series_instance_uid: str
     reason: Reason
     orientation: Orientation | None = None
+    hips: "tuple[Hip, ...]" = ()
+    """What was found before the series was given up, each hip with its own reason."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -270,7 +272,7 @@ def to_json(
             "reason": _reason(result.reason),
             "orientation": result.orientation,
             "slice": None,
-            "hips": [],
+            "hips": [_hip(hip) for hip in result.hips],
             "grade": None,
             "model": None,
             "warnings": [],

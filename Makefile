@@ -1,0 +1,44 @@
+# Every target is one command; CI calls nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CT ?=
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check format bench lock clean
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own
+	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)")
+
+test: $(READY) ## install what the tests need, run all of them
+	deploy/install-test-tools.sh
+	$(BIN)/pytest
+
+check: $(READY) ## lint, types, import contracts, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit -m "not servers and not slow"
+
+format: $(READY) ## format and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## the benchmarks
+	$(BIN)/python -m tests.bench
+
+lock: $(READY) ## renew requirements/lock.txt from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --upgrade --quiet -o requirements/lock.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+
+# pip fetches only uv; uv installs the locked versions, checked by hash, in seconds.
+$(READY): pyproject.toml requirements/lock.txt deploy/make-venv.sh
+	PYTHON="$(PYTHON)" deploy/make-venv.sh $(VENV)
+	@touch $@

@@ -1,0 +1,26 @@
+#!/bin/sh
+# The DICOM tools that the tests run: a PACS, a modality and two judges.
+set -eu
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools"
+missing=""
+for package in $packages; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
+        missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if command -v apt-get >/dev/null; then
+    if [ "$(id -u)" = 0 ]; then
+        apt="apt-get"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        apt="sudo apt-get"
+    fi
+fi
+if [ -z "${apt:-}" ]; then
+    echo "tests that need these packages will be skipped; install them:$missing" >&2
+    exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+$apt update -qq
+# shellcheck disable=SC2086  # a list of words
+$apt install -y -qq --no-install-recommends $missing >/dev/null

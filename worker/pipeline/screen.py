@@ -1,0 +1,130 @@
+"""The table of contents: one series from files to a frozen result, every step timed."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.pipeline import crop, eligible, load, select
+from worker.pipeline.grade import worse_grade
+from worker.pipeline.results import (
+    Femur,
+    Hip,
+    Model,
+    Reason,
+    ReasonCode,
+    Rejected,
+    Screening,
+    Series,
+    Side,
+    Volume,
+)
+
+SIDES: tuple[Side, Side] = ("R", "L")
+SIDE_NAMES: dict[Side, str] = {"R": "right", "L": "left"}
+
+# Where no hip can be graded, the series gets the reason that tells the reader most.
+TELLING = (ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR)
+
+
+class Stopwatch:
+    """Wall time of each step in ms, in the order in which the steps first ran."""
+
+    def __init__(self) -> None:
+        self.timings_ms: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time of the block to ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - start) * 1000
+            self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + spent, 1)
+
+
+def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
+    """Screen the files of one CT series.
+
+    Returns a ``Rejected`` with its reason where no hip can be graded; one gradable hip is
+    enough. Raises only for faults of the machine (unreadable disk, exhausted memory).
+    """
+    watch = Stopwatch()
+    with watch.step("load_headers"):
+        series = load.read_series(paths)
+    if isinstance(series, Rejected):
+        return series
+    with watch.step("eligible"):
+        reason = eligible.check_series(series)
+    if reason is not None:
+        return _rejected(series, reason, watch)
+    with watch.step("load_pixels"):
+        volume = load.read_volume(series)
+    if isinstance(volume, Rejected):
+        return _rejected(series, volume.reason, watch)
+    with watch.step("select"):
+        femurs = {femur.side: femur for femur in select.find_femurs(volume)}
+    hips = tuple(
+        _screen_hip(volume, femurs[side], model, watch) if side in femurs else _not_found(side)
+        for side in SIDES
+    )
+    grades = [hip.grade for hip in hips if hip.grade is not None]
+    if not grades:
+        return _rejected(series, _telling_reason(hips), watch, hips)
+    return Screening(
+        series_instance_uid=series.series_instance_uid,
+        orientation=series.orientation,
+        headers=series.headers,
+        hips=hips,
+        grade=worse_grade(grades),
+        model=model.info,
+        timings_ms=watch.timings_ms,
+    )
+
+
+def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) -> Hip:
+    with watch.step("eligible"):
+        reason = eligible.check_hip(volume, femur)
+    if reason is not None:
+        return Hip(side=femur.side, femur=femur, reason=reason)
+    with watch.step("crop"):
+        plane = select.choose_plane(volume, femur)
+        hip_crop = crop.crop_hip(plane, femur)
+        neck = crop.neck_attenuation(plane, femur)
+    with watch.step("classify"):
+        classification = model.classify(hip_crop.pixels, femur.side)
+    accepted = classification.reason is None
+    return Hip(
+        side=femur.side,
+        femur=femur,
+        reason=classification.reason,
+        plane=plane,
+        crop=hip_crop,
+        neck=neck,
+        probabilities=classification.probabilities if accepted else None,
+        grade=max(classification.probabilities, key=classification.probabilities.__getitem__)
+        if accepted
+        else None,
+        heat_map=classification.heat_map if accepted else None,
+    )
+
+
+def _not_found(side: Side) -> Hip:
+    text = f"no {SIDE_NAMES[side]} proximal femur in the field of view"
+    return Hip(side=side, reason=Reason(ReasonCode.NO_FEMUR, text))
+
+
+def _telling_reason(hips: Sequence[Hip]) -> Reason:
+    reasons = [hip.reason for hip in hips if hip.reason is not None]
+    code = min((reason.code for reason in reasons), key=TELLING.index)
+    texts = dict.fromkeys(reason.text for reason in reasons)
+    return Reason(code, "; ".join(texts))
+
+
+def _rejected(
+    series: Series, reason: Reason, watch: Stopwatch, hips: tuple[Hip, ...] = ()
+) -> Rejected:
+    return Rejected(
+        series.series_instance_uid, reason, series.orientation, hips, watch.timings_ms
+    )
