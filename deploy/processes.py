@@ -1,0 +1,100 @@
+"""Our programs as child processes: started in a session of their own, stopped in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+STOP_SECONDS = 30.0
+
+# One program a line, as an operator types it.
+STORESCP = (sys.executable, "-m", "storescp")
+CELERY = (sys.executable, "-m", "celery", "-A", "worker", "worker", "--loglevel=INFO")
+UPGRADE = (sys.executable, "-m", "db", "upgrade")
+
+
+class Process:
+    """A program whose output goes to a log file; can be started again after ``stop``."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log_path: Path,
+        cwd: Path | None = None,
+    ) -> None:
+        self.command = tuple(command)
+        self.environment = dict(environment)
+        self.log_path = log_path
+        self.cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def return_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def log(self) -> str:
+        """All that it printed so far, over all starts."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self) -> None:
+        """Start the program; does not wait until it serves."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                self.command,
+                env=self.environment,
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the parent, which stops us in order
+            )
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the end (subprocess.TimeoutExpired if it does not come)."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process.wait(seconds)
+
+    def stop(self, seconds: float = STOP_SECONDS) -> int | None:
+        """SIGTERM, and SIGKILL to the whole session where that is not heard."""
+        if self._process is None:
+            return None
+        if self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel's out-of-memory killer does."""
+        if self._process is not None and self.running:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
