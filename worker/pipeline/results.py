@@ -137,7 +137,8 @@ class Plane:
 
     ``index`` : slice of the coronal volume. ``hu`` : (rows, columns) int16.
     ``position_mm`` : centre of voxel (0, 0), patient LPS. ``source_sop_uid`` is None where
-    the plane was reformatted.
+    the plane was reformatted. ``row_direction``, ``column_direction`` : unit vectors in
+    which the row and the column index grow, patient LPS; oblique series turn them.
     """
 
     index: int
@@ -146,6 +147,23 @@ class Plane:
     row_spacing_mm: float
     column_spacing_mm: float
     source_sop_uid: str | None
+    row_direction: PointMm = (0.0, 0.0, -1.0)
+    column_direction: PointMm = (1.0, 0.0, 0.0)
+
+    def to_mm(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(…, 2) indices (row, column) of voxel centres → (…, 3) patient LPS mm."""
+        steps = np.asarray(index, dtype=np.float64) * (
+            self.row_spacing_mm,
+            self.column_spacing_mm,
+        )
+        directions = np.array([self.row_direction, self.column_direction])
+        return np.asarray(steps @ directions + self.position_mm)
+
+    def to_index(self, position_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(…, 3) patient LPS mm → (…, 2) fractional (row, column), projected on the plane."""
+        offset = np.asarray(position_mm, dtype=np.float64) - self.position_mm
+        directions = np.array([self.row_direction, self.column_direction])
+        return np.asarray(offset @ directions.T / (self.row_spacing_mm, self.column_spacing_mm))
 
 
 @dataclass(frozen=True, slots=True)
