@@ -1,0 +1,58 @@
+"""``docs/settings.md`` from the code: ``python -m deploy.settings_page > docs/settings.md``."""
+
+from collections.abc import Iterable
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from db.settings import PREFIX, CommonSettings
+from storescp.settings import StoreScpSettings
+from worker.settings import WorkerSettings
+
+INTRODUCTION = f"""# Settings
+
+Generated from the code by `python -m deploy.settings_page`; a test fails when it is stale.
+
+Every setting is an environment variable with the prefix `{PREFIX}`, or a line of `.env`.
+A wrong value stops the process at start with one line that names the setting.
+"""
+
+
+def settings_page() -> str:
+    """The whole page as Markdown."""
+    shared = CommonSettings.model_fields
+    sections = [
+        ("Both services", shared.items()),
+        ("`python -m storescp`", _own(StoreScpSettings)),
+        ("`celery -A worker worker` and `python -m worker`", _own(WorkerSettings)),
+    ]
+    return INTRODUCTION + "".join(_section(title, fields) for title, fields in sections)
+
+
+def _own(settings: type[BaseSettings]) -> Iterable[tuple[str, FieldInfo]]:
+    shared = CommonSettings.model_fields
+    return [
+        (name, field) for name, field in settings.model_fields.items() if name not in shared
+    ]
+
+
+def _section(title: str, fields: Iterable[tuple[str, FieldInfo]]) -> str:
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(f)} | {f.description} |" for name, f in fields
+    ]
+    return (
+        f"\n## {title}\n\n| setting | default | meaning |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is None or field.default is PydanticUndefined:
+        return "–"
+    return f"`{field.default}`" if str(field.default) else "(empty)"
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")
