@@ -2,30 +2,41 @@
 
 import sys
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.config import JsonDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "OSTEOSCREEN_"
+SECRET: JsonDict = {"secret": True}
+"""``json_schema_extra`` of a field whose value may hold a password or token: never printed."""
 
 
 class CommonSettings(BaseSettings):
     """Database, broker, spool, log and metrics."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     database_url: str = Field(
         "postgresql+psycopg2://osteoscreen@localhost/osteoscreen",
         description="SQLAlchemy URL of the PostgreSQL database",
         pattern=r"^postgresql(\+psycopg2)?://",
+        repr=False,
+        json_schema_extra=SECRET,
     )
     broker_url: str = Field(
         "redis://localhost:6379/0",
         description="Celery broker: a Redis URL (redis, rediss or redis+socket)",
         pattern=r"^(rediss?|redis\+socket)://",
+        repr=False,
+        json_schema_extra=SECRET,
     )
     spool_dir: Path = Field(
         Path("spool"), description="Folder of received instances and of results"
@@ -44,9 +55,18 @@ def load_settings(cls: type[S]) -> S:
     try:
         return cls()
     except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"][:1]).upper()
-            print(
-                f"{PREFIX}{name}: {problem['msg']} (got {problem['input']!r})", file=sys.stderr
-            )
-        raise SystemExit(2) from None
+        lines = [_line(cls, problem) for problem in error.errors(include_url=False)]
+    except SettingsError as error:  # a list or table that is not JSON
+        lines = [f"{PREFIX}…: {error}"]
+    print("\n".join(lines), file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _line(cls: type[BaseSettings], problem: Any) -> str:
+    """The setting, what is wrong with it and, unless it may hold a secret, what it was."""
+    name, *within = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+    line = f"{PREFIX}{'.'.join((name.upper(), *within))}: {problem['msg']}"
+    field = cls.model_fields.get(name)
+    if within or field is None or field.json_schema_extra == SECRET:
+        return line
+    return f"{line} (got {problem['input']!r})"

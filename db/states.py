@@ -46,6 +46,23 @@ ALLOWED: dict[SeriesState, frozenset[SeriesState]] = {
 }
 
 
+class RunOutcome(StrEnum):
+    """How one run over a series ended; a run without an outcome is active."""
+
+    SCREENED = "screened"
+    """Results and objects are durable."""
+    REJECTED = "rejected"
+    """The series cannot be graded."""
+    FAILED = "failed"
+    """An error ended the run."""
+    EXPIRED = "expired"
+    """The lease ran out: the worker is gone, or hangs."""
+    GIVEN_BACK = "given_back"
+    """The worker was told to stop; the attempt does not count."""
+    SUPERSEDED = "superseded"
+    """The series changed while it was screened."""
+
+
 class DeliveryState(StrEnum):
     """Where one object stands on its way to one destination."""
 

@@ -1,0 +1,173 @@
+"""Read-only questions: what ``status`` and ``show`` print, and what a report looks back at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from db.models import Delivery, Event, Hip, ResultObject, Screening, Series
+from db.states import DeliveryState, RunOutcome, SeriesState
+
+
+@dataclass(frozen=True, slots=True)
+class SentObject:
+    """One object and how its delivery to one destination stands."""
+
+    delivery: Delivery
+    result_object: ResultObject
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesHistory:
+    """Everything on record about one series; runs, deliveries and events oldest first."""
+
+    series: Series
+    screenings: Sequence[Screening]
+    hips: Sequence[Hip]
+    deliveries: Sequence[SentObject]
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """A finished screening with the SR that said it (``path`` relative to the spool)."""
+
+    screening: Screening
+    hips: Sequence[Hip]
+    study_instance_uid: str
+    study_date: date | None
+    report: ResultObject
+
+
+def count_series(session: Session) -> dict[SeriesState, int]:
+    """How many series are in each state; every state is a key."""
+    rows = session.execute(select(Series.state, func.count()).group_by(Series.state)).all()
+    counted = {state: count for state, count in rows}
+    return {state: counted.get(state, 0) for state in SeriesState}
+
+
+def count_deliveries(session: Session) -> dict[tuple[str, DeliveryState], int]:
+    """How many objects stand where, by destination and state."""
+    rows = session.execute(
+        select(Delivery.destination, Delivery.state, func.count()).group_by(
+            Delivery.destination, Delivery.state
+        )
+    )
+    return {(destination, state): count for destination, state, count in rows}
+
+
+def oldest_waiting(session: Session) -> datetime | None:
+    """When the longest waiting queued series was judged complete."""
+    return session.scalar(
+        select(func.min(Series.completed_at)).where(Series.state == SeriesState.QUEUED)
+    )
+
+
+def recent_series(session: Session, *, limit: int) -> Sequence[Series]:
+    """The series that changed last, newest first."""
+    return session.scalars(
+        select(Series).order_by(Series.changed_at.desc(), Series.id.desc()).limit(limit)
+    ).all()
+
+
+def series_by_uid(session: Session, series_instance_uid: str) -> Series | None:
+    """The series of that UID; the newest where two studies claim the same one."""
+    return session.scalars(
+        select(Series)
+        .where(Series.series_instance_uid == series_instance_uid)
+        .order_by(Series.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def latest_screening(session: Session, series_id: int) -> Screening | None:
+    """The newest run that ended in a result (screened or rejected)."""
+    return session.scalars(
+        select(Screening)
+        .where(
+            Screening.series_id == series_id,
+            Screening.outcome.in_((RunOutcome.SCREENED, RunOutcome.REJECTED)),
+        )
+        .order_by(Screening.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def series_history(session: Session, series_instance_uid: str) -> SeriesHistory | None:
+    """One series with all that happened to it, or None where the UID is unknown."""
+    series = series_by_uid(session, series_instance_uid)
+    if series is None:
+        return None
+    screenings = session.scalars(
+        select(Screening).where(Screening.series_id == series.id).order_by(Screening.id)
+    ).all()
+    latest = latest_screening(session, series.id)
+    deliveries = session.execute(
+        select(Delivery, ResultObject)
+        .join(ResultObject, ResultObject.id == Delivery.object_id)
+        .join(Screening, Screening.id == Delivery.screening_id)
+        .where(Screening.series_id == series.id)
+        .order_by(Delivery.id)
+    )
+    return SeriesHistory(
+        series=series,
+        screenings=screenings,
+        hips=() if latest is None else _hips(session, latest.id),
+        deliveries=tuple(SentObject(delivery, one) for delivery, one in deliveries),
+        events=session.scalars(
+            select(Event).where(Event.series_id == series.id).order_by(Event.id)
+        ).all(),
+    )
+
+
+def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierResult | None:
+    """The newest result of an earlier revision of this series (its SR is superseded)."""
+    return _newest_result(
+        session, Screening.series_id == series_id, Screening.revision < revision
+    )
+
+
+def previous_result(session: Session, series_id: int) -> EarlierResult | None:
+    """The newest result of the same patient from an earlier study.
+
+    Same Patient ID and issuer; a series without Patient ID or Study Date has none.
+    """
+    series = session.get_one(Series, series_id)
+    if not series.patient_id or series.study_date is None:
+        return None
+    return _newest_result(
+        session,
+        Series.patient_id == series.patient_id,
+        Series.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
+        Series.study_instance_uid != series.study_instance_uid,
+        Series.study_date < series.study_date,
+    )
+
+
+def _newest_result(session: Session, *where: ColumnElement[bool]) -> EarlierResult | None:
+    row = session.execute(
+        select(Screening, Series, ResultObject)
+        .join(Series, Series.id == Screening.series_id)
+        .join(ResultObject, ResultObject.screening_id == Screening.id)
+        .where(Screening.outcome == RunOutcome.SCREENED, ResultObject.role == "sr", *where)
+        .order_by(Series.study_date.desc().nulls_last(), Screening.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    screening, series, report = row
+    return EarlierResult(
+        screening=screening,
+        hips=_hips(session, screening.id),
+        study_instance_uid=series.study_instance_uid,
+        study_date=series.study_date,
+        report=report,
+    )
+
+
+def _hips(session: Session, screening_id: int) -> Sequence[Hip]:
+    return session.scalars(
+        select(Hip).where(Hip.screening_id == screening_id).order_by(Hip.side.desc())
+    ).all()

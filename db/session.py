@@ -1,0 +1,35 @@
+"""Engine and sessions. The isolation level is said here, once."""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_MS = 60_000
+LOCK_TIMEOUT_MS = 10_000
+
+
+def make_engine(database_url: str, *, application_name: str) -> Engine:
+    """An engine whose connections are checked before use and give up on a stuck server.
+
+    READ COMMITTED, because every race is decided by a conditional update or a row lock.
+    """
+    return create_engine(
+        database_url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": (
+                f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+                f" -c lock_timeout={LOCK_TIMEOUT_MS}"
+            ),
+        },
+    )
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """``with sessions.begin() as session:`` is one transaction."""
+    return sessionmaker(engine, expire_on_commit=False)

@@ -1,0 +1,130 @@
+"""Logs and metrics: set up once at the entry of a process; all metrics are named here.
+
+Logs carry a static event name and identifiers (UIDs, AE titles, addresses), never a patient's
+name, ID or birth date.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+REGISTRY = CollectorRegistry()
+
+ASSOCIATIONS = Counter(
+    "osteoscreen_associations",
+    "Associations by outcome (accepted, released, aborted, or why they were rejected)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+OPEN_ASSOCIATIONS = Gauge(
+    "osteoscreen_open_associations", "Associations open now", registry=REGISTRY
+)
+INSTANCES = Counter(
+    "osteoscreen_instances",
+    "C-STORE requests by status (hexadecimal, as answered)",
+    ["status"],
+    registry=REGISTRY,
+)
+RECEIVED_BYTES = Counter(
+    "osteoscreen_received_bytes", "Bytes of encoded data sets made durable", registry=REGISTRY
+)
+STORE_SECONDS = Histogram(
+    "osteoscreen_store_seconds",
+    "From the whole C-STORE request to its durable file",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+    registry=REGISTRY,
+)
+PENDING_SERIES = Gauge(
+    "osteoscreen_pending_series",
+    "Series in the spool that are not registered yet",
+    registry=REGISTRY,
+)
+REGISTERED_SERIES = Counter(
+    "osteoscreen_registered_series",
+    "Series revisions registered by evidence of completion",
+    ["completed_by"],
+    registry=REGISTRY,
+)
+SCREENINGS = Counter(
+    "osteoscreen_screenings",
+    "Finished runs by outcome (screened, rejected, failed, …)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+REJECTIONS = Counter(
+    "osteoscreen_rejections", "Rejected series by reason code", ["reason"], registry=REGISTRY
+)
+GRADES = Counter(
+    "osteoscreen_grades", "Screened series by patient-level grade", ["grade"], registry=REGISTRY
+)
+STEP_SECONDS = Histogram(
+    "osteoscreen_step_seconds",
+    "Duration of one step of the pipeline",
+    ["step"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    registry=REGISTRY,
+)
+DELIVERIES = Counter(
+    "osteoscreen_deliveries",
+    "Delivery attempts by destination and outcome (sent, confirmed, refused, unreachable)",
+    ["destination", "outcome"],
+    registry=REGISTRY,
+)
+
+
+def configure_logging(
+    log_format: Literal["text", "json"], *, level: int = logging.INFO
+) -> None:
+    """Send structlog's and the libraries' records to stderr, one line each."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Their INFO and DEBUG lines print whole messages and data sets, with the patient in them.
+    for name in ("pydicom", "pynetdicom"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger: ``log.info("series_queued", series_instance_uid=…)``."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def serve_metrics(port: int | None) -> None:
+    """Answer Prometheus on ``port`` from a thread of its own; nothing when it is None."""
+    if port is not None:
+        start_http_server(port, registry=REGISTRY)
