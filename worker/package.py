@@ -1,0 +1,212 @@
+"""A model package: a folder that says what it holds and is checked before it is used.
+
+``model.json``       identity, preprocessing, label order, calibration, checksums
+``weights.npz``      one array a variable, by its path, for a network that is built by its
+                     preset's name: nothing pickled, no serialized layers
+``familiarity.npz``  mean and whitening of the training data's features; without it the model
+                     cannot tell strange crops
+``metrics.json``     what was measured on held-out data
+``model_card.md``    the same for people: what the model is for, and what not
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from worker.model import GRADES, build
+from worker.pipeline import crop
+from worker.pipeline.classify import Familiarity, ImageModel
+from worker.pipeline.explain import compile_explain
+from worker.pipeline.results import ModelInfo
+
+FORMAT = 1
+# Raised by every change of load, select or crop that alters the pixels of a crop.
+PREPROCESSING_VERSION = 1
+SHIPPED_DIR = Path(__file__).parent / "shipped"
+
+HEADER = "model.json"
+WEIGHTS = "weights.npz"
+FAMILIARITY = "familiarity.npz"
+METRICS = "metrics.json"
+CARD = "model_card.md"
+
+PREPROCESSING = {
+    "version": PREPROCESSING_VERSION,
+    "window_center_hu": crop.WINDOW_CENTER_HU,
+    "window_width_hu": crop.WINDOW_WIDTH_HU,
+    "pixel_mm": crop.CROP_PIXEL_MM,
+    "crop_px": crop.CROP_PX,
+}
+
+
+class ModelError(Exception):
+    """A model package that cannot be used: what is wrong, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a package says of itself in words."""
+
+    name: str
+    version: str
+    modality: str
+    preset: str
+    training_data: str
+    simulated: bool
+
+
+def save(
+    model_dir: Path,
+    network: keras.Model,
+    description: Description,
+    *,
+    temperature: float = 1.0,
+    familiarity: Familiarity | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> None:
+    """Write a package; ``model.json`` comes last, so that half a package does not load."""
+    model_dir.mkdir(parents=True, exist_ok=True)
+    (model_dir / HEADER).unlink(missing_ok=True)
+    np.savez(model_dir / WEIGHTS, **_weights(network))
+    if familiarity is None:
+        (model_dir / FAMILIARITY).unlink(missing_ok=True)
+    else:
+        np.savez(
+            model_dir / FAMILIARITY,
+            mean=familiarity.mean,
+            whitening=familiarity.whitening,
+            limit=familiarity.limit,
+        )
+    (model_dir / METRICS).write_text(json.dumps(dict(metrics or {}), indent=1) + "\n")
+    (model_dir / CARD).write_text(card)
+    files = [name for name in (WEIGHTS, FAMILIARITY) if (model_dir / name).exists()]
+    header = {
+        "format": FORMAT,
+        "name": description.name,
+        "version": description.version,
+        "modality": description.modality,
+        "preset": description.preset,
+        "training_data": description.training_data,
+        "simulated": description.simulated,
+        "preprocessing": PREPROCESSING,
+        "labels": [grade.value for grade in GRADES],
+        "temperature": temperature,
+        "sha256": {name: _sha256(model_dir / name) for name in files},
+    }
+    (model_dir / HEADER).write_text(json.dumps(header, indent=1) + "\n")
+
+
+def load(model_dir: Path) -> ImageModel:
+    """Check a package, load it and run it once.
+
+    Raises ModelError where a file is missing or was altered, or where the model expects crops
+    that this version does not make.
+    """
+    header = _header(model_dir)
+    _check_preprocessing(header)
+    files = _check_files(model_dir, header["sha256"])
+    try:
+        network = build(header["preset"])
+        _set_weights(network, model_dir / WEIGHTS)
+        familiarity = _familiarity(model_dir) if FAMILIARITY in files else None
+        info = ModelInfo(
+            name=header["name"],
+            version=header["version"],
+            modality=header["modality"],
+            training_data=header["training_data"],
+            sha256=header["sha256"][WEIGHTS],
+            simulated=bool(header["simulated"]),
+        )
+        temperature = float(header["temperature"])
+    except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
+        raise ModelError(f"model package {model_dir} cannot be read: {error}") from error
+    return ImageModel(info, compile_explain(network), temperature, familiarity)
+
+
+def _header(model_dir: Path) -> dict[str, Any]:
+    path = model_dir / HEADER
+    try:
+        header = json.loads(path.read_text())
+    except OSError as error:
+        raise ModelError(
+            f"no model package in {model_dir}: {HEADER} cannot be read ({error.strerror}); "
+            "set OSTEOSCREEN_MODEL_DIR to a folder made by `python -m training fit`"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ModelError(f"{path} is not a model package of format {FORMAT}")
+    return header
+
+
+def _check_preprocessing(header: Mapping[str, Any]) -> None:
+    """A model may only see crops made as those that it was trained on."""
+    expected, labels = header.get("preprocessing"), header.get("labels")
+    if expected != PREPROCESSING:
+        raise ModelError(
+            f"the model was trained on crops made by {expected}, this version makes "
+            f"{PREPROCESSING}; train it again or use the version of osteoscreen it came with"
+        )
+    if labels != [grade.value for grade in GRADES]:
+        raise ModelError(f"the model's grades are {labels}, expected {[*GRADES]}")
+
+
+def _check_files(model_dir: Path, checksums: object) -> frozenset[str]:
+    """The files that the header vouches for, each with the content that it vouches for."""
+    if not isinstance(checksums, dict) or WEIGHTS not in checksums:
+        raise ModelError(f"{model_dir / HEADER} has no checksum of {WEIGHTS}")
+    known = frozenset(checksums) & {WEIGHTS, FAMILIARITY}
+    for name in known:
+        try:
+            actual = _sha256(model_dir / name)
+        except OSError as error:
+            raise ModelError(
+                f"{model_dir / name} cannot be read: {error.strerror}; copy the package again"
+            ) from error
+        if actual != checksums[name]:
+            raise ModelError(
+                f"{model_dir / name} was altered or damaged: SHA-256 {actual}, expected "
+                f"{checksums[name]}; copy the package again"
+            )
+    return known
+
+
+def _weights(network: keras.Model) -> dict[str, Any]:
+    return {variable.path: np.asarray(variable.numpy()) for variable in network.weights}
+
+
+def _set_weights(network: keras.Model, path: Path) -> None:
+    """All variables or none: Keras' own loader only warns where it finds no weights.
+
+    Raises ValueError.
+    """
+    stored = _arrays(path)
+    wanted = {variable.path: variable.shape for variable in network.weights}
+    if {name: array.shape for name, array in stored.items()} != wanted:
+        raise ValueError(f"{path.name} holds the weights of another network")
+    for variable in network.weights:
+        variable.assign(stored[variable.path])
+
+
+def _familiarity(model_dir: Path) -> Familiarity:
+    arrays = _arrays(model_dir / FAMILIARITY)
+    return Familiarity(arrays["mean"], arrays["whitening"], float(arrays["limit"]))
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,76 @@
+"""Logits, features and Grad-CAM of one crop in one compiled pass.
+
+Grad-CAM: Selvaraju et al., ICCV 2017, Eq. 1–2: the maps of the last convolution, weighted by
+the mean gradient of the top grade's score before softmax, summed, negative parts cut off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from worker.model import FEATURES, LAST_CONVOLUTION, LOGITS
+from worker.pipeline.crop import CROP_PX
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """``logits``: (3,) float32; ``features``: (k,) float32; ``heat_map``: (250, 250) float32,
+    0–1, the evidence for the top grade (all 0 where nothing speaks for it)."""
+
+    logits: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    heat_map: npt.NDArray[np.float32]
+
+
+Explain = Callable[[npt.NDArray[np.float32]], Explained]
+"""(250, 250) float32, 0–255 → logits, features and heat map. Safe in many threads."""
+
+
+def compile_explain(network: keras.Model) -> Explain:
+    """Trace the pass for one crop and run it once, so that the first hip is not slow."""
+    traced = tf.function(_one_pass(network)).get_concrete_function(
+        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32)
+    )
+
+    def explain(pixels: npt.NDArray[np.float32]) -> Explained:
+        logits, features, heat_map = traced(tf.constant(pixels, tf.float32))
+        return Explained(logits.numpy(), features.numpy(), heat_map.numpy())
+
+    explain(np.zeros((CROP_PX, CROP_PX), dtype=np.float32))
+    return explain
+
+
+def _one_pass(network: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
+    """The gradient runs through the head only: the trunk needs no backward pass."""
+    maps_layer = network.get_layer(LAST_CONVOLUTION)
+    trunk = keras.Model(network.input, [maps_layer.output, network.output[FEATURES]])
+    head = keras.Model(maps_layer.output, network.output[LOGITS])
+
+    def one_pass(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        maps, features = trunk(pixels[tf.newaxis, :, :, tf.newaxis], training=False)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(maps)
+            logits = head(maps, training=False)[0]
+            score = tf.reduce_max(logits)
+        weights = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2), keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1, keepdims=True))
+        return logits, features[0], _to_crop(heat)
+
+    return one_pass
+
+
+def _to_crop(heat: tf.Tensor) -> tf.Tensor:
+    """(1, h, w, 1) → (250, 250), 0–1, bilinear, in 256 steps.
+
+    A cell covers stride × stride pixels, and the last one overhangs the crop. The steps are
+    what a picture can show, and they keep float round-off out of what is stored.
+    """
+    stride = -(-CROP_PX // heat.shape[1])
+    overhanging = (heat.shape[1] * stride, heat.shape[2] * stride)
+    full = tf.image.resize(heat, overhanging)[0, :CROP_PX, :CROP_PX, 0]
+    top = tf.reduce_max(full)
+    return tf.round(tf.math.divide_no_nan(full, top) * 255) / 255
