@@ -1,0 +1,160 @@
+"""What we make of a STOW-RS answer, and what we send; the server says what the test wants.
+
+The real server is Orthanc, in tests/integration/test_delivery.py; it never fails a part of
+a request, other servers do.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from worker.dicomweb import store_stow_rs
+from worker.outcomes import Accepted, Refused, Unreachable
+from worker.settings import DicomwebDestination
+
+
+class Server(HTTPServer):
+    """Answers every POST with ``status`` and ``report``, keeps what it got; knows nothing."""
+
+    status: int = 200
+    report: Any = None
+    bodies: list[bytes]
+    tokens: list[str | None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.tokens.append(self.headers["Authorization"])
+        body = (
+            b"not json"
+            if self.server.report is None
+            else json.dumps(self.server.report).encode()
+        )
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as running:
+        running.bodies, running.tokens = [], []
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> list[Path]:
+    paths = []
+    for number in (1, 2):
+        ds = Dataset()
+        ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, f"1.2.{number}"
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.3", "1.4"
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        paths.append(tmp_path / f"{number}.dcm")
+        ds.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def at(server: Server, **more: str) -> DicomwebDestination:
+    url = f"http://127.0.0.1:{server.server_port}/dicom-web"
+    return DicomwebDestination.model_validate(
+        {"kind": "dicomweb", "name": "archive", "url": url, **more}
+    )
+
+
+def sequence(tag: str, *items: dict[str, Any]) -> dict[str, Any]:
+    return {tag: {"vr": "SQ", "Value": list(items)}}
+
+
+def item(uid: str, reason: int | None = None) -> dict[str, Any]:
+    ds: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
+    if reason is not None:
+        ds["00081197"] = {"vr": "US", "Value": [reason]}
+    return ds
+
+
+def test_each_object_has_its_own_outcome(server: Server, objects: list[Path]) -> None:
+    server.status = 202
+    server.report = sequence("00081199", item("1.2.1")) | sequence(
+        "00081198", item("1.2.2", 0xC122)
+    )
+
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert outcomes == {
+        "1.2.1": Accepted("HTTP 202"),
+        "1.2.2": Refused("0xC122", "cannot understand"),
+    }
+
+
+def test_a_failure_that_passes_is_not_final_though_the_request_is(
+    server: Server, objects: list[Path]
+) -> None:
+    server.status = 409
+    server.report = [sequence("00081198", item("1.2.1", 0xA700), item("1.2.2", 0x0124))]
+
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert outcomes["1.2.1"] == Unreachable("0xA700", "out of resources")
+    assert outcomes["1.2.2"] == Refused("0x0124", "not authorized")
+
+
+def test_a_failure_without_a_reason_is_tried_again(server: Server, objects: list[Path]) -> None:
+    server.status = 202
+    server.report = sequence("00081198", item("1.2.1"), item("1.2.2"))
+
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert {type(outcome) for outcome in outcomes.values()} == {Unreachable}
+
+
+def test_an_answer_that_is_not_json_counts_by_its_status(
+    server: Server, objects: list[Path]
+) -> None:
+    server.status = 503
+
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert {outcome.status for outcome in outcomes.values()} == {"HTTP 503"}
+    assert {type(outcome) for outcome in outcomes.values()} == {Unreachable}
+
+
+def test_accepted_is_not_confirmed_where_the_server_cannot_be_asked(
+    server: Server, objects: list[Path]
+) -> None:
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert set(outcomes.values()) == {Accepted("HTTP 200", confirmed=False)}
+
+
+def test_files_are_sent_byte_for_byte_in_one_request_with_the_token(
+    server: Server, objects: list[Path]
+) -> None:
+    store_stow_rs(objects, at(server, token="opensesame"))  # noqa: S106
+
+    (body,) = server.bodies
+    assert all(path.read_bytes() in body for path in objects)
+    assert server.tokens == ["Bearer opensesame"]

@@ -1,0 +1,133 @@
+"""STOW-RS and QIDO-RS as a client (PS3.18 10.5 and 10.6)."""
+
+import io
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+from pydicom import dcmread
+
+from worker.outcomes import Accepted, Outcome, Unreachable, of_http, of_status
+from worker.settings import DicomwebDestination
+
+TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
+JSON = "application/dicom+json"
+
+# PS3.18 10.5.3.1, PS3.6: the store instances response module.
+REFERENCED_SOP_SEQUENCE = "00081199"
+FAILED_SOP_SEQUENCE = "00081198"
+REFERENCED_SOP_INSTANCE_UID = "00081155"
+FAILURE_REASON = "00081197"
+
+
+def store_stow_rs(
+    paths: Sequence[Path], destination: DicomwebDestination
+) -> dict[str, Outcome]:
+    """Send all objects in one request, bytes as on disk; the outcome of each SOP Instance UID.
+
+    What was accepted is looked for by QIDO-RS where the destination answers it.
+    """
+    files = [path.read_bytes() for path in paths]
+    headers = [dcmread(io.BytesIO(data), stop_before_pixels=True) for data in files]
+    uids = [str(ds.SOPInstanceUID) for ds in headers]
+    with _session(destination) as session:
+        try:
+            outcomes = _store(session, destination, uids, files)
+        except requests.RequestException as error:
+            return dict.fromkeys(uids, _no_connection(error))
+        for ds, uid in zip(headers, uids, strict=True):
+            outcome = outcomes[uid]
+            if isinstance(outcome, Accepted):
+                path = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}"
+                confirmed = _holds(session, f"{destination.root}{path}/instances", uid)
+                outcomes[uid] = Accepted(outcome.status, confirmed)
+    return outcomes
+
+
+def search_qido_rs(destination: DicomwebDestination) -> Outcome:
+    """Ask for one study: does the server talk DICOMweb with us?"""
+    with _session(destination) as session:
+        try:
+            url = f"{destination.root}/studies"
+            answer = session.get(url, params={"limit": 1}, timeout=TIMEOUT_SECONDS)
+        except requests.RequestException as error:
+            return _no_connection(error)
+    return of_http(answer.status_code)
+
+
+def _no_connection(error: requests.RequestException) -> Unreachable:
+    # The class alone: the text of the error repeats the URL with all that is in it.
+    return Unreachable("no connection", f"no answer from the server ({type(error).__name__})")
+
+
+def _session(destination: DicomwebDestination) -> requests.Session:
+    session = requests.Session()
+    session.headers["Accept"] = JSON
+    if destination.token is not None:
+        session.headers["Authorization"] = f"Bearer {destination.token.get_secret_value()}"
+    return session
+
+
+def _store(
+    session: requests.Session,
+    destination: DicomwebDestination,
+    uids: Sequence[str],
+    files: Sequence[bytes],
+) -> dict[str, Outcome]:
+    boundary = uuid.uuid4().hex
+    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    answer = session.post(
+        f"{destination.root}/studies",
+        data=_multipart(files, boundary),
+        headers={"Content-Type": content_type},
+        timeout=TIMEOUT_SECONDS,
+        allow_redirects=False,  # a redirected POST would arrive as a GET
+    )
+    whole = of_http(answer.status_code)
+    outcomes: dict[str, Outcome] = dict.fromkeys(uids, whole)
+    report = _json(answer)
+    for item in _items(report, REFERENCED_SOP_SEQUENCE):
+        outcomes[_value(item, REFERENCED_SOP_INSTANCE_UID)] = Accepted(
+            f"HTTP {answer.status_code}"
+        )
+    for item in _items(report, FAILED_SOP_SEQUENCE):
+        reason = of_status(int(_value(item, FAILURE_REASON) or 0x0110))
+        outcomes[_value(item, REFERENCED_SOP_INSTANCE_UID)] = reason
+    return {uid: outcomes[uid] for uid in uids}
+
+
+def _multipart(files: Iterable[bytes], boundary: str) -> bytes:
+    """PS3.18 8.6.1.2.1: one part a file."""
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return b"".join(
+        (*(head + data + b"\r\n" for data in files), f"--{boundary}--\r\n".encode())
+    )
+
+
+def _holds(session: requests.Session, url: str, sop_instance_uid: str) -> bool:
+    query = {"SOPInstanceUID": sop_instance_uid}
+    try:
+        answer = session.get(url, params=query, timeout=TIMEOUT_SECONDS)
+    except requests.RequestException:
+        return False
+    found = _json(answer) if answer.status_code == requests.codes.ok else None
+    return isinstance(found, list) and len(found) > 0
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except requests.JSONDecodeError:
+        return None
+
+
+def _items(report: Any, tag: str) -> list[dict[str, Any]]:
+    # Some servers wrap the one response data set in a list.
+    ds = report[0] if isinstance(report, list) and report else report
+    return list(ds.get(tag, {}).get("Value", [])) if isinstance(ds, dict) else []
+
+
+def _value(item: dict[str, Any], tag: str) -> Any:
+    return next(iter(item.get(tag, {}).get("Value", [])), None)

@@ -1,0 +1,136 @@
+"""Settings of the worker."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import NoDecode
+
+from db.settings import SECRET, CommonSettings
+
+# PS3.5 6.2, VR AE: at most 16 characters of the default repertoire, no backslash, not blank.
+AE_TITLE_PATTERN = r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}$"
+NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+
+
+class DimseDestination(BaseModel):
+    """A PACS that takes C-STORE."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["dimse"]
+    name: str = Field(pattern=NAME_PATTERN)
+    ae_title: str = Field(pattern=AE_TITLE_PATTERN)
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    tls: bool = False
+
+
+class DicomwebDestination(BaseModel):
+    """A PACS that takes STOW-RS; ``url`` is the root of its DICOMweb services."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["dicomweb"]
+    name: str = Field(pattern=NAME_PATTERN)
+    url: AnyHttpUrl
+    token: SecretStr | None = None
+
+    @property
+    def root(self) -> str:
+        """The URL without a slash at its end."""
+        return str(self.url).rstrip("/")
+
+
+Destination = Annotated[DimseDestination | DicomwebDestination, Field(discriminator="kind")]
+_DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
+
+
+class WorkerSettings(CommonSettings):
+    """Model, destinations, limits and retention."""
+
+    model_dir: Path = Field(
+        Path(__file__).parent / "shipped", description="Folder of the model package"
+    )
+    ae_title: str = Field(
+        "OSTEOSCREEN", description="Our Application Entity title", pattern=AE_TITLE_PATTERN
+    )
+    destinations: Annotated[tuple[Destination, ...], NoDecode] = Field(
+        (),
+        description="Where SR and SC are sent: a JSON list of"
+        ' `{"name", "kind": "dimse", "ae_title", "host", "port", "tls"}` and'
+        ' `{"name", "kind": "dicomweb", "url", "token"}`',
+        repr=False,
+        json_schema_extra=SECRET,
+    )
+    tls_ca: Path | None = Field(
+        None, description="Certificates (PEM) that a TLS peer is checked against"
+    )
+    tls_cert: Path | None = Field(None, description="Our TLS certificate (PEM)")
+    tls_key: Path | None = Field(None, description="Key of our TLS certificate (PEM)")
+    sr_sop_class: Literal["comprehensive3d", "comprehensive"] = Field(
+        "comprehensive3d",
+        description="SOP class of the report; `comprehensive` for older workstations",
+    )
+    retention_days: int = Field(
+        30, ge=1, description="Days that the pixels of a finished series stay in the spool"
+    )
+    lease_seconds: int = Field(
+        60, ge=5, description="A series is taken from a worker that was silent for so long"
+    )
+    limit_seconds: int = Field(
+        600, ge=10, description="A screening that takes longer ends its process"
+    )
+    sweep_seconds: float = Field(
+        5.0, gt=0, description="Pause between two looks at what the record says is due"
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Screenings of one series that may end in an error"
+    )
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _read_destinations(cls, value: object) -> tuple[Destination, ...]:
+        """Say which destination is wrong and why, without its token."""
+        try:
+            entries = json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
+            raise ValueError("a JSON list is wanted")
+        destinations = tuple(_destination(i, entry) for i, entry in enumerate(entries, 1))
+        names = [destination.name for destination in destinations]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each name once, got {', '.join(names)}")
+        return destinations
+
+    def destination(self, name: str) -> Destination:
+        """The destination of this name (KeyError where settings no longer list it)."""
+        return {destination.name: destination for destination in self.destinations}[name]
+
+
+def _destination(number: int, entry: Any) -> Destination:
+    if isinstance(entry, DimseDestination | DicomwebDestination):
+        return entry
+    try:
+        return _DESTINATION.validate_python(entry)
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"] if part not in KINDS)
+        raise ValueError(
+            f"entry {number}: {where} {problem['msg']}".replace("  ", " ")
+        ) from None
+
+
+KINDS = ("dimse", "dicomweb")
