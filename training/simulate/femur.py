@@ -1,0 +1,150 @@
+"""The proximal femur: head, neck, trochanters, shaft; cortical shell and trabecular core."""
+
+import numpy as np
+
+from training.simulate import texture
+from training.simulate.density import MINERAL_OF_KVP
+from training.simulate.frames import FemurFrame, femur_frame
+from training.simulate.painting import Layer, Part
+from training.simulate.shapes import (
+    Array,
+    Grid,
+    box_of,
+    capsule,
+    coverage,
+    ellipsoid,
+    gaussian,
+    smooth_min,
+    smoothstep,
+)
+from training.simulate.subject import Hip, Subject
+
+SHAFT_END_MM = -330.0
+NECK_MIDDLE = 0.6
+"""Middle of the neck as a share of the way from the head's centre to the shaft axis."""
+
+
+def femur_part(subject: Subject, hip: Hip, kvp: int) -> Part:
+    """The whole proximal femur as one layer."""
+    femur = femur_frame(subject, hip)
+    r = hip.head_radius_mm
+    x_end = femur.neck_end_mm[0]
+    box = box_of(
+        femur.frame,
+        (-1.15 * r, -1.5 * r, SHAFT_END_MM),
+        (x_end + 1.5 * r, 1.6 * r, 1.15 * r),
+    )
+
+    def paint(grid: Grid, width: float) -> Layer:
+        p = femur.frame.local(grid)
+        distance = outline(p, hip, femur)
+        hu = _inside(p, grid, distance, hip, femur, kvp, width, subject.seed)
+        return coverage(distance, width), hu
+
+    return Part(box, paint)
+
+
+def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
+    """Signed distance to the outer surface in the femur's frame."""
+    x, y, z = p
+    r = hip.head_radius_mm
+    end_x, end_z = femur.neck_end_mm
+    along, across = _neck_coordinates(p, femur)
+    head = np.sqrt(x * x + y * y + z * z) - r
+    on_axis = np.clip(along, 0.0, femur.neck_length_mm)
+    flare = (on_axis * (1.0 / femur.neck_length_mm) - 0.45) ** 2
+    neck = np.sqrt(across**2 + (y * 1.16) ** 2 + (along - on_axis) ** 2)
+    neck -= (hip.neck_width + 0.75 * flare) * r
+    depth = end_z - z
+    below = np.maximum(depth, 0.0)
+    bow = -0.00022 * below * below * np.exp(below * (-1.0 / 220.0))
+    above = np.maximum(-depth - 5.0, 0.0)
+    shaft = np.sqrt((x - end_x) ** 2 + (y - bow) ** 2 + above**2)
+    shaft -= hip.shaft_radius_mm + (0.26 * r) * np.exp(-((below * (1.0 / 38.0)) ** 2))
+    g = hip.trochanter * r / 21.6
+    greater = ellipsoid(p, (end_x + 6.5 * g, 5.0 * g, end_z + 13.0 * g),
+                        (12.5 * g, 16.0 * g, 19.0 * g))  # fmt: skip
+    lesser = ellipsoid(p, (end_x - 12.5 * g, 11.0 * g, end_z - 32.0 * g), (9.0, 9.0, 13.0))
+    d = smooth_min(smooth_min(head, neck, 5.0), smooth_min(shaft, greater, 9.0), 11.0)
+    d = smooth_min(d, lesser, 8.0)
+    # The flare on the inside between neck and shaft: the calcar.
+    calcar = capsule(p, (end_x * 0.55, 2.0, end_z * 0.62 - 0.25 * r),
+                     (end_x - 6.0, 2.0, end_z - 2.0 * r), (0.42 * r, 0.45 * r))  # fmt: skip
+    d = smooth_min(d, calcar, 9.0)
+    if hip.arthritis > 0.3:
+        rim = np.sqrt((across.clip(-r, r) - across) ** 2 + (along - 0.75 * r) ** 2)
+        ring = np.sqrt((np.sqrt(across**2 + y * y) - 0.86 * r) ** 2 + rim**2)
+        d = smooth_min(d, ring - 5.0 * hip.arthritis, 4.0)
+    return d
+
+
+def _neck_coordinates(p: Grid, femur: FemurFrame) -> tuple[Array, Array]:
+    """Distance along the neck axis from the head's centre, and across it (up positive)."""
+    ax, az = femur.neck_axis
+    return p[0] * ax + p[2] * az, p[2] * ax - p[0] * az
+
+
+def _cortex_mm(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
+    """Thickness of the cortex: thin round the head, thick at the calcar and the shaft."""
+    end_x, end_z = femur.neck_end_mm
+    r = hip.head_radius_mm
+    along, across = _neck_coordinates(p, femur)
+    depth = end_z - p[2]
+    shaft = smoothstep(depth, 8.0, 75.0) * (0.33 * hip.shaft_radius_mm)
+    low = np.clip(across * (-1.0 / (0.75 * r)), 0.0, 1.0)
+    gate = np.exp(-(((along - 0.8 * femur.neck_length_mm) * (1.0 / 17.0)) ** 2))
+    calcar = 3.0 * low * low * gate
+    medial = gaussian(p, (end_x - 0.8 * r, 0.0, end_z - 0.9 * r), (8.0, 16.0, 20.0)) * 2.4
+    thickness = (0.95 + calcar + medial + shaft) * hip.density.cortex_scale
+    return np.asarray(np.maximum(thickness, 0.55))
+
+
+def _trabecular(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
+    """Mineral relative to the middle of the neck (1.0 there)."""
+    x, _, z = p
+    r = hip.head_radius_mm
+    length = femur.neck_length_mm
+    end_x, end_z = femur.neck_end_mm
+    along, across = _neck_coordinates(p, femur)
+    depth = end_z - z
+    # The principal compressive group: from the top of the head down to the calcar.
+    beam = (x * 0.90 + z * 0.43 + 0.02 * r) * (1.0 / (0.42 * r))
+    compressive = np.exp(-(beam * beam)) * smoothstep(along, 1.15 * r, 0.1 * r)
+    head = smoothstep(along, 1.05 * r, 0.35 * r)
+    # The tensile group: an arch from the lower head along the top of the neck.
+    arch = (across - 0.42 * r) * (1.0 / (0.25 * r))
+    tensile = np.exp(-(arch * arch)) * smoothstep(along, 1.4 * length, 0.7 * length)
+    axis_x, axis_z = femur.neck_axis
+    low = (0.86 * length * axis_x - 0.1 * r * axis_z, 0.0, 0.86 * length * axis_z - 0.12 * r)
+    ward = gaussian(p, low, (0.42 * r, 0.7 * r, 0.5 * r))
+    trochanter = smoothstep(x, end_x - 0.2 * r, end_x + 0.4 * r)
+    relative = 1.0 + 0.45 * head + 0.85 * compressive + 0.25 * tensile
+    relative -= 0.72 * ward + 0.48 * trochanter
+    canal = smoothstep(depth, 62.0, 2.0)
+    return np.asarray(np.maximum(relative, 0.08) * canal)
+
+
+def _inside(
+    p: Grid, grid: Grid, distance: Array, hip: Hip, femur: FemurFrame, kvp: int,
+    width: float, seed: int,
+) -> Array:  # fmt: skip
+    """HU within the outer surface: trabecular core and, over it, the cortical shell."""
+    bone = hip.density
+    side = 0 if hip.side == "R" else 7
+    coarse = texture.noise(grid, seed + side + 1, 2.4, 1.0)
+    fine = texture.noise(grid, seed + side + 2, 0.8, 1.0)
+    mineral = (bone.neck_hu - bone.marrow_hu) * _trabecular(p, hip, femur)
+    # The rougher, the less there is: thick trabeculae stay when thin ones go.
+    grain = 0.16 - 0.035 * min(max(hip.t_score, -4.0), 1.0)
+    mineral = mineral * (1.0 + grain * (coarse + 0.7 * fine))
+    core = mineral * MINERAL_OF_KVP[kvp] + (bone.marrow_hu + 6.0 * coarse)
+    thickness = _cortex_mm(p, hip, femur)
+    if hip.arthritis > 0.0:
+        thickness = thickness + 2.2 * hip.arthritis * gaussian(
+            p, (-0.25 * hip.head_radius_mm, 0.0, 0.95 * hip.head_radius_mm), (16.0, 16.0, 8.0)
+        )
+    # The inner border of the cortex is a gradient, wider where bone is lost.
+    softness = width + 0.5 + 0.25 * thickness
+    share = np.clip((distance + thickness) / softness + 0.5, 0.0, 1.0)
+    cortex = bone.cortex_hu * MINERAL_OF_KVP[kvp]
+    return np.asarray(core + share * (cortex - core))

@@ -1,0 +1,95 @@
+"""Layers painted over each other, each within its box, and smooth fields computed coarsely."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.simulate.shapes import Array, Grid, Matrix
+
+Layer = tuple[Array, Array | float]
+"""Coverage 0–1 and the value (HU) that it brings."""
+
+COARSE_STEP = 4
+"""A smooth distance is computed at every fourth pixel and interpolated between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something to paint: its box in patient LPS mm (2, 3) and its layer on a grid.
+
+    ``paint(grid, width)`` : ``width`` is the length in mm over which an edge is averaged.
+    """
+
+    box: Matrix
+    paint: Callable[[Grid, float], Layer]
+
+
+def paint(canvas: Array, grid: Grid, parts: Iterable[Part], width: float) -> None:
+    """Paint the parts over ``canvas`` (nz, ny, nx) in place, in order."""
+    lines = [axis.ravel() for axis in grid]
+    for part in parts:
+        window = [
+            _window(line, low, high)
+            for line, low, high in zip(lines, part.box[0], part.box[1], strict=True)
+        ]
+        if any(span.stop <= span.start for span in window):
+            continue
+        x, y, z = window
+        share, value = part.paint((grid[0][:, :, x], grid[1][:, y], grid[2][z]), width)
+        region = canvas[z, y, x]
+        region += share * (value - region)
+
+
+def _window(line: npt.NDArray[np.float32], low: float, high: float) -> slice:
+    """The indices of a rising or falling line that lie within the limits.
+
+    It starts on a whole coarse step, so that a part sees the same knots in any region.
+    """
+    if len(line) > 1 and line[1] < line[0]:
+        line, low, high = -line, -high, -low
+    first = int(np.searchsorted(line, low))
+    last = int(np.searchsorted(line, high, side="right"))
+    if last <= first:
+        return slice(0, 0)
+    return slice(first - first % COARSE_STEP, last)
+
+
+def coarse(grid: Grid, field: Callable[[Grid], Array]) -> Array:
+    """A smooth field (…, nz, ny, nx), computed on a thinned grid, linear in between."""
+    x, y, z = (_thin(axis) for axis in grid)
+    values = field((x, y, z))
+    for axis, line in zip((-1, -2, -3), grid, strict=True):
+        if line.size > 1:
+            values = _stretch(values, axis, line.size)
+    return values
+
+
+def _thin(line: Array) -> Array:
+    if line.size == 1:
+        return line
+    flat = line.ravel()
+    count = -(-(line.size - 1) // COARSE_STEP) + 1
+    knots = flat[0] + (flat[1] - flat[0]) * (COARSE_STEP * np.arange(count, dtype=np.float32))
+    shape = tuple(count if length > 1 else 1 for length in line.shape)
+    return np.asarray(knots, dtype=np.float32).reshape(shape)
+
+
+def _stretch(values: Array, axis: int, size: int) -> Array:
+    """Linear interpolation to every pixel between the knots along one axis."""
+    at = values.ndim + axis
+    count = values.shape[at]
+    low = np.take(values, range(count - 1), axis=at)
+    rise = np.diff(values, axis=at)
+    full = np.empty((*low.shape[: at + 1], COARSE_STEP, *low.shape[at + 1 :]), dtype=np.float32)
+    steps = np.moveaxis(full, at + 1, 0)
+    for step in range(COARSE_STEP):
+        np.multiply(rise, step / COARSE_STEP, out=steps[step])
+        steps[step] += low
+    full = full.reshape(*low.shape[:at], -1, *low.shape[at + 1 :])
+    if size > full.shape[at]:
+        full = np.concatenate([full, np.take(values, [count - 1], axis=at)], axis=at)
+    cut = [slice(None)] * full.ndim
+    cut[at] = slice(size)
+    return np.ascontiguousarray(full[tuple(cut)])

@@ -1,0 +1,60 @@
+"""What a femur finder and a model should say of a subject."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.simulate.femur import NECK_MIDDLE
+from training.simulate.frames import femur_frame
+from training.simulate.subject import Hip, Subject
+from worker.pipeline.grade import grade_of_t_score
+from worker.pipeline.results import Grade, PointMm, Side
+
+
+@dataclass(frozen=True, slots=True)
+class HipTruth:
+    """One hip in patient LPS mm.
+
+    ``shaft_direction`` : unit vector down the shaft. ``neck_hu`` : trabecular attenuation in
+    the middle of the neck at 120 kVp, without noise and calibration error.
+    """
+
+    side: Side
+    center_mm: PointMm
+    radius_mm: float
+    neck_mm: PointMm
+    intertrochanteric_mm: PointMm
+    shaft_direction: PointMm
+    neck_hu: float
+    t_score: float
+    grade: Grade
+    metal: bool
+
+
+def truth(subject: Subject) -> tuple[HipTruth, HipTruth]:
+    """The truth of both hips, right first."""
+    right, left = (_hip_truth(subject, hip) for hip in subject.hips)
+    return right, left
+
+
+def _hip_truth(subject: Subject, hip: Hip) -> HipTruth:
+    femur = femur_frame(subject, hip)
+    x, z = femur.neck_end_mm
+    direction = femur.frame.axes @ np.array([0.0, 0.0, -1.0])
+    return HipTruth(
+        side=hip.side,
+        center_mm=_point(femur.frame.place((0.0, 0.0, 0.0))),
+        radius_mm=hip.head_radius_mm,
+        neck_mm=_point(femur.frame.place((NECK_MIDDLE * x, 0.0, NECK_MIDDLE * z))),
+        intertrochanteric_mm=_point(femur.frame.place((x, 0.0, z - 18.0))),
+        shaft_direction=_point(direction),
+        neck_hu=hip.density.neck_hu,
+        t_score=hip.t_score,
+        grade=grade_of_t_score(hip.t_score),
+        metal=hip.implant is not None,
+    )
+
+
+def _point(values: np.ndarray) -> PointMm:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
