@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Instance, Screening, Series
 from db.states import RunOutcome, SeriesState
-from db.transition import By, move_series
+from db.transition import By, append_event, move_series
 
 CompletedBy = Literal["quiet", "released", "scan"]
 """Evidence: nothing for the quiet period; nothing for the shorter one after the last sender
@@ -94,10 +94,11 @@ def open_series(
     actor: str,
 ) -> int:
     """Note that new content is arriving: the series is *receiving*, a run over it is void."""
-    series = _insert_or_lock(session, study_instance_uid, series_instance_uid, now)
+    by = By(actor, now)
+    series = _insert_or_lock(session, study_instance_uid, series_instance_uid, by)
     if series.calling_ae_title is None:
         series.calling_ae_title = calling_ae_title
-    _reopen(session, series, By(actor, now))
+    _reopen(session, series, by)
     return series.id
 
 
@@ -111,7 +112,7 @@ def register_revision(
     """
     by = By(actor, now)
     series = _insert_or_lock(
-        session, completed.study_instance_uid, completed.series_instance_uid, now
+        session, completed.study_instance_uid, completed.series_instance_uid, by
     )
     digest = content_sha256(completed.instances)
     if series.content_sha256 == digest and series.state is not SeriesState.RECEIVING:
@@ -162,19 +163,23 @@ def registered_mtimes(session: Session) -> dict[tuple[str, str], int]:
     return {(study, series): mtime_ns for study, series, mtime_ns in rows if mtime_ns}
 
 
-def _insert_or_lock(session: Session, study: str, series: str, now: datetime) -> Series:
+def _insert_or_lock(session: Session, study: str, series: str, by: By) -> Series:
     """The row of the series, locked until the transaction ends; inserted when it is new."""
-    session.execute(
+    inserted = session.scalars(
         insert(Series)
         .values(
             study_instance_uid=study,
             series_instance_uid=series,
             state=SeriesState.RECEIVING,
-            created_at=now,
-            changed_at=now,
+            created_at=by.at,
+            changed_at=by.at,
         )
         .on_conflict_do_nothing(index_elements=["study_instance_uid", "series_instance_uid"])
-    )
+        .returning(Series)
+    ).one_or_none()
+    if inserted is not None:
+        append_event(session, inserted, by, "opened", after=SeriesState.RECEIVING)
+        return inserted
     return session.scalars(
         select(Series)
         .where(Series.study_instance_uid == study, Series.series_instance_uid == series)

@@ -156,6 +156,11 @@ class SpoolWriter:
             raise
         _fsync_folder(path.parent)
 
+    def confirm(self, path: Path) -> None:
+        """Make the entry of a file that is there durable: its writer may not have yet."""
+        self._make_folder(path.parent)
+        _fsync_folder(path.parent)
+
     def _rename(self, temporary: Path, path: Path) -> None:
         try:
             temporary.replace(path)

@@ -113,9 +113,13 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Their INFO and DEBUG lines print whole messages and data sets, with the patient in them.
+    # Their lower levels print whole messages and data sets, with the patient in them.
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Warnings, too, carry values of data elements (pydicom).
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -1,0 +1,74 @@
+"""``python -m storescp``: serve until SIGTERM."""
+
+import signal
+import sys
+import threading
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from db.migrate import SchemaNotCurrent, require_current_schema
+from db.session import make_engine
+from db.settings import load_settings
+from db.spool import SpoolWriter, clean_incoming
+from db.telemetry import configure_logging, get_logger, serve_metrics
+from storescp.arrivals import Arrivals
+from storescp.publish import Publisher
+from storescp.register import Registrar
+from storescp.server import StorageServer
+from storescp.settings import StoreScpSettings
+
+log = get_logger("storescp")
+
+
+def main() -> None:
+    """Start server and registrar; on SIGTERM or SIGINT stop accepting, finish, exit 0."""
+    settings = load_settings(StoreScpSettings)
+    configure_logging(settings.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    engine = make_engine(settings.database_url, application_name="storescp")
+    _check_schema(engine)
+    writer = SpoolWriter(settings.spool_dir)
+    arrivals = Arrivals()
+    server = StorageServer(settings, writer, arrivals)
+    publisher = Publisher(settings.broker_url)
+    registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)
+    try:
+        writer.prepare()
+        leftovers = clean_incoming(settings.spool_dir)
+        serve_metrics(settings.metrics_port)
+        server.start()
+    except OSError as error:
+        sys.exit(f"storescp cannot start: {error}")
+    registrar.start()
+    log.info(
+        "storescp_ready",
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=settings.port,
+        leftovers_removed=leftovers,
+    )
+    stop.wait()
+    log.info("storescp_stopping")
+    server.stop()
+    registrar.stop()
+    publisher.close()
+    engine.dispose()
+    log.info("storescp_stopped")
+
+
+def _check_schema(engine: Engine) -> None:
+    """Refuse to start on another schema; a database that is down does not keep us closed."""
+    try:
+        require_current_schema(engine)
+    except SchemaNotCurrent as error:
+        sys.exit(f"storescp cannot start: {error}")
+    except OperationalError:
+        log.warning("database_unavailable", note="accepting; series wait in the spool")
+
+
+if __name__ == "__main__":
+    main()

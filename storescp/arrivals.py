@@ -1,0 +1,150 @@
+"""What is arriving now: the series that are not registered yet, and who is sending them.
+
+The only thing that association threads and the completion thread share. It holds nothing that
+cannot be found again on disk: after a crash the scan rebuilds it from the spool.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from db.intake import CompletedBy
+from db.spool import SeriesKey
+from storescp.completion import Evidence, judge
+
+
+@dataclass(slots=True)
+class _Pending:
+    last_arrival: float
+    instances: int = 0
+    calling_ae_title: str | None = None
+    found_by_scan: bool = False
+    released: bool = False
+    opened: bool = False
+
+
+@dataclass(slots=True)
+class _Sender:
+    current: SeriesKey | None = None
+    sent: Counter[SeriesKey] = field(default_factory=Counter)
+
+
+class Arrivals:
+    """Thread-safe; times are seconds of one monotonic clock that the callers read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: dict[SeriesKey, _Pending] = {}
+        self._senders: dict[Hashable, _Sender] = {}
+
+    def enter(self, sender: Hashable, *, limit: int) -> bool:
+        """Admit an association, unless ``limit`` of them are open."""
+        with self._lock:
+            if len(self._senders) >= limit:
+                return False
+            self._senders[sender] = _Sender()
+            return True
+
+    def leave(self, sender: Hashable, *, released: bool) -> bool:
+        """Forget an association that ended, by release or otherwise; False when it is unknown.
+
+        Its release is evidence only for a series of which it sent more than one instance:
+        where every instance has an association of its own, the end of one says nothing.
+        """
+        with self._lock:
+            ended = self._senders.pop(sender, None)
+            if ended is None:
+                return False
+            for key, count in ended.sent.items():
+                if key in self._pending:
+                    self._pending[key].released = released and count > 1
+            return True
+
+    def note(
+        self,
+        sender: Hashable,
+        key: SeriesKey,
+        *,
+        calling_ae_title: str,
+        changed: bool,
+        now: float,
+    ) -> None:
+        """An instance is durable. ``changed``: the spool did not have it like this before.
+
+        Only a change makes a series pending; but while it is, a repetition shows life too.
+        """
+        with self._lock:
+            if sender in self._senders:
+                self._senders[sender].current = key
+                self._senders[sender].sent[key] += 1
+            if changed and key not in self._pending:
+                self._pending[key] = _Pending(now, calling_ae_title=calling_ae_title)
+            if key in self._pending:
+                pending = self._pending[key]
+                pending.last_arrival = now
+                pending.instances += 1
+                pending.released = False
+
+    def note_found(self, key: SeriesKey, *, last_arrival: float) -> bool:
+        """The scan has found a folder that the record lacks; False when it is pending."""
+        with self._lock:
+            if key in self._pending:
+                return False
+            self._pending[key] = _Pending(last_arrival, found_by_scan=True)
+            return True
+
+    def open_associations(self) -> int:
+        """How many associations are open."""
+        with self._lock:
+            return len(self._senders)
+
+    def senders(self) -> list[Hashable]:
+        """The open associations, to find those that died without a word."""
+        with self._lock:
+            return list(self._senders)
+
+    def pending(self) -> int:
+        """How many series are not registered yet."""
+        with self._lock:
+            return len(self._pending)
+
+    def newly_opened(self) -> list[tuple[SeriesKey, str | None]]:
+        """Series that became pending since the last call, with the calling AE title."""
+        with self._lock:
+            new = [(key, one) for key, one in self._pending.items() if not one.opened]
+            for _, one in new:
+                one.opened = True
+            return [(key, one.calling_ae_title) for key, one in new]
+
+    def complete(self, *, now: float, quiet_seconds: float) -> list["Complete"]:
+        """The series that are complete by now."""
+        with self._lock:
+            sending = Counter(one.current for one in self._senders.values())
+            found = []
+            for key, one in self._pending.items():
+                evidence = Evidence(
+                    last_arrival=one.last_arrival,
+                    sending=sending[key],
+                    released=one.released,
+                    found_by_scan=one.found_by_scan,
+                )
+                if how := judge(evidence, now=now, quiet_seconds=quiet_seconds):
+                    found.append(Complete(key, how, one.instances))
+            return found
+
+    def registered(self, done: "Complete") -> None:
+        """Forget a series, unless more of it has arrived since it was judged complete."""
+        with self._lock:
+            pending = self._pending.get(done.key)
+            if pending is not None and pending.instances == done.instances:
+                del self._pending[done.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A series judged complete, by which evidence, after how many instances."""
+
+    key: SeriesKey
+    completed_by: CompletedBy
+    instances: int

@@ -1,0 +1,171 @@
+"""Walk an encoded data set without decoding it: who is it, and is it whole?
+
+Only lengths are followed and four UIDs are read. pydicom reads on over a value that is cut
+off; here that is the question.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
+
+SOP_CLASS_UID = 0x00080016
+SOP_INSTANCE_UID = 0x00080018
+STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
+IDENTITY = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
+
+ITEM = 0xFFFEE000
+ITEM_DELIMITATION = 0xFFFEE00D
+SEQUENCE_DELIMITATION = 0xFFFEE0DD
+UNDEFINED_LENGTH = 0xFFFFFFFF
+MAX_DEPTH = 32
+
+# PS3.5 7.1.2: these have a 16-bit length, all others 2 reserved bytes and a 32-bit length.
+SHORT_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(b" ")
+)
+
+
+class Undecodable(ValueError):
+    """The bytes are not a whole data set; says why, for an Error Comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The UIDs of an instance as its data set has them; empty where it has none."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+def read_identity(encoded: bytes, transfer_syntax_uid: str, *, max_bytes: int) -> Identity:
+    """Follow all elements to the end and return the UIDs; raises Undecodable.
+
+    ``max_bytes`` bounds what a deflated data set may grow to.
+    """
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        encoded = inflate(encoded, max_bytes=max_bytes)
+    syntax = _Syntax(
+        explicit=transfer_syntax_uid != ImplicitVRLittleEndian,
+        byte_order=">" if transfer_syntax_uid == ExplicitVRBigEndian else "<",
+    )
+    try:
+        found = _walk(encoded, syntax)
+    except struct.error:
+        raise Undecodable("data set ends within the header of an element") from None
+    return Identity(
+        sop_class_uid=_text(found.get(SOP_CLASS_UID, b"")),
+        sop_instance_uid=_text(found.get(SOP_INSTANCE_UID, b"")),
+        study_instance_uid=_text(found.get(STUDY_INSTANCE_UID, b"")),
+        series_instance_uid=_text(found.get(SERIES_INSTANCE_UID, b"")),
+    )
+
+
+def inflate(encoded: bytes, *, max_bytes: int) -> bytes:
+    """Undo Deflated Explicit VR Little Endian (PS3.5 A.5); raises Undecodable."""
+    stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    try:
+        inflated = stream.decompress(encoded, max_bytes)
+    except zlib.error:
+        raise Undecodable("deflated data set cannot be inflated") from None
+    if not stream.eof:
+        too_large = bool(stream.unconsumed_tail)
+        raise Undecodable(f"deflated data set is {'too large' if too_large else 'truncated'}")
+    return inflated
+
+
+class _Syntax:
+    """The compiled formats of one encoding."""
+
+    __slots__ = ("explicit", "long", "short", "tag")
+
+    def __init__(self, *, explicit: bool, byte_order: str) -> None:
+        self.explicit = explicit
+        self.tag = struct.Struct(byte_order + "HH").unpack_from
+        self.short = struct.Struct(byte_order + "H").unpack_from
+        self.long = struct.Struct(byte_order + "L").unpack_from
+
+
+_IMPLICIT = _Syntax(explicit=False, byte_order="<")
+
+
+def _walk(data: bytes, syntax: _Syntax) -> dict[int, bytes]:
+    """Follow all elements of the data set; the values of ``IDENTITY``."""
+    found = {}
+    position, end = 0, len(data)
+    while position < end:
+        if end - position < 8 and not any(data[position:]):
+            break  # padding after the last element
+        tag, start, position = _element(data, position, syntax, 0)
+        if tag in IDENTITY:
+            found[tag] = data[start:position]
+    return found
+
+
+def _element(data: bytes, position: int, syntax: _Syntax, depth: int) -> tuple[int, int, int]:
+    """Tag, start of the value, and where the element ends."""
+    group, element = syntax.tag(data, position)
+    start, length, content = _value(data, position, syntax)
+    if length == UNDEFINED_LENGTH:
+        end = _skip_items(data, start, content, depth + 1)
+    else:
+        end = start + length
+    if end > len(data):
+        raise Undecodable(f"data set ends within ({group:04X},{element:04X})")
+    return group << 16 | element, start, end
+
+
+def _value(data: bytes, position: int, syntax: _Syntax) -> tuple[int, int, _Syntax]:
+    """Where the value starts, its length, and the encoding of what may be nested in it."""
+    if not syntax.explicit:
+        return position + 8, syntax.long(data, position + 4)[0], syntax
+    vr = data[position + 4 : position + 6]
+    if vr in SHORT_VRS:
+        return position + 8, syntax.short(data, position + 6)[0], syntax
+    if not (vr.isalpha() and vr.isupper()):
+        raise Undecodable(f"byte {position}: no value representation")
+    # PS3.5 6.2.2: UN of undefined length holds a sequence in Implicit VR Little Endian.
+    content = _IMPLICIT if vr == b"UN" else syntax
+    return position + 12, syntax.long(data, position + 8)[0], content
+
+
+def _skip_items(data: bytes, position: int, syntax: _Syntax, depth: int) -> int:
+    """Follow the items of a sequence, or the fragments of compressed pixel data (PS3.5 A.4)."""
+    if depth > MAX_DEPTH:
+        raise Undecodable("sequences are nested too deeply")
+    while True:
+        tag, length = _item_header(data, position, syntax)
+        position += 8
+        if tag == SEQUENCE_DELIMITATION:
+            return position
+        if tag != ITEM:
+            raise Undecodable(f"byte {position - 8}: item expected")
+        if length == UNDEFINED_LENGTH:
+            position = _skip_item(data, position, syntax, depth)
+        else:
+            position += length
+
+
+def _skip_item(data: bytes, position: int, syntax: _Syntax, depth: int) -> int:
+    """Follow the elements of an item of undefined length to behind its delimiter."""
+    while _item_header(data, position, syntax)[0] != ITEM_DELIMITATION:
+        _, _, position = _element(data, position, syntax, depth)
+    return position + 8
+
+
+def _item_header(data: bytes, position: int, syntax: _Syntax) -> tuple[int, int]:
+    group, element = syntax.tag(data, position)
+    return group << 16 | element, syntax.long(data, position + 4)[0]
+
+
+def _text(value: bytes) -> str:
+    """A UID without its padding (PS3.5 9.1: a trailing NUL; devices send spaces too)."""
+    return value.rstrip(b"\0 ").decode("ascii", "replace")

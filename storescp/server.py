@@ -1,0 +1,242 @@
+"""The Application Entity: what it supports, who may associate, what happens at each event."""
+
+import threading
+import time
+
+from pydicom import Dataset
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, Association, _config, evt
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    Verification,
+)
+from pynetdicom.transport import ThreadedAssociationServer
+
+from db.spool import SpoolWriter
+from db.telemetry import (
+    ASSOCIATIONS,
+    INSTANCES,
+    OPEN_ASSOCIATIONS,
+    RECEIVED_BYTES,
+    STORE_SECONDS,
+    get_logger,
+)
+from storescp import status
+from storescp.admission import (
+    LOCAL_LIMIT_EXCEEDED,
+    TEMPORARY_CONGESTION,
+    Rejection,
+    check_requestor,
+)
+from storescp.arrivals import Arrivals
+from storescp.handlers import StoreRequest, store
+from storescp.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from storescp.settings import StoreScpSettings
+from storescp.status import Refusal
+
+SOP_CLASSES = (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+TRANSFER_SYNTAXES = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,  # retired, and still sent
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+    RLELossless,
+]
+MAX_PDU_BYTES = 128 * 1024
+NO_LIMIT = 1_000_000  # ours is in Arrivals: pynetdicom counts threads, also those that end
+SHUTDOWN_SECONDS = 8.0  # within the 10 s that Docker gives
+
+log = get_logger(__name__)
+
+
+class _Server(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped
+    request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
+
+
+class StorageServer:
+    """The Storage SCP on one address; every association has a thread of its own."""
+
+    def __init__(
+        self, settings: StoreScpSettings, writer: SpoolWriter, arrivals: Arrivals
+    ) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._arrivals = arrivals
+        _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU to log it
+        self._ae = AE(settings.ae_title)
+        self._ae.maximum_pdu_size = MAX_PDU_BYTES
+        self._ae.maximum_associations = NO_LIMIT
+        self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        self._server: _Server | None = None
+
+    def start(self) -> None:
+        """Bind and serve in the background; raises OSError when the port is taken."""
+        self._server = self._ae.make_server(
+            (self._settings.host, self._settings.port),
+            contexts=supported_contexts(),
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._handle_requested),
+                (evt.EVT_C_STORE, self._handle_store),
+                (evt.EVT_RELEASED, self._handle_end, [True]),
+                (evt.EVT_ABORTED, self._handle_end, [False]),
+            ],
+            server_class=_Server,
+        )
+        self._ae._servers.append(self._server)
+        threading.Thread(
+            target=self._server.serve_forever, name="acceptor", daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        """Accept nobody any more, let open associations finish for a while, abort the rest."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        while self._arrivals.open_associations() and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self.reap()
+        self._ae.shutdown()
+
+    def reap(self) -> None:
+        """Forget associations whose thread ended without an event (a peer that vanished)."""
+        for assoc in self._arrivals.senders():
+            if isinstance(assoc, threading.Thread) and not assoc.is_alive():
+                self._end(assoc, released=False)
+
+    def _handle_requested(self, event: evt.Event) -> None:
+        assoc = event.assoc
+        calling_ae_title = assoc.requestor.primitive.calling_ae_title.strip()
+        address = assoc.requestor.address
+        try:
+            rejection = check_requestor(calling_ae_title, address, self._settings)
+            if rejection is None and not self._arrivals.enter(
+                assoc, limit=self._settings.max_associations
+            ):
+                rejection = LOCAL_LIMIT_EXCEEDED
+        except Exception:
+            # pynetdicom would log it and go on to accept.
+            log.exception("admission_failed", peer=address)
+            rejection = TEMPORARY_CONGESTION
+        if rejection is not None:
+            self._reject(assoc, rejection, calling_ae_title, address)
+            return
+        ASSOCIATIONS.labels("accepted").inc()
+        OPEN_ASSOCIATIONS.inc()
+        log.info(
+            "association_accepted",
+            assoc_id=assoc_id(assoc),
+            calling_ae_title=calling_ae_title,
+            peer=address,
+        )
+
+    def _reject(
+        self, assoc: Association, rejection: Rejection, calling_ae_title: str, address: str
+    ) -> None:
+        assoc.acse.send_reject(rejection.result, rejection.source, rejection.reason)
+        evt.trigger(assoc, evt.EVT_REJECTED, {})
+        assoc.kill()  # returns when the answer is sent and the peer has closed
+        ASSOCIATIONS.labels(rejection.name).inc()
+        log.warning(
+            "association_rejected",
+            reason=rejection.name,
+            calling_ae_title=calling_ae_title,
+            peer=address,
+        )
+
+    def _handle_store(self, event: evt.Event) -> int | Dataset:
+        """The process boundary of one C-STORE: whatever happens, the sender gets a status."""
+        started = time.perf_counter()
+        request = _request(event)
+        try:
+            stored = store(request, self._writer, self._settings)
+        except Refusal as refusal:
+            self._log_refusal(event, refusal)
+            return refusal.to_data_set()
+        except Exception:
+            log.exception("store_failed", assoc_id=assoc_id(event.assoc))
+            INSTANCES.labels(f"0x{status.PROCESSING_FAILURE:04X}").inc()
+            return Refusal(status.PROCESSING_FAILURE, "internal error").to_data_set()
+        self._arrivals.note(
+            event.assoc,
+            stored.key,
+            calling_ae_title=request.calling_ae_title,
+            changed=stored.changed,
+            now=time.monotonic(),
+        )
+        INSTANCES.labels(f"0x{status.SUCCESS:04X}").inc()
+        RECEIVED_BYTES.inc(len(request.encoded))
+        STORE_SECONDS.observe(time.perf_counter() - started)
+        return status.SUCCESS
+
+    def _log_refusal(self, event: evt.Event, refusal: Refusal) -> None:
+        INSTANCES.labels(f"0x{refusal.status:04X}").inc()
+        log.warning(
+            "instance_refused",
+            assoc_id=assoc_id(event.assoc),
+            calling_ae_title=event.assoc.requestor.ae_title,
+            sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+            status=f"0x{refusal.status:04X}",
+            comment=refusal.comment,
+        )
+
+    def _handle_end(self, event: evt.Event, released: bool) -> None:
+        self._end(event.assoc, released=released)
+
+    def _end(self, assoc: Association, *, released: bool) -> None:
+        if not self._arrivals.leave(assoc, released=released):
+            return
+        outcome = "released" if released else "aborted"
+        ASSOCIATIONS.labels(outcome).inc()
+        OPEN_ASSOCIATIONS.dec()
+        log.info("association_ended", assoc_id=assoc_id(assoc), outcome=outcome)
+
+
+def supported_contexts() -> list[PresentationContext]:
+    """Verification, and CT in every transfer syntax that the worker can decode."""
+    return [
+        build_context(Verification),
+        *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
+    ]
+
+
+def assoc_id(assoc: Association) -> str:
+    """Names an association in the log of this process."""
+    return f"{id(assoc):x}"
+
+
+def _request(event: evt.Event) -> StoreRequest:
+    return StoreRequest(
+        encoded=event.encoded_dataset(include_meta=False),
+        sop_class_uid=str(event.request.AffectedSOPClassUID),
+        sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+        abstract_syntax=str(event.context.abstract_syntax),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        calling_ae_title=event.assoc.requestor.ae_title.strip(),
+    )

@@ -1,0 +1,65 @@
+"""What the Storage SCP can be told."""
+
+import ipaddress
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from db.settings import CommonSettings
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+MEGABYTE = 1024 * 1024
+
+
+def _split(value: Any) -> Any:
+    """A comma-separated or JSON list; anything else is left to the validation."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _network(value: Any) -> Any:
+    """``10.1.2.3`` or ``10.1.0.0/16``; host bits after the prefix are tolerated."""
+    return ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
+
+
+# PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
+AeTitle = Annotated[str, Field(max_length=16, pattern=r"^ *[!-\[\]-~][ -\[\]-~]*$")]
+
+
+class StoreScpSettings(CommonSettings):
+    """The Storage SCP."""
+
+    ae_title: AeTitle = Field("OSTEOSCREEN", description="AE title of the Storage SCP")
+    host: str = Field(
+        "0.0.0.0",  # noqa: S104 - modalities are on other machines
+        description="Address that the Storage SCP listens on",
+    )
+    port: int = Field(11112, ge=1, le=65535, description="Port that it listens on")
+    allowed_calling_aets: Annotated[tuple[AeTitle, ...], NoDecode, BeforeValidator(_split)] = (
+        Field((), description="AE titles that may send (comma-separated); everybody when empty")
+    )
+    allowed_peers: Annotated[
+        tuple[Annotated[IpNetwork, BeforeValidator(_network)], ...],
+        NoDecode,
+        BeforeValidator(_split),
+    ] = Field(
+        (),
+        description="Addresses or networks (CIDR) that may send; everybody when empty",
+    )
+    max_associations: int = Field(
+        32, ge=1, description="Associations open at the same time; more are rejected"
+    )
+    max_instance_mb: int = Field(
+        1024, ge=1, description="Largest data set of one instance, MB (status 0xA700 above)"
+    )
+    min_free_mb: int = Field(
+        1024, ge=0, description="Free disk space to keep, MB (status 0xA700 below)"
+    )
+    quiet_seconds: float = Field(
+        10.0, gt=0, le=3600, description="Silence after which a series counts as complete, s"
+    )
