@@ -1,0 +1,170 @@
+"""``python -m worker screen | status | show | retry | doctor``.
+
+Imports that take seconds are inside of the commands that need them.
+"""
+
+import getpass
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from worker.settings import WorkerSettings
+
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: JSON instead of tables.")]
+
+
+@app.command()
+def screen(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="DICOM files, at any depth.")],
+    out: Annotated[Path, typer.Option(help="Where SR, SC, PNG and result.json are written.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of a model package.")] = None,
+) -> None:
+    """Screen every series under DIR, without servers.
+
+    Exit 0: screened; 3: all rejected; 2: bad input; 1: a series ended by an error.
+    """
+    from worker.command_screen import screen_folder
+
+    settings = _settings()
+    raise SystemExit(
+        screen_folder(
+            folder, out, model or settings.model_dir, sr_sop_class=settings.sr_sop_class
+        )
+    )
+
+
+@app.command()
+def status(
+    limit: Annotated[int, typer.Option(min=1, help="How many series to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The queue, the deliveries and the last results."""
+    from db import overview
+    from worker import tables
+
+    with _sessions().begin() as session:
+        facts = (
+            overview.count_series(session),
+            overview.count_deliveries(session),
+            overview.oldest_waiting(session),
+            overview.recent_series(session, limit=limit),
+        )
+    if as_json:
+        _print_json(tables.status_json(*facts))
+    else:
+        tables.print_all(tables.status_tables(*facts))
+
+
+@app.command()
+def show(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="Series Instance UID.")],
+    as_json: AsJson = False,
+) -> None:
+    """Everything on record about one series."""
+    from db import overview
+    from worker import tables
+
+    with _sessions().begin() as session:
+        history = overview.series_history(session, uid)
+    if history is None:
+        _unknown(uid)
+    if as_json:
+        _print_json(tables.show_json(history))
+    else:
+        tables.print_all(tables.show_tables(history))
+
+
+@app.command()
+def retry(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="Series Instance UID.")],
+) -> None:
+    """Screen a failed or rejected series again; send again what was refused or waits."""
+    from db.retry import retry_series
+
+    with _sessions().begin() as session:
+        retried = retry_series(
+            session, uid, actor=f"operator {getpass.getuser()}", now=datetime.now(UTC)
+        )
+    if retried is None:
+        _unknown(uid)
+    # No message: the sweep of the workers finds within seconds what the record says is due.
+    if retried.screening:
+        print("queued to be screened again")
+    if retried.deliveries:
+        print(f"{retried.deliveries} deliveries are due again")
+    if not (retried.screening or retried.deliveries):
+        print("nothing to do: the series is neither failed, rejected nor undelivered")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check database, broker, spool, model and destinations; exit 1 if any check failed."""
+    from dataclasses import asdict
+
+    from db.telemetry import configure_logging
+    from worker import tables
+    from worker.doctor import run_checks
+
+    configure_logging("text", level=50)  # the table says it, in the operator's words
+    checks = list(run_checks(_settings()))
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        tables.print_all([tables.doctor_table(checks)])
+    raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+def _settings() -> "WorkerSettings":
+    from db.settings import load_settings
+    from worker.settings import WorkerSettings
+
+    return load_settings(WorkerSettings)
+
+
+def _sessions() -> "sessionmaker[Session]":
+    from db.migrate import SchemaNotCurrent, require_current_schema
+    from db.session import make_engine, make_sessions
+
+    engine = make_engine(_settings().database_url, application_name="osteoscreen operator")
+    try:
+        require_current_schema(engine)
+    except SchemaNotCurrent as error:
+        _stop(str(error))
+    return make_sessions(engine)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _unknown(uid: str) -> NoReturn:
+    _stop(f"no series {uid} on record (see `python -m worker status`)")
+
+
+def _stop(reason: str, code: int = 1) -> NoReturn:
+    print(reason, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command; a database that does not answer is one line, not a traceback."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        app()
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        _stop(f"database: {reason}; `python -m worker doctor` says more")
+
+
+if __name__ == "__main__":
+    main()

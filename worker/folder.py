@@ -1,0 +1,66 @@
+"""Screen every series under a folder without servers: ``python -m worker screen``."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from worker import outputs
+from worker.outputs import FileRole
+from worker.pipeline.results import Model, Rejected, to_json
+from worker.pipeline.screen import screen
+
+SUFFIXES: dict[FileRole, str] = {"sr": "sr.dcm", "sc": "sc.dcm", "png": "png"}
+RESULT_JSON = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One series of the folder: its entry of ``result.json``, or the error that ended it."""
+
+    series_instance_uid: str
+    entry: dict[str, Any] | None
+    error: Exception | None = None
+
+
+def screen_series(
+    series: Iterable[tuple[str, Sequence[Path]]],
+    out_dir: Path,
+    model: Model,
+    *,
+    at: datetime,
+    sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d",
+) -> Iterator[Finished]:
+    """Screen one series after the other and write its files to ``out_dir``.
+
+    An error in one series is handed back and does not end the others.
+    """
+    for uid, paths in series:
+        try:
+            result = screen(paths, model)
+            if isinstance(result, Rejected):
+                yield Finished(uid, to_json(result))
+                continue
+            built = outputs.build_outputs(result, at=at, sr_sop_class=sr_sop_class)
+            yield Finished(
+                uid, outputs.write_files(built, partial(_path, out_dir, uid), _write)
+            )
+        except Exception as error:
+            yield Finished(uid, None, error)
+
+
+def write_result_json(finished: Iterable[Finished], out_dir: Path) -> Path:
+    """Write the entries of all series that came to a result; returns the path."""
+    path = out_dir / RESULT_JSON
+    path.write_bytes(outputs.result_json(one.entry for one in finished if one.entry))
+    return path
+
+
+def _path(out_dir: Path, uid: str, role: FileRole) -> Path:
+    return out_dir / f"{uid}.{SUFFIXES[role]}"
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    path.write_bytes(b"".join(parts))

@@ -1,0 +1,84 @@
+"""From a finished screening to its files: SR, SC, picture and the entry of ``result.json``.
+
+Used by the command line and by the task, so that both write the same.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydicom import Dataset, dcmwrite
+
+from worker.pipeline.capture import build_capture, capture_png
+from worker.pipeline.report import PreviousResult, build_report
+from worker.pipeline.results import Screening, to_json
+from worker.pipeline.screen import Stopwatch
+
+FileRole = Literal["sr", "sc", "png"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a screening leaves: the objects, encoded as files, and the times of making them."""
+
+    screening: Screening
+    sr: Dataset
+    sc: Dataset
+    files: Mapping[FileRole, bytes]
+
+
+def build_outputs(
+    screening: Screening,
+    *,
+    at: datetime,
+    sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d",
+    predecessor: Dataset | None = None,
+    previous: PreviousResult | None = None,
+) -> Outputs:
+    """Build SC and SR; equal arguments give equal bytes. ``at`` : aware, the only clock."""
+    watch = Stopwatch()
+    with watch.step("capture"):
+        sc = build_capture(screening, at=at)
+        png = capture_png(sc)
+    with watch.step("report"):
+        sr = build_report(
+            screening,
+            sc,
+            at=at,
+            sop_class=sr_sop_class,
+            predecessor=predecessor,
+            previous=previous,
+        )
+    timings_ms = {**screening.timings_ms, **watch.timings_ms}
+    files: dict[FileRole, bytes] = {"sr": _encode(sr), "sc": _encode(sc), "png": png}
+    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, files)
+
+
+def write_files(
+    outputs: Outputs,
+    path_of: Callable[[FileRole], Path],
+    write: Callable[[Path, Iterable[bytes]], None],
+) -> dict[str, Any]:
+    """Write each file with ``write(path, parts)``; the entry of ``result.json``."""
+    paths = {role: path_of(role) for role in outputs.files}
+    for role, path in paths.items():
+        write(path, [outputs.files[role]])
+    # Absolute, so that they lead to the files from wherever the JSON is read.
+    return to_json(
+        outputs.screening, {role: str(path.resolve()) for role, path in paths.items()}
+    )
+
+
+def result_json(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    """The text of ``result.json``: a list, one entry a series."""
+    return (json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _encode(ds: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,208 @@
+"""What ``status``, ``show`` and ``doctor`` print: the record as tables and as JSON values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from db.models import Series
+from db.overview import SeriesHistory
+from db.states import DeliveryState, SeriesState
+from worker.doctor import Check
+
+COLORS = {
+    SeriesState.RECEIVING: "cyan",
+    SeriesState.QUEUED: "cyan",
+    SeriesState.SCREENING: "blue",
+    SeriesState.SCREENED: "yellow",
+    SeriesState.DELIVERED: "green",
+    SeriesState.REJECTED: "magenta",
+    SeriesState.FAILED: "red",
+}
+
+
+def print_all(renderables: Iterable[RenderableType]) -> None:
+    """Print to stdout; a pipe gets lines that are not cut."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def status_tables(
+    series: Mapping[SeriesState, int],
+    deliveries: Mapping[tuple[str, DeliveryState], int],
+    oldest_waiting: datetime | None,
+    recent: Sequence[Series],
+) -> list[RenderableType]:
+    """The queue, the deliveries of each destination, and the last results."""
+    queue = Table("state", "series", title="Series", title_justify="left")
+    for state, count in series.items():
+        queue.add_row(f"[{COLORS[state]}]{state}[/]", str(count))
+    tables: list[RenderableType] = [queue]
+    if oldest_waiting is not None:
+        tables.append(f"longest waiting since {local(oldest_waiting)}")
+    if deliveries:
+        tables.append(_delivery_counts(deliveries))
+    last = Table(
+        "changed", "series", "revision", "state", "reason or error",
+        title="Last changed", title_justify="left",
+    )  # fmt: skip
+    for one in recent:
+        last.add_row(
+            local(one.changed_at),
+            one.series_instance_uid,
+            str(one.revision),
+            f"[{COLORS[one.state]}]{one.state}[/]",
+            _why(one),
+        )
+    return [*tables, last]
+
+
+def show_tables(history: SeriesHistory) -> list[RenderableType]:
+    """Everything on record about one series, without the patient."""
+    series = history.series
+    head = Table(show_header=False, title=series.series_instance_uid, title_justify="left")
+    head.add_row("study", series.study_instance_uid)
+    head.add_row("state", f"[{COLORS[series.state]}]{series.state}[/] {_why(series)}")
+    head.add_row("revision", f"{series.revision}, attempts {series.attempts}")
+    head.add_row("instances", f"{series.instance_count}, complete by {series.completed_by}")
+    if series.next_attempt_at is not None:
+        head.add_row("next attempt", local(series.next_attempt_at))
+    tables: list[RenderableType] = [head]
+    if history.hips:
+        hips = Table("hip", "state", "grade", "probabilities N / Op / Os", "neck HU")
+        for hip in history.hips:
+            chances = (
+                hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis
+            )  # fmt: skip
+            hips.add_row(
+                hip.side,
+                hip.state if hip.reason_code is None else f"{hip.state}: {hip.reason_code}",
+                hip.grade or "–",
+                " / ".join("–" if p is None else f"{p:.2f}" for p in chances),
+                "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
+            )
+        tables.append(hips)
+    if history.deliveries:
+        tables.append(_deliveries(history))
+    events = Table("at", "revision", "who", "what", "state", title="Events")
+    for event in history.events:
+        moved = f"{event.before or ''} → {event.after}" if event.after else ""
+        events.add_row(local(event.at), str(event.revision), event.actor, event.what, moved)
+    return [*tables, events]
+
+
+def doctor_table(checks: Sequence[Check]) -> Table:
+    """One line a check, the remedy below what failed."""
+    table = Table("check", "", "result")
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[red]failed[/]"
+        remedy = f"\n[yellow]→ {check.remedy}[/]" if check.remedy else ""
+        table.add_row(check.name, mark, f"{check.detail}{remedy}")
+    return table
+
+
+def status_json(
+    series: Mapping[SeriesState, int],
+    deliveries: Mapping[tuple[str, DeliveryState], int],
+    oldest_waiting: datetime | None,
+    recent: Sequence[Series],
+) -> dict[str, Any]:
+    """The same for scripts."""
+    by_destination: dict[str, dict[str, int]] = {}
+    for (destination, state), count in deliveries.items():
+        by_destination.setdefault(destination, {})[state.value] = count
+    return {
+        "series": {state.value: count for state, count in series.items()},
+        "deliveries": by_destination,
+        "oldest_waiting": oldest_waiting.isoformat() if oldest_waiting else None,
+        "recent": [series_json(one) for one in recent],
+    }
+
+
+def series_json(series: Series) -> dict[str, Any]:
+    """One series without the patient."""
+    reason = {"code": series.reason_code, "text": series.reason_text}
+    return {
+        "series_uid": series.series_instance_uid,
+        "study_uid": series.study_instance_uid,
+        "state": series.state.value,
+        "revision": series.revision,
+        "attempts": series.attempts,
+        "reason": reason if series.reason_code else None,
+        "error": series.error,
+        "changed_at": series.changed_at.isoformat(),
+    }
+
+
+def show_json(history: SeriesHistory) -> dict[str, Any]:
+    """The same for scripts; ``result`` is the entry of ``result.json`` of the last run."""
+    results = [run.result for run in history.screenings if run.result is not None]
+    return {
+        **series_json(history.series),
+        "result": results[-1] if results else None,
+        "deliveries": [
+            {
+                "destination": sent.delivery.destination,
+                "role": sent.result_object.role,
+                "sop_uid": sent.result_object.sop_instance_uid,
+                "state": sent.delivery.state.value,
+                "status": sent.delivery.last_status,
+                "attempts": sent.delivery.attempts,
+                "error": sent.delivery.error,
+            }
+            for sent in history.deliveries
+        ],
+        "events": [
+            {
+                "at": event.at.isoformat(),
+                "revision": event.revision,
+                "actor": event.actor,
+                "what": event.what,
+                "before": event.before.value if event.before else None,
+                "after": event.after.value if event.after else None,
+            }
+            for event in history.events
+        ],
+    }
+
+
+def local(moment: datetime) -> str:
+    """A time as the operator's clock shows it."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _why(series: Series) -> str:
+    if series.reason_code is not None:
+        return f"{series.reason_code}: {series.reason_text}"
+    return series.error or ""
+
+
+def _delivery_counts(deliveries: Mapping[tuple[str, DeliveryState], int]) -> Table:
+    states = tuple(DeliveryState)
+    table = Table("destination", *states, title="Objects sent", title_justify="left")
+    for destination in sorted({name for name, _ in deliveries}):
+        counts = (str(deliveries.get((destination, state), 0)) for state in states)
+        table.add_row(destination, *counts)
+    return table
+
+
+def _deliveries(history: SeriesHistory) -> Table:
+    table = Table("object", "destination", "state", "status", "attempts", "next", "error")
+    for sent in history.deliveries:
+        delivery = sent.delivery
+        due = delivery.state is DeliveryState.DUE
+        table.add_row(
+            sent.result_object.role,
+            delivery.destination,
+            delivery.state,
+            delivery.last_status or "–",
+            str(delivery.attempts),
+            local(delivery.next_attempt_at) if due else "–",
+            delivery.error or "",
+        )
+    return table
