@@ -21,6 +21,7 @@ RESULTS = "results"
 INSTANCE_SUFFIX = ".dcm"
 MAX_UID_LENGTH = 64  # PS3.5 9.1
 KNOWN_FOLDERS_LIMIT = 10_000
+FOLDER_MODE, FILE_MODE = 0o750, 0o640  # patients' images: for the service and its group only
 
 # PS3.5 9.1: components of digits, separated by dots. A leading zero in a component is against
 # the standard, but devices send it and it is harmless in a path, so it is let in.
@@ -133,10 +134,7 @@ class SpoolWriter:
     _durable: set[Path] = field(default_factory=set)
 
     def prepare(self) -> None:
-        """Make the spool and its own folder."""
-        if not self.spool_dir.is_dir():
-            self.spool_dir.mkdir(parents=True)
-            _fsync_folder(self.spool_dir.parent)
+        """Make the spool and its ``incoming``, to find out at the start that it cannot be."""
         self._make_folder(self.spool_dir / INCOMING)
 
     def write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -145,10 +143,12 @@ class SpoolWriter:
         Temporary file → fsync → rename → fsync of the folder and of new parents: when this
         returns, the file survives a power cut. Raises OSError and leaves nothing behind.
         """
+        incoming = self.spool_dir / INCOMING
+        self._make_folder(incoming)
         self._make_folder(path.parent)
-        temporary = self.spool_dir / INCOMING / f"{os.urandom(16).hex()}.part"
+        temporary = incoming / f"{os.urandom(16).hex()}.part"
         try:
-            with temporary.open("xb") as file:
+            with open(temporary, "xb", opener=_private_file) as file:
                 _write_locked(file, parts)
                 self._rename(temporary, path)
         except BaseException:
@@ -173,15 +173,21 @@ class SpoolWriter:
     def _make_folder(self, folder: Path) -> None:
         if folder in self._durable and folder.is_dir():
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        while folder != self.spool_dir:
-            # Also when another thread or process made it: that one may not have come to its
-            # fsync yet, and our file must not be acknowledged before its folder is durable.
-            _fsync_folder(folder.parent)
-            if len(self._durable) >= KNOWN_FOLDERS_LIMIT:
-                self._durable.clear()
-            self._durable.add(folder)
-            folder = folder.parent
+        if folder == self.spool_dir:
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        # Also when another thread or process made it: that one may not have come to its fsync
+        # yet, and our file must not be acknowledged before its folder is durable.
+        _fsync_folder(folder.parent)
+        if len(self._durable) >= KNOWN_FOLDERS_LIMIT:
+            self._durable.clear()
+        self._durable.add(folder)
+
+
+def _private_file(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
 
 
 def _write_locked(file: BinaryIO, parts: Iterable[bytes | memoryview]) -> None:

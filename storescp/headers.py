@@ -80,6 +80,13 @@ def read_complete(
 
 def facts_of(ds: Dataset) -> SeriesFacts:
     """Facts for typed columns; a value that cannot be read or is absurd becomes None."""
+    with warnings.catch_warnings():
+        # pydicom warns with the value in the text: that may be the patient's.
+        warnings.simplefilter("ignore")
+        return _facts_of(ds)
+
+
+def _facts_of(ds: Dataset) -> SeriesFacts:
     study_date = _read(lambda: _date(ds.StudyDate))
     return SeriesFacts(
         patient_id=_text(ds, "PatientID"),
@@ -120,14 +127,11 @@ def _instance(path: Path, meta: FileMeta) -> NewInstance:
 
 
 def _facts(path: Path) -> SeriesFacts | None:
-    with warnings.catch_warnings():
-        # pydicom warns with the value in the text: that may be the patient's.
-        warnings.simplefilter("ignore")
-        try:
-            ds = dcmread(path, stop_before_pixels=True, specific_tags=FACTS)
-        except (InvalidDicomError, OSError, EOFError, NotImplementedError, ValueError):
-            return None
-        return facts_of(ds)
+    try:
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=FACTS)
+    except (InvalidDicomError, OSError, EOFError, NotImplementedError, ValueError):
+        return None
+    return facts_of(ds)
 
 
 def _read(get: Callable[[], T]) -> T | None:

@@ -1,0 +1,71 @@
+"""Covered: what a wrong setting prints. The worker's own settings have their own tests."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from db.settings import CommonSettings, load_settings
+
+
+class Listed(CommonSettings):
+    """Settings with a value that pydantic-settings parses as JSON."""
+
+    numbers: list[int] = Field([], description="for this test")
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def complaint(
+    cls: type[CommonSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    with pytest.raises(SystemExit) as stop:
+        load_settings(cls)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_wrong_value_is_one_line_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_METRICS_PORT", "70000")
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert text.count("\n") == 1
+    assert text.startswith("OSTEOSCREEN_METRICS_PORT: ")
+    assert "70000" in text
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL"])
+def test_a_url_with_a_password_is_not_repeated(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"OSTEOSCREEN_{name}", "mysql://user:geheim@host/db")
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert f"OSTEOSCREEN_{name}" in text
+    assert "geheim" not in text
+
+
+def test_a_list_that_is_not_json_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_NUMBERS", "[1, 2")
+
+    text = complaint(Listed, monkeypatch, capsys)
+
+    assert text.count("\n") == 1
+    assert "numbers" in text
+
+
+def test_the_password_is_not_in_the_representation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_DATABASE_URL", "postgresql://user:geheim@host/db")
+
+    assert "geheim" not in repr(load_settings(CommonSettings))

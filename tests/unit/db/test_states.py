@@ -1,0 +1,47 @@
+"""Covered: the table of transitions. Moving rows is in tests/integration/test_transition.py."""
+
+import itertools
+
+import pytest
+
+from db.states import ALLOWED, IllegalTransition, SeriesState, check_transition
+
+PAIRS = list(itertools.product(SeriesState, SeriesState))
+ENDS = (SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED)
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+def test_every_pair_is_either_listed_or_refused(
+    before: SeriesState, after: SeriesState
+) -> None:
+    if after in ALLOWED[before]:
+        check_transition(before, after)
+    else:
+        with pytest.raises(IllegalTransition, match=f"from {before} to {after}"):
+            check_transition(before, after)
+
+
+def test_no_state_follows_itself() -> None:
+    assert [state for state in SeriesState if state in ALLOWED[state]] == []
+
+
+def test_results_come_only_from_a_run() -> None:
+    for result in (SeriesState.SCREENED, SeriesState.REJECTED):
+        assert [b for b in SeriesState if result in ALLOWED[b]] == [SeriesState.SCREENING]
+
+
+@pytest.mark.parametrize("before", [s for s in SeriesState if s is not SeriesState.RECEIVING])
+def test_a_late_instance_re_opens_a_series_in_any_state(before: SeriesState) -> None:
+    assert SeriesState.RECEIVING in ALLOWED[before]
+
+
+@pytest.mark.parametrize("start", list(SeriesState))
+@pytest.mark.parametrize("end", ENDS)
+def test_every_end_can_be_reached_from_every_state(
+    start: SeriesState, end: SeriesState
+) -> None:
+    reached, fresh = {start}, {start}
+    while fresh:
+        fresh = {after for state in fresh for after in ALLOWED[state]} - reached
+        reached |= fresh
+    assert end in reached

@@ -1,0 +1,73 @@
+"""Covered: lists in both spellings, limits, and the line that a wrong value prints."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from db.settings import load_settings
+from storescp.settings import StoreScpSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["CT_01,PACS", " CT_01 , PACS ", '["CT_01", "PACS"]'])
+def test_titles_are_listed_with_commas_or_as_json(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_ALLOWED_CALLING_AETS", text)
+
+    assert load_settings(StoreScpSettings).allowed_calling_aets == ("CT_01", "PACS")
+
+
+def test_peers_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_ALLOWED_PEERS", "10.1.2.3,192.168.7.9/24,fe80::/10")
+
+    assert load_settings(StoreScpSettings).allowed_peers == (
+        ip_network("10.1.2.3/32"),
+        ip_network("192.168.7.0/24"),
+        ip_network("fe80::/10"),
+    )
+
+
+def test_nothing_set_is_an_open_door_with_limits() -> None:
+    settings = load_settings(StoreScpSettings)
+
+    assert (settings.ae_title, settings.port) == ("OSTEOSCREEN", 11112)
+    assert settings.allowed_calling_aets == settings.allowed_peers == ()
+    assert settings.quiet_seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AE_TITLE", "SEVENTEEN_CHARS_X"),
+        ("AE_TITLE", "BACK\\SLASH"),
+        ("AE_TITLE", "   "),
+        ("PORT", "0"),
+        ("PORT", "many"),
+        ("ALLOWED_PEERS", "10.1.2.3.4"),
+        ("ALLOWED_PEERS", "[1"),
+        ("ALLOWED_CALLING_AETS", "GOOD,MUCH_TOO_LONG_A_TITLE"),
+        ("MAX_ASSOCIATIONS", "0"),
+        ("MIN_FREE_MB", "-1"),
+        ("QUIET_SECONDS", "0"),
+        ("QUIET_SECONDS", "nan"),
+    ],
+)
+def test_a_wrong_value_stops_with_a_line_that_names_it(
+    name: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(f"OSTEOSCREEN_{name}", value)
+
+    with pytest.raises(SystemExit) as stop:
+        load_settings(StoreScpSettings)
+
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"OSTEOSCREEN_{name}")
