@@ -92,6 +92,9 @@ def sample_acquisition(
         rng.integers(6)
     ]
     x, y, z = (float(v) for v in _center(rng, subject, view, side, (low, high)))
+    if plane != "axial" and view != "abdomen":
+        # A picture shorter than the scan leaves out the chest, not the hips.
+        z = min(z, low + size * pixel / 2)
     acquisition = Acquisition(
         seed=int(rng.integers(2**31)),
         plane=plane,

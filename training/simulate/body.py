@@ -180,6 +180,6 @@ def abdominal_cavity(grid: Grid, subject: Subject) -> Array:
     back = p[1] - (42.0 * s - 0.03 * np.abs(p[0] * (p[0] * 0.012)))
     belly = smooth_max(belly, back, 15.0)
     upper = smooth_max(belly, 95.0 * s - p[2], 30.0)
-    lower = ellipsoid(p, (0.0, 14.0 * s, 40.0 * s), (66.0 * s, 58.0 * s, 80.0 * s))
+    lower = ellipsoid(p, (0.0, 14.0 * s, 40.0 * s), (58.0 * s, 52.0 * s, 70.0 * s))
     false_pelvis = ellipsoid(p, (0.0, -12.0 * s, 95.0 * s), (100.0 * s, 55.0 * s, 60.0 * s))
     return smooth_min(smooth_min(upper, lower, 15.0), false_pelvis, 20.0)

@@ -44,6 +44,23 @@ def femur_part(subject: Subject, hip: Hip, kvp: int) -> Part:
     return Part(box, paint)
 
 
+NECK_SPHERE_MM = 5.0
+
+
+def neck_attenuation(subject: Subject, hip: Hip) -> float:
+    """Mean HU at 120 kVp within 5 mm of the middle of the neck, free of noise and blur."""
+    femur = femur_frame(subject, hip)
+    x, z = femur.neck_end_mm
+    middle = femur.frame.place((NECK_MIDDLE * x, 0.0, NECK_MIDDLE * z))
+    steps = np.arange(-NECK_SPHERE_MM, NECK_SPHERE_MM + 0.5, dtype=np.float32)
+    dx, dy, dz = steps.reshape(1, 1, -1), steps.reshape(1, -1, 1), steps.reshape(-1, 1, 1)
+    grid = (dx + np.float32(middle[0]), dy + np.float32(middle[1]), dz + np.float32(middle[2]))
+    p = femur.frame.local(grid)
+    distance = outline(p, hip, femur)
+    hu = _inside(p, grid, distance, hip, femur, 120, 0.6, subject.seed)
+    return float(hu[dx**2 + dy**2 + dz**2 <= NECK_SPHERE_MM**2].mean())
+
+
 def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
     """Signed distance to the outer surface in the femur's frame."""
     x, y, z = p
@@ -62,10 +79,10 @@ def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
     shaft = np.sqrt((x - end_x) ** 2 + (y - bow) ** 2 + above**2)
     shaft -= hip.shaft_radius_mm + (0.26 * r) * np.exp(-((below * (1.0 / 38.0)) ** 2))
     g = hip.trochanter * r / 21.6
-    greater = ellipsoid(p, (end_x + 6.5 * g, 5.0 * g, end_z + 13.0 * g),
-                        (12.5 * g, 16.0 * g, 19.0 * g))  # fmt: skip
-    lesser = ellipsoid(p, (end_x - 12.5 * g, 11.0 * g, end_z - 32.0 * g), (9.0, 9.0, 13.0))
-    d = smooth_min(smooth_min(head, neck, 5.0), smooth_min(shaft, greater, 9.0), 11.0)
+    crest = (end_x + 8.5 * g, 3.0 * g, end_z + 12.5 * g)
+    greater = ellipsoid(p, crest, (13.0 * g, 19.0 * g, 21.0 * g))
+    lesser = ellipsoid(p, (end_x - 13.0 * g, 11.0 * g, end_z - 33.0 * g), (10.0, 10.0, 14.0))
+    d = smooth_min(smooth_min(head, neck, 5.0), smooth_min(shaft, greater, 7.0), 8.0)
     d = smooth_min(d, lesser, 8.0)
     # The flare on the inside between neck and shaft: the calcar.
     calcar = capsule(p, (end_x * 0.55, 2.0, end_z * 0.62 - 0.25 * r),
@@ -131,12 +148,14 @@ def _inside(
     """HU within the outer surface: trabecular core and, over it, the cortical shell."""
     bone = hip.density
     side = 0 if hip.side == "R" else 7
-    coarse = texture.noise(grid, seed + side + 1, 2.4, 1.0)
-    fine = texture.noise(grid, seed + side + 2, 0.8, 1.0)
+    coarse = texture.noise(grid, seed + side + 1, 3.0, 1.0)
+    # Trabeculae run along the load: the grain is drawn out from the head to the calcar.
+    across, lengthwise = p[0] * 0.9 + p[2] * 0.43, p[2] * 0.9 - p[0] * 0.43
+    fine = texture.at((across, p[1], lengthwise * 0.3), seed + side + 2, 0.75)
     mineral = (bone.neck_hu - bone.marrow_hu) * _trabecular(p, hip, femur)
     # The rougher, the less there is: thick trabeculae stay when thin ones go.
-    grain = 0.16 - 0.035 * min(max(hip.t_score, -4.0), 1.0)
-    mineral = mineral * (1.0 + grain * (coarse + 0.7 * fine))
+    grain = 0.15 - 0.03 * min(max(hip.t_score, -4.0), 1.0)
+    mineral = mineral * (1.0 + grain * (0.6 * coarse + 1.1 * fine))
     core = mineral * MINERAL_OF_KVP[kvp] + (bone.marrow_hu + 6.0 * coarse)
     thickness = _cortex_mm(p, hip, femur)
     if hip.arthritis > 0.0:

@@ -31,7 +31,7 @@ SOLID: tuple[tuple[Point, Point, float, float], ...] = (
     ((-20.0, -38.0, 318.0), (70.0, 40.0, 40.0), 55.0, 0.55),
     ((92.0, 34.0, 322.0), (28.0, 42.0, 46.0), 48.0, 0.65),  # spleen
     ((34.0, 0.0, 292.0), (40.0, 12.0, 11.0), 38.0, 0.5),  # pancreas
-    ((0.0, 22.0, 6.0), (20.0, 22.0, 24.0), 42.0, 0.45),  # uterus or prostate
+    ((0.0, 26.0, 12.0), (26.0, 20.0, 26.0), 42.0, 0.45),  # uterus or prostate
 )
 KIDNEYS = ((-62.0, 36.0, 232.0), (64.0, 36.0, 242.0))
 # Colon: corners of its course and its radius.
@@ -140,7 +140,7 @@ def _small_bowel(subject: Subject) -> Part:
     frame, s = body_frame(subject), subject.body.scale
     body, seed = subject.body, subject.seed
     fluid = 260.0 if body.oral_contrast else 22.0
-    box = box_of(frame, (-105 * s, -110 * s, 15 * s), (105 * s, 45 * s, 285 * s))
+    box = box_of(frame, (-105 * s, -110 * s, -5 * s), (105 * s, 45 * s, 285 * s))
 
     def paint(grid: Grid, width: float) -> Layer:
         depth = -coarse(grid, lambda g: abdominal_cavity(g, subject))
@@ -148,7 +148,7 @@ def _small_bowel(subject: Subject) -> Part:
         loops = 0.55 + 0.25 * body.visceral - np.abs(field) * 1.0
         share = smoothstep(loops, -0.02, 0.12) * smoothstep(depth, 4.0, 9.0)
         z = frame.local(grid)[2]
-        share = share * smoothstep(z, 38.0 * s, 60.0 * s) * smoothstep(z, 282.0 * s, 255.0 * s)
+        share = share * smoothstep(z, 0.0, 30.0 * s) * smoothstep(z, 282.0 * s, 255.0 * s)
         pocket = texture.noise(grid, seed + 43, 13.0, 1.2) - (2.6 - 1.0 * body.gas)
         gas = smoothstep(pocket, 0.0, 0.12)
         inside = smoothstep(loops, 0.16, 0.30)
@@ -191,8 +191,8 @@ def _colon(
 
 def _bladder(subject: Subject, frame: Frame, kvp: int) -> Part:
     s, fill = subject.body.scale, subject.body.bladder
-    radii = (44.0 * s * fill**0.5, 34.0 * s * fill**0.6, 34.0 * s * fill**0.7)
-    middle: Point = (0.0, -22.0 * s, -8.0 * s + radii[2])
+    radii = (46.0 * s * fill**0.4, 36.0 * s * fill**0.5, 36.0 * s * fill**0.7)
+    middle: Point = (0.0, -14.0 * s, -18.0 * s + radii[2])
     # Excreted contrast medium sinks to the back (or the front of a prone patient).
     sinks = -1.0 if subject.pose.prone else 1.0
     dense = 420.0 * IODINE_OF_KVP[kvp] if subject.body.bladder_contrast else 0.0

@@ -70,9 +70,10 @@ def _thin(line: Array) -> Array:
     if line.size == 1:
         return line
     flat = line.ravel()
-    count = -(-(line.size - 1) // COARSE_STEP) + 1
-    knots = flat[0] + (flat[1] - flat[0]) * (COARSE_STEP * np.arange(count, dtype=np.float32))
-    shape = tuple(count if length > 1 else 1 for length in line.shape)
+    knots = flat[::COARSE_STEP]
+    if (line.size - 1) % COARSE_STEP:
+        knots = np.append(knots, knots[-1] + (flat[1] - flat[0]) * COARSE_STEP)
+    shape = tuple(knots.size if length > 1 else 1 for length in line.shape)
     return np.asarray(knots, dtype=np.float32).reshape(shape)
 
 

@@ -121,14 +121,19 @@ def _wing_fields(q: Grid, subject: Subject) -> tuple[Array, Array, Array]:
 
 
 def _socket(p: Grid, half: float, hip: Hip, scale: float) -> Array:
-    """Acetabular roof, walls and floor: a thick cup that opens outwards, down and forwards."""
+    """Acetabular roof, walls and floor: a cup that opens outwards, down and forwards."""
     x, y, z = p[0] - half, p[1], p[2]
     inner = hip.head_radius_mm + hip.joint_gap_mm
-    outer = np.sqrt(x * x + y * y + z * z) - (inner + 13.0 * scale)
+    # Its outside is set back from the centre, so that the rim tapers.
+    back = np.sqrt((x + 4.5) ** 2 + (y - 2.0) ** 2 + (z - 5.0) ** 2) - (inner + 7.5 * scale)
     # 45° abduction, 20° anteversion of the opening's normal.
-    opening = (x * 0.68 - y * 0.30 - z * 0.67) - 0.12 * inner
-    floor = -(x + inner + 5.5 * scale)
-    return smooth_max(smooth_max(outer, opening, 5.0), floor, 6.0)
+    opening = x * 0.68 - y * 0.30 - z * 0.67
+    floor = -(x + inner + 5.0 * scale)
+    cup = smooth_max(smooth_max(back, opening, 4.0), floor, 6.0)
+    # The fossa in the floor, where there is fat and no cartilage.
+    r = hip.head_radius_mm
+    fossa = ellipsoid((x, y, z), (-0.62 * r, 0.08 * r, -0.28 * r), (0.66 * r, 0.5 * r, 0.6 * r))
+    return np.maximum(cup, -fossa)
 
 
 def sacrum_part(subject: Subject, kvp: int) -> Part:

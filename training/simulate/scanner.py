@@ -1,12 +1,15 @@
 """From anatomy to Hounsfield units: partial volume, point spread, noise, padding."""
 
-from functools import lru_cache
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
 from training.simulate.acquisition import Acquisition
+from training.simulate.arms import arm_parts
 from training.simulate.body import AIR_HU, body_parts, outline
 from training.simulate.femur import femur_part
 from training.simulate.frames import body_frame
@@ -19,6 +22,9 @@ from training.simulate.shapes import Array, Grid
 from training.simulate.subject import Subject
 from training.simulate.trunk import rib_parts, spine_parts
 from worker.pipeline.results import Volume
+
+THREADED_FROM = 4
+"""So many slices are worth threads: numpy leaves the interpreter lock for most of the time."""
 
 MARGIN = 8
 """Pixels round a region, so that filters at its border see the same neighbors."""
@@ -44,6 +50,9 @@ def _scene(subject: Subject, kvp: int) -> tuple[tuple[Part, ...], tuple[Part, ..
     bones += [hemipelvis_part(subject, hip, kvp) for hip in subject.hips]
     bones += [femur_part(subject, hip, kvp) for hip in subject.hips]
     bones += [part for hip in subject.hips for part in implant_parts(subject, hip)]
+    flesh, arm_bones = arm_parts(subject, kvp)
+    soft += flesh
+    bones += arm_bones
     return tuple(soft), tuple(bones)
 
 
@@ -65,8 +74,15 @@ def render(
     result = np.empty(
         (len(indices), span_r[1] - span_r[0], span_c[1] - span_c[0]), dtype=np.int16
     )
-    for at, index in enumerate(indices):
-        result[at] = _render_slice(subject, acquisition, int(index), span_r, span_c)
+    if len(indices) < THREADED_FROM:
+        for at, index in enumerate(indices):
+            result[at] = _render_slice(subject, acquisition, int(index), span_r, span_c)
+        return result
+    _scene(subject, acquisition.kvp)  # built once, before the threads ask for it
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        one = partial(_render_slice, subject, acquisition, rows=span_r, columns=span_c)
+        for at, image in enumerate(pool.map(one, map(int, indices))):
+            result[at] = image
     return result
 
 

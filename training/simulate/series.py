@@ -19,6 +19,8 @@ from training.simulate.subject import Subject
 NAMESPACE = uuid.UUID("6f1c9a52-9a0e-5d0b-8a59-0f5a3d1f6b27")
 KERNELS = {"soft": "SOFT", "standard": "STANDARD", "bone": "BONE", "sharp": "EDGE"}
 AIR_STORED = -1024
+BATCH = 16
+"""Slices rendered together, so that memory stays small and a progress bar moves."""
 
 
 def derive_uid(*parts: object) -> str:
@@ -54,15 +56,23 @@ def iter_series(
     """As ``write_series``, one path after the other; ``slices`` writes some only."""
     out_dir.mkdir(parents=True, exist_ok=True)
     base = _base(subject, acquisition, patient)
-    for index in range(acquisition.slices) if slices is None else slices:
-        ds = _instance(base, subject, acquisition, index)
-        _set_pixels(ds, render(subject, acquisition, [index])[0], acquisition)
-        for keyword, value in (header or {}).items():
-            if value is None:
-                ds.pop(keyword, None)
-            else:
-                setattr(ds, keyword, value)
-        yield save(ds, out_dir / f"IM{index + 1:04d}.dcm")
+    indices = list(range(acquisition.slices) if slices is None else slices)
+    for start in range(0, len(indices), BATCH):
+        batch = indices[start : start + BATCH]
+        for index, hu in zip(batch, render(subject, acquisition, batch), strict=True):
+            ds = _instance(base, subject, acquisition, index)
+            _set_pixels(ds, hu, acquisition)
+            replace_elements(ds, header or {})
+            yield save(ds, out_dir / f"IM{index + 1:04d}.dcm")
+
+
+def replace_elements(ds: Dataset, header: Mapping[str, Any]) -> None:
+    """Set elements by keyword; None removes one."""
+    for keyword, value in header.items():
+        if value is None:
+            ds.pop(keyword, None)
+        else:
+            setattr(ds, keyword, value)
 
 
 def save(ds: Dataset, path: Path) -> Path:
@@ -84,7 +94,7 @@ def _number(value: float) -> str:
 def _base(subject: Subject, acquisition: Acquisition, patient: int) -> Dataset:
     """What all instances of the series share."""
     study = derive_uid("study", subject.seed)
-    series = derive_uid("series", acquisition)
+    series = derive_uid("series", subject.seed, acquisition)
     day = date(2023, 1, 1) + timedelta(days=subject.seed % 700)
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"

@@ -246,7 +246,7 @@ def _hips(
                 t_score=t_side,
                 density=sample_density(rng, t_side, age),
                 head_radius_mm=float(radius * (1 + 0.012 * own[0])),
-                joint_gap_mm=float(max(4.0 + 0.5 * own[1] - 3.0 * arthritis, 0.8)),
+                joint_gap_mm=float(max(3.1 + 0.45 * own[1] - 2.4 * arthritis, 0.6)),
                 offset_mm=float(radius * (1.78 + 0.13 * mixed[0])),
                 neck_shaft_deg=float(np.clip(127.5 + 5.0 * mixed[1], 112, 143)),
                 neck_width=float(0.72 + 0.035 * mixed[2]),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.simulate.femur import NECK_MIDDLE
+from training.simulate.femur import NECK_MIDDLE, neck_attenuation
 from training.simulate.frames import femur_frame
 from training.simulate.subject import Hip, Subject
 from worker.pipeline.grade import grade_of_t_score
@@ -15,8 +15,8 @@ from worker.pipeline.results import Grade, PointMm, Side
 class HipTruth:
     """One hip in patient LPS mm.
 
-    ``shaft_direction`` : unit vector down the shaft. ``neck_hu`` : trabecular attenuation in
-    the middle of the neck at 120 kVp, without noise and calibration error.
+    ``shaft_direction`` : unit vector down the shaft. ``neck_hu`` : mean attenuation of the
+    natural bone within 5 mm of the neck's middle at 120 kVp, free of noise and blur.
     """
 
     side: Side
@@ -48,7 +48,7 @@ def _hip_truth(subject: Subject, hip: Hip) -> HipTruth:
         neck_mm=_point(femur.frame.place((NECK_MIDDLE * x, 0.0, NECK_MIDDLE * z))),
         intertrochanteric_mm=_point(femur.frame.place((x, 0.0, z - 18.0))),
         shaft_direction=_point(direction),
-        neck_hu=hip.density.neck_hu,
+        neck_hu=neck_attenuation(subject, hip),
         t_score=hip.t_score,
         grade=grade_of_t_score(hip.t_score),
         metal=hip.implant is not None,

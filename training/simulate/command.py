@@ -1,0 +1,103 @@
+"""``python -m training simulate``: series on disk with their truth beside them."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from training.simulate.acquisition import Acquisition, View, sample_acquisition
+from training.simulate.series import derive_uid, iter_series
+from training.simulate.subject import Condition, Subject, sample_subject
+from training.simulate.truth import HipTruth, truth
+from worker.pipeline.results import Grade
+
+Choice = Literal[
+    "none", "metal", "metal-both", "osteoarthritis", "arms", "prone", "one-hip", "abdomen"
+]
+GRADES = tuple(Grade)
+
+
+def plan_series(
+    number: int, seed: int, plane: Literal["coronal", "axial"], grade: Grade | None,
+    condition: Choice,
+) -> tuple[Subject, Acquisition]:  # fmt: skip
+    """The ``number``-th patient (from 1) and scan; without a grade the three take turns."""
+    rng = np.random.default_rng([seed, number])
+    grade = grade or GRADES[(number - 1) % len(GRADES)]
+    # Two of the choices concern the field of view, the others the patient.
+    view: View | None = condition if condition in ("one-hip", "abdomen") else None
+    state: Condition = "none" if condition in ("one-hip", "abdomen") else condition
+    subject = sample_subject(rng, grade=grade, condition=state)
+    return subject, sample_acquisition(rng, subject, plane=plane, view=view)
+
+
+def simulate(
+    out_dir: Path,
+    plans: list[tuple[Subject, Acquisition]],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write OUT/0001/IM0001.dcm … and OUT/truth.json; ``progress(done, slices)`` per slice."""
+    total = sum(acquisition.slices for _, acquisition in plans)
+    done = 0
+    entries = []
+    for number, (subject, acquisition) in enumerate(plans, start=1):
+        folder = out_dir / f"{number:04d}"
+        for _ in _cleared(folder, subject, acquisition, number):
+            done += 1
+            progress(done, total)
+        entries.append(describe(folder.name, subject, acquisition))
+    text = json.dumps({"simulated": True, "series": entries}, indent=1)
+    (out_dir / "truth.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _cleared(
+    folder: Path, subject: Subject, acquisition: Acquisition, number: int
+) -> Iterator[Path]:
+    """The series, after the instances of an earlier run have gone."""
+    for old in folder.glob("IM*.dcm"):
+        old.unlink()
+    yield from iter_series(subject, acquisition, folder, patient=number)
+
+
+def describe(folder: str, subject: Subject, acquisition: Acquisition) -> dict[str, Any]:
+    """One entry of truth.json: positions patient LPS mm."""
+    return {
+        "folder": folder,
+        "series_uid": derive_uid("series", subject.seed, acquisition),
+        "t_score": round(subject.t_score, 3),
+        "grade": subject.grade.value,
+        "condition": subject.condition,
+        "sex": subject.sex,
+        "age_years": subject.age_years,
+        "height_m": subject.height_m,
+        "weight_kg": subject.weight_kg,
+        "hips": [_hip(hip) for hip in truth(subject)],
+        "acquisition": {
+            "plane": acquisition.plane,
+            "slices": acquisition.slices,
+            "rows": acquisition.rows,
+            "columns": acquisition.columns,
+            "pixel_mm": acquisition.pixel_mm,
+            "increment_mm": acquisition.increment_mm,
+            "thickness_mm": acquisition.thickness_mm,
+            "kernel": acquisition.kernel,
+            "kvp": acquisition.kvp,
+            "noise_hu": round(acquisition.noise_hu, 1),
+        },
+    }
+
+
+def _hip(hip: HipTruth) -> dict[str, Any]:
+    return {
+        "side": hip.side,
+        "t_score": round(hip.t_score, 3),
+        "grade": hip.grade.value,
+        "metal": hip.metal,
+        "center_mm": [round(v, 2) for v in hip.center_mm],
+        "radius_mm": round(hip.radius_mm, 2),
+        "neck_mm": [round(v, 2) for v in hip.neck_mm],
+        "intertrochanteric_mm": [round(v, 2) for v in hip.intertrochanteric_mm],
+        "neck_hu": round(hip.neck_hu, 1),
+    }
