@@ -1,6 +1,6 @@
 """Engine and sessions. The isolation level is said here, once."""
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -13,8 +13,10 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
 
     READ COMMITTED, because every race is decided by a conditional update or a row lock.
     """
+    # SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3.
+    url = make_url(database_url).set(drivername="postgresql+psycopg2")
     return create_engine(
-        database_url,
+        url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_size=5,

@@ -1,0 +1,127 @@
+"""Rows for tests of the record: complete series, screenings, and a clock that tests set."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.intake import CompletedSeries, NewInstance, Registered, SeriesFacts, register_revision
+from db.lease import Lease, lease_series
+from db.models import Event, Series
+from db.outbox import NewHip, NewObject, NewScreening, save_screening
+from db.states import SeriesState
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+STUDY, SERIES = "1.2.3", "1.2.3.4"
+Sessions = sessionmaker[Session]
+
+
+def after(seconds: float) -> datetime:
+    """So many seconds after ``NOW``."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def instance(number: int, *, content: str = "a") -> NewInstance:
+    """An instance whose digest tells its number and content."""
+    return NewInstance(
+        sop_instance_uid=f"{SERIES}.{number}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        sha256=f"{number:062d}{ord(content):02x}",
+        bytes=512,
+        received_at=NOW,
+    )
+
+
+def completed(*instances: NewInstance, **values: Any) -> CompletedSeries:
+    """A complete series; three instances unless others are given."""
+    series = CompletedSeries(
+        study_instance_uid=STUDY,
+        series_instance_uid=SERIES,
+        instances=instances or tuple(instance(n) for n in range(3)),
+        facts=SeriesFacts(patient_id="P1", study_date=NOW.date(), kvp=120.0),
+        completed_by="quiet",
+        calling_ae_title="CT_01",
+        spool_mtime_ns=1,
+    )
+    return replace(series, **values)
+
+
+def register(
+    sessions: Sessions, series: CompletedSeries | None = None, *, now: datetime = NOW
+) -> Registered:
+    """Register in a transaction of its own."""
+    with sessions.begin() as session:
+        return register_revision(session, series or completed(), now=now, actor="storescp")
+
+
+def lease(sessions: Sessions, series_id: int, *, now: datetime = NOW, by: str = "w1") -> Lease:
+    """Lease for 60 s; the series must be due."""
+    with sessions.begin() as session:
+        taken = lease_series(session, series_id, leased_by=by, now=now, lease_seconds=60)
+    assert taken is not None
+    return taken
+
+
+def screening(**values: Any) -> NewScreening:
+    """A finished run."""
+    new = NewScreening(
+        orientation="coronal",
+        grade="osteopenia",
+        model_name="compact",
+        model_version="1",
+        model_modality="image",
+        model_training_data="simulated",
+        model_sha256="ab" * 32,
+        result={"grade": "osteopenia"},
+        warnings=("no demographics",),
+        timings_ms={"load": 12.5},
+    )
+    return replace(new, **values)
+
+
+HIPS = (
+    NewHip("R", "graded", grade="osteopenia", probability_osteopenia=0.7, neck_hu=110.0),
+    NewHip("L", "not_assessable", reason_code="METAL", reason_text="metal at the hip"),
+)
+
+
+def objects(revision: int = 1) -> tuple[NewObject, ...]:
+    """SR and SC of a revision."""
+    return tuple(
+        NewObject(
+            role=role,  # type: ignore[arg-type]
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+            sop_instance_uid=f"2.25.{revision}{number}",
+            series_instance_uid=f"2.25.9{revision}{number}",
+            path=f"results/{STUDY}/{SERIES}/r{revision}/{role}.dcm",
+        )
+        for number, role in enumerate(("sr", "sc"))
+    )
+
+
+def save(
+    sessions: Sessions, held: Lease, *destinations: str, now: datetime = NOW
+) -> SeriesState:
+    """Save a finished run in a transaction of its own."""
+    with sessions.begin() as session:
+        return save_screening(
+            session, held, screening(), HIPS, objects(held.revision), destinations, now=now
+        )
+
+
+def read_series(sessions: Sessions, series_id: int) -> Series:
+    """The row as committed."""
+    with sessions() as session:
+        return session.get_one(Series, series_id)
+
+
+def moves(sessions: Sessions, series_id: int) -> list[tuple[str, str | None, str | None, str]]:
+    """The events of a series: what, before, after, by whom."""
+    with sessions() as session:
+        rows = session.scalars(
+            select(Event).where(Event.series_id == series_id).order_by(Event.id)
+        )
+        return [(row.what, row.before, row.after, row.actor) for row in rows]

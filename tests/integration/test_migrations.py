@@ -1,0 +1,199 @@
+"""Covered: the schema up, down and up again, against the models, and by two processes at once.
+
+There is one released revision yet; the tests walk all that there are.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, MetaData, text
+from sqlalchemy.exc import DBAPIError
+
+from db import migrate
+from db.models import Base
+from db.session import make_engine
+from deploy.embedded import Postgres
+from tests.servers import child_environment
+
+pytestmark = pytest.mark.servers
+
+REVISIONS = [
+    script.revision
+    for script in reversed(list(ScriptDirectory(str(migrate.MIGRATIONS)).walk_revisions()))
+]
+
+CATALOG = """
+SELECT 'constraint', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL
+SELECT 'column', table_name || '.' || column_name,
+       concat_ws(' ', data_type, character_maximum_length, is_nullable, is_identity)
+FROM information_schema.columns WHERE table_schema = 'public'
+"""
+
+
+@pytest.fixture
+def empty_url(postgres: Postgres) -> Iterator[str]:
+    postgres.execute("DROP DATABASE IF EXISTS migrations WITH (FORCE)")
+    postgres.execute("CREATE DATABASE migrations")
+    yield postgres.url_of("migrations")
+    postgres.execute("DROP DATABASE migrations WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[Engine]:
+    engine = make_engine(empty_url, application_name="test")
+    yield engine
+    engine.dispose()
+
+
+def catalog(engine: Engine) -> set[tuple[str, str, str]]:
+    """Every column, constraint and index as PostgreSQL describes it."""
+    with engine.connect() as connection:
+        rows = connection.execute(text(CATALOG))
+        return {(a, b, c) for a, b, c in rows if not b.startswith("alembic_version")}
+
+
+def relations(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(
+            connection.scalars(
+                text(
+                    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                    " AND relname NOT LIKE 'alembic_version%'"
+                    " UNION ALL SELECT proname FROM pg_proc"
+                    " WHERE pronamespace = 'public'::regnamespace"
+                )
+            )
+        )
+
+
+def db(command: str, url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "db", command],
+        env=child_environment({"DATABASE_URL": url}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_each_revision_goes_up_down_and_up_again(engine: Engine) -> None:
+    for revision in REVISIONS:
+        migrate.upgrade(engine, revision)
+        before = catalog(engine)
+        migrate.downgrade(engine, "-1")
+        migrate.upgrade(engine, revision)
+        assert migrate.current(engine) == revision
+        assert catalog(engine) == before
+
+    migrate.downgrade(engine, "base")
+    assert relations(engine) == []
+
+
+def test_the_migrated_schema_is_the_models_schema(engine: Engine, postgres: Postgres) -> None:
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    migrated = catalog(engine)
+
+    migrate.downgrade(engine, "base")
+    Base.metadata.create_all(engine)
+
+    assert catalog(engine) == migrated
+
+
+def test_the_comparison_notices_a_missing_check(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    before = catalog(engine)
+
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE hip DROP CONSTRAINT ck_hip_side"))
+
+    assert {name for _, name, _ in before - catalog(engine)} == {"hip.ck_hip_side"}
+
+
+def test_two_processes_upgrade_at_once(empty_url: str, tmp_path: Path) -> None:
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-m", "db", "upgrade"],
+            env=child_environment({"DATABASE_URL": empty_url}),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [command.communicate(timeout=60)[0] for command in commands]
+
+    assert [command.returncode for command in commands] == [0, 0], outputs
+    assert db("current", empty_url, tmp_path).stdout.strip() == migrate.newest()
+
+
+def test_current_says_what_to_do_until_the_schema_is_current(
+    empty_url: str, tmp_path: Path
+) -> None:
+    empty = db("current", empty_url, tmp_path)
+    upgrade = db("upgrade", empty_url, tmp_path)
+    current = db("current", empty_url, tmp_path)
+    again = db("upgrade", empty_url, tmp_path)
+
+    assert (empty.returncode, empty.stdout) == (1, "empty\n")
+    assert "python -m db upgrade" in empty.stderr
+    assert (upgrade.returncode, current.returncode, current.stderr) == (0, 0, "")
+    assert "nothing to do" in again.stdout
+
+
+def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    result = db("current", "postgresql://u:geheim@127.0.0.1:9/none", tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "geheim" not in result.stderr
+
+
+def test_a_schema_from_the_future_is_not_downgraded_but_explained(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '20991231_0000'"))
+
+    with pytest.raises(migrate.SchemaNotCurrent, match="newer than this version"):
+        migrate.require_current_schema(engine)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE event SET actor = 'nobody'", "DELETE FROM event", "TRUNCATE event"],
+)
+def test_events_are_append_only(statement: str, engine: Engine) -> None:
+    migrate.upgrade(engine)
+
+    with (
+        pytest.raises(DBAPIError, match="event is append-only"),
+        engine.begin() as connection,
+    ):
+        connection.execute(text(statement))
+
+
+def test_names_of_constraints_are_given_and_short_enough() -> None:
+    metadata: MetaData = Base.metadata
+    names = [
+        str(one.name)
+        for table in metadata.sorted_tables
+        for one in (*table.constraints, *table.indexes)
+    ]
+
+    assert "None" not in names
+    assert [name for name in names if len(name) > 63] == []

@@ -1,0 +1,238 @@
+"""Covered: registration of series and revisions, and the one function that moves a state."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
+
+from db.intake import open_series, registered_mtimes
+from db.lease import LeaseLost, lease_series
+from db.models import Instance, Screening, Series
+from db.session import make_engine, make_sessions
+from db.states import ALLOWED, IllegalTransition, RunOutcome, SeriesState
+from db.transition import By, move_series
+from tests.integration.record import (
+    NOW,
+    SERIES,
+    STUDY,
+    Sessions,
+    after,
+    completed,
+    instance,
+    lease,
+    moves,
+    read_series,
+    register,
+    save,
+)
+
+pytestmark = pytest.mark.servers
+QUEUED, RECEIVING, SCREENING = (
+    SeriesState.QUEUED,
+    SeriesState.RECEIVING,
+    SeriesState.SCREENING,
+)
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[Sessions]:
+    engine = make_engine(database_url, application_name="test")
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+def insert_in(session: Session, state: SeriesState) -> Series:
+    row = Series(
+        study_instance_uid=STUDY,
+        series_instance_uid=f"1.2.{session.connection().info.setdefault('n', 0)}",
+        state=state,
+        revision=1,
+        created_at=NOW,
+        changed_at=NOW,
+    )
+    session.connection().info["n"] += 1
+    session.add(row)
+    session.flush()
+    return row
+
+
+def test_of_all_pairs_of_states_exactly_the_listed_ones_move_a_row(sessions: Sessions) -> None:
+    by = By("test", NOW)
+    with sessions.begin() as session:
+        for before, target in itertools.product(SeriesState, SeriesState):
+            row = insert_in(session, before)
+            if target in ALLOWED[before]:
+                assert move_series(session, row.id, before, target, by) is not None
+            else:
+                with pytest.raises(IllegalTransition):
+                    move_series(session, row.id, before, target, by)
+            session.refresh(row)
+            expected = target if target in ALLOWED[before] else before
+            assert row.state is expected
+
+
+def test_a_move_from_a_state_that_is_gone_changes_nothing(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    lease(sessions, series_id)
+    with sessions.begin() as session:
+        moved = move_series(session, series_id, QUEUED, SCREENING, By("late", NOW))
+
+    assert moved is None
+    assert "late" not in {actor for *_, actor in moves(sessions, series_id)}
+
+
+def test_a_new_series_is_queued_with_instances_facts_and_evidence(sessions: Sessions) -> None:
+    registered = register(sessions)
+
+    row = read_series(sessions, registered.series_id)
+    assert (registered.revision, registered.changed) == (1, True)
+    assert (row.state, row.revision, row.attempts) == (QUEUED, 1, 0)
+    assert (row.instance_count, row.total_bytes) == (3, 1536)
+    assert (row.completed_by, row.completed_at, row.last_received_at) == ("quiet", NOW, NOW)
+    assert (row.calling_ae_title, row.patient_id, row.kvp) == ("CT_01", "P1", 120.0)
+    assert row.next_attempt_at == NOW
+    assert moves(sessions, row.id) == [
+        ("opened", None, "receiving", "storescp"),
+        ("moved", "receiving", "queued", "storescp"),
+    ]
+    with sessions() as session:
+        assert registered_mtimes(session) == {(STUDY, SERIES): 1}
+
+
+def test_the_same_content_again_changes_nothing(sessions: Sessions) -> None:
+    first = register(sessions)
+    before = moves(sessions, first.series_id)
+    reordered = completed(*reversed(completed().instances), spool_mtime_ns=2)
+
+    again = register(sessions, reordered, now=after(60))
+
+    assert (again.series_id, again.revision, again.changed) == (first.series_id, 1, False)
+    assert moves(sessions, first.series_id) == before
+    assert read_series(sessions, first.series_id).spool_mtime_ns == 2
+
+
+@pytest.mark.parametrize("how", ["late instance", "changed bytes", "fewer instances"])
+def test_changed_content_of_a_delivered_series_is_the_next_revision(
+    how: str, sessions: Sessions
+) -> None:
+    series_id = register(sessions).series_id
+    assert save(sessions, lease(sessions, series_id)) is SeriesState.DELIVERED
+    first = completed().instances
+    changed = {
+        "late instance": (*first, instance(3)),
+        "changed bytes": (*first[:2], instance(2, content="b")),
+        "fewer instances": first[:2],
+    }[how]
+
+    again = register(sessions, completed(*changed), now=after(100))
+
+    row = read_series(sessions, series_id)
+    assert (again.series_id, again.revision, again.changed) == (series_id, 2, True)
+    assert (row.state, row.revision, row.attempts) == (QUEUED, 2, 0)
+    assert row.instance_count == len(changed)
+    assert [move[1:3] for move in moves(sessions, series_id)][-2:] == [
+        ("delivered", "receiving"),
+        ("receiving", "queued"),
+    ]
+
+
+def test_instances_know_the_revision_that_brought_their_bytes(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    first = completed().instances
+    register(sessions, completed(*first[:2], instance(2, content="b"), instance(3)))
+
+    with sessions() as session:
+        rows = session.scalars(
+            select(Instance)
+            .where(Instance.series_id == series_id)
+            .order_by(Instance.sop_instance_uid)
+        ).all()
+    assert [row.revision for row in rows] == [1, 1, 2, 2]
+    assert rows[2].sha256 == instance(2, content="b").sha256
+
+
+def test_a_change_during_the_run_makes_the_run_void(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    held = lease(sessions, series_id)
+
+    register(sessions, completed(*completed().instances, instance(3)), now=after(5))
+
+    with pytest.raises(LeaseLost):
+        save(sessions, held)
+    row = read_series(sessions, series_id)
+    assert (row.state, row.revision) == (QUEUED, 2)
+    with sessions() as session:
+        run = session.get_one(Screening, held.screening_id)
+        assert run.outcome is RunOutcome.SUPERSEDED
+    assert lease(sessions, series_id, now=after(6)).revision == 2
+
+
+def test_a_series_that_opens_is_receiving_and_cannot_be_leased(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    with sessions.begin() as session:
+        opened = open_series(
+            session, STUDY, SERIES, calling_ae_title="CT_02", now=after(1), actor="storescp"
+        )
+        taken = lease_series(session, series_id, leased_by="w", now=after(2), lease_seconds=60)
+
+    assert opened == series_id
+    assert taken is None
+    assert read_series(sessions, series_id).state is RECEIVING
+    with sessions() as session:
+        assert registered_mtimes(session) == {}
+
+
+def test_a_series_that_opened_without_a_change_is_queued_at_its_revision(
+    sessions: Sessions,
+) -> None:
+    series_id = register(sessions).series_id
+    with sessions.begin() as session:
+        open_series(session, STUDY, SERIES, calling_ae_title=None, now=NOW, actor="storescp")
+
+    again = register(sessions, now=after(10))
+
+    assert (again.revision, again.changed) == (1, True)
+    assert read_series(sessions, series_id).state is QUEUED
+
+
+def test_eight_registrations_of_one_series_at_once_make_one_revision(
+    sessions: Sessions,
+) -> None:
+    start = threading.Barrier(8)
+    results = []
+
+    def run() -> None:
+        start.wait()
+        results.append(register(sessions))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {(one.series_id, one.revision) for one in results} == {(results[0].series_id, 1)}
+    assert [one.changed for one in results].count(True) == 1
+
+
+def test_the_number_of_statements_does_not_grow_with_the_instances(sessions: Sessions) -> None:
+    engine = sessions.kw["bind"]
+    counts = []
+    for index, size in enumerate((1, 700)):
+        statements: list[str] = []
+
+        def count(*args: object, seen: list[str] = statements) -> None:
+            seen.append(str(args[2]))
+
+        event.listen(engine, "before_cursor_execute", count)
+        many = completed(
+            *(instance(n) for n in range(size)), series_instance_uid=f"1.5.{index}"
+        )
+        register(sessions, many)
+        event.remove(engine, "before_cursor_execute", count)
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1] <= 8
