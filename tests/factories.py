@@ -1,0 +1,255 @@
+"""CT series and screenings for tests: real DICOM headers, a phantom of ellipsoids, valid hips.
+
+The anatomy is crude, geometry and headers are not: planes, crops and coordinates come out of
+the pipeline's own loader and crop.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.uid import CTImageStorage
+
+from worker.pipeline import load
+from worker.pipeline.crop import crop_hip
+from worker.pipeline.grade import worse_grade
+from worker.pipeline.results import (
+    Femur,
+    Grade,
+    Hip,
+    ModelInfo,
+    NeckAttenuation,
+    Orientation,
+    Plane,
+    PointMm,
+    Reason,
+    Screening,
+    Side,
+    Volume,
+)
+
+HEADS_MM: dict[Side, PointMm] = {"R": (-92.0, 2.0, 0.0), "L": (92.0, 2.0, 0.0)}
+NECKS_MM: dict[Side, PointMm] = {"R": (-116.0, 2.0, -24.0), "L": (116.0, 2.0, -24.0)}
+SHAFTS_MM: dict[Side, PointMm] = {"R": (-135.0, 2.0, -130.0), "L": (135.0, 2.0, -130.0)}
+
+# Row direction, column direction and step from slice to slice, patient LPS.
+AXES: dict[Orientation, tuple[PointMm, PointMm, PointMm]] = {
+    "coronal": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "axial": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "sagittal": ((0, 1, 0), (0, 0, -1), (1, 0, 0)),
+}
+
+MODEL = ModelInfo(
+    name="osteoscreen-compact",
+    version="2026.11.1",
+    modality="image",
+    training_data="simulated CT, 2,400 subjects",
+    sha256="3f" * 32,
+    simulated=True,
+)
+
+Probabilities = tuple[float, float, float]
+PROBABILITIES: dict[Grade, Probabilities] = {
+    Grade.NORMAL: (0.8712, 0.1077, 0.0211),
+    Grade.OSTEOPENIA: (0.2104, 0.6391, 0.1505),
+    Grade.OSTEOPOROSIS: (0.0187, 0.1529, 0.8284),
+}
+
+
+def make_ct_headers(
+    *,
+    orientation: Orientation = "coronal",
+    slices: int = 12,
+    size: tuple[int, int] = (512, 512),
+    pixel_mm: tuple[float, float] = (0.9, 0.9),
+    slice_mm: float = 3.0,
+    flipped: bool = False,
+    **attributes: Any,
+) -> tuple[Dataset, ...]:
+    """Headers of a CT series centred on the hips, sorted as they lie in space.
+
+    ``size``, ``pixel_mm`` : (rows, columns). ``flipped`` : rows run towards the patient's
+    right and slices backwards. ``attributes`` : DICOM keywords; None takes one away, values
+    are not validated. Raises ValueError for a keyword that DICOM does not have.
+    """
+    row, column, step = (np.array(axis, dtype=float) for axis in AXES[orientation])
+    if flipped:
+        row, step = -row, -step
+    rows, columns = size
+    center = np.array([0.0, 2.0, -30.0])
+    first = (
+        center - row * pixel_mm[1] * (columns - 1) / 2 - column * pixel_mm[0] * (rows - 1) / 2
+    )
+    first = first - step * slice_mm * (slices - 1) / 2
+    return tuple(
+        _ct_header(
+            index,
+            attributes,
+            Rows=rows,
+            Columns=columns,
+            PixelSpacing=list(pixel_mm),
+            SliceThickness=slice_mm,
+            ImageOrientationPatient=[*row, *column],
+            ImagePositionPatient=[round(value, 4) for value in first + step * slice_mm * index],
+        )
+        for index in range(slices)
+    )
+
+
+def _ct_header(index: int, attributes: Mapping[str, Any], **geometry: Any) -> Dataset:
+    values: dict[str, Any] = {
+        "SpecificCharacterSet": "ISO_IR 100",
+        "SOPClassUID": CTImageStorage,
+        "SOPInstanceUID": f"1.2.826.0.1.3680043.8.498.7.{index + 1}",
+        "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.5",
+        "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.6",
+        "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.8",
+        "Modality": "CT",
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+        "PatientName": "Specimen^Ada",
+        "PatientID": "OS-0001",
+        "PatientBirthDate": "19520314",
+        "PatientSex": "F",
+        "PatientAge": "074Y",
+        "PatientSize": "1.61",
+        "PatientWeight": "58.5",
+        "StudyDate": "20261120",
+        "StudyTime": "101500",
+        "StudyID": "4711",
+        "AccessionNumber": "A-2026-117",
+        "ReferringPhysicianName": "Referrer^R",
+        "Manufacturer": "Example Medical",
+        "ManufacturerModelName": "CT 9000",
+        "BodyPartExamined": "ABDOMEN",
+        "SeriesNumber": 4,
+        "InstanceNumber": index + 1,
+        "RescaleSlope": "1",
+        "RescaleIntercept": "0",
+        **geometry,
+        **attributes,
+    }
+    header = Dataset()
+    for keyword, value in values.items():
+        if tag_for_keyword(keyword) is None:
+            raise ValueError(f"DICOM has no keyword {keyword!r}.")
+        if value is not None:
+            vr = dictionary_VR(keyword)
+            header.add(DataElement(keyword, vr, value, validation_mode=config.IGNORE))
+    return header
+
+
+def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
+    """The canonical coronal volume of a phantom seen by these headers.
+
+    ``square`` : axial planes are resampled to square pixels, as the loader does.
+    """
+    affine = load._affine(headers)
+    shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    hu = _phantom_hu(index @ affine[:3, :3].T + affine[:3, 3])
+    volume = load.canonical(
+        Volume(hu, affine, tuple(str(header.SOPInstanceUID) for header in headers))
+    )
+    if volume.source_sop_uids or not square:
+        return volume
+    return load.resample_rows(volume, volume.spacing_mm[2])
+
+
+def _phantom_hu(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    """(…, 3) patient LPS mm → (…) HU of an ellipsoid body with two femurs."""
+    hu = np.full(points.shape[:-1], -1000.0)
+    hu[((points / (205, 130, 400)) ** 2).sum(axis=-1) < 1] = 40
+    for side in HEADS_MM:
+        head, neck, shaft = (np.array(place[side]) for place in (HEADS_MM, NECKS_MM, SHAFTS_MM))
+        for start, end, radius in ((head, head, 23.0), (head, neck, 16.0), (neck, shaft, 15.0)):
+            distance = _distance_mm(points, start, end)
+            hu = np.where(distance < radius, np.maximum(hu, 900), hu)
+            hu = np.where(distance < radius - 4, 160, hu)
+    noise = np.random.default_rng(7).normal(0, 12, hu.shape)
+    return np.asarray(np.rint(hu + noise), np.int16)
+
+
+def _distance_mm(
+    points: npt.NDArray[np.float64], start: npt.NDArray[Any], end: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """Distance of points from the line between two points."""
+    axis = end - start
+    length = max(float(axis @ axis), 1e-9)
+    along = np.clip((points - start) @ axis / length, 0, 1)
+    return np.asarray(np.linalg.norm(points - start - along[..., None] * axis, axis=-1))
+
+
+def make_hip(
+    volume: Volume,
+    side: Side,
+    grade: Grade,
+    *,
+    index: int | None = None,
+    probabilities: Probabilities | None = None,
+    neck_hu: float | None = 161.3,
+) -> Hip:
+    """A graded hip on plane ``index`` (default: through the femoral head)."""
+    at = round(float(volume.to_index(HEADS_MM[side])[0])) if index is None else index
+    uids = volume.source_sop_uids
+    x, y, z = volume.to_mm((at, 0, 0)).tolist()
+    _, row_mm, column_mm = volume.spacing_mm
+    plane = Plane(at, volume.hu[at], (x, y, z), row_mm, column_mm, uids[at] if uids else None)
+    femur = Femur(side, HEADS_MM[side], 23.0, NECKS_MM[side], 0.93)
+    row, column = plane.to_index(NECKS_MM[side])
+    neck_x, neck_y, neck_z = plane.to_mm((row, column)).tolist()
+    return Hip(
+        side=side,
+        femur=femur,
+        plane=plane,
+        crop=crop_hip(plane, femur),
+        neck=neck_hu
+        if neck_hu is None
+        else NeckAttenuation(neck_hu, 38.2, (neck_x, neck_y, neck_z), 6.5),
+        probabilities=dict(zip(Grade, probabilities or PROBABILITIES[grade], strict=True)),
+        grade=grade,
+        heat_map=_heat_map(),
+    )
+
+
+def _heat_map() -> npt.NDArray[np.float32]:
+    """(250, 250) with its peak above and left of the middle."""
+    rows, columns = np.mgrid[:250, :250]
+    return np.asarray(np.exp(-((rows - 110) ** 2 + (columns - 120) ** 2) / 1800), np.float32)
+
+
+def make_screening(
+    headers: tuple[Dataset, ...] | None = None,
+    *,
+    right: Grade | Reason | None = Grade.OSTEOPENIA,
+    left: Grade | Reason | None = Grade.OSTEOPOROSIS,
+    planes: tuple[int | None, int | None] = (None, None),
+    volume: Volume | None = None,
+    model: ModelInfo = MODEL,
+    warnings: tuple[str, ...] = (),
+    neck_hu: float | None = 161.3,
+) -> Screening:
+    """A finished screening; each side a grade, the reason against one, or None: not found.
+
+    ``planes`` : slice of the canonical volume for right and left.
+    """
+    headers = headers or make_ct_headers()
+    volume = volume or make_volume(headers)
+    hips: list[Hip] = []
+    sides: tuple[tuple[Side, Grade | Reason | None], ...] = (("R", right), ("L", left))
+    for (side, result), index in zip(sides, planes, strict=True):
+        if isinstance(result, Reason):
+            hips.append(Hip(side=side, reason=result))
+        elif result is not None:
+            hips.append(make_hip(volume, side, result, index=index, neck_hu=neck_hu))
+    return Screening(
+        series_instance_uid=str(headers[0].SeriesInstanceUID),
+        orientation="coronal" if volume.source_sop_uids else "axial",
+        headers=headers,
+        hips=tuple(hips),
+        grade=worse_grade(hip.grade for hip in hips if hip.grade is not None),
+        model=model,
+        warnings=warnings,
+    )

@@ -1,0 +1,105 @@
+"""The Secondary Capture: heat maps on the anatomy, the result in words below (PS3.3 A.8.1)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from worker.pipeline import statements
+from worker.pipeline.capture_banner import draw_banner
+from worker.pipeline.capture_draw import Picture, draw_anatomy
+from worker.pipeline.geometry import text_of
+from worker.pipeline.header import code_item, derived_dataset, recoded, reference, seal
+from worker.pipeline.results import Screening
+
+SERIES_NUMBER = 9002
+# Unpaired parts: with HIP, or none, Laterality would be required (PS3.3 C.7.3.1).
+UNPAIRED_PARTS = ("ABDOMEN", "PELVIS")
+LOSSY = (
+    "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+)  # fmt: skip
+
+
+def build_capture(screening: Screening, *, at: datetime) -> Dataset:
+    """The RGB picture of a screening, ready to be written; equal arguments give equal bytes.
+
+    ``at`` : aware; the only clock. Raises ValueError where no hip is graded.
+    """
+    hips = statements.both_hips(screening)
+    picture = draw_anatomy(hips)
+    banner = draw_banner(screening, picture.pixels.shape[1])
+    source = screening.headers[0]
+    ds = derived_dataset(source, screening.model, SecondaryCaptureImageStorage)
+    ds.Modality = "OT"
+    ds.ConversionType = "WSD"
+    ds.SeriesNumber = SERIES_NUMBER
+    ds.SeriesDescription = f"AI hip heat map - {statements.short_notice(screening.model)}"
+    part = text_of(source, "BodyPartExamined")
+    ds.BodyPartExamined = part if part in UNPAIRED_PARTS else "PELVIS"
+    ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
+    # The planes are canonical: rows run to the patient's left, columns to the feet.
+    ds.PatientOrientation = ["L", "F"]
+    ds.BurnedInAnnotation = "NO"  # the banner names neither patient nor date
+    ds.RecognizableVisualFeatures = "NO"
+    for keyword in LOSSY:
+        if element := recoded(source, keyword):
+            ds.add(element)
+    ds.DerivationDescription = _derivation(screening, banner.shape[0])
+    ds.DerivationCodeSequence = [code_item(codes.DCM.PixelByPixelAddition)]
+    ds.SourceImageSequence = [_source_image(header) for header in _sources(screening)]
+    _add_pixels(ds, picture, np.vstack([picture.pixels, banner]))
+    seal(ds, "sc", at)
+    ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
+    return ds
+
+
+def capture_png(capture: Dataset) -> bytes:
+    """The capture's pixels as a PNG file."""
+    shape = capture.Rows, capture.Columns, capture.SamplesPerPixel
+    pixels = np.frombuffer(capture.PixelData, np.uint8)[: np.prod(shape)].reshape(shape)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _add_pixels(ds: Dataset, picture: Picture, pixels: np.ndarray) -> None:
+    ds.SamplesPerPixel = 3
+    ds.PhotometricInterpretation = "RGB"
+    ds.PlanarConfiguration = 0
+    ds.Rows, ds.Columns = pixels.shape[:2]
+    # Distances can be measured: the anatomy keeps its millimetres, magnified or resampled.
+    ds.PixelSpacing = [round(picture.row_spacing_mm, 6), round(picture.column_spacing_mm, 6)]
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    data = pixels.tobytes()
+    ds.add_new("PixelData", "OB", data + b"\0" * (len(data) % 2))
+
+
+def _derivation(screening: Screening, banner_rows: int) -> str:
+    model = screening.model
+    return (
+        f"Grad-CAM of {model.name} {model.version} (weights SHA-256 {model.sha256}) blended "
+        f"0.3 into the windowed CT inside the crop boxes; {banner_rows} rows of text below "
+        f"the anatomy. {statements.notice(model)}"
+    )
+
+
+def _sources(screening: Screening) -> Iterable[Dataset]:
+    """The slices that the picture shows, or all of a series that was reformatted."""
+    shown = {hip.plane.source_sop_uid for hip in screening.hips if hip.plane and hip.grade}
+    for header in screening.headers:
+        if None in shown or str(header.SOPInstanceUID) in shown:
+            yield header
+
+
+def _source_image(header: Dataset) -> Dataset:
+    item = reference(header)
+    purpose = codes.DCM.SourceImageForImageProcessingOperation
+    item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
+    # Rows of text are added and the grid may be flipped, magnified or resampled.
+    item.SpatialLocationsPreserved = "NO"
+    return item

@@ -1,0 +1,132 @@
+"""The structured report: a TID 1500 document of one screening (PS3.16, IHE AIR)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from worker.pipeline import report_codes, statements
+from worker.pipeline.geometry import text_of
+from worker.pipeline.header import MANUFACTURER, derived_dataset, recoded, reference, seal
+from worker.pipeline.report_content import content_tree
+from worker.pipeline.report_regions import SopClass, region_builder
+from worker.pipeline.results import Grade, Screening
+from worker.pipeline.uids import CODING_SCHEME_UID
+
+SERIES_NUMBER = 9001
+SOP_CLASS_UIDS = {
+    "comprehensive3d": Comprehensive3DSRStorage,  # what IHE AIR requires
+    "comprehensive": ComprehensiveSRStorage,  # for older workstations
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousResult:
+    """The grade of the same patient at an earlier study, from our own record."""
+
+    study_date: date
+    grade: Grade
+    model_name: str
+    model_version: str
+
+
+def build_report(
+    screening: Screening,
+    capture: Dataset,
+    *,
+    at: datetime,
+    sop_class: SopClass = "comprehensive3d",
+    predecessor: Dataset | None = None,
+    previous: PreviousResult | None = None,
+) -> Dataset:
+    """The SR of a screening, ready to be written; equal arguments give equal bytes.
+
+    ``capture`` : the Secondary Capture that it points at. ``at`` : aware; the only clock.
+    ``predecessor`` : the SR of this series that the new one replaces.
+    Raises ValueError for a graded hip without plane or crop.
+    """
+    source = screening.headers[0]
+    ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
+    ds.Modality = "SR"
+    ds.SeriesNumber = SERIES_NUMBER
+    ds.SeriesDescription = f"AI hip bone density - {statements.short_notice(screening.model)}"
+    ds.ReferencedPerformedProcedureStepSequence = []
+    ds.PerformedProcedureCodeSequence = []
+    ds.CompletionFlag = "COMPLETE"
+    ds.CompletionFlagDescription = f"{statements.short_notice(screening.model)}, not reviewed"
+    # Never VERIFIED: no person answers for the content.
+    ds.VerificationFlag = "UNVERIFIED"
+    ds.PreliminaryFlag = "PRELIMINARY"
+    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence([*screening.headers, capture])]
+    if text_of(source, "AccessionNumber"):
+        ds.ReferencedRequestSequence = [_request(source)]
+    if predecessor is not None:
+        ds.PredecessorDocumentsSequence = [_evidence([predecessor])]
+    ds.CodingSchemeIdentificationSequence = [_private_scheme()]
+    comments = _comments(screening, previous)
+    region_of = region_builder(screening, capture, sop_class)
+    ds.update(content_tree(screening, capture, region_of, comments))
+    return seal(ds, "sr", at)
+
+
+def _comments(screening: Screening, previous: PreviousResult | None) -> Iterable[str]:
+    yield statements.notice(screening.model)
+    yield statements.summary(screening)
+    if previous is not None:
+        yield (
+            f"Previous result, {previous.study_date.isoformat()}: {previous.grade.value} "
+            f"(model {previous.model_name} {previous.model_version})."
+        )
+    yield statements.demographics(screening)
+    yield statements.LIMITATIONS
+    for warning in screening.warnings:
+        yield f"Warning: {warning}"
+
+
+def _evidence(instances: Iterable[Dataset]) -> Dataset:
+    """Instances of one study by series (PS3.3 C.17.2.1): every slice that was looked at."""
+    by_series: dict[str, list[Dataset]] = {}
+    study = Dataset()
+    for instance in instances:
+        study.StudyInstanceUID = instance.StudyInstanceUID
+        by_series.setdefault(str(instance.SeriesInstanceUID), []).append(reference(instance))
+    study.ReferencedSeriesSequence = []
+    for series_instance_uid, references in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID = series_instance_uid
+        series.ReferencedSOPSequence = references
+        study.ReferencedSeriesSequence.append(series)
+    return study
+
+
+def _request(source: Dataset) -> Dataset:
+    """The order that the CT answered, as far as the source names it (PS3.3 C.17.2.1)."""
+    attributes = (source.get("RequestAttributesSequence") or [Dataset()])[0]
+    request = Dataset()
+    request.StudyInstanceUID = str(source.StudyInstanceUID)
+    request.ReferencedStudySequence = []
+    request.RequestedProcedureCodeSequence = []
+    request.PlacerOrderNumberImagingServiceRequest = ""
+    request.FillerOrderNumberImagingServiceRequest = ""
+    request.RequestedProcedureID = ""
+    request.RequestedProcedureDescription = ""
+    for item, keyword in (
+        (source, "AccessionNumber"),
+        (attributes, "RequestedProcedureID"),
+        (attributes, "RequestedProcedureDescription"),
+    ):
+        if element := recoded(item, keyword):
+            request.add(element)
+    return request
+
+
+def _private_scheme() -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator = report_codes.PRIVATE_SCHEME
+    item.CodingSchemeUID = CODING_SCHEME_UID
+    item.CodingSchemeName = "Concepts of the osteoscreen structured report"
+    item.CodingSchemeVersion = "1"
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return item

@@ -1,0 +1,292 @@
+"""The content tree of the SR: TID 1500 with what TID 1410 and 1501 say of each hip."""
+
+from collections.abc import Iterable
+
+from highdicom.sr import CodedConcept, UIDRefContentItem
+from highdicom.sr.value_types import ContentItem, ContentSequence
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from worker.pipeline import geometry, report_codes, statements
+from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
+from worker.pipeline.header import MANUFACTURER
+from worker.pipeline.report_items import (
+    ACQUISITION,
+    CONTAINS,
+    CONTEXT,
+    MODIFIER,
+    code,
+    container,
+    image,
+    number,
+    text,
+)
+from worker.pipeline.report_regions import RegionOf
+from worker.pipeline.results import Grade, Hip, ModelInfo, Screening
+from worker.pipeline.uids import device_uid, tracking_uid
+
+
+def content_tree(
+    screening: Screening, capture: Dataset, region_of: RegionOf, comments: Iterable[str]
+) -> ContentItem:
+    """The root container; ``comments`` follow the conclusion, one item each."""
+    return container(
+        codes.DCM.ImagingMeasurementReport,
+        code(codes.DCM.LanguageOfContentItemAndDescendants, report_codes.ENGLISH, MODIFIER),
+        *_device_observer(screening.model),
+        *_procedures_reported(screening.headers[0]),
+        _image_library(screening),
+        container(
+            codes.DCM.ImagingMeasurements,
+            *_algorithm(screening.model),
+            *_parameters(screening.model),
+            _patient_group(screening, capture),
+            *_hip_groups(screening, capture, region_of),
+            relationship=CONTAINS,
+        ),
+        _conclusion(screening, comments),
+        template="1500",
+    )
+
+
+def _device_observer(model: ModelInfo) -> list[ContentItem]:
+    """TID 1002 and 1004; equal to the contributing equipment, as IHE AIR requires."""
+    return [
+        code(codes.DCM.ObserverType, codes.DCM.Device, CONTEXT),
+        UIDRefContentItem(codes.DCM.DeviceObserverUID, device_uid(model), CONTEXT),
+        text(codes.DCM.DeviceObserverName, model.name, CONTEXT),
+        text(codes.DCM.DeviceObserverManufacturer, MANUFACTURER, CONTEXT),
+        text(codes.DCM.DeviceObserverModelName, model.name, CONTEXT),
+    ]
+
+
+def _procedures_reported(source: Dataset) -> list[ContentItem]:
+    """The imaging procedure, not the algorithm (IHE AIR); CT where the source is silent."""
+    parts = [
+        tuple(
+            geometry.text_of(item, keyword)
+            for keyword in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+        )
+        for item in source.get("ProcedureCodeSequence") or ()
+    ]
+    procedures = [CodedConcept(*part) for part in parts if all(part)]
+    return [
+        code(codes.DCM.ProcedureReported, procedure, MODIFIER)
+        for procedure in procedures or [report_codes.CT_PROCEDURE]
+    ]
+
+
+def _image_library(screening: Screening) -> ContentItem:
+    """TID 1600: the source slices that a reader should open first."""
+    return container(
+        codes.DCM.ImageLibrary,
+        container(
+            codes.DCM.ImageLibraryGroup,
+            *_image_descriptors(screening.headers[0]),
+            *(image(report_codes.SOURCE, header) for header in _key_slices(screening)),
+            relationship=CONTAINS,
+        ),
+        relationship=CONTAINS,
+    )
+
+
+def _key_slices(screening: Screening) -> list[Dataset]:
+    """The slice of each graded hip's plane, or the one nearest to its neck where the plane
+    was reformatted across slices."""
+    by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
+    chosen: dict[str, Dataset] = {}
+    for hip in screening.hips:
+        if hip.plane is None or hip.femur is None or hip.grade is None:
+            continue
+        header = by_uid.get(hip.plane.source_sop_uid or "")
+        if header is None:
+            header = _nearest_slice(screening, hip.femur.neck_mm)
+        chosen[str(header.SOPInstanceUID)] = header
+    return list(chosen.values())
+
+
+def _nearest_slice(screening: Screening, point_mm: tuple[float, float, float]) -> Dataset:
+    headers = screening.headers
+    directions = geometry.directions_of(headers[0])
+    if directions is None:
+        return headers[0]
+    normal = geometry.normal_of(directions)
+    distances = geometry.distances_along(headers, normal)
+    if distances is None:
+        return headers[0]
+    return headers[int(abs(distances - normal @ point_mm).argmin())]
+
+
+def _image_descriptors(header: Dataset) -> list[ContentItem]:
+    """TID 1602 and 1604, once for all images of the group, as far as the source says it."""
+    items = [code(codes.DCM.Modality, codes.DCM.ComputedTomography, ACQUISITION)]
+    if uid := geometry.text_of(header, "FrameOfReferenceUID"):
+        items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, uid, ACQUISITION))
+    spacing = geometry.spacing_of(header) or (None, None)
+    numbers = (
+        (codes.DCM.PixelDataRows, geometry.number_of(header, "Rows"), report_codes.PIXELS),
+        (
+            codes.DCM.PixelDataColumns,
+            geometry.number_of(header, "Columns"),
+            report_codes.PIXELS,
+        ),
+        (codes.DCM.HorizontalPixelSpacing, spacing[1], codes.UCUM.Millimeter),
+        (codes.DCM.VerticalPixelSpacing, spacing[0], codes.UCUM.Millimeter),
+        (
+            codes.DCM.SliceThickness,
+            geometry.number_of(header, "SliceThickness"),
+            codes.UCUM.Millimeter,
+        ),
+    )
+    return items + [
+        number(name, value, unit, ACQUISITION)
+        for name, value, unit in numbers
+        if value is not None
+    ]
+
+
+def _algorithm(model: ModelInfo) -> list[ContentItem]:
+    """TID 4019, the two items that every group repeats: readers look there, not above."""
+    return [
+        text(codes.DCM.AlgorithmName, model.name, MODIFIER),
+        text(codes.DCM.AlgorithmVersion, model.version, MODIFIER),
+    ]
+
+
+def _parameters(model: ModelInfo) -> list[ContentItem]:
+    """The rest of TID 4019, once."""
+    window = f"window center {WINDOW_CENTER_HU} HU, width {WINDOW_WIDTH_HU} HU"
+    return [
+        *(
+            text(codes.DCM.AlgorithmParameters, parameter, MODIFIER)
+            for parameter in (
+                f"Weights SHA-256 {model.sha256}",
+                f"Input: {model.modality}; {window}",
+                f"Training data: {model.training_data}",
+                statements.WORSE_HIP_RULE,
+            )
+        ),
+        code(codes.DCM.AlgorithmFamily, codes.DCM.ArtificialIntelligence, MODIFIER),
+    ]
+
+
+def _patient_group(screening: Screening, capture: Dataset) -> ContentItem:
+    """TID 1501, first of the groups so that it is read first; names the assessed sides only."""
+    sides = statements.graded_sides(screening)
+    return _group(
+        screening,
+        "Patient",
+        report_codes.PROXIMAL_FEMUR,
+        codes.SCT.Bilateral if len(sides) == 2 else report_codes.LATERALITY[sides[0]],
+        code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[screening.grade]),
+        text(codes.DCM.Comment, statements.summary(screening)),
+        *(image(codes.DCM.SourceOfMeasurement, header) for header in _key_slices(screening)),
+        _visual_explanation(capture),
+    )
+
+
+def _hip_groups(
+    screening: Screening, capture: Dataset, region_of: RegionOf
+) -> Iterable[ContentItem]:
+    for hip in statements.both_hips(screening):
+        laterality = report_codes.LATERALITY[hip.side]
+        if hip.grade is None:
+            yield _group(
+                screening,
+                laterality.meaning,
+                report_codes.PROXIMAL_FEMUR,
+                laterality,
+                code(report_codes.BONE_DENSITY_CLASS, report_codes.NOT_EVALUATED),
+                code(report_codes.NOT_EVALUATED_REASON, _reason_code(hip)),
+                text(codes.DCM.Comment, statements.hip_sentence(hip)),
+            )
+            continue
+        if hip.plane is None or hip.crop is None:
+            raise ValueError(f"The graded hip {hip.side} has no plane or crop.")
+        yield _group(
+            screening,
+            laterality.meaning,
+            report_codes.PROXIMAL_FEMUR,
+            laterality,
+            region_of(hip.plane, hip.crop),
+            *_probabilities(hip),
+            code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[hip.grade]),
+            _visual_explanation(capture),
+        )
+        if hip.neck is not None:
+            mean, sd = round(hip.neck.mean_hu, 1), round(hip.neck.sd_hu, 1)
+            unit = codes.UCUM.HounsfieldUnit
+            yield _group(
+                screening,
+                laterality.meaning,
+                report_codes.FEMORAL_NECK,
+                laterality,
+                region_of(hip.plane, hip.neck),
+                number(codes.DCM.MeanAttenuationCoefficient, mean, unit),
+                number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit),
+            )
+
+
+def _group(
+    screening: Screening, whose: str, structure: Code, laterality: Code, *items: ContentItem
+) -> ContentItem:
+    """TID 1410 where ``items`` hold a region, else TID 1501; what both begin with.
+
+    ``whose`` : "Right", "Left" or "Patient"; with the structure it names the group.
+    """
+    study = str(screening.headers[0].StudyInstanceUID)
+    uid = tracking_uid(study, whose, structure.value)
+    title = f"{whose}: {structure.meaning.lower()}"
+    site = code(codes.SCT.FindingSite, structure, MODIFIER)
+    site.ContentSequence = ContentSequence([code(codes.SCT.Laterality, laterality, MODIFIER)])
+    return container(
+        codes.DCM.MeasurementGroup,
+        text(codes.DCM.TrackingIdentifier, title, CONTEXT),
+        UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
+        # The structure, not the grade: nobody who mines findings collects ours as diagnoses.
+        code(codes.DCM.Finding, structure),
+        site,
+        *_algorithm(screening.model),
+        *items,
+        relationship=CONTAINS,
+    )
+
+
+def _probabilities(hip: Hip) -> Iterable[ContentItem]:
+    percents = statements.percents(hip)
+    for grade in Grade:
+        item = number(report_codes.PROBABILITIES[grade], percents[grade], codes.UCUM.Percent)
+        finding = code(codes.DCM.Finding, report_codes.GRADES[grade], MODIFIER)
+        item.ContentSequence = ContentSequence([finding])
+        yield item
+
+
+def _visual_explanation(capture: Dataset) -> ContentItem:
+    """The Grad-CAM picture, with its method out of CID 217."""
+    item = image(codes.DCM.VisualExplanation, capture)
+    method = code(
+        report_codes.MEASUREMENT_METHOD, codes.DCM.GradientWeightedClassActivation, MODIFIER
+    )
+    item.ContentSequence = ContentSequence([method])
+    return item
+
+
+def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
+    """The container of qualitative evaluations of TID 1500, rows 12 to 14."""
+    status = (
+        report_codes.DEMONSTRATION_ONLY
+        if screening.model.simulated
+        else report_codes.RESEARCH_ONLY
+    )
+    return container(
+        report_codes.QUALITATIVE_EVALUATIONS,
+        code(codes.DCM.Conclusion, report_codes.GRADES[screening.grade]),
+        code(report_codes.USE_STATUS, status),
+        *(text(codes.DCM.Comment, comment) for comment in comments),
+        relationship=CONTAINS,
+    )
+
+
+def _reason_code(hip: Hip) -> Code:
+    return report_codes.REASONS[hip.reason.code] if hip.reason else report_codes.NO_REASON

@@ -1,0 +1,121 @@
+"""What SR and SC both say about a screening, in the same words."""
+
+from worker.pipeline.results import Grade, Hip, ModelInfo, Reason, ReasonCode, Screening, Side
+
+SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
+
+LIMITATIONS = (
+    "The grade estimates the WHO category of femoral DXA from the CT picture of the proximal "
+    "femur. No T-score and no bone mineral density are measured: HU of contrast-enhanced CT "
+    "are not calibrated. Nothing else was looked for, neither fracture nor lesion. "
+    "The diagnosis needs DXA or another reference measurement."
+)
+
+WORSE_HIP_RULE = "The patient's grade is that of the worse hip."
+
+
+def notice(model: ModelInfo) -> str:
+    """The one sentence that must never be missed."""
+    if model.simulated:
+        return (
+            "Demonstration model, trained on simulated CT: it has never seen a patient. "
+            "Not for clinical use."
+        )
+    return (
+        "Automatic result, not reviewed by a physician. Research use only, not for diagnosis."
+    )
+
+
+def short_notice(model: ModelInfo) -> str:
+    """The notice where a name has 64 characters: in lists of series."""
+    return "DEMO, not for clinical use" if model.simulated else "RESEARCH, not for diagnosis"
+
+
+def both_hips(screening: Screening) -> tuple[Hip, Hip]:
+    """Right and left hip; a side that was not found says so instead of being silent."""
+    found = {hip.side: hip for hip in screening.hips}
+    right, left = (found.get(side) or _not_found(side) for side in SIDE_WORDS)
+    return right, left
+
+
+def _not_found(side: Side) -> Hip:
+    text = f"No {SIDE_WORDS[side]} proximal femur was found in the field of view."
+    return Hip(side=side, reason=Reason(ReasonCode.NO_FEMUR, text))
+
+
+def graded_sides(screening: Screening) -> tuple[Side, ...]:
+    """The sides that the patient's grade rests on."""
+    return tuple(hip.side for hip in both_hips(screening) if hip.grade is not None)
+
+
+def percents(hip: Hip) -> dict[Grade, float]:
+    """Probabilities of a graded hip in %, one decimal, summing to exactly 100.0.
+
+    The largest takes the rounding error, so that the order of the grades stays.
+    """
+    probabilities = hip.probabilities or {}
+    rounded = {grade: round(100 * float(probabilities[grade]), 1) for grade in Grade}
+    largest = max(rounded, key=lambda grade: rounded[grade])
+    others = sum(value for grade, value in rounded.items() if grade is not largest)
+    return {**rounded, largest: round(100 - others, 1)}
+
+
+def hip_sentence(hip: Hip) -> str:
+    """One hip in a few words: grade and its probability, or the reason why there is none."""
+    side = SIDE_WORDS[hip.side].capitalize()
+    if hip.grade is None:
+        return f"{side} hip: NOT ASSESSABLE. {reason_text(hip)}"
+    return f"{side} hip: {hip.grade.value}, probability {percents(hip)[hip.grade]:.0f} %."
+
+
+def reason_text(hip: Hip) -> str:
+    """Why a hip is not assessable, as a sentence."""
+    text = hip.reason.text if hip.reason else "no reason was recorded"
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def patient_sentence(screening: Screening) -> str:
+    """The patient's grade and what it rests on: never both hips where one was not assessed."""
+    sides = graded_sides(screening)
+    basis = "the worse hip" if len(sides) == 2 else f"{SIDE_WORDS[sides[0]]} hip only"
+    return f"Patient: {screening.grade.value} ({basis})."
+
+
+def summary(screening: Screening) -> str:
+    """The whole result in three sentences."""
+    right, left = both_hips(screening)
+    return f"{patient_sentence(screening)} {hip_sentence(right)} {hip_sentence(left)}"
+
+
+def demographics(screening: Screening) -> str:
+    """What the model knew of the patient, and what the source header lacks."""
+    source = screening.headers[0]
+    present = {
+        "sex": source.get("PatientSex"),
+        "age": source.get("PatientAge") or source.get("PatientBirthDate"),
+        "height": source.get("PatientSize"),
+        "weight": source.get("PatientWeight"),
+    }
+    missing = [name for name, value in present.items() if not value]
+    said = (
+        "Image model only: demographics (sex, age, height, weight) were not used."
+        if screening.model.modality == "image"
+        else f"Model inputs: {screening.model.modality}."
+    )
+    absent = f" Not in the source header: {', '.join(missing)}." if missing else ""
+    return said + absent
+
+
+def slice_name(screening: Screening, hip: Hip) -> str:
+    """Where to find a hip's plane: the source's instance number, or the place of a reformat."""
+    plane = hip.plane
+    if plane is None:
+        return ""
+    if plane.source_sop_uid is None:
+        return f"coronal reformat {plane.index + 1}"
+    for header in screening.headers:
+        if header.get("SOPInstanceUID") == plane.source_sop_uid and header.get(
+            "InstanceNumber"
+        ):
+            return f"image {int(header.InstanceNumber)}"
+    return f"slice {plane.index + 1}"
