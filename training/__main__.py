@@ -1,5 +1,8 @@
 """``python -m training``: one function per command, heavy imports inside it."""
 
+import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -52,6 +55,34 @@ def simulate(
             out, plans, lambda done, of: bar.update(task, completed=done, total=of)
         )
     typer.echo(f"{count} series and truth.json in {out}")
+
+
+@app.command()
+def fit(
+    out: Annotated[Path, typer.Option(help="Folder for crops (cached) and the model package")],
+    preset: Annotated[str, typer.Option(help="A table of training/presets.toml")] = "compact",
+    patients: Annotated[
+        int, typer.Option(min=0, help="Simulated patients; 0: as the preset says")
+    ] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="At most; 0: as the preset says")] = 0,
+    series: Annotated[
+        int, typer.Option(min=-1, help="Whole series to screen; -1: as the preset says")
+    ] = -1,
+    seed: Annotated[int, typer.Option(min=0, help="Of cohort, split and training")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render")] = 2,
+) -> None:
+    """Train a model on simulated crops and write OUT/model with its metrics and card."""
+    # TensorFlow reads it when it is imported, here and in the processes that screen.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from training import package, presets, progress
+
+    chosen = presets.load(preset).resized(patients, epochs, series)
+    command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
+    with progress.Bars() as bars:
+        model_dir = package.make_package(
+            chosen, out, seed=seed, workers=workers, command=command, progress=bars
+        )
+    typer.echo(f"model package in {model_dir}")
 
 
 if __name__ == "__main__":

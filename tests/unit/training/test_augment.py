@@ -1,0 +1,118 @@
+"""Covered: each change does what it says and none shifts HU; the generator decides all."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from training import presets
+from training.augment import GRAY_PER_HU, augment
+from training.presets import Augment
+
+NOTHING = Augment(
+    rotation_deg=0,
+    zoom=0,
+    shift_px=0,
+    noise_hu=0,
+    sharpness=0,
+    slice_mm=1.0,
+    probability=1.0,
+)
+OURS = presets.load("compact").augment
+
+Pixels = npt.NDArray[np.float32]
+
+
+@pytest.fixture
+def crops() -> Pixels:
+    """A bright, soft-edged square on soft tissue."""
+    rows, columns = np.mgrid[:250, :250]
+    inside = np.clip(40 - np.maximum(abs(rows - 110), abs(columns - 140)), 0, 4) / 4
+    return np.repeat((69 + 60 * inside)[None], 24, axis=0).astype(np.float32)
+
+
+def changed(crops: Pixels, preset: Augment, seed: int = 0) -> Pixels:
+    return np.asarray(augment(crops, np.random.default_rng(seed), preset))
+
+
+def center_of(picture: Pixels) -> npt.NDArray[np.float64]:
+    weight = picture - 69
+    return np.array([np.average(g, weights=weight) for g in np.mgrid[:250, :250]])
+
+
+def test_no_change_leaves_the_pixels(crops: Pixels) -> None:
+    # A slice as thin as a row: reformatting moves values by less than a row.
+    result = changed(crops, replace(NOTHING, probability=0.0))
+
+    np.testing.assert_allclose(result, crops, atol=1e-3)
+
+
+def test_same_generator_gives_the_same_pixels_and_another_does_not(crops: Pixels) -> None:
+    first, again, other = (changed(crops, OURS, seed) for seed in (3, 3, 4))
+
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 5
+
+
+def test_crops_of_a_batch_change_differently(crops: Pixels) -> None:
+    result = changed(crops, OURS)
+
+    assert len({picture.tobytes() for picture in result}) == len(crops)
+
+
+def test_uniform_tissue_keeps_its_attenuation() -> None:
+    crops = np.full((24, 250, 250), 100, np.float32)
+
+    result = changed(crops, OURS)
+
+    np.testing.assert_allclose(result.mean(axis=(1, 2)), 100, atol=1.5 * GRAY_PER_HU)
+    np.testing.assert_allclose(result[:, 100:150, 100:150].mean(), 100, atol=GRAY_PER_HU)
+
+
+def test_reformatting_keeps_the_mean_and_blurs_along_the_rows_only(crops: Pixels) -> None:
+    result = changed(crops, replace(NOTHING, slice_mm=6.0, probability=1.0))
+    blurred = [p for p, c in zip(result, crops, strict=True) if np.abs(p - c).max() > 1]
+
+    assert blurred
+    for picture in blurred:
+        assert picture.mean() == pytest.approx(crops[0].mean(), abs=0.3)
+        np.testing.assert_allclose(picture[110], crops[0][110], atol=0.01)
+
+
+def test_shift_stays_within_its_range(crops: Pixels) -> None:
+    result = changed(crops, replace(NOTHING, shift_px=8.0))
+    shifts = np.array([center_of(p) for p in result]) - center_of(crops[0])
+
+    assert np.abs(shifts).max() <= 8.3
+    assert np.abs(shifts).max() > 4
+
+
+def test_zoom_is_about_the_centre_of_the_crop(crops: Pixels) -> None:
+    result = changed(crops, replace(NOTHING, zoom=0.06))
+    areas = (result - 69).sum(axis=(1, 2)) / (crops[0] - 69).sum()
+
+    assert 0.87 < areas.min() < 0.96
+    assert 1.04 < areas.max() < 1.14
+    middle = np.array([124.5, 124.5])
+    for picture, area in zip(result, areas, strict=True):
+        expected = middle + (center_of(crops[0]) - middle) * np.sqrt(area)
+        np.testing.assert_allclose(center_of(picture), expected, atol=0.2)
+
+
+def test_noise_is_as_strong_as_allowed_and_has_no_mean(crops: Pixels) -> None:
+    noise = changed(crops, replace(NOTHING, noise_hu=40.0)) - crops
+    sds = noise.std(axis=(1, 2)) / GRAY_PER_HU
+
+    assert sds.max() <= 41
+    assert sds.max() > 20
+    assert np.abs(noise.mean(axis=(1, 2))).max() < 0.1
+
+
+def test_result_stays_in_the_window() -> None:
+    crops = np.random.default_rng(0).choice([0, 255], (8, 250, 250)).astype(np.float32)
+
+    result = changed(crops, OURS)
+
+    assert result.min() >= 0
+    assert result.max() <= 255

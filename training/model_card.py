@@ -1,0 +1,141 @@
+"""A model's card: what it is, what it is for, what it is not, and what was measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.model import GRADES
+
+INTENDED = """\
+## What it is for
+
+To show the whole path of osteoscreen, from DICOM to structured report, and to be the starting
+point for sites that train on their own DXA-labelled CT with the same command.
+
+## What it is not for
+
+**Not for clinical use.** It has never seen a patient. Everything it knows of bone comes from a
+simulator whose relation of T-score to attenuation was taken from published group means and
+scatter. Its figures below say how well it reads simulated pictures; they say nothing of real
+ones. No grade of it may influence the care of anybody.
+
+## Input
+
+One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
+−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored. Age, sex, height and
+weight are not used.
+"""
+
+LIMITS = """\
+## Limits
+
+- Anatomy, texture, contrast phase and noise are simulated; arthritis is there in a simple form,
+  fractures, metastases, bone islands, necrosis and transplants are not.
+- Adults lying on their back, arms mostly up; metal is refused earlier in the path.
+- 80 to 140 kVp are simulated with a published change of attenuation, but the model is not told
+  the tube voltage.
+- The check for strange input is a distance in the network's features. It stops most pictures
+  that are no hip; it cannot be trusted to notice a hip whose bone is unlike the simulator's.
+"""
+
+
+def write_card(metrics: Mapping[str, Any]) -> str:
+    """Markdown from ``metrics.json`` alone, so that the two cannot differ."""
+    model, training, test = metrics["model"], metrics["training"], metrics["test"]
+    lines = [
+        f"# {model['name']} {model['version']}",
+        "",
+        f"Grades a proximal femur on CT as {', '.join(GRADES[:-1])} or {GRADES[-1]}. "
+        f"**Trained on simulated CT only.** {model['parameters']:,} parameters, "
+        f"trained {training['date']}.",
+        "",
+        INTENDED,
+        "## Training",
+        "",
+        f"- Command: `{training['command']}`; seed {training['seed']}.",
+        f"- Data: {training['data']}",
+        f"- Split by patient, stratified by grade: {training['hips']['train']} / "
+        f"{training['hips']['validation']} / {training['hips']['test']} hips of "
+        f"{training['patients']['train']} / {training['patients']['validation']} / "
+        f"{training['patients']['test']} patients (train / validation / test).",
+        f"- Best epoch {training['best_epoch']} of {training['epochs']} by validation loss; "
+        f"temperature {model['temperature']} from the validation hips.",
+        f"- Took {training['seconds']['rendering'] / 60:.0f} min to render and "
+        f"{training['seconds']['fitting'] / 60:.0f} min to fit on {training['cores']} cores.",
+        "",
+        "## Measured on held-out simulated patients",
+        "",
+        f"{test['hips']} hips of {test['patients']} patients, 95 % intervals by a bootstrap "
+        "over patients.",
+        "",
+        *_table(test),
+        "",
+        "Confusion (rows: true; columns: predicted; normal, osteopenia, osteoporosis): "
+        + "; ".join(" ".join(map(str, row)) for row in test["confusion"])
+        + ".",
+        "",
+        *_production(metrics["production_path"]),
+        "",
+        *_familiarity(metrics["familiarity"]),
+        "",
+        LIMITS,
+        "## Beside the paper",
+        "",
+        "Ha et al. (2024) published accuracy .794 and macro AUC .933 for their image model, on "
+        "their own patients. Those figures were measured on other data and cannot be compared "
+        "with the ones above.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _interval(measure: Mapping[str, float]) -> str:
+    return f"{measure['value']:.3f} ({measure['low']:.3f}–{measure['high']:.3f})"
+
+
+def _table(test: Mapping[str, Any]) -> list[str]:
+    rows = ["| measure | value |", "|---|---|"]
+    for name, key in (
+        ("accuracy", "accuracy"),
+        ("macro AUC", "macro_auc"),
+        ("expected calibration error", "ece"),
+    ):
+        rows.append(f"| {name} | {_interval(test[key])} |")
+    for grade, measures in test["per_grade"].items():
+        for key in ("sensitivity", "specificity"):
+            rows.append(f"| {key} for {grade} | {_interval(measures[key])} |")
+    return rows
+
+
+def _production(path: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "## The whole path",
+        "",
+        f"{path['series']} whole series of further simulated patients ({path['axial']} axial) "
+        "were written as DICOM and screened by the worker's own path: "
+        f"{sum(path['series_rejected'].values())} series rejected "
+        f"({_counts(path['series_rejected'])}), {path['hips_graded']} hips graded, "
+        f"{sum(path['hips_not_assessable'].values())} hips not "
+        f"({_counts(path['hips_not_assessable'])}).",
+    ]
+    if path["hips_graded"]:
+        lines.append(
+            f"Accuracy of the graded hips {path['accuracy']:.3f}, "
+            f"macro AUC {path['macro_auc']:.3f}."
+        )
+    return lines
+
+
+def _familiarity(familiarity: Mapping[str, float]) -> list[str]:
+    return [
+        "## Strange input",
+        "",
+        f"A crop is refused beyond a distance of {familiarity['limit']:.3f} in the network's "
+        f"features: what {familiarity['false_alarms_allowed']:.1%} of the validation hips "
+        f"exceed, times a margin of {familiarity['margin']}. Of the test hips "
+        f"{familiarity['test_flagged']:.1%} were refused (median distance "
+        f"{familiarity['test_median']:.3f}).",
+    ]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {count}" for code, count in counts.items()) or "none"
