@@ -1,7 +1,6 @@
 """Arms beside the body, where a patient could not raise them: bones near the hips."""
 
 from training.simulate.body import HALF_WIDTH, HEIGHT
-from training.simulate.density import MINERAL_OF_KVP
 from training.simulate.frames import body_frame, side_frame
 from training.simulate.painting import Layer, Part
 from training.simulate.shapes import (
@@ -14,7 +13,7 @@ from training.simulate.shapes import (
     coverage,
     smooth_min,
 )
-from training.simulate.subject import SIDES, Subject
+from training.simulate.subject import SIDES, Subject, mineral_contrast
 
 
 def arm_parts(subject: Subject, kvp: int) -> tuple[list[Part], list[Part]]:
@@ -82,7 +81,7 @@ def _bone(
 ) -> Part:
     start, end, radius, cortex_mm = rod
     bone = subject.hips[0].density
-    cortex = bone.cortex_hu * MINERAL_OF_KVP[kvp]
+    cortex = bone.cortex_hu * mineral_contrast(subject, kvp)
 
     def paint(grid: Grid, width: float) -> Layer:
         distance = capsule(frame.local(grid), start, end, (radius, radius))

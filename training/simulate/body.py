@@ -88,7 +88,7 @@ def support_mm(subject: Subject) -> tuple[float, float]:
     body, y = subject.body, subject.pose.position_mm[1]
     if subject.pose.prone:
         return y - (62.0 * body.scale + 0.85 * body.fat_mm), -1.0
-    return y + 100.0 * body.scale + 0.9 * body.fat_mm, 1.0
+    return y + 109.0 * body.scale + 0.9 * body.fat_mm, 1.0
 
 
 def _thigh(frame: Frame, grid: Grid, bulk: float, fat: float) -> Array:
@@ -160,7 +160,7 @@ def _muscle_hu(grid: Grid, subject: Subject, muscles: list[Part], width: float) 
     paint(between, grid, muscles, width)
     # A sheath is thin or missing in places.
     between *= np.clip(0.75 + 0.35 * ridge, 0.2, 1.0)
-    strand = smoothstep(np.abs(ridge), 0.05 + 0.33 * body.muscle_fat, 0.0)
+    strand = smoothstep(np.abs(ridge), 0.04 + 0.22 * body.muscle_fat, 0.0)
     strand *= 0.25 + 0.6 * body.muscle_fat
     fat = np.maximum(between, strand)
     meat = texture.noise(grid, subject.seed + 24, 2.0, 1.0)

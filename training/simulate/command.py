@@ -27,8 +27,12 @@ def plan_series(
     rng = np.random.default_rng([seed, number])
     grade = grade or GRADES[(number - 1) % len(GRADES)]
     # Two of the choices concern the field of view, the others the patient.
-    view: View | None = condition if condition in ("one-hip", "abdomen") else None
-    state: Condition = "none" if condition in ("one-hip", "abdomen") else condition
+    view: View | None = None
+    state: Condition = "none"
+    if condition == "one-hip" or condition == "abdomen":
+        view = condition
+    else:
+        state = condition
     subject = sample_subject(rng, grade=grade, condition=state)
     return subject, sample_acquisition(rng, subject, plane=plane, view=view)
 

@@ -3,7 +3,6 @@
 import numpy as np
 
 from training.simulate import texture
-from training.simulate.density import MINERAL_OF_KVP
 from training.simulate.frames import FemurFrame, femur_frame
 from training.simulate.painting import Layer, Part
 from training.simulate.shapes import (
@@ -17,7 +16,7 @@ from training.simulate.shapes import (
     smooth_min,
     smoothstep,
 )
-from training.simulate.subject import Hip, Subject
+from training.simulate.subject import Hip, Subject, marrow_enhancement, mineral_contrast
 
 SHAFT_END_MM = -330.0
 NECK_MIDDLE = 0.6
@@ -38,7 +37,7 @@ def femur_part(subject: Subject, hip: Hip, kvp: int) -> Part:
     def paint(grid: Grid, width: float) -> Layer:
         p = femur.frame.local(grid)
         distance = outline(p, hip, femur)
-        hu = _inside(p, grid, distance, hip, femur, kvp, width, subject.seed)
+        hu = _inside(p, grid, distance, hip, femur, subject, kvp, width)
         return coverage(distance, width), hu
 
     return Part(box, paint)
@@ -57,7 +56,7 @@ def neck_attenuation(subject: Subject, hip: Hip) -> float:
     grid = (dx + np.float32(middle[0]), dy + np.float32(middle[1]), dz + np.float32(middle[2]))
     p = femur.frame.local(grid)
     distance = outline(p, hip, femur)
-    hu = _inside(p, grid, distance, hip, femur, 120, 0.6, subject.seed)
+    hu = _inside(p, grid, distance, hip, femur, subject, 120, 0.6)
     return float(hu[dx**2 + dy**2 + dz**2 <= NECK_SPHERE_MM**2].mean())
 
 
@@ -79,7 +78,7 @@ def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
     shaft = np.sqrt((x - end_x) ** 2 + (y - bow) ** 2 + above**2)
     shaft -= hip.shaft_radius_mm + (0.26 * r) * np.exp(-((below * (1.0 / 38.0)) ** 2))
     g = hip.trochanter * r / 21.6
-    crest = (end_x + 8.5 * g, 3.0 * g, end_z + 12.5 * g)
+    crest = (end_x + 8.5 * g, 3.0 * g, end_z + 15.0 * g)
     greater = ellipsoid(p, crest, (13.0 * g, 19.0 * g, 21.0 * g))
     lesser = ellipsoid(p, (end_x - 13.0 * g, 11.0 * g, end_z - 33.0 * g), (10.0, 10.0, 14.0))
     d = smooth_min(smooth_min(head, neck, 5.0), smooth_min(shaft, greater, 7.0), 8.0)
@@ -142,11 +141,11 @@ def _trabecular(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
 
 
 def _inside(
-    p: Grid, grid: Grid, distance: Array, hip: Hip, femur: FemurFrame, kvp: int,
-    width: float, seed: int,
+    p: Grid, grid: Grid, distance: Array, hip: Hip, femur: FemurFrame, subject: Subject,
+    kvp: int, width: float,
 ) -> Array:  # fmt: skip
     """HU within the outer surface: trabecular core and, over it, the cortical shell."""
-    bone = hip.density
+    bone, seed = hip.density, subject.seed
     side = 0 if hip.side == "R" else 7
     coarse = texture.noise(grid, seed + side + 1, 3.0, 1.0)
     # Trabeculae run along the load: the grain is drawn out from the head to the calcar.
@@ -155,8 +154,9 @@ def _inside(
     mineral = (bone.neck_hu - bone.marrow_hu) * _trabecular(p, hip, femur)
     # The rougher, the less there is: thick trabeculae stay when thin ones go.
     grain = 0.15 - 0.03 * min(max(hip.t_score, -4.0), 1.0)
-    mineral = mineral * (1.0 + grain * (0.6 * coarse + 1.1 * fine))
-    core = mineral * MINERAL_OF_KVP[kvp] + (bone.marrow_hu + 6.0 * coarse)
+    mineral = mineral * (1.0 + grain * (0.6 * coarse + 0.85 * fine))
+    marrow = bone.marrow_hu + 0.5 * marrow_enhancement(subject, kvp)
+    core = mineral * mineral_contrast(subject, kvp) + (marrow + 6.0 * coarse)
     thickness = _cortex_mm(p, hip, femur)
     if hip.arthritis > 0.0:
         thickness = thickness + 2.2 * hip.arthritis * gaussian(
@@ -165,5 +165,5 @@ def _inside(
     # The inner border of the cortex is a gradient, wider where bone is lost.
     softness = width + 0.5 + 0.25 * thickness
     share = np.clip((distance + thickness) / softness + 0.5, 0.0, 1.0)
-    cortex = bone.cortex_hu * MINERAL_OF_KVP[kvp]
+    cortex = bone.cortex_hu * mineral_contrast(subject, kvp)
     return np.asarray(core + share * (cortex - core))

@@ -69,15 +69,15 @@ def _child(rng: np.random.Generator, out_dir: Path, fixed: dict[str, Any]) -> li
 
 def _metal(rng: np.random.Generator, out_dir: Path, fixed: dict[str, Any]) -> list[Path]:
     subject, acquisition = _plain(rng, fixed, condition="metal-both")
-    hips = tuple(replace(hip, implant="prosthesis") for hip in subject.hips)
-    return write_series(replace(subject, hips=hips), acquisition, out_dir)
+    right, left = (replace(hip, implant="prosthesis") for hip in subject.hips)
+    return write_series(replace(subject, hips=(right, left)), acquisition, out_dir)
 
 
 def _mixed(rng: np.random.Generator, out_dir: Path, fixed: dict[str, Any]) -> list[Path]:
     paths = write_series(*_plain(rng, fixed), out_dir)
     for path in paths[len(paths) // 2 :]:
         ds = pydicom.dcmread(path)
-        ds.PatientID, ds.PatientName = "SIM0002", "SIM^0002"
+        ds.PatientID, ds.PatientName = "SIM-OTHER", "SIM^0002"
         ds.StudyInstanceUID = derive_uid("other study", ds.StudyInstanceUID)
         save(ds, path)
     return paths

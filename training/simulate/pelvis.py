@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 
 from training.simulate import texture
-from training.simulate.density import MINERAL_OF_KVP
 from training.simulate.frames import pelvis_frame, side_frame
 from training.simulate.painting import Layer, Part, coarse
 from training.simulate.shapes import (
@@ -25,7 +24,7 @@ from training.simulate.shapes import (
     smooth_min,
     smoothstep,
 )
-from training.simulate.subject import Hip, Subject
+from training.simulate.subject import Hip, Subject, marrow_enhancement, mineral_contrast
 
 # (y, z) outline of the iliac wing seen from the side, from the anterior spine round the crest.
 WING = (
@@ -79,7 +78,8 @@ def hip_bone(grid: Grid, frame: Frame, subject: Subject, hip: Hip) -> Array:
     shift = half / scale - AVERAGE_HALF_DISTANCE
 
     def smooth(thin: Grid) -> Array:
-        x, y, z = (axis * (1 / scale) for axis in frame.local(thin))
+        p = frame.local(thin)
+        x, y, z = (axis * (1 / scale) for axis in p)
         q = (x - shift, y, z)
         rods = capsule(q, (70.0, 26.0, -8.0), (57.0, 37.0, -74.0), (15.0, 13.5))  # ischium
         ramus = capsule(q, (60.0, -20.0, -4.0), (15.0 - 0.7 * shift, -46.0, -14.0), (11.5, 8.0))
@@ -89,15 +89,15 @@ def hip_bone(grid: Grid, frame: Frame, subject: Subject, hip: Hip) -> Array:
         lower = capsule(q, (13.0 - shift, -34.0, -42.0), (52.0, 26.0, -80.0), (6.0, 7.5))
         rods = smooth_min(rods, ramus, 8.0)
         rods = smooth_min(rods, smooth_min(pubis, lower, 5.0), 5.0)
-        return np.stack([rods, *_wing_fields(q, subject)])
+        socket = _socket(p, half, hip, scale) * (1 / scale)
+        return np.stack([x, rods, socket, *_wing_fields(q, subject)])
 
-    rods, plate, thickness, edge = coarse(grid, smooth)
+    x, rods, socket, plate, thickness, edge = coarse(grid, smooth)
     wing = smooth_max(np.abs(plate) - thickness, edge, 6.0)
-    p = frame.local(grid)
-    socket = _socket(p, half, hip, scale) * (1 / scale)
     d = smooth_min(smooth_min(socket, wing, 12.0), rods, 9.0)
-    symphysis = 2.2 - p[0] * (1 / scale)  # half the gap, in the middle of the body
-    d = smooth_max(d, symphysis, 2.0) * scale
+    # Half the gap of the symphysis, in the middle of the body.
+    d = smooth_max(d, 2.2 - x, 2.0) * scale
+    p = frame.local(grid)
     head = np.sqrt((p[0] - half) ** 2 + p[1] ** 2 + p[2] ** 2)
     return np.maximum(d, (hip.head_radius_mm + hip.joint_gap_mm) - head)
 
@@ -185,7 +185,10 @@ def _bone_hu(
     grain = texture.noise(grid, subject.seed + 3, 2.2, 1.0)
     grain = grain + texture.noise(grid, subject.seed + 4, 9.0, 1.0)
     mineral = (1.12 * (bone.neck_hu - bone.marrow_hu) + 22.0) * (1.0 + 0.13 * grain)
-    core = mineral * MINERAL_OF_KVP[kvp] + bone.marrow_hu
+    core = mineral * mineral_contrast(subject, kvp)
+    core = core + bone.marrow_hu + marrow_enhancement(subject, kvp)
     thickness = 1.5 * bone.cortex_scale + 0.35
     share = np.clip((distance + thickness) / (width + 0.9) + 0.5, 0.0, 1.0)
-    return np.asarray(core + share * (0.86 * bone.cortex_hu * MINERAL_OF_KVP[kvp] - core))
+    return np.asarray(
+        core + share * (0.86 * bone.cortex_hu * mineral_contrast(subject, kvp) - core)
+    )

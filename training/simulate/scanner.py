@@ -226,7 +226,7 @@ def _noise_gain(
     fx = np.fft.rfftfreq(columns, pixel_mm)[None, :]
     radial = np.hypot(fz, fx) if axial else np.hypot(fx, 0.12)
     power = (radial + 0.03) * np.exp(-2.0 * (np.hypot(fz, fx) / cutoff) ** 2)
-    power = power * (1.0 + 6.0 * streaks * np.exp(-((fx * 28.0) ** 2)))
+    power = power * (1.0 + 12.0 * streaks * np.exp(-((fx * 28.0) ** 2)))
     power[0, 0] = 0.0
     weight = np.full(power.shape[1], 2.0)
     weight[0] = 1.0
@@ -273,8 +273,7 @@ def _noise_level(
         hips = 1.0 + 0.35 * np.exp(-((z * (1 / 55.0)) ** 2))
         return np.asarray((0.45 + 0.55 * depth) * hips, dtype=np.float32)
 
-    size = subject.body.scale + (subject.body.fat_mm - 18.0) / 60.0
-    scale = acquisition.noise_hu * float(np.exp(0.9 * (size - 1.0)))
+    scale = acquisition.noise_hu * float(np.exp(0.9 * (subject.body.size - 1.0)))
     field = coarse(grid, level).reshape(wide_r[1] - wide_r[0], wide_c[1] - wide_c[0])
     field = field[rows[0] - wide_r[0] :, columns[0] - wide_c[0] :]
     return scale * field[: rows[1] - rows[0], : columns[1] - columns[0]]

@@ -38,8 +38,8 @@ def write_series(
 ) -> list[Path]:
     """Render and write IM0001.dcm … into ``out_dir`` (made if missing), in slice order.
 
-    ``patient`` numbers the name (SIM^0001). ``header`` : pydicom keywords that replace or,
-    with None, remove elements of every instance.
+    ``patient`` numbers the name (SIM^0001); the ID follows the subject's seed. ``header`` :
+    pydicom keywords that replace or, with None, remove elements of every instance.
     """
     return list(iter_series(subject, acquisition, out_dir, patient=patient, header=header))
 
@@ -104,7 +104,7 @@ def _base(subject: Subject, acquisition: Acquisition, patient: int) -> Dataset:
         setattr(ds, keyword, day.strftime("%Y%m%d"))
     for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):
         setattr(ds, keyword, "101500")
-    ds.AccessionNumber = f"SIM{patient:06d}"
+    ds.AccessionNumber = f"S{subject.seed:010d}"
     ds.Modality = "CT"
     ds.Manufacturer = "osteoscreen"
     ds.ManufacturerModelName = "simulated CT"
@@ -118,7 +118,7 @@ def _base(subject: Subject, acquisition: Acquisition, patient: int) -> Dataset:
     )
     ds.ImageComments = "Simulated image, no patient"
     ds.PatientName = f"SIM^{patient:04d}"
-    ds.PatientID = f"SIM{patient:04d}"
+    ds.PatientID = f"SIM{subject.seed:010d}"
     ds.PatientBirthDate = ""
     ds.PatientSex = subject.sex
     ds.PatientAge = f"{subject.age_years:03d}Y"

@@ -5,7 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from training.simulate.density import BoneDensity, sample_density
+from training.simulate.density import (
+    IODINE_OF_KVP,
+    MINERAL_OF_KVP,
+    BoneDensity,
+    sample_density,
+)
 from worker.pipeline.grade import grade_of_t_score
 from worker.pipeline.results import Grade, Side
 
@@ -27,6 +32,10 @@ T_SCORES = {
     Grade.OSTEOPENIA: (-1.75, 0.6, -2.4999, -1.0001),
     Grade.OSTEOPOROSIS: (-3.1, 0.65, -5.0, -2.5),
 }
+
+
+# The means that these limits leave: where age within a grade is centered.
+T_CENTERS = {Grade.NORMAL: 0.2, Grade.OSTEOPENIA: -1.73, Grade.OSTEOPOROSIS: -3.27}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,11 @@ class Body:
     gas: float
     calcification: float
 
+    @property
+    def size(self) -> float:
+        """Thickness against an average body (1.0): what noise and beam hardening follow."""
+        return self.scale + (self.fat_mm - 18.0) / 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -120,6 +134,16 @@ class Subject:
     def hip(self, side: Side) -> Hip:
         """The hip of a side."""
         return self.hips[SIDES.index(side)]
+
+
+def mineral_contrast(subject: Subject, kvp: int) -> float:
+    """HU of mineral against 120 kVp in an average body; a big one hardens the beam."""
+    return MINERAL_OF_KVP[kvp] * (1.0 - 0.09 * (subject.body.size - 1.0))
+
+
+def marrow_enhancement(subject: Subject, kvp: int) -> float:
+    """HU that contrast medium adds to red marrow; the femur's fatty marrow takes half."""
+    return 0.10 * subject.body.contrast_hu * IODINE_OF_KVP[kvp]
 
 
 def truncated(
@@ -167,18 +191,26 @@ def _demographics(
     rng: np.random.Generator, grade: Grade, t_score: float, fixed: dict[str, Any]
 ) -> tuple[Sex, int, float, float]:
     age_mean, age_sd, women, bmi_mean, bmi_sd = DEMOGRAPHICS[grade]
-    t_mean, t_sd, _, _ = T_SCORES[grade]
+    t_sd = T_SCORES[grade][1]
     # Within a grade, too, the older have less bone (a correlation of −0.3; invention).
-    age_mean -= 0.3 * age_sd * float(np.clip((t_score - t_mean) / t_sd, -2, 2))
+    age_mean -= 0.3 * age_sd * float(np.clip((t_score - T_CENTERS[grade]) / t_sd, -2, 2))
     drawn_sex: Sex = "F" if rng.random() < women else "M"
     sex: Sex = fixed.get("sex", drawn_sex)
-    age = int(fixed.get("age_years", round(truncated(rng, age_mean, age_sd * 0.95, 18, 95))))
+    age = int(fixed.get("age_years", round(_age(rng, age_mean, age_sd))))
     # Asian adults: women about 1.60 m, men about 1.73 m; older cohorts are shorter.
     height = (1.61 if sex == "F" else 1.74) - 0.0019 * max(age - 30, 0) + rng.normal(0, 0.055)
     height = float(fixed.get("height_m", round(height, 2)))
     bmi = truncated(rng, bmi_mean, bmi_sd, 15.5, 42.0)
     weight = float(fixed.get("weight_kg", round(bmi * height**2, 1)))
     return sex, age, height, weight
+
+
+def _age(rng: np.random.Generator, mean: float, sd: float) -> float:
+    """Adults: a normal deviate, or a skewed one where 18 years would cut a normal short."""
+    above = mean - 18.0
+    if above > 2.0 * sd:
+        return truncated(rng, mean, sd, 18.0, 95.0)
+    return float(np.clip(18.0 + rng.gamma((above / sd) ** 2, sd**2 / above), 18.0, 95.0))
 
 
 def _body(rng: np.random.Generator, sex: Sex, age: int, height: float, bmi: float) -> Body:

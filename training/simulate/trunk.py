@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.simulate import texture
-from training.simulate.density import MINERAL_OF_KVP
 from training.simulate.frames import body_frame
 from training.simulate.painting import Layer, Part
 from training.simulate.shapes import (
@@ -20,7 +19,7 @@ from training.simulate.shapes import (
     smooth_max,
     smooth_min,
 )
-from training.simulate.subject import Subject
+from training.simulate.subject import Subject, marrow_enhancement, mineral_contrast
 
 # Middle of each vertebral body (y, z) in mm of an average woman and its tilt in degrees,
 # from L5 upwards: a lordosis of about 40°.
@@ -95,10 +94,11 @@ def _vertebra(subject: Subject, level: _Level, kvp: int, index: int) -> Part:
         grain = texture.noise(grid, subject.seed + 5, 1.8, 1.0)
         # L1 is denser than the femoral neck (Hendrickson 2018: 236 ± 42 HU in the young).
         mineral = (1.05 * (bone.neck_hu - bone.marrow_hu) + 20.0) * (1.0 + 0.17 * grain)
-        core = mineral * MINERAL_OF_KVP[kvp] + bone.marrow_hu + 15.0
+        core = mineral * mineral_contrast(subject, kvp)
+        core = core + bone.marrow_hu + 15.0 + marrow_enhancement(subject, kvp)
         shell = np.clip((distance + 0.6 + 0.5 * bone.cortex_scale) / (width + 0.8) + 0.5, 0, 1)
         shell = np.where(arch < body, np.minimum(shell + 0.35, 1.0), shell)
-        cortex = 0.72 * bone.cortex_hu * MINERAL_OF_KVP[kvp]
+        cortex = 0.72 * bone.cortex_hu * mineral_contrast(subject, kvp)
         return coverage(distance, width), np.asarray(core + shell * (cortex - core))
 
     return Part(box, paint)
@@ -118,7 +118,7 @@ def _arch(q: Grid, index: int) -> Array:
 def rib_parts(subject: Subject, kvp: int) -> list[Part]:
     """Ribs 12 to 7: arcs round the chest that run forwards and down."""
     frame, s = body_frame(subject), subject.body.scale
-    cortex = 0.6 * subject.hips[0].density.cortex_hu * MINERAL_OF_KVP[kvp]
+    cortex = 0.6 * subject.hips[0].density.cortex_hu * mineral_contrast(subject, kvp)
     a, b, middle = 125.0 * s, 88.0 * s, 10.0 * s
     parts = []
     for index in range(6):
