@@ -24,9 +24,9 @@ NECK_HU_SCATTER = 21.0
 calibration about 30 HU remain, as the published r² says."""
 CORTEX_SCATTER = 0.09
 
-# Contrast of calcium against 120 kVp; the marrow hardly changes. Trabecular HU at 100 kVp
-# rises by 5–15 %, at 140 kVp falls by 7 % (see the decision record).
-MINERAL_OF_KVP = {80: 1.38, 100: 1.15, 120: 1.0, 140: 0.91}
+# Contrast of bone mineral against 120 kVp; the marrow hardly changes. Between what
+# attenuation coefficients say (more) and what cohorts show (less): docs/decisions/0003.
+MINERAL_OF_KVP = {80: 1.32, 100: 1.12, 120: 1.0, 140: 0.93}
 IODINE_OF_KVP = {80: 1.65, 100: 1.26, 120: 1.0, 140: 0.84}
 
 
