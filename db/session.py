@@ -19,6 +19,7 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
         url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text would carry patient data into logs
         pool_size=5,
         max_overflow=10,
         connect_args={

@@ -22,6 +22,7 @@ class _Pending:
     found_by_scan: bool = False
     released: bool = False
     opened: bool = False
+    not_before: float = 0.0
 
 
 @dataclass(slots=True)
@@ -123,6 +124,8 @@ class Arrivals:
             sending = Counter(one.current for one in self._senders.values())
             found = []
             for key, one in self._pending.items():
+                if now < one.not_before:
+                    continue
                 evidence = Evidence(
                     last_arrival=one.last_arrival,
                     sending=sending[key],
@@ -139,6 +142,12 @@ class Arrivals:
             pending = self._pending.get(done.key)
             if pending is not None and pending.instances == done.instances:
                 del self._pending[done.key]
+
+    def postpone(self, key: SeriesKey, *, until: float) -> None:
+        """Do not report a series as complete before ``until``."""
+        with self._lock:
+            if key in self._pending:
+                self._pending[key].not_before = until
 
 
 @dataclass(frozen=True, slots=True)

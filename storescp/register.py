@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db.backoff import backoff
 from db.intake import Registered, open_series, register_revision
@@ -29,6 +29,7 @@ MAX_TICK_SECONDS = 1.0
 TICKS_PER_QUIET_PERIOD = 10
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 30.0
+REPEAT_SECONDS = 300.0
 
 log = get_logger(__name__)
 
@@ -119,10 +120,26 @@ class Registrar(threading.Thread):
         for done in self._arrivals.complete(now=now, quiet_seconds=quiet_seconds):
             if self._stop_asked.is_set():
                 return
-            registered = self._register(done)
+            registered = self._try_to_register(done, now)
             # A broker that is down costs its time-out once a round, not once a series.
             if registered is not None and registered.changed and published:
                 published = self._publisher.screen(registered.series_id)
+
+    def _try_to_register(self, done: Complete, now: float) -> Registered | None:
+        """Register one series; one that cannot be must not hold up the others."""
+        try:
+            return self._register(done)
+        except OperationalError:
+            raise  # the database, not the series
+        except Exception as error:
+            self._arrivals.postpone(done.key, until=now + REPEAT_SECONDS)
+            # Not the error's text: PostgreSQL's repeats the row, with the patient in it.
+            log.error(
+                "registration_failed",
+                series_instance_uid=done.key.series_instance_uid,
+                error=type(error).__name__,
+            )
+            return None
 
     def _register(self, done: Complete) -> Registered | None:
         completed = read_complete(self._settings.spool_dir, done.key, done.completed_by)

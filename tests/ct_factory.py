@@ -1,7 +1,6 @@
 """CT instances for tests of intake: real data sets with small, random pixels."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,15 @@ import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 
 # What must never be seen in a log.
 PATIENT_NAME = "Doe^Walburga"
@@ -81,13 +88,10 @@ def ct_series(count: int, **elements: Any) -> list[Dataset]:
 
 def encode(ds: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> bytes:
     """The encoded data set, without File Meta Information, not deflated."""
-    encoded = BytesIO()
-    implicit = transfer_syntax_uid == "1.2.840.10008.1.2"
-    ds.save_as(
-        encoded,
-        implicit_vr=implicit,
-        little_endian=transfer_syntax_uid != "1.2.840.10008.1.2.2",
-    )
+    encoded = DicomBytesIO()
+    encoded.is_implicit_VR = transfer_syntax_uid == ImplicitVRLittleEndian
+    encoded.is_little_endian = transfer_syntax_uid != ExplicitVRBigEndian
+    write_dataset(encoded, ds)
     return encoded.getvalue()
 
 

@@ -144,3 +144,15 @@ def test_the_limit_holds_when_many_ask_at_once_and_places_come_back() -> None:
     assert arrivals.leave(admitted[0], released=True)
     assert not arrivals.leave(admitted[0], released=True)
     assert arrivals.enter("next", limit=5)
+
+
+def test_a_postponed_series_waits_and_others_do_not() -> None:
+    arrivals = arrivals_with("a")
+    note(arrivals, "a", FIRST, 0)
+    note(arrivals, "a", SECOND, 0)
+    arrivals.leave("a", released=False)
+
+    arrivals.postpone(FIRST, until=100)
+
+    assert complete(arrivals, 50) == [Complete(SECOND, "quiet", 1)]
+    assert len(complete(arrivals, 100)) == 2

@@ -1,0 +1,425 @@
+"""Covered: the server on real associations, with pynetdicom and dcmtk as requestors: contexts,
+statuses, rejections, bytes as sent. It runs in a thread here and has no database at all.
+
+Not covered: registration, restarts, signals (test_storescp.py); hostile PDUs (tests/fuzz).
+"""
+
+import socket
+import subprocess
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    MRImageStorage,
+    RLELossless,
+)
+from pynetdicom import AE, Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from db import spool
+from db.spool import SeriesKey, SpoolWriter
+from deploy.embedded import free_port
+from storescp import status
+from storescp.arrivals import Arrivals
+from storescp.part10 import read_header
+from storescp.server import TRANSFER_SYNTAXES, StorageServer
+from storescp.settings import StoreScpSettings
+from tests.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.servers import DCMTK_ENVIRONMENT, child_environment, require_tool, storescu, wait_for
+
+pytestmark = pytest.mark.servers
+
+
+class Door:
+    """A running server with its spool and what it notes."""
+
+    def __init__(self, spool_dir: Path, **values: object) -> None:
+        self.settings = StoreScpSettings.model_validate(
+            {"host": "127.0.0.1", "port": free_port(), "spool_dir": spool_dir, "min_free_mb": 0}
+            | values
+        )
+        self.writer = SpoolWriter(spool_dir)
+        self.writer.prepare()
+        self.arrivals = Arrivals()
+        self.server = StorageServer(self.settings, self.writer, self.arrivals)
+
+    @property
+    def port(self) -> int:
+        return self.settings.port
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.settings.spool_dir.rglob("*") if path.is_file())
+
+    def path_of(self, ds: Dataset) -> Path:
+        key = SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
+        return spool.instance_path(self.settings.spool_dir, key, ds.SOPInstanceUID)
+
+
+OpenDoor = Callable[..., Door]
+
+
+@pytest.fixture
+def open_door(spool_dir: Path) -> Iterator[OpenDoor]:
+    with ExitStack() as stack:
+
+        def start(**values: object) -> Door:
+            door = Door(spool_dir, **values)
+            door.server.start()
+            stack.callback(door.server.stop)
+            return door
+
+        yield start
+
+
+@contextmanager
+def associated(
+    door: Door,
+    *,
+    calling: str = "MODALITY",
+    sop_classes: Sequence[str] = (CTImageStorage,),
+    transfer_syntax: str = ExplicitVRLittleEndian,
+) -> Iterator[Association]:
+    ae = AE(calling)
+    for sop_class in sop_classes:
+        ae.add_requested_context(sop_class, transfer_syntax)
+    assoc = ae.associate("127.0.0.1", door.port, ae_title=door.settings.ae_title)
+    try:
+        yield assoc
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+def send_bytes(
+    assoc: Association,
+    encoded: bytes,
+    *,
+    sop_instance_uid: str,
+    sop_class_uid: str = CTImageStorage,
+) -> Dataset:
+    """C-STORE of any bytes; ``send_c_store`` would encode a data set itself."""
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = sop_class_uid
+    request.AffectedSOPInstanceUID = sop_instance_uid
+    request.Priority = 2
+    request.DataSet = BytesIO(encoded)
+    assoc._reactor_checkpoint.clear()
+    while not assoc._is_paused:
+        time.sleep(0.0005)
+    assoc.dimse.send_msg(request, assoc.accepted_contexts[0].context_id)
+    _, response = assoc.dimse.get_msg(block=True)
+    assoc._reactor_checkpoint.set()
+    answer = Dataset()
+    answer.Status = response.Status
+    answer.ErrorComment = response.ErrorComment or ""
+    return answer
+
+
+def test_echo_by_dcmtk(open_door: OpenDoor) -> None:
+    door = open_door()
+    program = require_tool("echoscu", "dcmtk")
+
+    result = subprocess.run(
+        [program, "-aec", "OSTEOSCREEN", "127.0.0.1", str(door.port)],
+        env=child_environment() | DCMTK_ENVIRONMENT,
+        timeout=30,
+        check=False,
+    )
+
+    assert result.returncode == 0
+
+
+def test_what_dcmtk_sends_is_stored_byte_for_byte(open_door: OpenDoor, tmp_path: Path) -> None:
+    door = open_door()
+    instances = ct_series(12)
+
+    result = storescu(write_files(instances, tmp_path / "in"), door.port, options=["-R"])
+
+    assert result.returncode == 0, result.stderr
+    assert door.files() == sorted(door.path_of(ds) for ds in instances)
+    for ds in instances:
+        path = door.path_of(ds)
+        meta = read_header(path)
+        assert meta.calling_ae_title == "MODALITY"
+        assert path.read_bytes()[meta.data_set_offset :] == encode(ds)
+
+
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
+def test_every_transfer_syntax_is_stored_as_it_was_sent(
+    syntax: str, open_door: OpenDoor
+) -> None:
+    door = open_door()
+    ds = ct_instance()
+    if syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian):
+        encoded = encode(ds, syntax)
+    elif syntax == DeflatedExplicitVRLittleEndian:
+        encoded = deflate(encode(ds))
+    else:
+        ds.PixelData = encapsulate([b"\xff\xd8" * 50])
+        ds["PixelData"].is_undefined_length = True
+        ds["PixelData"].VR = "OB"
+        encoded = encode(ds)
+
+    with associated(door, transfer_syntax=syntax) as assoc:
+        answer = send_bytes(assoc, encoded, sop_instance_uid=ds.SOPInstanceUID)
+
+    [path] = door.files()
+    meta = read_header(path)
+    assert answer.Status == status.SUCCESS
+    assert meta.transfer_syntax_uid == syntax
+    assert path.read_bytes()[meta.data_set_offset :] == encoded
+
+
+def test_only_ct_gets_a_presentation_context(open_door: OpenDoor) -> None:
+    door = open_door()
+    ct = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+
+    with associated(door, sop_classes=[*ct, MRImageStorage]) as assoc:
+        accepted = {context.abstract_syntax for context in assoc.accepted_contexts}
+        rejected = {context.abstract_syntax for context in assoc.rejected_contexts}
+
+    assert accepted == set(ct)
+    assert rejected == {MRImageStorage}
+
+
+def test_dcmtk_is_told_that_mr_is_not_taken(open_door: OpenDoor, tmp_path: Path) -> None:
+    door = open_door()
+    mr = ct_instance(SOPClassUID=MRImageStorage, Modality="MR")
+
+    result = storescu(write_files([mr], tmp_path / "in"), door.port, options=["-R"])
+
+    assert result.returncode != 0
+    assert door.files() == []
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("truncated", status.UNDECODABLE),
+        ("not a data set", status.UNDECODABLE),
+        ("no series UID", status.INVALID_UID),
+        ("path in study UID", status.INVALID_UID),
+        ("path in SOP UID", status.INVALID_UID),
+        ("other SOP UID", status.DATA_SET_DOES_NOT_MATCH),
+        ("other SOP class", status.DATA_SET_DOES_NOT_MATCH),
+        ("too large", status.OUT_OF_RESOURCES),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
+def test_bad_input_gets_its_status_and_comment_and_leaves_nothing(
+    case: str, expected: int, open_door: OpenDoor, tmp_path: Path
+) -> None:
+    door = open_door(max_instance_mb=1)
+    ds = ct_instance(SOPInstanceUID="1.2.3.4.5.6", StudyInstanceUID="1.2.3.4.5.7")
+    encoded, sop_uid = encode(ds), "1.2.3.4.5.6"
+    hostile = b"../../../x\0"
+    if case == "truncated":
+        encoded = encoded[:-50]
+    if case == "not a data set":
+        encoded = b"GET / HTTP/1.1\r\n\r\n"
+    if case == "no series UID":
+        encoded = encode(ct_instance(SOPInstanceUID=sop_uid, SeriesInstanceUID=None))
+    if case == "path in study UID":
+        encoded = encoded.replace(b"1.2.3.4.5.7\0", hostile.ljust(12, b"\0"))
+    if case == "path in SOP UID":
+        encoded = encoded.replace(b"1.2.3.4.5.6\0", hostile.ljust(12, b"\0"))
+        sop_uid = "../../../x"
+    if case == "other SOP UID":
+        sop_uid = "1.2.3.4.5.8"
+    if case == "other SOP class":
+        encoded = encode(ct_instance(SOPInstanceUID=sop_uid, SOPClassUID=MRImageStorage))
+    if case == "too large":
+        encoded = encode(ct_instance(SOPInstanceUID=sop_uid, size=800))
+
+    with associated(door) as assoc:
+        answer = send_bytes(assoc, encoded, sop_instance_uid=sop_uid)
+        good = ct_instance()
+        after = send_bytes(assoc, encode(good), sop_instance_uid=good.SOPInstanceUID)
+
+    assert answer.Status == expected
+    assert 0 < len(answer.ErrorComment) <= status.MAX_COMMENT
+    assert after.Status == status.SUCCESS  # the association goes on
+    assert door.files() == [door.path_of(good)]
+    assert [p for p in tmp_path.rglob("x*") if p.name.startswith("x")] == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(open_door: OpenDoor, tmp_path: Path) -> None:
+    door = open_door(min_free_mb=10**9)
+
+    with associated(door) as assoc:
+        ds = ct_instance()
+        answer = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
+
+    assert answer.Status == status.OUT_OF_RESOURCES == 0xA700
+    assert "disk space" in answer.ErrorComment
+    assert door.files() == []
+
+
+def test_the_same_instance_again_is_a_success_and_opens_nothing(open_door: OpenDoor) -> None:
+    door = open_door()
+    ds = ct_instance()
+    key = SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
+    with associated(door) as assoc:
+        first = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
+        [done] = door.arrivals.complete(now=time.monotonic() + 1000, quiet_seconds=1)
+        door.arrivals.registered(done)
+        again = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
+        assert door.arrivals.pending() == 0
+        ds.KVP = "100"
+        changed = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
+
+    assert [answer.Status for answer in (first, again, changed)] == [status.SUCCESS] * 3
+    assert [new for new, _ in door.arrivals.newly_opened()] == [key]
+    assert len(door.files()) == 1
+
+
+def test_a_calling_title_that_is_not_listed_is_rejected(open_door: OpenDoor) -> None:
+    door = open_door(allowed_calling_aets=("CT_01",))
+
+    with associated(door, calling="CT_01") as listed, associated(door, calling="X") as other:
+        assert listed.is_established
+        assert other.is_rejected
+        primitive = other.acceptor.primitive
+        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 3)
+
+
+def test_dcmtk_reads_why_it_was_rejected(open_door: OpenDoor) -> None:
+    door = open_door(allowed_calling_aets=("CT_01",))
+    program = require_tool("echoscu", "dcmtk")
+
+    result = subprocess.run(
+        [program, "-aet", "STRANGER", "127.0.0.1", str(door.port)],
+        env=child_environment() | DCMTK_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert result.returncode != 0
+    assert "Calling AE Title Not Recognized" in result.stderr + result.stdout
+
+
+def test_a_peer_that_is_not_listed_is_rejected(open_door: OpenDoor) -> None:
+    door = open_door(allowed_peers=("192.0.2.0/24",))
+
+    with associated(door) as assoc:
+        assert assoc.is_rejected
+        primitive = assoc.acceptor.primitive
+        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 1)
+
+
+def test_more_associations_than_the_limit_are_rejected_for_now(open_door: OpenDoor) -> None:
+    door = open_door(max_associations=2)
+
+    with associated(door), associated(door), associated(door) as third:
+        assert third.is_rejected
+        primitive = third.acceptor.primitive
+        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
+    wait_for(lambda: door.arrivals.open_associations() == 0, "the places to come back")
+    with associated(door) as fourth:
+        assert fourth.is_established
+
+
+def test_a_peer_that_vanishes_gives_its_place_back(open_door: OpenDoor) -> None:
+    door = open_door(max_associations=1)
+    with associated(door) as assoc:
+        ds = ct_instance()
+        send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
+        connection = assoc.dul.socket.socket
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.shutdown(socket.SHUT_RDWR)
+
+        def place_is_free() -> bool:
+            door.server.reap()
+            return door.arrivals.open_associations() == 0
+
+        wait_for(place_is_free, "the end of the association", seconds=20)
+        connection.close()
+    assert len(door.files()) == 1
+
+
+def test_eight_associations_send_one_series_at_once(
+    open_door: OpenDoor, tmp_path: Path
+) -> None:
+    door = open_door()
+    instances = ct_series(64)
+    paths = write_files(instances, tmp_path / "in")
+    codes: list[int] = []
+    threads = [
+        threading.Thread(
+            target=lambda part: codes.append(
+                storescu(part, door.port, options=["-R"]).returncode
+            ),
+            args=(paths[n::8],),
+        )
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert codes == [0] * 8
+    assert door.files() == sorted(door.path_of(ds) for ds in instances)
+    for ds in instances:
+        path = door.path_of(ds)
+        assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
+    [(key, calling)] = door.arrivals.newly_opened()
+    assert (key.series_instance_uid, calling) == (instances[0].SeriesInstanceUID, "MODALITY")
+
+
+def test_an_enhanced_ct_is_taken(open_door: OpenDoor) -> None:
+    door = open_door()
+    ds = ct_instance(SOPClassUID=EnhancedCTImageStorage)
+
+    with associated(door, sop_classes=[EnhancedCTImageStorage]) as assoc:
+        answer = send_bytes(
+            assoc,
+            encode(ds),
+            sop_instance_uid=ds.SOPInstanceUID,
+            sop_class_uid=EnhancedCTImageStorage,
+        )
+
+    assert answer.Status == status.SUCCESS
+    assert read_header(door.files()[0]).sop_class_uid == EnhancedCTImageStorage
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_compressed_pixel_data_that_is_cut_off_is_refused(
+    syntax: str, open_door: OpenDoor
+) -> None:
+    door = open_door()
+    ds = ct_instance()
+    ds.PixelData = encapsulate([b"\xff\xd8" * 50])
+    ds["PixelData"].is_undefined_length = True
+    ds["PixelData"].VR = "OB"
+
+    with associated(door, transfer_syntax=syntax) as assoc:
+        answer = send_bytes(assoc, encode(ds)[:-8], sop_instance_uid=ds.SOPInstanceUID)
+
+    assert answer.Status == status.UNDECODABLE
+    assert door.files() == []
+
+
+def deflate(encoded: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(encoded) + stream.flush()
