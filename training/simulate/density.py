@@ -55,7 +55,7 @@ def sample_density(rng: np.random.Generator, t_score: float, age_years: float) -
     error = rng.normal(0.0, DXA_PRECISION_G_CM2) / REFERENCE_BMD_SD_G_CM2
     true_t = t_score + error
     neck = NECK_HU_AT_ZERO + NECK_HU_PER_T * true_t + rng.normal(0.0, NECK_HU_SCATTER)
-    marrow = -35.0 - 0.45 * (age_years - 40.0) + rng.normal(0.0, 10.0)
+    marrow = -38.0 - 0.3 * (age_years - 40.0) + rng.normal(0.0, 12.0)
     marrow = float(np.clip(marrow, -85.0, -5.0))
     cortex_scale = (1.0 + 0.125 * true_t) * (1.0 + rng.normal(0.0, CORTEX_SCATTER))
     return BoneDensity(

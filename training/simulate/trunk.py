@@ -46,8 +46,8 @@ def _levels(subject: Subject) -> list[_Level]:
     for index, (y, z, tilt) in enumerate(VERTEBRAE):
         lateral = bend * float(np.sin(np.pi * index / 7.0))
         turn = -bend * 0.9 * float(np.cos(np.pi * index / 7.0))
-        # A vertebra in an osteoporotic spine may have lost height.
-        lost = max(0.0, rng.normal(-0.1, 0.12)) if subject.t_score < -2.5 else 0.0
+        # The less bone, the likelier a vertebra has lost height.
+        lost = max(0.0, rng.normal(-0.05 * (4.5 + subject.t_score), 0.1))
         frame = body.child(
             rotation(-tilt, turn * 0.6, 0), np.array([lateral, y * scale, z * scale])
         )
