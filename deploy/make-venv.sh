@@ -20,6 +20,7 @@ fi
 # The version of uv is the lock's own.
 uv=$(sed -n 's/^\(uv==[^ ;]*\).*/\1/p' requirements/lock.txt)
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv"
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes \
+"$venv/bin/uv" pip install --quiet --compile-bytecode \
+    --python "$venv/bin/python" --require-hashes \
     -r requirements/lock.txt
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .
