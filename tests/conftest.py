@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import redis
 
 from deploy.embedded import Postgres, Redis, free_port
 from deploy.processes import CELERY, STORESCP, UPGRADE, Process
+from tests.series import simulate_small
 from tests.servers import (
     Orthanc,
     child_environment,
@@ -53,13 +54,20 @@ def migrated_template(postgres: Postgres, tmp_path_factory: pytest.TempPathFacto
     return TEMPLATE
 
 
+@contextmanager
+def fresh_database(postgres: Postgres, template: str) -> Iterator[str]:
+    """URL of a clone of the template, dropped at the end."""
+    name = f"test_{next(_numbers)}"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield postgres.url_of(name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     """A fresh database at the newest revision."""
-    name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield postgres.url_of(name)
-    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(postgres, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -106,6 +114,26 @@ def orthanc(_orthanc: Orthanc) -> Orthanc:
     return _orthanc
 
 
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model package that accepts every crop: quick, and grades are not asked."""
+    from tests.model_factory import make_untrained_package  # TensorFlow
+
+    return make_untrained_package(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def coronal_series(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A small simulated coronal series with both hips."""
+    return simulate_small(tmp_path_factory.mktemp("coronal") / "series", "coronal")
+
+
+@pytest.fixture(scope="session")
+def axial_series(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A small simulated axial series with both hips."""
+    return simulate_small(tmp_path_factory.mktemp("axial") / "series", "axial", seed=12)
+
+
 @pytest.fixture
 def child_settings(database_url: str, redis_url: str, spool_dir: Path) -> dict[str, object]:
     """Settings of our processes, by name without prefix; a test adds its own."""
@@ -117,6 +145,7 @@ def child_settings(database_url: str, redis_url: str, spool_dir: Path) -> dict[s
         "PORT": free_port(),
         "QUIET_SECONDS": 1,
         "MIN_FREE_MB": 1,
+        "SWEEP_SECONDS": 1,
         "DESTINATIONS": [],
     }
 
@@ -134,27 +163,27 @@ def processes() -> Iterator[ExitStack]:
 @pytest.fixture
 def start_storescp(processes: ExitStack, tmp_path: Path) -> StartProcess:
     """Start ``python -m storescp`` with these settings and wait until it listens."""
-
-    def start(settings: dict[str, object]) -> Process:
-        process = _process(STORESCP, settings, tmp_path)
-        processes.enter_context(process)
-        wait_until_listening(process, int(str(settings["PORT"])))
-        return process
-
-    return start
+    return lambda settings: run_storescp(processes, settings, tmp_path)
 
 
 @pytest.fixture
 def start_celery(processes: ExitStack, tmp_path: Path) -> StartProcess:
     """Start ``celery -A worker worker`` with these settings and wait until it is ready."""
+    return lambda settings: run_celery(processes, settings, tmp_path)
 
-    def start(settings: dict[str, object]) -> Process:
-        process = _process(CELERY, settings, tmp_path)
-        processes.enter_context(process)
-        wait_until_ready(process)
-        return process
 
-    return start
+def run_storescp(stack: ExitStack, settings: dict[str, object], folder: Path) -> Process:
+    """The Storage SCP, listening, until ``stack`` is closed."""
+    process = stack.enter_context(_process(STORESCP, settings, folder))
+    wait_until_listening(process, int(str(settings["PORT"])))
+    return process
+
+
+def run_celery(stack: ExitStack, settings: dict[str, object], folder: Path) -> Process:
+    """The worker, ready, until ``stack`` is closed."""
+    process = stack.enter_context(_process(CELERY, settings, folder))
+    wait_until_ready(process)
+    return process
 
 
 def wait_until_ready(worker: Process, times: int = 1) -> None:

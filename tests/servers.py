@@ -56,7 +56,7 @@ def child_environment(settings: Mapping[str, object] | None = None) -> dict[str,
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OSTEOSCREEN_")}
     environment |= {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
@@ -158,7 +158,7 @@ def running_orthanc(folder: Path, **configuration: object) -> Iterator[Orthanc]:
     """A fresh Orthanc that stores in ``folder``; ``configuration`` overrides its settings."""
     program = require_tool("Orthanc", "orthanc")
     plugin = _dicomweb_plugin()
-    http_port, dicom_port = free_port(), free_port()
+    http_port, dicom_port = free_port(), int(str(configuration.get("DicomPort", free_port())))
     options = {
         "Name": "osteoscreen tests",
         "StorageDirectory": str(folder / "storage"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.concurrency import get_implementation
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from db.migrate import SchemaNotCurrent
 from db.queue import DELIVER_TASK, DELIVERY_QUEUE, SCREEN_TASK, SCREENING_QUEUE
@@ -26,7 +26,10 @@ workshop = Workshop(settings)
 app = Celery("worker", broker=settings.broker_url, include=["worker.tasks"])
 app.conf.update(
     # Both queues unless -Q says otherwise; a task sent elsewhere is a mistake.
-    task_queues=(Queue(SCREENING_QUEUE), Queue(DELIVERY_QUEUE)),
+    task_queues=tuple(
+        Queue(name, Exchange(name), routing_key=name)
+        for name in (SCREENING_QUEUE, DELIVERY_QUEUE)
+    ),
     task_default_queue=SCREENING_QUEUE,
     task_create_missing_queues=False,
     task_routes={

@@ -11,13 +11,12 @@ from db.backoff import backoff
 from db.outbox import Claim
 from db.telemetry import DELIVERIES, get_logger
 from worker.deliver import deliver
+from worker.errors import describe, stack_of
 from worker.outcomes import Accepted, Outcome, Refused, Unreachable
 from worker.workshop import Workshop, utc_now
 
 RETRY_BASE_SECONDS = 5.0
 RETRY_CAP_SECONDS = 900.0
-# To connect, to send and to ask take a minute at most each; and sending twice is harmless.
-LEASE_SECONDS = 180.0
 
 log = get_logger(__name__)
 
@@ -31,7 +30,8 @@ def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> 
             destination,
             leased_by=workshop.name,
             now=utc_now(),
-            lease_seconds=LEASE_SECONDS,
+            # No heartbeat: a PACS that is slower than this gets everything twice, harmlessly.
+            lease_seconds=workshop.settings.lease_seconds,
         )
     if not claims:
         return  # sent already, or being sent: the message was only a nudge
@@ -54,10 +54,11 @@ def _send(workshop: Workshop, claims: Sequence[Claim]) -> list[Outcome]:
     paths = [workshop.settings.spool_dir / claim.path for claim in claims]
     try:
         outcomes = deliver(paths, destination, workshop.settings)
-    except OSError as error:
-        lost = Unreachable("no file", f"an object cannot be read ({type(error).__name__})")
-        return [lost] * len(claims)
-    return [outcomes[claim.sop_instance_uid] for claim in claims]
+        return [outcomes[claim.sop_instance_uid] for claim in claims]
+    except Exception as error:
+        # A process boundary: no file, half a file, or what a library did not expect.
+        log.error("delivery_failed", error=describe(error), stack=stack_of(error))
+        return [Unreachable("not sent", describe(error))] * len(claims)
 
 
 def _record(session: Session, claim: Claim, outcome: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -10,7 +10,9 @@ from rich.table import Table
 from db.models import Series
 from db.overview import SeriesHistory
 from db.states import DeliveryState, SeriesState
-from worker.doctor import Check
+
+if TYPE_CHECKING:
+    from worker.doctor import Check
 
 COLORS = {
     SeriesState.RECEIVING: "cyan",
@@ -96,7 +98,7 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
     return [*tables, events]
 
 
-def doctor_table(checks: Sequence[Check]) -> Table:
+def doctor_table(checks: "Sequence[Check]") -> Table:
     """One line a check, the remedy below what failed."""
     table = Table("check", "", "result")
     for check in checks:

@@ -37,13 +37,13 @@ PresentationContexts = Only
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
-def write_object(folder: Path, sop_class: str, study: str, patient_name: str = "") -> Path:
+def write_object(folder: Path, sop_class: str, study: str, uid: str = "") -> Path:
     """A small valid object of this class; what is in it does not matter to delivery."""
     ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, generate_uid()
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid or generate_uid()
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study, generate_uid()
     ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.PatientName, ds.PatientID = patient_name or "Doe^Jane", "P1"
+    ds.PatientName, ds.PatientID = "Doe^Jane", "P1"
     ds.Modality = "SR" if sop_class == COMPREHENSIVE_3D_SR else "OT"
     if sop_class != COMPREHENSIVE_3D_SR:
         ds.Rows, ds.Columns, ds.SamplesPerPixel = 4, 4, 1
