@@ -53,7 +53,7 @@ def numbers_of(ds: Dataset, keyword: str, count: int) -> tuple[float, ...] | Non
     value = value_of(ds, keyword)
     items = [value] if isinstance(value, (int, float, str)) else value
     try:
-        numbers = tuple(float(item) for item in items)  # type: ignore[union-attr, attr-defined]
+        numbers = tuple(float(item) for item in items)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         return None
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):

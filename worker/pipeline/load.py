@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import pixel_array
 
-from worker.pipeline import eligible, geometry
+from worker.pipeline import geometry, images
 from worker.pipeline.geometry import known
 from worker.pipeline.results import Reason, ReasonCode, Rejected, Series, Volume
 
@@ -72,7 +72,7 @@ def read_series(paths: Iterable[Path]) -> Series | Rejected:
         return _undecodable("", "The series has no images.")
     files, headers = zip(*read.values(), strict=True)
     uid = geometry.text_of(headers[0], "SeriesInstanceUID")
-    reason = eligible.check_images(headers)
+    reason = images.check_images(headers)
     if reason is not None:
         return Rejected(uid, reason)
     directions = known(geometry.directions_of(headers[0]))

@@ -1,0 +1,145 @@
+"""The neck of a ball: a narrower rod of bone that leaves it laterally.
+
+A vertebra, a condyle or a bladder has none, which tells them from a femoral head, and the
+side that it points to is the side of the hip.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.pipeline.femurs.grid import Grid, sphere_directions
+from worker.pipeline.femurs.heads import Ball, Floats, ray_values, surface_along
+
+# Grid axes are (posterior, down, left). The axis of a neck runs laterally and down, a little
+# backward with the thigh straight and forward with the thigh flexed. The upper branch of the
+# pubis, another rod beside a head, runs forward and hardly down.
+LATERAL = (0.38, 0.95)
+DOWN = (0.25, 0.90)
+MIN_BACKWARD = -0.60
+USUAL_LATERAL, USUAL_DOWN, SPREAD = 0.67, 0.67, 0.25
+DIRECTIONS = sphere_directions(500)
+REFINEMENTS = (0.15, 0.07)
+EXIT_COSINE = 0.93
+EXIT_MM = (5.0, 6.0)
+# A rod thinner than this is a branch of the pubis or a rib.
+ROD_MM = 9.0
+AZIMUTHS = 12
+WIDTHS_MM = np.arange(4.0, 26.1, 2.0)
+BEYOND_HEAD_MM = np.arange(0.0, 12.1, 3.0)
+
+FINE_AZIMUTHS = 24
+FINE_WIDTHS_MM = np.arange(3.0, 30.1, 1.0)
+ALONG_MM = np.arange(-4.0, 20.1, 1.5)
+USUAL_MM = 8.0
+WIDEST_SHARE = 1.1
+CLEAR_EDGE = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neck:
+    """Unit axis of a neck, away from the head, and how well it is seen, 0–1."""
+
+    axis: Floats
+    score: float
+
+
+def find_neck(grid: Grid, ball: Ball) -> Neck:
+    """The direction in which bone leaves the ball without a surface, as a rod."""
+    closed = surface_of(grid, ball)
+    axes = DIRECTIONS[allowed(DIRECTIONS)].astype(np.float64)
+    scores = axis_scores(grid, ball, closed, axes)
+    for spread in REFINEMENTS:
+        axes = _around(axes[int(scores.argmax())], spread)
+        axes = axes[allowed(axes)]
+        scores = axis_scores(grid, ball, closed, axes)
+    return Neck(axes[int(scores.argmax())], float(scores.max()))
+
+
+def allowed(axes: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """(n,) whether each axis may be that of a neck."""
+    backward, down, left = axes.T
+    lateral = (np.abs(left) >= LATERAL[0]) & (np.abs(left) <= LATERAL[1])
+    return np.asarray(
+        lateral & (down >= DOWN[0]) & (down <= DOWN[1]) & (backward >= MIN_BACKWARD)
+    )
+
+
+def axis_scores(grid: Grid, ball: Ball, closed: Floats, axes: Floats) -> Floats:
+    """(n,) how much each axis looks like a neck's: a rod, open to the ball, usual."""
+    return rod_scores(grid, ball, axes) * openness(closed, axes) * usualness(axes)
+
+
+def usualness(axes: Floats) -> Floats:
+    """(n,) 0–1, how near each axis is to that of a thigh at rest."""
+    down = (axes[:, 1] - USUAL_DOWN) / SPREAD
+    lateral = (np.abs(axes[:, 2]) - USUAL_LATERAL) / SPREAD
+    return np.asarray(np.exp(-(down**2 + lateral**2) / 2))
+
+
+def surface_of(grid: Grid, ball: Ball) -> Floats:
+    """Evidence (0–1) in each of ``DIRECTIONS`` that the bone ends at the ball's radius."""
+    steps = np.arange(ball.radius_mm - EXIT_MM[0], ball.radius_mm + EXIT_MM[1] + 2, 1.0)
+    values = ray_values(grid, ball.center[None], DIRECTIONS, steps)[0]
+    return np.asarray(surface_along(values, 4).max(axis=1), np.float64)
+
+
+def openness(closed: Floats, axes: Floats) -> Floats:
+    """(n,) share of the rays near each axis that meet no surface of the ball."""
+    near = axes @ DIRECTIONS.T > EXIT_COSINE
+    return np.asarray(1 - (near * closed).sum(axis=1) / np.maximum(1, near.sum(axis=1)))
+
+
+def rod_scores(grid: Grid, ball: Ball, axes: Floats) -> Floats:
+    """(n,) mean evidence of a surface around each axis, narrower than the head."""
+    centers = ball.center + axes[:, None] * (ball.radius_mm + BEYOND_HEAD_MM)[None, :, None]
+    around = azimuths(axes, AZIMUTHS)
+    rays = around[:, :, None] * WIDTHS_MM[None, None, :, None]
+    points = centers[:, :, None, None] + rays[:, None]
+    surface = surface_along(grid.nearest(points.astype(np.float32)), 2)
+    at = (WIDTHS_MM[:-2] + WIDTHS_MM[2:]) / 2
+    fits = (at >= ROD_MM) & (at <= 0.95 * ball.radius_mm)
+    ended = surface[..., at < ROD_MM].max(axis=-1)
+    seen = np.clip(surface[..., fits].max(axis=-1) - ended, 0, 1)
+    return np.asarray(seen.mean(axis=(1, 2)))
+
+
+def narrowest(grid: Grid, ball: Ball, axis: Floats) -> Floats:
+    """(3,) grid mm, the centre of the outline of the neck where it is narrowest.
+
+    Where no section shows half of its outline, a usual distance along the axis.
+    """
+    along = ball.radius_mm + ALONG_MM
+    around = azimuths(axis[None], FINE_AZIMUTHS)[0]
+    centers = ball.center + axis * along[:, None]
+    rays = around[:, None] * FINE_WIDTHS_MM[None, :, None]
+    surface = surface_along(grid.interpolate(centers[:, None, None] + rays), 3)
+    at = (FINE_WIDTHS_MM[:-3] + FINE_WIDTHS_MM[3:]) / 2
+    surface = surface * (at <= WIDEST_SHARE * ball.radius_mm)
+    clear = surface.max(axis=-1) > CLEAR_EDGE
+    width = at[surface.argmax(axis=-1)]
+    outlined = np.flatnonzero(clear.mean(axis=1) >= 0.5)
+    if not outlined.size:
+        return np.asarray(ball.center + axis * (ball.radius_mm + USUAL_MM))
+    medians = [float(np.median(width[i, clear[i]])) for i in outlined]
+    best = int(outlined[int(np.argmin(medians))])
+    reach = np.where(clear[best], width[best], min(medians))
+    return np.asarray(centers[best] + (around * reach[:, None]).mean(axis=0))
+
+
+def azimuths(axes: Floats, count: int) -> Floats:
+    """(n, count, 3) unit vectors around each axis, at right angles to it."""
+    first = np.cross(axes, np.array([1.0, 0.0, 0.0]))
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(axes, first)
+    turn = np.arange(count) * (2 * np.pi / count)
+    cosine, sine = np.cos(turn)[None, :, None], np.sin(turn)[None, :, None]
+    return np.asarray(first[:, None] * cosine + second[:, None] * sine)
+
+
+def _around(axis: Floats, spread: float) -> Floats:
+    """The axis and twelve unit vectors around it."""
+    tilted = axis + spread * azimuths(axis[None], AZIMUTHS)[0]
+    axes = np.vstack([axis[None], tilted])
+    return np.asarray(axes / np.linalg.norm(axes, axis=1, keepdims=True))

@@ -1,0 +1,130 @@
+"""Which images are slices of one CT volume, asked before they can be sorted.
+
+One small function a reason; every one answers None or a ``Reason``. A missing or malformed
+header value is a reason, never an error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+
+from worker.pipeline import geometry
+from worker.pipeline.results import Reason, ReasonCode
+
+MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+NO_HU_IMAGE_TYPES = frozenset({"MIP", "MINIP", "MINIMUM", "MAXIMUM", "VRT", "VOLUME RENDERING"})
+SCOUT_IMAGE_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
+
+ImagesRule = Callable[[Sequence[Dataset]], Reason | None]
+
+
+def check_images(headers: Sequence[Dataset]) -> Reason | None:
+    """The first reason why these images are no CT volume, or None; any order of headers."""
+    return next((reason for rule in IMAGES_RULES if (reason := rule(headers))), None)
+
+
+def not_ct(headers: Sequence[Dataset]) -> Reason | None:
+    """Other modalities, colour captures and projections hold no HU of a slice."""
+    for ds in headers:
+        sop_class = geometry.text_of(ds, "SOPClassUID")
+        if sop_class not in (CTImageStorage, *MULTI_FRAME):
+            modality = geometry.text_of(ds, "Modality") or "unknown modality"
+            return Reason(ReasonCode.NOT_CT, f"Not a CT image ({modality}).")
+        photometric = geometry.text_of(ds, "PhotometricInterpretation")
+        if photometric not in ("", "MONOCHROME2"):
+            return Reason(ReasonCode.NOT_CT, f"A {photometric} picture, not CT values.")
+        kinds = _image_type(ds) & NO_HU_IMAGE_TYPES
+        if kinds:
+            kind = min(kinds)
+            return Reason(ReasonCode.NOT_CT, f"A projection ({kind}), not CT values of slices.")
+    return None
+
+
+def localizer(headers: Sequence[Dataset]) -> Reason | None:
+    """Scouts and dose reports (PS3.3 C.8.2.1.1.1, Image Type value 3)."""
+    scouts = sum(bool(_image_type(ds) & SCOUT_IMAGE_TYPES) for ds in headers)
+    if scouts:
+        return Reason(
+            ReasonCode.LOCALIZER, f"{scouts} of {len(headers)} images are localizers (scouts)."
+        )
+    if any("DOSE" in kind for ds in headers for kind in _image_type(ds)):
+        return Reason(ReasonCode.LOCALIZER, "A dose report, not slices of a patient.")
+    return None
+
+
+def multi_frame(headers: Sequence[Dataset]) -> Reason | None:
+    """Enhanced CT keeps all slices in one object, which ``load`` does not read."""
+    if any(geometry.text_of(ds, "SOPClassUID") in MULTI_FRAME for ds in headers):
+        return Reason(ReasonCode.UNDECODABLE, "Multi-frame (Enhanced) CT is not supported.")
+    frames = max(geometry.number_of(ds, "NumberOfFrames") or 1 for ds in headers)
+    if frames > 1:
+        return Reason(ReasonCode.UNDECODABLE, f"An image has {frames:.0f} frames, not one.")
+    return None
+
+
+def mixed(headers: Sequence[Dataset]) -> Reason | None:
+    """One patient, study, frame of reference, matrix and pixel spacing."""
+    same = {
+        "patients": "PatientID",
+        "studies": "StudyInstanceUID",
+        "frames of reference": "FrameOfReferenceUID",
+    }
+    for name, keyword in same.items():
+        count = len({geometry.text_of(ds, keyword) for ds in headers})
+        if count > 1:
+            return Reason(ReasonCode.MIXED, f"The images belong to {count} {name}, not one.")
+    shapes = {
+        (geometry.number_of(ds, "Rows"), geometry.number_of(ds, "Columns")) for ds in headers
+    }
+    if len(shapes) > 1:
+        return Reason(ReasonCode.MIXED, f"The images have {len(shapes)} sizes, not one.")
+    return None
+
+
+def no_geometry(headers: Sequence[Dataset]) -> Reason | None:
+    """Position and orientation of every image, or nothing can be measured."""
+    total = len(headers)
+    missing = sum(geometry.directions_of(ds) is None for ds in headers)
+    if missing:
+        text = f"{missing} of {total} images have no usable orientation in the patient."
+        return Reason(ReasonCode.ORIENTATION, text)
+    missing = sum(geometry.position_of(ds) is None for ds in headers)
+    if missing:
+        text = f"{missing} of {total} images have no usable position in the patient."
+        return Reason(ReasonCode.ORIENTATION, text)
+    return None
+
+
+def mixed_geometry(headers: Sequence[Dataset]) -> Reason | None:
+    """One orientation and one pixel spacing (to be asked after ``no_geometry``)."""
+    directions = np.array([geometry.directions_of(ds) for ds in headers])
+    if np.abs(directions - directions[0]).max() > 1e-2:
+        counts = Counter(geometry.orientation_of(each) for each in directions)
+        found = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+        return Reason(ReasonCode.MIXED, f"The images have several orientations ({found}).")
+    spacings = [geometry.spacing_of(ds) for ds in headers]
+    missing = sum(spacing is None for spacing in spacings)
+    if missing:
+        text = f"{missing} of {len(headers)} images have no usable pixel spacing."
+        return Reason(ReasonCode.UNDECODABLE, text)
+    if np.ptp(np.array(spacings, float), axis=0).max() > 1e-3:
+        return Reason(ReasonCode.MIXED, "The images have several pixel spacings, not one.")
+    return None
+
+
+IMAGES_RULES: tuple[ImagesRule, ...] = (
+    not_ct, localizer, multi_frame, mixed, no_geometry, mixed_geometry
+)  # fmt: skip
+
+
+def _image_type(ds: Dataset) -> frozenset[str]:
+    value = geometry.value_of(ds, "ImageType")
+    values = [value] if isinstance(value, str) else value or []
+    return frozenset(str(item).strip().upper() for item in values)  # type: ignore[attr-defined]
