@@ -18,6 +18,8 @@ CompletedBy = Literal["quiet", "released", "scan"]
 """Evidence: nothing for the quiet period; nothing for the shorter one after the last sender
 released its association; found on disk without having been seen to arrive."""
 
+UNFINISHED = (SeriesState.QUEUED, SeriesState.SCREENING)
+
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
@@ -93,12 +95,17 @@ def open_series(
     now: datetime,
     actor: str,
 ) -> int:
-    """Note that new content is arriving: the series is *receiving*, a run over it is void."""
+    """Note that instances are arriving: what waits or is screened is *receiving* again.
+
+    A finished series stays as it is until ``register_revision`` knows its content: the same
+    instances sent again, after retention removed them, are nothing new.
+    """
     by = By(actor, now)
     series = _insert_or_lock(session, study_instance_uid, series_instance_uid, by)
     if series.calling_ae_title is None:
         series.calling_ae_title = calling_ae_title
-    _reopen(session, series, by)
+    if series.state in UNFINISHED:
+        _reopen(session, series, by)
     return series.id
 
 

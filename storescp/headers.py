@@ -148,8 +148,9 @@ def _text(ds: Dataset, keyword: str) -> str | None:
         return None
     if not isinstance(value, str):
         value = "\\".join(str(part) for part in value)
-    # PostgreSQL text holds no NUL.
-    return value.replace("\0", "").strip()[:MAX_TEXT] or None
+    # PostgreSQL's text holds neither NUL nor half of a surrogate pair.
+    value = value.replace("\0", "").encode("utf-8", "replace").decode()
+    return value.strip()[:MAX_TEXT] or None
 
 
 def _number(ds: Dataset, keyword: str) -> float | None:

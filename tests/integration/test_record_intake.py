@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from db.intake import open_series, registered_mtimes
+from db.intake import open_series, register_revision, registered_mtimes
 from db.lease import LeaseLost, lease_series
 from db.models import Instance, Screening, Series
 from db.session import make_engine, make_sessions
@@ -185,6 +185,20 @@ def test_a_series_that_opens_is_receiving_and_cannot_be_leased(sessions: Session
         assert registered_mtimes(session) == {}
 
 
+def test_a_finished_series_stays_finished_until_its_content_is_known(
+    sessions: Sessions,
+) -> None:
+    series_id = register(sessions).series_id
+    save(sessions, lease(sessions, series_id))
+
+    with sessions.begin() as session:
+        open_series(session, STUDY, SERIES, calling_ae_title=None, now=NOW, actor="storescp")
+    again = register(sessions, now=after(10))
+
+    assert not again.changed
+    assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+
+
 def test_a_series_that_opened_without_a_change_is_queued_at_its_revision(
     sessions: Sessions,
 ) -> None:
@@ -216,6 +230,35 @@ def test_eight_registrations_of_one_series_at_once_make_one_revision(
 
     assert {(one.series_id, one.revision) for one in results} == {(results[0].series_id, 1)}
     assert [one.changed for one in results].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("contents", "revisions"), [((1, 2, 3, 4, 5), [2, 3, 4, 5, 6]), ((1, 1, 1, 1, 1), [2])]
+)
+def test_changes_that_come_at_once_make_one_revision_each(
+    contents: tuple[int, ...], revisions: list[int], sessions: Sessions
+) -> None:
+    series_id = register(sessions).series_id
+    start = threading.Barrier(len(contents))
+    made = []
+
+    def run(content: int) -> None:
+        changed = completed(*completed().instances, instance(10 + content))
+        with sessions.begin() as session:
+            session.connection()  # connecting takes longer than the race
+            start.wait()
+            registered = register_revision(session, changed, now=NOW, actor="storescp")
+        if registered.changed:
+            made.append(registered.revision)
+
+    threads = [threading.Thread(target=run, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(made) == revisions
+    assert read_series(sessions, series_id).revision == revisions[-1]
 
 
 def test_the_number_of_statements_does_not_grow_with_the_instances(sessions: Sessions) -> None:

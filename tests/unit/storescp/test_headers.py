@@ -126,6 +126,7 @@ def test_an_absurd_value_is_none_and_not_an_error(
 def test_text_fits_its_column() -> None:
     ds = ct_instance(ConvolutionKernel=["B30f", "soft"])
     ds[Tag("SeriesDescription")] = raw("SeriesDescription", "LO", b"cor\0onal" + b"x" * 500)
+    ds.Manufacturer = "Fa\udcffbrik"
     ds[Tag("PatientSex")] = raw("PatientSex", "CS", b"F" * 40)
 
     facts = facts_of(ds)
@@ -134,6 +135,7 @@ def test_text_fits_its_column() -> None:
     assert (facts.series_description or "").startswith("coronalxx")
     assert len(facts.series_description or "") == 256
     assert facts.patient_sex == "F" * 16
+    assert facts.manufacturer == "Fa?brik"
 
 
 def raw(keyword: str, vr: str, value: bytes) -> RawDataElement:
