@@ -136,7 +136,8 @@ def test_an_emptied_broker_loses_no_series_and_screens_none_twice(
         broker.flushall()  # and again under the worker's feet
 
         histories = record.wait_for_all(uids)
-    assert {history.series.state for history in histories} == {SeriesState.DELIVERED}
+    ends = {(history.series.state, history.series.error) for history in histories}
+    assert ends == {(SeriesState.DELIVERED, None)}
     assert [outcomes(history) for history in histories] == [[RunOutcome.SCREENED]] * 10
     for paths in series:
         assert roles(orthanc, study_of(paths)) == ["OT", "SR"]

@@ -7,6 +7,7 @@ grades (an untrained model is used), faults of servers (tests/faults).
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -96,29 +97,68 @@ def ward(
         )
 
 
-def screen_by_command_line(
-    paths: tuple[Path, ...], out: Path, model_dir: Path
-) -> tuple[int, list[dict[str, Any]]]:
-    command = [sys.executable, "-m", "worker", "screen", str(paths[0].parent)]
-    ended = subprocess.run(
-        [*command, "--out", str(out), "--model", str(model_dir)],
-        env=child_environment(),
-        cwd=out.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode in {0, 3}, ended.stderr
-    return ended.returncode, json.loads((out / "result.json").read_text())
+def localizer(_: int, ds: Dataset) -> None:
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 
 
-def comparable(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in VARIABLE}
+def inverted_picture(_: int, ds: Dataset) -> None:
+    ds.PhotometricInterpretation = "MONOCHROME1"
+
+
+def child(_: int, ds: Dataset) -> None:
+    ds.PatientAge = "012Y"
+
+
+def sagittal(index: int, ds: Dataset) -> None:
+    ds.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    ds.ImagePositionPatient = [4.0 * index, -200.0, 200.0]
+
+
+def two_frames_of_reference(index: int, ds: Dataset) -> None:
+    ds.FrameOfReferenceUID = f"1.2.3.{index % 2}"
+
+
+def truncated(_: int, ds: Dataset) -> None:
+    ds.PixelData = ds.PixelData[:1000]
+
+
+CHANGES = {
+    ReasonCode.NOT_CT: inverted_picture,
+    ReasonCode.LOCALIZER: localizer,
+    ReasonCode.TOO_YOUNG: child,
+    ReasonCode.ORIENTATION: sagittal,
+    ReasonCode.MIXED: two_frames_of_reference,
+    ReasonCode.UNDECODABLE: truncated,
+}
+
+
+@pytest.fixture(scope="module")
+def rejected(
+    coronal_series: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
+) -> dict[ReasonCode, tuple[Path, ...]]:
+    """One series for each reason that a file can have, in one folder."""
+    folder = tmp_path_factory.mktemp("rejected")
+    changed = {
+        reason: copy_series(coronal_series, folder / reason, change)
+        for reason, change in CHANGES.items()
+    }
+    gap = coronal_series[:20] + coronal_series[26:]
+    return {
+        **changed,
+        ReasonCode.TOO_FEW_SLICES: copy_series(coronal_series[:8], folder / "few"),
+        ReasonCode.GAPS: copy_series(gap, folder / "gap"),
+        ReasonCode.NO_FEMUR: simulate_small(
+            folder / "abdomen", "coronal", view="abdomen", seed=13
+        ),
+        ReasonCode.METAL: simulate_small(
+            folder / "metal", "coronal", condition="metal-both", seed=14
+        ),
+    }
 
 
 @pytest.mark.parametrize("plane", ["coronal", "axial"])
 def test_sr_and_sc_of_a_series_arrive_in_its_study_by_both_ways(
-    ward: Ward, plane: str, request: pytest.FixtureRequest, tmp_path: Path, model_dir: Path
+    ward: Ward, plane: str, request: pytest.FixtureRequest
 ) -> None:
     paths: tuple[Path, ...] = request.getfixturevalue(f"{plane}_series")
 
@@ -142,116 +182,80 @@ def test_sr_and_sc_of_a_series_arrive_in_its_study_by_both_ways(
         assert ds.PatientName == source.PatientName
         assert ds.AccessionNumber == source.AccessionNumber
 
-    code, (by_command_line,) = screen_by_command_line(paths, tmp_path / "out", model_dir)
-    run = history.screenings[-1]
-    assert code == 0
-    assert run.result is not None
-    assert by_command_line["orientation"] == plane
-    assert comparable(run.result) == comparable(by_command_line)
-    (on_disk,) = json.loads(
-        (Path(run.result["outputs"]["sr"]).parent / "result.json").read_text()
-    )
-    assert on_disk == run.result
-    for result in (run.result, by_command_line):
-        assert all(Path(path).is_file() for path in result["outputs"].values())
+
+def test_what_cannot_be_graded_is_rejected_with_its_reason_and_nothing_is_sent(
+    ward: Ward, rejected: dict[ReasonCode, tuple[Path, ...]]
+) -> None:
+    uids = {reason: ward.send(paths) for reason, paths in rejected.items()}
+
+    found = {reason: ward.record.wait_until(uid).series for reason, uid in uids.items()}
+
+    assert {reason: one.reason_code for reason, one in found.items()} == {
+        reason: reason.value for reason in rejected
+    }
+    assert {one.state for one in found.values()} == {SeriesState.REJECTED}
+    assert all(one.reason_text for one in found.values())
+    for paths in rejected.values():
+        assert ward.objects(study_of(paths)) == {}
 
 
-def localizer(_: int, ds: Dataset) -> None:
-    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-
-
-def projection(_: int, ds: Dataset) -> None:
-    ds.ImageType = ["DERIVED", "SECONDARY", "PROJECTION IMAGE"]
-
-
-def child(_: int, ds: Dataset) -> None:
-    ds.PatientAge = "012Y"
-
-
-def sagittal(index: int, ds: Dataset) -> None:
-    ds.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
-    ds.ImagePositionPatient = [4.0 * index, -200.0, 200.0]
-
-
-def two_frames_of_reference(index: int, ds: Dataset) -> None:
-    ds.FrameOfReferenceUID = f"1.2.3.{index % 2}"
-
-
-def truncated(_: int, ds: Dataset) -> None:
-    ds.PixelData = ds.PixelData[:1000]
-
-
-Change = Callable[[int, Dataset], None]
-
-
-@pytest.mark.parametrize(
-    ("reason", "change", "chosen"),
-    [
-        (ReasonCode.LOCALIZER, localizer, slice(None)),
-        (ReasonCode.TOO_YOUNG, child, slice(None)),
-        (ReasonCode.ORIENTATION, sagittal, slice(None)),
-        (ReasonCode.MIXED, two_frames_of_reference, slice(None)),
-        (ReasonCode.UNDECODABLE, truncated, slice(None)),
-        (ReasonCode.TOO_FEW_SLICES, None, slice(0, 8)),
-        (ReasonCode.GAPS, None, slice(0, None, 2)),
-    ],
-    ids=str,
-)
-def test_a_series_that_cannot_be_graded_is_rejected_with_its_reason(
+def test_celery_and_the_command_line_give_the_same_result(
     ward: Ward,
     coronal_series: tuple[Path, ...],
-    tmp_path: Path,
+    axial_series: tuple[Path, ...],
+    rejected: dict[ReasonCode, tuple[Path, ...]],
     model_dir: Path,
-    reason: ReasonCode,
-    change: Change | None,
-    chosen: slice,
-) -> None:
-    chosen_paths = coronal_series[chosen]
-    if reason is ReasonCode.GAPS:
-        chosen_paths = coronal_series[:20] + coronal_series[26:]
-    paths = copy_series(chosen_paths, tmp_path / "series", change)
-
-    check_rejected(ward, paths, reason, tmp_path, model_dir)
-
-
-@pytest.mark.parametrize(
-    ("reason", "plane", "view", "condition"),
-    [
-        (ReasonCode.NO_FEMUR, "coronal", "abdomen", "none"),
-        (ReasonCode.METAL, "coronal", "pelvis", "metal-both"),
-    ],
-    ids=str,
-)
-def test_a_patient_who_cannot_be_graded_is_rejected_with_the_reason(
-    ward: Ward,
     tmp_path: Path,
-    model_dir: Path,
-    reason: ReasonCode,
-    plane: Any,
-    view: str,
-    condition: str,
 ) -> None:
-    paths = simulate_small(tmp_path / "series", plane, view=view, condition=condition)
+    series = [coronal_series, axial_series, *rejected.values()]
+    folder = tmp_path / "in"
+    for number, paths in enumerate(series):
+        shutil.copytree(paths[0].parent, folder / str(number))
+        if ward.record.find(uid_of(paths)) is None:
+            ward.send(paths)
 
-    check_rejected(ward, paths, reason, tmp_path, model_dir)
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "worker", "screen", str(folder)),
+            *("--out", str(tmp_path / "out"), "--model", str(model_dir)),
+        ],
+        env=child_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    by_command_line = json.loads((tmp_path / "out" / "result.json").read_text())
+    by_celery = [
+        ward.record.wait_until(entry["series_uid"]).screenings[-1].result
+        for entry in by_command_line
+    ]
+    assert len(by_command_line) == len(series)
+    assert [comparable(one) for one in by_command_line] == [
+        comparable(one or {}) for one in by_celery
+    ]
 
 
-def check_rejected(
-    ward: Ward, paths: tuple[Path, ...], reason: ReasonCode, folder: Path, model_dir: Path
+def test_result_json_of_a_revision_lies_beside_its_objects(
+    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
-    uid = ward.send(paths)
-    history = ward.record.wait_until(uid)
+    uid = ward.send(copy_series(coronal_series, tmp_path / "series"))
 
-    assert history.series.state is SeriesState.REJECTED, history.series.error
-    assert history.series.reason_code == reason
-    assert history.series.reason_text
-    assert ward.objects(study_of(paths)) == {}
-    code, (by_command_line,) = screen_by_command_line(paths, folder / "out", model_dir)
-    assert code == 3
-    assert by_command_line["reason"]["code"] == reason
-    run = history.screenings[-1]
-    assert run.result is not None
-    assert comparable(run.result) == comparable(by_command_line)
+    result = ward.record.wait_until(uid).screenings[-1].result
+
+    assert result is not None
+    folders = {Path(path).parent for path in result["outputs"].values()}
+    (folder,) = folders
+    assert json.loads((folder / "result.json").read_text()) == [result]
+    assert {path.name for path in folder.iterdir()} == {
+        "sr.dcm", "sc.dcm", "sc.png", "result.json"
+    }  # fmt: skip
+
+
+def comparable(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in VARIABLE}
 
 
 def test_one_bad_series_does_not_stop_the_good_ones_of_its_study(
