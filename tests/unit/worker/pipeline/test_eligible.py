@@ -1,0 +1,261 @@
+"""Covered: the rules of a sorted series, metal and what is cut off at one hip.
+Not covered: headers that cannot be sorted (test_images)."""
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+
+from tests.ct_volume import AXIAL, CORONAL, SAGITTAL, ct_headers
+from worker.pipeline import eligible, geometry
+from worker.pipeline.geometry import known
+from worker.pipeline.results import Femur, PointMm, Reason, ReasonCode, Series, Volume
+
+
+def series(count: int = 12, **geometry_and_elements: object) -> Series:
+    return sorted_series(ct_headers(count, **geometry_and_elements))  # type: ignore[arg-type]
+
+
+def sorted_series(headers: list[Dataset]) -> Series:
+    directions = known(geometry.directions_of(headers[0]))
+    distances = known(geometry.distances_along(headers, geometry.normal_of(directions)))
+    ordered = tuple(headers[i] for i in np.argsort(distances))
+    return Series("1.2", (), ordered, geometry.orientation_of(directions))
+
+
+def code_of(reason: Reason | None) -> ReasonCode | None:
+    return None if reason is None else reason.code
+
+
+@pytest.mark.parametrize("directions", [CORONAL, AXIAL])
+def test_plain_series_is_eligible(directions: tuple[PointMm, PointMm]) -> None:
+    assert eligible.check_series(series(directions=directions)) is None
+
+
+def test_sagittal_is_rejected() -> None:
+    reason = eligible.check_series(series(directions=SAGITTAL))
+
+    assert reason == Reason(
+        ReasonCode.ORIENTATION, "Sagittal slices; coronal or axial are needed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "accepted"), [(1, False), (7, False), (9, False), (10, True)]
+)
+def test_ten_slices_are_needed(count: int, accepted: bool) -> None:
+    reason = eligible.check_series(series(count))
+
+    assert code_of(reason) is (None if accepted else ReasonCode.TOO_FEW_SLICES)
+    if count == 7:
+        assert reason is not None
+        assert reason.text == "7 slices, at least 10 are needed."
+
+
+@pytest.mark.parametrize(
+    ("angle", "accepted"), [(0, True), (19, True), (21, False), (40, False)]
+)
+def test_oblique_by_more_than_twenty_degrees_is_rejected(angle: float, accepted: bool) -> None:
+    turn = np.radians(angle)
+    along = (float(np.cos(turn)), float(np.sin(turn)), 0.0)
+
+    reason = eligible.check_series(series(directions=(along, (0, 0, -1))))
+
+    assert code_of(reason) is (None if accepted else ReasonCode.ORIENTATION)
+
+
+def test_rotation_in_the_plane_counts_as_oblique() -> None:
+    turn = np.radians(30)
+    directions = (
+        (float(np.cos(turn)), 0.0, float(np.sin(turn))),
+        (float(np.sin(turn)), 0.0, -float(np.cos(turn))),
+    )
+
+    assert (
+        code_of(eligible.check_series(series(directions=directions))) is ReasonCode.ORIENTATION
+    )
+
+
+def test_gantry_tilt_is_told_from_positions() -> None:
+    tilted = series(directions=AXIAL, step=(0.0, 1.0, 3.0))
+    told_only = series(directions=AXIAL, GantryDetectorTilt=18)
+
+    reason = eligible.check_series(tilted)
+
+    assert code_of(reason) is ReasonCode.ORIENTATION
+    assert reason is not None
+    assert "18°" in reason.text
+    assert eligible.check_series(told_only) is None
+
+
+def test_missing_slice_is_a_gap() -> None:
+    headers = ct_headers(14)
+    del headers[6]
+
+    reason = eligible.check_series(sorted_series(headers))
+
+    assert code_of(reason) is ReasonCode.GAPS
+    assert reason is not None
+    assert "usually 3.0 mm apart, up to 6.0 mm" in reason.text
+
+
+def test_two_images_at_one_position_are_rejected() -> None:
+    headers = ct_headers(12)
+    headers[4].ImagePositionPatient = headers[5].ImagePositionPatient
+
+    assert code_of(eligible.check_series(sorted_series(headers))) is ReasonCode.GAPS
+
+
+def test_rounded_positions_are_even_enough() -> None:
+    headers = ct_headers(20, step=(0, 2.25, 0))
+    for ds in headers:
+        ds.ImagePositionPatient = [round(float(v), 1) for v in ds.ImagePositionPatient]
+
+    assert eligible.check_series(sorted_series(headers)) is None
+
+
+def test_slices_too_far_apart_are_rejected() -> None:
+    reason = eligible.check_series(series(step=(0, 10.0, 0)))
+
+    assert code_of(reason) is ReasonCode.GAPS
+    assert reason is not None
+    assert "10.0 mm apart" in reason.text
+
+
+@pytest.mark.parametrize(
+    ("elements", "accepted"),
+    [
+        ({"PatientAge": "017Y"}, False),
+        ({"PatientAge": "018Y"}, True),
+        ({"PatientAge": "200M"}, False),
+        ({"PatientAge": "230M"}, True),
+        ({"PatientAge": "040W"}, False),
+        ({"PatientAge": None}, True),
+        ({"PatientAge": "old"}, True),
+        ({"PatientAge": None, "PatientBirthDate": "20050601", "StudyDate": "20230530"}, False),
+        ({"PatientAge": None, "PatientBirthDate": "20050601", "StudyDate": "20230603"}, True),
+        ({"PatientAge": "", "PatientBirthDate": "20231350", "StudyDate": "20230603"}, True),
+        (
+            {"PatientAge": "064Y", "PatientBirthDate": "20150601", "StudyDate": "20230603"},
+            False,
+        ),
+    ],
+)
+def test_patients_under_eighteen_are_rejected(
+    elements: dict[str, object], accepted: bool
+) -> None:
+    reason = eligible.check_series(series(**elements))
+
+    assert code_of(reason) is (None if accepted else ReasonCode.TOO_YOUNG)
+
+
+RIGHT = Femur("R", (-90.0, 0.0, 0.0), 23.0, (-108.0, 4.0, -18.0), 0.8)
+LEFT = Femur("L", (90.0, 0.0, 0.0), 23.0, (108.0, 4.0, -18.0), 0.8)
+
+
+def soft_tissue(low: PointMm = (-180, -80, -160), high: PointMm = (180, 80, 100)) -> Volume:
+    """Muscle everywhere, 2 mm voxels, corners in patient LPS mm."""
+    affine = np.array(
+        [[0, 0, 2, low[0]], [2, 0, 0, low[1]], [0, -2, 0, high[2]], [0, 0, 0, 1.0]]
+    )
+    shape = (high[1] - low[1], high[2] - low[2], high[0] - low[0])
+    return Volume(np.full([int(side / 2) for side in shape], 50, np.int16), affine)
+
+
+def put(volume: Volume, center: PointMm, radius: float, hu: int) -> None:
+    """Fill a ball."""
+    x, y, z = volume.affine[:3, 3]
+    slices, rows, columns = (np.arange(count) * 2.0 for count in volume.hu.shape)
+    across = (columns + x - center[0]) ** 2 + (z - rows - center[2])[:, None] ** 2
+    volume.hu[across + (slices + y - center[1])[:, None, None] ** 2 <= radius**2] = hu
+
+
+def test_hip_without_metal_inside_the_volume_is_fine() -> None:
+    assert eligible.check_hip(soft_tissue(), RIGHT) is None
+
+
+def test_prosthesis_in_one_hip_leaves_the_other() -> None:
+    volume = soft_tissue()
+    put(volume, LEFT.center_mm, 16, 3071)
+
+    reason = eligible.check_hip(volume, LEFT)
+
+    assert code_of(reason) is ReasonCode.METAL
+    assert reason is not None
+    assert "left hip" in reason.text
+    assert eligible.check_hip(volume, RIGHT) is None
+
+
+def test_screw_in_the_neck_is_metal() -> None:
+    volume = soft_tissue()
+    for step in np.linspace(0, 1, 20):
+        put(
+            volume,
+            tuple(np.array(RIGHT.center_mm) * (1 - step) + np.array(RIGHT.neck_mm) * step),
+            3.2,
+            3000,
+        )
+
+    assert code_of(eligible.check_hip(volume, RIGHT)) is ReasonCode.METAL
+
+
+@pytest.mark.parametrize(
+    ("center", "radius", "hu"),
+    [
+        ((-116.0, 4.0, -40.0), 12, 1900),
+        ((0.0, 0.0, 0.0), 35, 2600),
+        ((-70.0, 20.0, 20.0), 2, 3000),
+    ],
+    ids=["cortex", "bladder full of contrast", "one clip"],
+)
+def test_cortex_contrast_and_a_clip_are_not_metal(
+    center: PointMm, radius: float, hu: int
+) -> None:
+    volume = soft_tissue()
+    put(volume, center, radius, hu)
+
+    assert eligible.check_hip(volume, RIGHT) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        ((-180, -80, -160), (180, 80, 10), "12 of 46 mm of the right femoral head"),
+        ((-180, 5, -160), (180, 80, 100), "right femoral head"),
+        ((-104, -80, -160), (180, 80, 100), "femoral head"),
+        ((-114, -80, -160), (180, 80, 100), "neck"),
+        ((-124, -80, -160), (180, 80, 100), "trochanter"),
+        ((-180, -80, -36), (180, 80, 100), "trochanter"),
+    ],
+)
+def test_what_the_volume_cuts_off_is_named(low: PointMm, high: PointMm, words: str) -> None:
+    reason = eligible.check_hip(soft_tissue(low, high), RIGHT)
+
+    assert code_of(reason) is ReasonCode.NO_FEMUR
+    assert reason is not None
+    assert words in reason.text
+
+
+def test_a_quarter_of_the_depth_may_be_missing() -> None:
+    """The coronal plane through head and neck is there all the same."""
+    assert eligible.check_hip(soft_tissue((-180, -12, -160)), RIGHT) is None
+
+
+def test_round_field_of_view_that_ends_at_the_trochanter_cuts_it_off() -> None:
+    volume = soft_tissue()
+    put(volume, (-126.0, 8.0, -34.0), 10, -1024)
+
+    reason = eligible.check_hip(volume, RIGHT)
+
+    assert code_of(reason) is ReasonCode.NO_FEMUR
+    assert reason is not None
+    assert "trochanter" in reason.text
+
+
+def test_side_without_femur_says_prosthesis_or_nothing() -> None:
+    volume = soft_tissue()
+
+    assert eligible.missing_hip(volume, "R", ()).code is ReasonCode.NO_FEMUR
+
+    put(volume, LEFT.center_mm, 16, 3071)
+    assert eligible.missing_hip(volume, "L", (RIGHT,)).code is ReasonCode.METAL
+    assert eligible.missing_hip(volume, "R", ()).code is ReasonCode.NO_FEMUR

@@ -1,0 +1,93 @@
+"""Covered: which headers can be one CT volume at all, lies and gaps in them included."""
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import EnhancedCTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
+
+from tests.ct_volume import AXIAL, CORONAL, alter, ct_headers
+from worker.pipeline.images import check_images
+from worker.pipeline.results import ReasonCode
+
+
+def series(**elements: object) -> list[Dataset]:
+    return ct_headers(12, **elements)  # type: ignore[arg-type]
+
+
+def one_changed(keyword: str, value: object) -> list[Dataset]:
+    headers = series()
+    alter(headers[5], keyword, value)
+    return headers
+
+
+def test_plain_coronal_and_axial_series_are_images_of_a_volume() -> None:
+    assert check_images(ct_headers(12, directions=CORONAL)) is None
+    assert check_images(ct_headers(12, directions=AXIAL)) is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "code", "words"),
+    [
+        ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, ReasonCode.NOT_CT, "MR"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, ReasonCode.NOT_CT, "CT"),
+        ({"SOPClassUID": None, "Modality": None}, ReasonCode.NOT_CT, "unknown"),
+        ({"PhotometricInterpretation": "RGB"}, ReasonCode.NOT_CT, "RGB"),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, ReasonCode.NOT_CT, "MONOCHROME1"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, ReasonCode.NOT_CT, "MIP"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, ReasonCode.LOCALIZER, "12 of 12"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, ReasonCode.LOCALIZER, "dose"),
+        ({"SOPClassUID": EnhancedCTImageStorage}, ReasonCode.UNDECODABLE, "Multi-frame"),
+        ({"NumberOfFrames": 80}, ReasonCode.UNDECODABLE, "80 frames"),
+        ({"PixelSpacing": None}, ReasonCode.UNDECODABLE, "12 of 12"),
+        ({"PixelSpacing": [0, 0]}, ReasonCode.UNDECODABLE, "spacing"),
+        ({"PixelSpacing": ["abc", "0.8"]}, ReasonCode.UNDECODABLE, "spacing"),
+        ({"ImageOrientationPatient": None}, ReasonCode.ORIENTATION, "orientation"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, ReasonCode.ORIENTATION, "12 of 12"),
+        ({"ImagePositionPatient": None}, ReasonCode.ORIENTATION, "position"),
+        ({"ImagePositionPatient": ["1", "x", "3"]}, ReasonCode.ORIENTATION, "position"),
+        ({"ImagePositionPatient": ["1", "nan", "3"]}, ReasonCode.ORIENTATION, "position"),
+    ],
+)
+def test_a_whole_series_with_a_fault_gets_its_reason(
+    elements: dict[str, object], code: ReasonCode, words: str
+) -> None:
+    reason = check_images(series(**elements))
+
+    assert reason is not None
+    assert reason.code is code
+    assert words in reason.text
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "code"),
+    [
+        ("PatientID", "P2", ReasonCode.MIXED),
+        ("StudyInstanceUID", "1.2.3", ReasonCode.MIXED),
+        ("FrameOfReferenceUID", "1.2.3", ReasonCode.MIXED),
+        ("Columns", 7, ReasonCode.MIXED),
+        ("PixelSpacing", [0.9, 0.9], ReasonCode.MIXED),
+        ("ImageOrientationPatient", [1, 0, 0, 0, 1, 0], ReasonCode.MIXED),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"], ReasonCode.LOCALIZER),
+        ("ImagePositionPatient", None, ReasonCode.ORIENTATION),
+        ("PixelSpacing", None, ReasonCode.UNDECODABLE),
+    ],
+)
+def test_one_image_that_differs_is_enough(
+    keyword: str, value: object, code: ReasonCode
+) -> None:
+    reason = check_images(one_changed(keyword, value))
+
+    assert reason is not None
+    assert reason.code is code
+
+
+def test_reasons_never_carry_patient_data() -> None:
+    reason = check_images(one_changed("PatientID", "SECRET"))
+
+    assert reason is not None
+    assert "SECRET" not in reason.text
+
+
+def test_missing_image_type_and_empty_values_are_normal() -> None:
+    assert (
+        check_images(series(ImageType=None, FrameOfReferenceUID=None, PatientID=None)) is None
+    )

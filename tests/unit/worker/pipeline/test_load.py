@@ -1,0 +1,244 @@
+"""Covered: grouping, order by geometry, HU, canonical axes, reformatting, what cannot be read.
+Not covered: whether header values make sense (test_images, test_eligible)."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydicom import Dataset
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from tests.ct_volume import AXIAL, write_ct
+from worker.pipeline import load
+from worker.pipeline.results import ReasonCode, Rejected, Series, Volume
+
+
+def ramp(count: int = 12, rows: int = 8, columns: int = 6) -> npt.NDArray[np.int16]:
+    """HU that tell slice, row and column apart."""
+    index = np.indices((count, rows, columns))
+    return (index[0] * 50 + index[1] * 5 + index[2] - 300).astype(np.int16)
+
+
+def read(paths: list[Path]) -> Volume:
+    series = load.read_series(paths)
+    assert isinstance(series, Series)
+    volume = load.read_volume(series)
+    assert isinstance(volume, Volume)
+    return volume
+
+
+def test_files_of_two_series_are_told_apart_and_other_files_counted(tmp_path: Path) -> None:
+    write_ct(tmp_path / "a" / "deep", ramp())
+    write_ct(tmp_path / "b", ramp(11))
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    (tmp_path / "empty.dcm").write_bytes(b"")
+
+    found = load.find_series(tmp_path)
+
+    assert sorted(len(paths) for paths in found.values()) == [11, 12]
+    assert found.skipped == 2
+
+
+@pytest.mark.parametrize(
+    "order", [range(12), range(11, -1, -1), [5, 0, 11, 3, 1, 2, 4, 6, 10, 9, 8, 7]]
+)
+def test_slices_are_sorted_by_position_whatever_their_numbers(
+    tmp_path: Path, order: list[int]
+) -> None:
+    paths = write_ct(tmp_path, ramp(), order=list(order))
+
+    volume = read(paths)
+
+    np.testing.assert_array_equal(volume.hu, ramp())
+    assert volume.affine[1, 0] == pytest.approx(3.0)
+    assert len(volume.source_sop_uids) == 12
+
+
+@pytest.mark.parametrize(
+    ("directions", "flips"),
+    [
+        (((1, 0, 0), (0, 0, -1)), ()),
+        (((-1, 0, 0), (0, 0, -1)), (0, 2)),
+        (((1, 0, 0), (0, 0, 1)), (0, 1)),
+        (((-1, 0, 0), (0, 0, 1)), (1, 2)),
+    ],
+)
+def test_coronal_is_turned_into_canonical_axes_and_every_voxel_keeps_its_place(
+    tmp_path: Path, directions: tuple[tuple[float, float, float], ...], flips: tuple[int, ...]
+) -> None:
+    hu = ramp()
+    paths = write_ct(tmp_path, hu, directions=directions, origin=(10.0, -20.0, 30.0))
+
+    series = load.read_series(paths)
+    assert isinstance(series, Series)
+    volume = read(paths)
+
+    np.testing.assert_array_equal(volume.hu, np.flip(hu, flips))
+    np.testing.assert_array_equal(np.argmax(np.abs(volume.affine[:3, :3]), axis=0), [1, 2, 0])
+    assert volume.affine[1, 0] > 0 > volume.affine[2, 1]
+    assert volume.affine[0, 2] > 0
+    first = np.array([11 if 0 in flips else 0, 7 if 1 in flips else 0, 5 if 2 in flips else 0])
+    np.testing.assert_allclose(volume.to_mm(first), [10.0, -20.0, 30.0])
+    assert volume.source_sop_uids[first[0]] == series.headers[0].SOPInstanceUID
+
+
+def test_transposed_coronal_images_are_turned(tmp_path: Path) -> None:
+    hu = ramp()
+    paths = write_ct(tmp_path, hu, directions=((0, 0, -1), (1, 0, 0)), spacing=(0.9, 0.7))
+
+    volume = read(paths)
+
+    assert volume.hu.shape == (12, 6, 8)
+    np.testing.assert_allclose(volume.spacing_mm, [3.0, 0.7, 0.9])
+    np.testing.assert_array_equal(volume.hu, hu.transpose(0, 2, 1)[::-1])
+
+
+def test_hu_is_slope_times_value_plus_intercept(tmp_path: Path) -> None:
+    """PS3.3 C.11.1; with the minus of the paper's Eq. 3 water would be 2048 HU."""
+    paths = write_ct(tmp_path, np.full((10, 8, 6), 0, np.int16))
+
+    assert (read(paths).hu == 0).all()
+
+    halved = write_ct(tmp_path / "2", np.full((10, 8, 6), 976, np.int16), RescaleSlope=0.5)
+    assert (read(halved).hu == -24).all()
+
+
+@pytest.mark.parametrize("padding", [-2000, -3024])
+def test_padding_becomes_air(tmp_path: Path, padding: int) -> None:
+    hu = ramp()
+    hu[:, :2] = padding
+    paths = write_ct(tmp_path, hu)
+
+    volume = read(paths)
+
+    assert (volume.hu[:, :2] == -1024).all()
+    np.testing.assert_array_equal(volume.hu[:, 2:], hu[:, 2:])
+
+
+def test_declared_padding_value_inside_the_range_of_tissue_becomes_air(tmp_path: Path) -> None:
+    hu = np.full((10, 8, 6), 40, np.int16)
+    hu[:, :, 0] = 500
+    paths = write_ct(tmp_path, hu, PixelPaddingValue=1524)
+
+    volume = read(paths)
+
+    assert (volume.hu[:, :, 0] == -1024).all()
+    assert (volume.hu[:, :, 1:] == 40).all()
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_compressed_pixels_are_the_same_hu(tmp_path: Path, syntax: str) -> None:
+    hu = ramp(10, 64, 64)
+
+    volume = read(write_ct(tmp_path, hu, compress=syntax))
+
+    np.testing.assert_array_equal(volume.hu, hu)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_axial_is_reformatted_to_coronal_at_the_same_places(
+    tmp_path: Path, reverse: bool
+) -> None:
+    """A trilinear function is kept by slab means and linear interpolation."""
+    count, rows, columns = 40, 60, 50
+    z, y, x = np.indices((count, rows, columns))
+    hu = np.rint(z * 2.5 * 4 + y * 0.8 * 3 + x * 0.8 * 2).astype(np.int16)
+    order = range(count - 1, -1, -1) if reverse else range(count)
+    paths = write_ct(
+        tmp_path,
+        hu,
+        directions=AXIAL,
+        origin=(-20.0, -24.0, 5.0),
+        step=(0, 0, 2.5),
+        order=list(order),
+    )
+
+    volume = read(paths)
+
+    index = np.indices(volume.hu.shape).reshape(3, -1).T
+    x_mm, y_mm, z_mm = volume.to_mm(index).T
+    expected = (z_mm - 5) * 4 + (y_mm + 24) * 3 + (x_mm + 20) * 2
+    assert np.abs(volume.hu.ravel() - expected).max() <= 1.5
+    assert volume.spacing_mm == pytest.approx((2.4, 0.8, 0.8))
+    assert volume.source_sop_uids == ()
+    assert volume.to_mm((0, 0, 0))[2] == pytest.approx(5 + 39 * 2.5)
+
+
+def test_transposed_axial_images_are_reformatted_too(tmp_path: Path) -> None:
+    z, x, y = np.indices((12, 30, 40))
+    hu = (z * 10 + y * 3 + x * 2).astype(np.int16)
+    paths = write_ct(tmp_path, hu, directions=((0, 1, 0), (1, 0, 0)), step=(0, 0, -3))
+
+    volume = read(paths)
+
+    x_mm, y_mm, z_mm = volume.to_mm(np.indices(volume.hu.shape).reshape(3, -1).T).T
+    expected = -z_mm / 3 * 10 + y_mm / 0.8 * 3 + x_mm / 0.8 * 2
+    assert np.abs(volume.hu.ravel() - expected).max() <= 1.5
+
+
+def test_oblique_coronal_keeps_its_oblique_affine(tmp_path: Path) -> None:
+    turn = np.radians(10)
+    along = (float(np.cos(turn)), float(np.sin(turn)), 0.0)
+    paths = write_ct(tmp_path, ramp(), directions=(along, (0, 0, -1)))
+
+    volume = read(paths)
+
+    np.testing.assert_allclose(volume.affine[:3, 2] / 0.8, along, atol=1e-9)
+
+
+def test_second_copy_of_an_instance_is_left_out(tmp_path: Path) -> None:
+    paths = write_ct(tmp_path, ramp())
+    copy = tmp_path / "copy.dcm"
+    copy.write_bytes(paths[3].read_bytes())
+
+    series = load.read_series([*paths, copy])
+
+    assert isinstance(series, Series)
+    assert len(series.headers) == 12
+
+
+def test_truncated_pixels_are_a_reason(tmp_path: Path) -> None:
+    def truncate(index: int, ds: Dataset) -> None:
+        if index == 7:
+            ds.PixelData = ds.PixelData[:20]
+
+    series = load.read_series(write_ct(tmp_path, ramp(), change=truncate))
+    assert isinstance(series, Series)
+
+    rejected = load.read_volume(series)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.code is ReasonCode.UNDECODABLE
+    assert rejected.orientation == "coronal"
+
+
+@pytest.mark.parametrize(
+    "elements", [{"RescaleSlope": None}, {"RescaleIntercept": "abc"}, {"RescaleSlope": 0}]
+)
+def test_unknown_rescale_is_a_reason(tmp_path: Path, elements: dict[str, object]) -> None:
+    series = load.read_series(write_ct(tmp_path, ramp(), **elements))
+    assert isinstance(series, Series)
+
+    rejected = load.read_volume(series)
+
+    assert isinstance(rejected, Rejected)
+    assert "rescale" in rejected.reason.text
+
+
+def test_series_without_files_and_unreadable_file_are_reasons(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"not DICOM")
+
+    for paths in ([], [broken]):
+        rejected = load.read_series(paths)
+        assert isinstance(rejected, Rejected)
+        assert rejected.reason.code is ReasonCode.UNDECODABLE
+
+
+def test_many_axial_slices_do_not_need_the_full_volume(tmp_path: Path) -> None:
+    """Slabs of three rows are averaged slice by slice: a third of the voxels is held."""
+    hu = np.zeros((64, 30, 30), np.int16)
+    volume = read(write_ct(tmp_path, hu, directions=AXIAL, step=(0, 0, 0.8)))
+
+    assert volume.hu.shape == (10, 64, 30)
