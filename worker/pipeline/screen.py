@@ -21,7 +21,6 @@ from worker.pipeline.results import (
 )
 
 SIDES: tuple[Side, Side] = ("R", "L")
-SIDE_NAMES: dict[Side, str] = {"R": "right", "L": "left"}
 
 # Where no hip can be graded, the series gets the reason that tells the reader most.
 TELLING = (ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR)
@@ -64,9 +63,12 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
     if isinstance(volume, Rejected):
         return _rejected(series, volume.reason, watch)
     with watch.step("select"):
-        femurs = {femur.side: femur for femur in select.find_femurs(volume)}
+        found = select.find_femurs(volume)
+        femurs = {femur.side: femur for femur in found}
     hips = tuple(
-        _screen_hip(volume, femurs[side], model, watch) if side in femurs else _not_found(side)
+        _screen_hip(volume, femurs[side], model, watch)
+        if side in femurs
+        else Hip(side=side, reason=eligible.missing_hip(volume, side, found))
         for side in SIDES
     )
     grades = [hip.grade for hip in hips if hip.grade is not None]
@@ -110,16 +112,11 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) ->
     )
 
 
-def _not_found(side: Side) -> Hip:
-    text = f"no {SIDE_NAMES[side]} proximal femur in the field of view"
-    return Hip(side=side, reason=Reason(ReasonCode.NO_FEMUR, text))
-
-
 def _telling_reason(hips: Sequence[Hip]) -> Reason:
     reasons = [hip.reason for hip in hips if hip.reason is not None]
     code = min((reason.code for reason in reasons), key=TELLING.index)
     texts = dict.fromkeys(reason.text for reason in reasons)
-    return Reason(code, "; ".join(texts))
+    return Reason(code, " ".join(texts))
 
 
 def _rejected(
