@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.lease import Lease, finish_run
 from db.models import Delivery, Hip, ResultObject, Screening, Series
+from db.settle import move_to_delivered, settle_series
 from db.states import DeliveryState, RunOutcome, SeriesState
-from db.transition import By, append_event, move_series
+from db.transition import By, append_event
 
 Role = Literal["sr", "sc"]
 
@@ -118,21 +119,16 @@ def save_screening(
         insert(ResultObject).returning(ResultObject.id),
         [{**asdict(one), **run} for one in objects],
     ).all()
+    new = {**run, "state": DeliveryState.DUE, "next_attempt_at": now}
     due = [
-        {
-            **run,
-            "object_id": object_id,
-            "destination": destination,
-            "state": DeliveryState.DUE,
-            "next_attempt_at": now,
-        }
+        {**new, "object_id": object_id, "destination": destination}
         for object_id in object_ids
         for destination in destinations
     ]
     if due:
         session.execute(insert(Delivery), due)
         return SeriesState.SCREENED
-    _move_to_delivered(session, series.id, By(lease.leased_by, now))
+    move_to_delivered(session, series.id, By(lease.leased_by, now))
     return SeriesState.DELIVERED
 
 
@@ -285,31 +281,6 @@ def _finish(
     append_event(session, series, by, what, detail=detail)
     settle_series(session, series, claim.screening_id, by)
     return True
-
-
-def settle_series(session: Session, series: Series, screening_id: int, by: By) -> None:
-    """Move a screened series to delivered when its newest screening owes nothing more."""
-    owed = session.scalar(
-        select(
-            or_(
-                exists().where(
-                    Delivery.screening_id == screening_id,
-                    Delivery.state.in_((DeliveryState.DUE, DeliveryState.REFUSED)),
-                ),
-                exists().where(
-                    Screening.series_id == series.id,
-                    Screening.outcome == RunOutcome.SCREENED,
-                    Screening.id > screening_id,
-                ),
-            )
-        )
-    )
-    if series.state is SeriesState.SCREENED and not owed:
-        _move_to_delivered(session, series.id, by)
-
-
-def _move_to_delivered(session: Session, series_id: int, by: By) -> None:
-    move_series(session, series_id, SeriesState.SCREENED, SeriesState.DELIVERED, by)
 
 
 def _update_claimed(

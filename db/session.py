@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session, sessionmaker
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 10_000
+TCP_USER_TIMEOUT_MS = 30_000
 
 
 def make_engine(database_url: str, *, application_name: str) -> Engine:
@@ -25,6 +26,11 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
         connect_args={
             "application_name": application_name,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            # A server that vanished without a word is noticed within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
             "options": (
                 f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}"
                 f" -c lock_timeout={LOCK_TIMEOUT_MS}"

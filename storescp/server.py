@@ -132,9 +132,9 @@ class StorageServer:
 
     def _handle_requested(self, event: evt.Event) -> None:
         assoc = event.assoc
-        calling_ae_title = assoc.requestor.primitive.calling_ae_title.strip()
-        address = assoc.requestor.address
+        calling_ae_title, address = "", assoc.requestor.address
         try:
+            calling_ae_title = assoc.requestor.primitive.calling_ae_title.strip()
             rejection = check_requestor(calling_ae_title, address, self._settings)
             if rejection is None and not self._arrivals.enter(
                 assoc, limit=self._settings.max_associations
@@ -173,8 +173,8 @@ class StorageServer:
     def _handle_store(self, event: evt.Event) -> int | Dataset:
         """The process boundary of one C-STORE: whatever happens, the sender gets a status."""
         started = time.perf_counter()
-        request = _request(event)
         try:
+            request = _request(event)
             stored = store(request, self._writer, self._settings)
         except Refusal as refusal:
             self._log_refusal(event, refusal)
