@@ -1,6 +1,7 @@
 """``docs/settings.md`` from the code: ``python -m deploy.settings_page > docs/settings.md``."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -10,6 +11,7 @@ from db.settings import PREFIX, CommonSettings
 from storescp.settings import StoreScpSettings
 from worker.settings import WorkerSettings
 
+ROOT = Path(__file__).parents[1]
 INTRODUCTION = f"""# Settings
 
 Generated from the code by `python -m deploy.settings_page`; a test fails when it is stale.
@@ -51,7 +53,9 @@ def _section(title: str, fields: Iterable[tuple[str, FieldInfo]]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is None or field.default is PydanticUndefined:
         return "–"
-    return f"`{field.default}`" if str(field.default) else "(empty)"
+    if isinstance(field.default, Path) and field.default.is_relative_to(ROOT):
+        return f"`{field.default.relative_to(ROOT)}`"
+    return f"`{field.default}`" if field.default not in ("", ()) else "(empty)"
 
 
 if __name__ == "__main__":
