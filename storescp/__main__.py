@@ -51,6 +51,11 @@ def main() -> None:
         port=settings.port,
         leftovers_removed=leftovers,
     )
+    if not settings.allowed_calling_aets and not settings.allowed_peers:
+        log.warning(
+            "everybody_may_send",
+            remedy="set OSTEOSCREEN_ALLOWED_CALLING_AETS or OSTEOSCREEN_ALLOWED_PEERS",
+        )
     stop.wait()
     log.info("storescp_stopping")
     server.stop()
