@@ -5,6 +5,7 @@ the pipeline's own loader and crop.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,40 +147,70 @@ def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
 
     ``square`` : axial planes are resampled to square pixels, as the loader does.
     """
-    affine = load._affine(headers)
+    row, column = np.reshape([float(v) for v in headers[0].ImageOrientationPatient], (2, 3))
+    positions = [[float(v) for v in header.ImagePositionPatient] for header in headers]
+    row_mm, column_mm = (float(v) for v in headers[0].PixelSpacing)
+    step = np.subtract(positions[-1], positions[0]) / max(1, len(headers) - 1)
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([step, column * row_mm, row * column_mm, positions[0]])
     shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
-    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-    hu = _phantom_hu(index @ affine[:3, :3].T + affine[:3, 3])
-    volume = load.canonical(
-        Volume(hu, affine, tuple(str(header.SOPInstanceUID) for header in headers))
-    )
+    uids = tuple(str(header.SOPInstanceUID) for header in headers)
+    hu = _phantom_hu(shape, tuple(map(tuple, affine.tolist())))
+    volume = load.canonical(Volume(hu, affine, uids))
     if volume.source_sop_uids or not square:
         return volume
     return load.resample_rows(volume, volume.spacing_mm[2])
 
 
-def _phantom_hu(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
-    """(…, 3) patient LPS mm → (…) HU of an ellipsoid body with two femurs."""
-    hu = np.full(points.shape[:-1], -1000.0)
-    hu[((points / (205, 130, 400)) ** 2).sum(axis=-1) < 1] = 40
+@lru_cache(maxsize=8)
+def _phantom_hu(
+    shape: tuple[int, int, int], rows: tuple[tuple[float, ...], ...]
+) -> npt.NDArray[np.int16]:
+    """HU of an ellipsoid body with two femurs, on a grid along the patient's axes.
+
+    ``rows`` : of the affine. Shared between calls, so not to be written to.
+    """
+    affine = np.array(rows)
+    hu = np.random.default_rng(7).integers(-20, 21, shape, dtype=np.int16)
+    axes = np.abs(affine[:3, :3]).argmax(axis=0)  # the patient axis of each grid axis
+    at = [
+        affine[a, i] * np.arange(n) + affine[a, 3]
+        for i, (a, n) in enumerate(zip(axes, shape, strict=True))
+    ]
+    radii = np.array([205.0, 130.0, 400.0])[axes]
+    inside = sum(np.ix_(*((x / radius) ** 2 for x, radius in zip(at, radii, strict=True))))
+    hu += np.where(inside < 1, 40, -1000).astype(np.int16)
     for side in HEADS_MM:
-        head, neck, shaft = (np.array(place[side]) for place in (HEADS_MM, NECKS_MM, SHAFTS_MM))
+        head, neck, shaft = (
+            np.array(place[side])[axes] for place in (HEADS_MM, NECKS_MM, SHAFTS_MM)
+        )
         for start, end, radius in ((head, head, 23.0), (head, neck, 16.0), (neck, shaft, 15.0)):
-            distance = _distance_mm(points, start, end)
-            hu = np.where(distance < radius, np.maximum(hu, 900), hu)
-            hu = np.where(distance < radius - 4, 160, hu)
-    noise = np.random.default_rng(7).normal(0, 12, hu.shape)
-    return np.asarray(np.rint(hu + noise), np.int16)
+            _draw_bone(hu, at, (start, end), radius)
+    hu.flags.writeable = False
+    return hu
 
 
-def _distance_mm(
-    points: npt.NDArray[np.float64], start: npt.NDArray[Any], end: npt.NDArray[Any]
-) -> npt.NDArray[np.float64]:
-    """Distance of points from the line between two points."""
+def _draw_bone(
+    hu: npt.NDArray[np.int16],
+    at: list[npt.NDArray[np.float64]],
+    ends: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    radius: float,
+) -> None:
+    """A rod with round ends, in place: 4 mm of cortex around trabecular bone."""
+    start, end = ends
+    box = [
+        np.flatnonzero((x > min(a, b) - radius) & (x < max(a, b) + radius))
+        for x, a, b in zip(at, start, end, strict=True)
+    ]
+    points = np.stack(
+        np.meshgrid(*(x[i] for x, i in zip(at, box, strict=True)), indexing="ij"), axis=-1
+    )
     axis = end - start
-    length = max(float(axis @ axis), 1e-9)
-    along = np.clip((points - start) @ axis / length, 0, 1)
-    return np.asarray(np.linalg.norm(points - start - along[..., None] * axis, axis=-1))
+    along = np.clip((points - start) @ axis / max(float(axis @ axis), 1e-9), 0, 1)
+    distance = np.linalg.norm(points - start - along[..., None] * axis, axis=-1)
+    part = hu[np.ix_(*box)]
+    part = np.where(distance < radius, np.maximum(part, 900), part)
+    hu[np.ix_(*box)] = np.where(distance < radius - 4, 160, part)
 
 
 def make_hip(

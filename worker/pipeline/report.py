@@ -53,7 +53,8 @@ def build_report(
     ds.SeriesNumber = SERIES_NUMBER
     ds.SeriesDescription = f"AI hip bone density - {statements.short_notice(screening.model)}"
     ds.ReferencedPerformedProcedureStepSequence = []
-    ds.PerformedProcedureCodeSequence = []
+    performed = recoded(source, "ProcedureCodeSequence")
+    ds.PerformedProcedureCodeSequence = performed.value if performed else []
     ds.CompletionFlag = "COMPLETE"
     ds.CompletionFlagDescription = f"{statements.short_notice(screening.model)}, not reviewed"
     # Never VERIFIED: no person answers for the content.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from highdicom.sr import CodedConcept, UIDRefContentItem
+from highdicom.sr import UIDRefContentItem
 from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -62,15 +62,20 @@ def _device_observer(model: ModelInfo) -> list[ContentItem]:
 
 
 def _procedures_reported(source: Dataset) -> list[ContentItem]:
-    """The imaging procedure, not the algorithm (IHE AIR); CT where the source is silent."""
-    parts = [
-        tuple(
-            geometry.text_of(item, keyword)
-            for keyword in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+    """The imaging procedure, not the algorithm (IHE AIR), out of CID 100; CT where the source
+    is silent or uses codes of its own, which the header carries."""
+    public = {
+        (known.value, known.scheme_designator): known
+        for known in codes.cid100.concepts.values()
+    }
+    keys = [
+        (
+            geometry.text_of(item, "CodeValue"),
+            geometry.text_of(item, "CodingSchemeDesignator"),
         )
         for item in source.get("ProcedureCodeSequence") or ()
     ]
-    procedures = [CodedConcept(*part) for part in parts if all(part)]
+    procedures = [public[key] for key in keys if key in public]
     return [
         code(codes.DCM.ProcedureReported, procedure, MODIFIER)
         for procedure in procedures or [report_codes.CT_PROCEDURE]

@@ -2,7 +2,6 @@
 
 from highdicom.sr import (
     CodeContentItem,
-    CodedConcept,
     ContainerContentItem,
     ImageContentItem,
     NumContentItem,
@@ -34,7 +33,7 @@ def container(
     return made
 
 
-def code(name: Code, value: Code | CodedConcept, relationship: str = CONTAINS) -> ContentItem:
+def code(name: Code, value: Code, relationship: str = CONTAINS) -> ContentItem:
     """A CODE item."""
     return CodeContentItem(name, value, relationship)
 

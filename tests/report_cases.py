@@ -1,0 +1,132 @@
+"""Screenings that SR and SC are tested with: every grade, side, geometry and odd header."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+
+from tests.factories import MODEL, make_ct_headers, make_screening, make_volume
+from worker.pipeline.capture import build_capture
+from worker.pipeline.header import to_bytes
+from worker.pipeline.report import build_report
+from worker.pipeline.report_regions import SopClass
+from worker.pipeline.results import Grade, Reason, ReasonCode, Screening
+
+AT = datetime(2026, 11, 23, 15, 30, 1, 123456, tzinfo=UTC)
+METAL = Reason(ReasonCode.METAL, "metal at the hip: its artefacts hide the bone")
+OUT_OF_DISTRIBUTION = Reason(
+    ReasonCode.OUT_OF_DISTRIBUTION, "the picture is unlike those that the model was trained on"
+)
+CLINICAL_MODEL = replace(
+    MODEL, name="site-image", simulated=False, training_data="2,126 patients with DXA"
+)
+AXIAL = {"orientation": "axial", "slices": 90, "size": (128, 512), "pixel_mm": (3.2, 0.8)}
+
+
+def _axial(**attributes: object) -> Screening:
+    headers = make_ct_headers(**AXIAL, **attributes)  # type: ignore[arg-type]
+    return make_screening(headers, planes=(62, 66))
+
+
+def _not_square() -> Screening:
+    headers = make_ct_headers(**AXIAL)  # type: ignore[arg-type]
+    return make_screening(headers, volume=make_volume(headers, square=False))
+
+
+def _bare() -> Screening:
+    """A header with nothing that the pipeline does not need."""
+    headers = make_ct_headers(
+        **dict.fromkeys(
+            (
+                "SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate",
+                "PatientAge", "PatientSize", "PatientWeight", "StudyDate", "StudyTime",
+                "StudyID", "AccessionNumber", "ReferringPhysicianName", "Manufacturer",
+                "ManufacturerModelName", "BodyPartExamined", "SeriesNumber", "InstanceNumber",
+            )
+        ),
+        PatientSex="X",
+        SliceThickness="",
+    )  # fmt: skip
+    return make_screening(headers, neck_hu=None)
+
+
+def _rich() -> Screening:
+    """A header with a request, a procedure, a lossy past, a time zone and long values."""
+    request, procedure = make_ct_headers(slices=1)[0], make_ct_headers(slices=1)[0]
+    request.clear()
+    request.RequestedProcedureID = "RP-7"
+    request.RequestedProcedureDescription = "CT abdomen, portal venous phase"
+    procedure.clear()
+    procedure.CodeValue = "CTABD"
+    procedure.CodingSchemeDesignator = "99LOCAL"
+    procedure.CodeMeaning = "CT abdomen with contrast"
+    return make_screening(
+        make_ct_headers(
+            RequestAttributesSequence=[request],
+            ProcedureCodeSequence=[procedure],
+            LossyImageCompression="01",
+            LossyImageCompressionRatio="8.5",
+            LossyImageCompressionMethod="ISO_10918_1",
+            TimezoneOffsetFromUTC="+0930",
+            BodyPartExamined="HIP",
+            StudyDescription="CT Abdomen " + "x" * 50,
+        ),
+        warnings=("Slices overlap by 1 mm.", "Contrast phase unknown: größer als ≥ 3 mm."),
+    )
+
+
+CASES: dict[str, Callable[[], Screening]] = {
+    "both hips": make_screening,
+    "both normal, model of a site": lambda: make_screening(
+        right=Grade.NORMAL, left=Grade.NORMAL, model=CLINICAL_MODEL
+    ),
+    "left only, right not found": lambda: make_screening(right=None),
+    "right only, left metal": lambda: make_screening(right=Grade.NORMAL, left=METAL),
+    "left only, right out of distribution": lambda: make_screening(right=OUT_OF_DISTRIBUTION),
+    "two planes": lambda: make_screening(planes=(4, 8)),
+    "axial": _axial,
+    "axial without frame of reference": lambda: _axial(FrameOfReferenceUID=None),
+    "axial, pixels not square": _not_square,
+    "coronal, pixels not square": lambda: make_screening(
+        make_ct_headers(size=(300, 512), pixel_mm=(1.4, 0.9))
+    ),
+    "256 columns": lambda: make_screening(
+        make_ct_headers(size=(256, 256), pixel_mm=(1.8, 1.8))
+    ),
+    "1024 columns": lambda: make_screening(
+        make_ct_headers(size=(700, 1024), pixel_mm=(0.45, 0.45))
+    ),
+    "odd number of pixels": lambda: make_screening(
+        make_ct_headers(size=(301, 535), pixel_mm=(0.9, 0.9))
+    ),
+    "flipped source": lambda: make_screening(make_ct_headers(flipped=True)),
+    "crop inside the field of view": lambda: make_screening(
+        make_ct_headers(flipped=True, size=(512, 800))
+    ),
+    "bare header": _bare,
+    "rich header": _rich,
+    "Japanese": lambda: make_screening(
+        make_ct_headers(
+            SpecificCharacterSet=["", "ISO 2022 IR 87"],
+            PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう",
+        )
+    ),
+}
+
+
+@cache
+def built(
+    case: str, sop_class: SopClass = "comprehensive3d"
+) -> tuple[Screening, Dataset, Dataset]:
+    """Screening, capture and report of a case, the objects as read back from their files.
+
+    Built once and shared: copy before changing.
+    """
+    screening = CASES[case]()
+    capture = build_capture(screening, at=AT)
+    report = build_report(screening, capture, at=AT, sop_class=sop_class)
+    objects = (dcmread(BytesIO(to_bytes(ds))) for ds in (capture, report))
+    return screening, *objects

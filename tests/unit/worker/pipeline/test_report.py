@@ -1,0 +1,298 @@
+"""The structured report: what it says, of whom, by whom. Coordinates: test_report_regions;
+rules over every case: test_report_rules; validators: integration/test_judges."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from tests.factories import make_ct_headers, make_screening
+from tests.report_cases import AT, CLINICAL_MODEL, METAL, built
+from tests.report_rules import groups, items, named, side_of, value
+from worker.pipeline.capture import build_capture
+from worker.pipeline.header import to_bytes
+from worker.pipeline.report import PreviousResult, build_report
+from worker.pipeline.results import Grade, Screening
+
+
+def report_of(screening: Screening, **options: object) -> Dataset:
+    capture = build_capture(screening, at=AT)
+    return build_report(screening, capture, at=AT, **options)  # type: ignore[arg-type]
+
+
+def read_back(report: Dataset) -> Dataset:
+    return dcmread(BytesIO(to_bytes(report)))
+
+
+def comments(report: Dataset) -> list[str]:
+    return [item.TextValue for item in named(report, "121106")]
+
+
+def test_clock_changes_the_file_and_no_uid() -> None:
+    screening = make_screening()
+    capture = build_capture(screening, at=AT)
+    now, later = (
+        build_report(screening, capture, at=at) for at in (AT, AT + timedelta(seconds=1))
+    )
+
+    assert to_bytes(now) != to_bytes(later)
+    assert now.SOPInstanceUID == later.SOPInstanceUID
+    assert now.SeriesInstanceUID == later.SeriesInstanceUID
+
+
+def test_every_clock_value_is_the_given_one() -> None:
+    source = make_ct_headers(slices=1)[0]
+    known = {str(source.StudyDate), str(source.StudyTime), str(source.PatientBirthDate)}
+    known |= {"20261123", "153001.123456", "20261123153001.123456+0000"}
+    for ds in built("both hips")[1:]:
+        clock = {str(e.value) for e in ds.iterall() if e.VR in ("DA", "TM", "DT") and e.value}
+
+        assert clock <= known
+        assert "153001.123456" in clock
+
+
+def test_clock_is_written_in_the_time_zone_of_the_source() -> None:
+    report = built("rich header")[2]
+
+    assert report.TimezoneOffsetFromUTC == "+0930"
+    assert (report.ContentDate, report.ContentTime) == ("20261124", "010001.123456")
+    moment = report.ContributingEquipmentSequence[-1].ContributionDateTime
+    assert moment == "20261124010001.123456+0930"
+    assert "TimezoneOffsetFromUTC" not in built("both hips")[2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda s: replace(s, model=CLINICAL_MODEL),
+        lambda s: replace(s, warnings=("new",)),
+        lambda s: replace(s, headers=make_ct_headers(AccessionNumber="other")),
+    ],
+    ids=["model", "warning", "accession number"],
+)
+def test_changed_content_changes_object_uids_and_keeps_tracking_uids(
+    changed: Callable[[Screening], Screening],
+) -> None:
+    before = report_of(make_screening())
+    after = report_of(changed(make_screening()))
+
+    assert before.SOPInstanceUID != after.SOPInstanceUID
+    assert before.SeriesInstanceUID != after.SeriesInstanceUID
+    tracking = [[item.UID for item in named(report, "112040")] for report in (before, after)]
+    assert tracking[0] == tracking[1]
+
+
+def test_tracking_uids_of_another_study_are_others() -> None:
+    other = make_ct_headers(StudyInstanceUID="1.2.826.0.1.3680043.8.498.9")
+    one, two = (
+        {str(item.UID) for item in named(report_of(make_screening(headers)), "112040")}
+        for headers in (None, other)
+    )
+
+    assert not one & two
+
+
+def test_hip_that_was_not_assessed_is_said_with_its_reason() -> None:
+    report = report_of(make_screening(right=METAL, left=Grade.NORMAL))
+    right = next(group for group in groups(report)[1:] if side_of(group) == "R")
+
+    assert [value(item) for item in named(right, "BMD_CLASS")] == ["373121007"]
+    assert [value(item) for item in named(right, "NA_REASON")] == ["NA_METAL"]
+    assert "NOT ASSESSABLE. Metal at the hip" in comments(right)[0]
+    assert not [item for item in items(right) if item.ValueType == "NUM"]
+
+
+def test_patient_group_of_one_assessed_hip_speaks_of_that_side_only() -> None:
+    patient = groups(report_of(make_screening(right=METAL, left=Grade.NORMAL)))[0]
+
+    assert side_of(patient) == "L"
+    assert "Patient: normal (left hip only). Right hip: NOT ASSESSABLE." in comments(patient)[0]
+
+
+def test_side_that_was_not_found_is_not_passed_over() -> None:
+    right = groups(report_of(make_screening(right=None)))[1]
+
+    assert side_of(right) == "R"
+    assert [value(item) for item in named(right, "NA_REASON")] == ["NA_NO_FEMUR"]
+
+
+def test_patient_group_comes_first_with_the_worse_grade_of_both() -> None:
+    patient = groups(report_of(make_screening()))[0]
+
+    assert [value(item) for item in named(patient, "BMD_CLASS")] == ["64859006"]
+    assert "osteoporosis (the worse hip)" in comments(patient)[0]
+    assert value(named(patient, "272741003")[0]) == "51440002"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ((), None),
+        (("PatientSize", "PatientWeight"), "Not in the source header: height, weight."),
+        (("PatientAge",), None),  # the birth date says it
+        (
+            ("PatientAge", "PatientBirthDate", "PatientSex"),
+            "Not in the source header: sex, age.",
+        ),
+    ],
+)
+def test_demographics_are_said_to_be_unused_and_what_is_missing_is_named(
+    left_out: tuple[str, ...], said: str | None
+) -> None:
+    headers = make_ct_headers(**dict.fromkeys(left_out))
+    text = next(t for t in comments(report_of(make_screening(headers))) if "Image model" in t)
+
+    assert "were not used" in text
+    assert (said in text) if said else ("Not in the source" not in text)
+
+
+def test_notice_limits_warnings_and_previous_result_are_said() -> None:
+    previous = PreviousResult(date(2024, 3, 2), Grade.NORMAL, "osteoscreen-compact", "2024.1")
+    screening = make_screening(warnings=("slices overlap",))
+    said = " ".join(comments(report_of(screening, previous=previous)))
+
+    for text in (
+        "trained on simulated CT",
+        "No T-score",
+        "Warning: slices overlap",
+        "Previous result, 2024-03-02: normal (model osteoscreen-compact 2024.1).",
+    ):
+        assert text in said
+
+
+def test_notice_of_a_site_model_speaks_of_research_and_not_of_simulation() -> None:
+    said = " ".join(comments(report_of(make_screening(model=CLINICAL_MODEL))))
+
+    assert "not reviewed by a physician" in said
+    assert "simulated" not in said
+    assert "Previous" not in said
+
+
+def test_predecessor_is_named() -> None:
+    old = report_of(make_screening(warnings=("old",)))
+    new = report_of(make_screening(), predecessor=old)
+
+    series = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.SeriesInstanceUID == old.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
+    assert new.SOPInstanceUID != report_of(make_screening()).SOPInstanceUID
+
+
+def test_evidence_is_every_slice_and_the_capture() -> None:
+    screening, capture, report = built("axial")
+    series = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+
+    assert [len(item.ReferencedSOPSequence) for item in series] == [len(screening.headers), 1]
+    assert series[1].SeriesInstanceUID == capture.SeriesInstanceUID
+
+
+def test_request_and_procedure_come_from_the_source_where_it_has_them() -> None:
+    rich, bare = built("rich header")[2], built("bare header")[2]
+
+    request = rich.ReferencedRequestSequence[0]
+    assert request.AccessionNumber == "A-2026-117"
+    assert request.RequestedProcedureID == "RP-7"
+    assert rich.PerformedProcedureCodeSequence[0].CodeValue == "CTABD"
+    assert "ReferencedRequestSequence" not in bare
+    assert len(bare.PerformedProcedureCodeSequence) == 0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "code_value", "reported"),
+    [("99LOCAL", "CTABD", "25045-6"), ("LN", "44136-0", "44136-0")],
+)
+def test_procedure_reported_is_out_of_its_context_group(
+    scheme: str, code_value: str, reported: str
+) -> None:
+    procedure = Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator = code_value, scheme
+    procedure.CodeMeaning = "as the site calls it"
+    headers = make_ct_headers(ProcedureCodeSequence=[procedure])
+
+    report = report_of(make_screening(headers))
+    assert [value(item) for item in named(report, "121058")] == [reported]
+
+
+NAMES: dict[str, tuple[str | list[str], str]] = {
+    "Japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    "Korean": (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    "Cyrillic": ("ISO_IR 144", "Люкceмбypг"),
+    "Arabic": ("ISO_IR 127", "قباني^لنزار"),
+    "Chinese": ("GB18030", "Wang^XiaoDong=王^小东"),
+    "Latin": ("ISO_IR 100", "Müller^Jörg"),
+}
+
+
+def through_a_file(header: Dataset) -> Dataset:
+    """The header as read: holding bytes of its own character set."""
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = BytesIO()
+    dcmwrite(file, header, enforce_file_format=True)
+    return dcmread(BytesIO(file.getvalue()))
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_names_of_every_script_travel_unchanged(script: str) -> None:
+    charset, patient_name = NAMES[script]
+    headers = make_ct_headers(SpecificCharacterSet=charset, PatientName=patient_name)
+    screening = make_screening(tuple(through_a_file(header) for header in headers))
+    report = read_back(report_of(screening))
+
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+    assert str(report.PatientName) == patient_name
+
+
+def test_odd_values_travel_unchanged_and_an_unknown_sex_is_left_empty() -> None:
+    headers = make_ct_headers(
+        PatientID="x" * 80, PatientBirthDate="unknown", PatientSex="X", StudyTime="25:99"
+    )
+    report = read_back(report_of(make_screening(headers)))
+
+    assert report.get_item("PatientID").value == b"x" * 80
+    assert report.get_item("PatientBirthDate").value.strip() == b"unknown"
+    assert report.get_item("StudyTime").value.strip() == b"25:99"
+    assert report.PatientSex == ""
+
+
+def test_header_belongs_to_the_study_and_to_a_series_of_its_own() -> None:
+    screening, capture, report = built("both hips")
+
+    assert report.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
+    assert built("both hips", "comprehensive")[2].SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    assert report.StudyInstanceUID == screening.headers[0].StudyInstanceUID
+    source_series = screening.headers[0].SeriesInstanceUID
+    assert len({report.SeriesInstanceUID, capture.SeriesInstanceUID, source_series}) == 3
+    assert (report.CompletionFlag, report.PreliminaryFlag) == ("COMPLETE", "PRELIMINARY")
+    assert "not reviewed" in report.CompletionFlagDescription
+
+
+def test_equipment_that_acquired_and_that_processed_is_named() -> None:
+    acquisition, processing = built("both hips")[2].ContributingEquipmentSequence
+
+    assert acquisition.PurposeOfReferenceCodeSequence[0].CodeValue == "109101"
+    assert acquisition.Manufacturer == "Example Medical"
+    assert processing.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert len(built("bare header")[2].ContributingEquipmentSequence) == 1
+
+
+def test_building_leaves_the_source_headers_alone() -> None:
+    screening = make_screening()
+    before = [header.to_json() for header in screening.headers]
+    report_of(screening)
+
+    assert [header.to_json() for header in screening.headers] == before
+
+
+def test_graded_hip_without_plane_is_refused() -> None:
+    screening = make_screening()
+    capture = build_capture(screening, at=AT)
+    hips = tuple(replace(hip, plane=None) for hip in screening.hips)
+
+    with pytest.raises(ValueError, match="no plane or crop"):
+        build_report(replace(screening, hips=hips), capture, at=AT)

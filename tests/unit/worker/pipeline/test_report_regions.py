@@ -1,0 +1,171 @@
+"""Regions of the SR against the geometry of the source, worked out again from its header."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydicom import Dataset
+
+from tests.report_cases import built
+from tests.report_rules import groups, named
+from worker.pipeline.report_regions import SopClass
+from worker.pipeline.results import Hip, HipCrop, Plane, Screening
+
+
+def regions(report: Dataset, structure: str) -> list[Dataset]:
+    """The regions of the groups whose finding is a structure, right first."""
+    return [
+        named(group, "111030")[0]
+        for group in groups(report)[1:]
+        if named(group, "121071")[0].ConceptCodeSequence[0].CodeValue == structure
+    ]
+
+
+def crops(report: Dataset) -> list[Dataset]:
+    return regions(report, "310651003")
+
+
+def necks(report: Dataset) -> list[Dataset]:
+    return regions(report, "29627003")
+
+
+def points(region: Dataset) -> npt.NDArray[np.float64]:
+    dimensions = 3 if region.ValueType == "SCOORD3D" else 2
+    return np.reshape(region.GraphicData, (-1, dimensions)).astype(float)
+
+
+def image_uid(region: Dataset) -> str:
+    return str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
+def plane_and_crop(hip: Hip) -> tuple[Plane, HipCrop]:
+    assert hip.plane is not None
+    assert hip.crop is not None
+    return hip.plane, hip.crop
+
+
+def to_mm(header: Dataset, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, 2) (column, row) of SCOORD → (n, 3) patient LPS mm, by PS3.3 C.7.6.2.1.1."""
+    row_mm, column_mm = (float(spacing) for spacing in header.PixelSpacing)
+    along, down = np.reshape([float(v) for v in header.ImageOrientationPatient], (2, 3))
+    origin = np.array([float(v) for v in header.ImagePositionPatient])
+    columns, rows = pixels[:, :1] - 0.5, pixels[:, 1:] - 0.5
+    return np.asarray(origin + columns * column_mm * along + rows * row_mm * down)
+
+
+def source_of(screening: Screening, region: Dataset) -> Dataset:
+    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+    return headers[image_uid(region)]
+
+
+@pytest.mark.parametrize(
+    "case", ["crop inside the field of view", "coronal, pixels not square", "two planes"]
+)
+def test_region_on_the_source_slice_is_the_crop(case: str) -> None:
+    screening, _, report = built(case)
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        plane, crop = plane_and_crop(hip)
+        header = source_of(screening, region)
+        pixels = points(region)
+
+        assert header.SOPInstanceUID == plane.source_sop_uid
+        corners = np.array([*crop.corners_mm, crop.corners_mm[0]])
+        limit = header.Columns, header.Rows
+        inside = (pixels > 0).all(axis=1) & (pixels < limit).all(axis=1)
+        assert inside.any()
+        np.testing.assert_allclose(to_mm(header, pixels)[inside], corners[inside], atol=1e-3)
+
+
+def test_region_of_a_crop_inside_the_field_of_view_is_not_clipped() -> None:
+    for region in crops(built("crop inside the field of view")[2]):
+        sides = np.linalg.norm(np.diff(points(region), axis=0), axis=1) * 0.9
+        np.testing.assert_allclose(sides, 250 * 500 / 512, atol=1e-3)
+
+
+def test_flipped_source_mirrors_the_columns_of_the_region() -> None:
+    mirrored = points(crops(built("flipped source")[2])[0])
+    straight = points(crops(built("both hips")[2])[0])
+
+    np.testing.assert_allclose(mirrored[:, 0], 512 - straight[:, 0], atol=1e-3)
+    np.testing.assert_allclose(mirrored[:, 1], straight[:, 1], atol=1e-3)
+
+
+def test_neck_is_a_circle_of_its_radius() -> None:
+    screening, _, report = built("both hips")
+    region = necks(report)[0]
+    header = source_of(screening, region)
+    center, edge = to_mm(header, points(region))
+
+    assert region.GraphicType == "CIRCLE"
+    assert np.linalg.norm(edge - center) == pytest.approx(6.5, abs=1e-3)
+    assert screening.hips[0].neck is not None
+    np.testing.assert_allclose(center, screening.hips[0].neck.center_mm, atol=1e-3)
+
+
+def test_neck_is_an_ellipse_on_pixels_that_are_not_square() -> None:
+    screening, _, report = built("coronal, pixels not square")
+    region = necks(report)[0]
+    ends = to_mm(source_of(screening, region), points(region))
+
+    assert region.GraphicType == "ELLIPSE"
+    assert np.linalg.norm(ends[0] - ends[1]) == pytest.approx(13, abs=1e-3)
+    assert np.linalg.norm(ends[2] - ends[3]) == pytest.approx(13, abs=1e-3)
+
+
+def test_region_of_a_reformatted_plane_is_given_in_space() -> None:
+    screening, _, report = built("axial")
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        _, crop = plane_and_crop(hip)
+
+        assert region.ValueType == "SCOORD3D"
+        assert region.ReferencedFrameOfReferenceUID == screening.headers[0].FrameOfReferenceUID
+        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("case", "sop_class"),
+    [
+        ("axial", "comprehensive"),
+        ("axial, pixels not square", "comprehensive"),
+        ("axial without frame of reference", "comprehensive3d"),
+    ],
+)
+def test_region_goes_to_the_capture_where_space_cannot_be_said(
+    case: str, sop_class: SopClass
+) -> None:
+    screening, capture, report = built(case, sop_class)
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        assert hip.neck is not None
+
+        assert image_uid(region) == capture.SOPInstanceUID
+        row_mm, column_mm = (float(spacing) for spacing in capture.PixelSpacing)
+        row, column = plane.to_index(hip.neck.center_mm)
+        expected = (
+            (column + 0.5) * plane.column_spacing_mm / column_mm,
+            (row + 0.5) * plane.row_spacing_mm / row_mm,
+        )
+        center = points(region)[:2].mean(axis=0)
+        if region.GraphicType == "CIRCLE":
+            center = points(region)[0]
+        np.testing.assert_allclose(center, expected, atol=0.01)
+
+
+def test_region_on_the_capture_stays_on_the_anatomy() -> None:
+    _, capture, report = built("axial", "comprehensive")
+    rows = max(float(points(region)[:, 1].max()) for region in crops(report))
+
+    assert rows < capture.Rows - 250  # the banner lies below
+
+
+def test_key_slices_of_an_axial_series_pass_through_the_necks() -> None:
+    screening, _, report = built("axial")
+    library = named(report, "126200")[0]
+    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+
+    heights = [
+        float(headers[str(sop.ReferencedSOPInstanceUID)].ImagePositionPatient[2])
+        for item in library.ContentSequence
+        for sop in item.get("ReferencedSOPSequence", ())
+    ]
+    assert len(heights) == 1  # both necks lie in one slice
+    assert heights[0] == pytest.approx(-24, abs=1.5)
