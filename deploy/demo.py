@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +71,12 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # So that a terminated demo stops its servers like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if arguments.ct is not None and not arguments.ct.is_dir():
-        console.print(f"{arguments.ct}: not a folder", style="red")
+    found = None if arguments.ct is None else find_ct(arguments.ct)
+    if found == ():
+        console.print(f"{arguments.ct}: no CT series in it", style="red")
         sys.exit(2)
     try:
-        sys.exit(run(arguments.ct, arguments.out.resolve(), arguments.model))
+        sys.exit(run(found, arguments.out.resolve(), arguments.model))
     except DemoFailed as error:
         console.print(str(error), style="red")
         sys.exit(1)
@@ -84,15 +85,18 @@ def main() -> None:
         sys.exit(130)
 
 
-def run(ct: Path | None, out: Path, model: Path | None) -> int:
-    """The demo from start to end; whatever happens, everything that was started is stopped."""
+def run(found: Sequence[Sent] | None, out: Path, model: Path | None) -> int:
+    """The demo from start to end; whatever happens, everything that was started is stopped.
+
+    ``found`` : the series to send; simulated ones where it is None.
+    """
     prepare(out)
     with ExitStack() as stack:
         work = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="osteoscreen-demo-"))
         )
         ward = open_ward(stack, work, out / "logs", model)
-        sent = send_all(ward, ct, work / "input")
+        sent = send_all(ward, found or simulate(work / "input"))
         finals = wait_for_results(ward, sent)
         summary = [collect(ward, one, finals[one.series_instance_uid], out) for one in sent]
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -169,17 +173,14 @@ def wait_until_up(ward: Ward, words: Mapping[Process, str]) -> None:
         time.sleep(0.1)
 
 
-def send_all(ward: Ward, ct: Path | None, work: Path) -> list[Sent]:
+def send_all(ward: Ward, series: Iterable[Sent]) -> list[Sent]:
     """Send every series over an association of its own, as soon as it is there."""
-    series = iter(find_ct(ct)) if ct is not None else simulate(work)
     sent = []
-    with console.status("reading CT" if ct else "simulating CT (about 10 s a series)"):
+    with console.status("sending CT (to simulate a series takes about 10 s)"):
         for one in series:
             accepted = send(one.paths, ward.scp_port)
             done(f"sent {accepted} of {len(one.paths)} instances of {one.series_instance_uid}")
             sent.append(one)
-    if not sent:
-        raise DemoFailed(f"{ct}: no CT series in it")
     return sent
 
 

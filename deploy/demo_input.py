@@ -27,12 +27,13 @@ CT_CLASSES = frozenset(
 )
 WRITERS = 2
 
-# One of each grade, and a patient with metal in both hips, whom nobody may grade.
+# One of each grade, away from its limits, and one with metal in both hips, whom nobody may
+# grade.
 PATIENTS: tuple[dict[str, Any], ...] = (
-    {"grade": "normal", "condition": "none"},
-    {"grade": "osteopenia", "condition": "none"},
-    {"grade": "osteoporosis", "condition": "none"},
-    {"grade": "osteopenia", "condition": "metal-both"},
+    {"grade": "normal", "t_score": 0.4, "condition": "none"},
+    {"grade": "osteopenia", "t_score": -1.8, "condition": "none"},
+    {"grade": "osteoporosis", "t_score": -3.3, "condition": "none"},
+    {"grade": "osteopenia", "t_score": -1.8, "condition": "metal-both"},
 )
 
 

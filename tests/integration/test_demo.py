@@ -1,0 +1,111 @@
+"""``python -m deploy.demo``: the whole path, its files, its exit codes, and nothing left.
+
+Covered with a folder of CT and an untrained model; that the simulated series get their own
+grades is for ``make demo`` with the shipped model.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from tests.series import copy_series, uid_of
+from tests.servers import child_environment, wait_for
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+
+def demo(*arguments: object, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.demo", *map(str, arguments)],
+        env=child_environment() | {"TMPDIR": str(folder)},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of our own for everything, so that what is left behind can be seen."""
+    folder = Path(tempfile.mkdtemp(prefix="demo-test-"))
+    folder.chmod(0o755)  # PostgreSQL, started by root, runs as another user
+    yield folder
+    shutil.rmtree(folder)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of processes that were started in or below the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            inside = Path(os.readlink(process / "cwd")).is_relative_to(folder)
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it ended while we looked
+        if inside and "deploy.demo" not in command:
+            found.append(command)
+    return found
+
+
+def test_ct_of_a_folder_arrives_as_sr_sc_and_picture(
+    coronal_series: tuple[Path, ...], model_dir: Path, folder: Path
+) -> None:
+    ct = folder / "ct"
+    uid = uid_of(copy_series(coronal_series, ct / "a"))
+    few = uid_of(copy_series(coronal_series[:4], ct / "b"))
+    (ct / "notes.txt").write_text("not DICOM")
+
+    with demo("--ct", ct, "--model", model_dir, folder=folder) as running:
+        output, _ = running.communicate(timeout=240)
+
+    assert running.returncode == 0, output
+    out = folder / "demo-output"
+    summary = {one["series_uid"]: one for one in json.loads((out / "summary.json").read_text())}
+    assert set(summary) == {uid, few}
+    assert summary[few]["reason"]["code"] == "TOO_FEW_SLICES"
+    assert summary[few]["state"] == "rejected"
+    graded = summary[uid]
+    assert (graded["state"], graded["delivered"]) == ("screened", True)
+    assert graded["grade"] in {"normal", "osteopenia", "osteoporosis"}
+    assert Path(graded["sr"]) == out / f"{uid}.sr.dcm"
+    assert dcmread(graded["sr"]).Modality == "SR"
+    assert dcmread(graded["sc"]).Modality == "OT"
+    assert Path(graded["png"]).read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in (out / "logs").iterdir()} >= {"storescp.log", "worker.log"}
+    assert processes_of(folder) == []
+    assert sorted(path.name for path in folder.iterdir()) == ["ct", "demo-output"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_stops_everything(
+    coronal_series: tuple[Path, ...], model_dir: Path, folder: Path, number: signal.Signals
+) -> None:
+    with demo("--ct", coronal_series[0].parent, "--model", model_dir, folder=folder) as running:
+        wait_for(lambda: len(processes_of(folder)) >= 4, "servers to start", seconds=90)
+
+        running.send_signal(number)
+        output, _ = running.communicate(timeout=90)
+
+    assert running.returncode == 130, output
+    assert "Traceback" not in output
+    assert processes_of(folder) == []
+    assert [path.name for path in folder.iterdir()] == ["demo-output"]
+
+
+def test_a_folder_without_ct_is_one_line(folder: Path) -> None:
+    for empty in (folder / "nowhere", folder):
+        with demo("--ct", empty, folder=folder) as running:
+            output, _ = running.communicate(timeout=90)
+
+        assert running.returncode == 2
+        assert output == f"{empty}: no CT series in it\n"
