@@ -132,7 +132,7 @@ def _draw_hip(page: _Page, hip: Hip, x: int, y: int, words_px: float) -> int:
     y += _line_px(words) + page.px(4)
     if hip.grade is None:
         return _draw_lines(page, statements.reason_text(hip), (x, y), width, BODY_PX, WHITE)
-    percents = statements.percents(hip)
+    percents = statements.percents(hip, 0)
     for grade in Grade:
         fill = GRADE_COLORS[grade] if grade is hip.grade else PALE
         y = _draw_bar(page, grade, percents[grade], (x, y, width), fill)

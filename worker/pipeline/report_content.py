@@ -259,7 +259,7 @@ def _group(
 
 
 def _probabilities(hip: Hip) -> Iterable[ContentItem]:
-    percents = statements.percents(hip)
+    percents = statements.percents(hip, 1)
     for grade in Grade:
         item = number(report_codes.PROBABILITIES[grade], percents[grade], codes.UCUM.Percent)
         finding = code(codes.DCM.Finding, report_codes.GRADES[grade], MODIFIER)

@@ -1,5 +1,7 @@
 """What SR and SC both say about a screening, in the same words."""
 
+import math
+
 from worker.pipeline.results import Grade, Hip, ModelInfo, Reason, ReasonCode, Screening, Side
 
 SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
@@ -48,16 +50,21 @@ def graded_sides(screening: Screening) -> tuple[Side, ...]:
     return tuple(hip.side for hip in both_hips(screening) if hip.grade is not None)
 
 
-def percents(hip: Hip) -> dict[Grade, float]:
-    """Probabilities of a graded hip in %, one decimal, summing to exactly 100.0.
+def percents(hip: Hip, decimals: int) -> dict[Grade, float]:
+    """Probabilities of a graded hip in %, rounded so that they sum to exactly 100.
 
-    The largest takes the rounding error, so that the order of the grades stays.
+    By largest remainders, the likelier grade first among equals: the order of the grades
+    stays, and a sum of 101 % never makes a reader wonder.
     """
     probabilities = hip.probabilities or {}
-    rounded = {grade: round(100 * float(probabilities[grade]), 1) for grade in Grade}
-    largest = max(rounded, key=lambda grade: rounded[grade])
-    others = sum(value for grade, value in rounded.items() if grade is not largest)
-    return {**rounded, largest: round(100 - others, 1)}
+    steps = 10**decimals
+    exact = {grade: 100 * steps * float(probabilities[grade]) for grade in Grade}
+    whole = {grade: math.floor(value) for grade, value in exact.items()}
+    missing = 100 * steps - sum(whole.values())
+    by_remainder = sorted(Grade, key=lambda g: (whole[g] - exact[g], -exact[g]))
+    for grade in by_remainder[:missing]:
+        whole[grade] += 1
+    return {grade: value / steps for grade, value in whole.items()}
 
 
 def hip_sentence(hip: Hip) -> str:
@@ -65,7 +72,7 @@ def hip_sentence(hip: Hip) -> str:
     side = SIDE_WORDS[hip.side].capitalize()
     if hip.grade is None:
         return f"{side} hip: NOT ASSESSABLE. {reason_text(hip)}"
-    return f"{side} hip: {hip.grade.value}, probability {percents(hip)[hip.grade]:.0f} %."
+    return f"{side} hip: {hip.grade.value}, probability {percents(hip, 0)[hip.grade]:.0f} %."
 
 
 def reason_text(hip: Hip) -> str:

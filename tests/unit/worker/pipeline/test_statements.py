@@ -1,0 +1,58 @@
+"""What SR and SC say in words and numbers."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.factories import make_screening
+from tests.report_cases import METAL
+from worker.pipeline import statements
+from worker.pipeline.results import Grade, Hip
+
+
+def hip_of(*probabilities: float) -> Hip:
+    return Hip("R", probabilities=dict(zip(Grade, probabilities, strict=True)))
+
+
+@pytest.mark.parametrize("decimals", [0, 1])
+@given(weights=st.tuples(*[st.floats(0, 1)] * 3).filter(lambda w: sum(w) > 1e-3))
+def test_percents_sum_to_100_and_keep_the_order_of_the_grades(
+    weights: tuple[float, float, float], decimals: int
+) -> None:
+    exact = [100 * weight / sum(weights) for weight in weights]
+    percents = list(statements.percents(hip_of(*(v / 100 for v in exact)), decimals).values())
+
+    assert sum(percents) == pytest.approx(100, abs=1e-9)
+    assert all(abs(p - e) <= 10**-decimals for p, e in zip(percents, exact, strict=True))
+    assert percents[exact.index(max(exact))] == max(percents)
+
+
+def test_percents_never_show_a_tie_that_is_none_or_a_sum_of_101() -> None:
+    shown = statements.percents(hip_of(0.356, 0.346, 0.298), 0)
+
+    assert list(shown.values()) == [36, 34, 30]
+
+
+def test_patient_sentence_never_speaks_of_both_hips_where_one_was_not_assessed() -> None:
+    assert statements.patient_sentence(make_screening()) == (
+        "Patient: osteoporosis (the worse hip)."
+    )
+    one = make_screening(right=METAL, left=Grade.NORMAL)
+    assert statements.patient_sentence(one) == "Patient: normal (left hip only)."
+
+
+def test_reason_is_a_sentence() -> None:
+    for text in ("metal at the hip", "Metal at the hip.", "metal at the hip."):
+        hip = Hip("L", reason=replace(METAL, text=text))
+
+        assert statements.reason_text(hip) == "Metal at the hip."
+    assert statements.reason_text(Hip("L")) == "No reason was recorded."
+
+
+def test_slice_is_named_as_the_pacs_numbers_it() -> None:
+    screening = make_screening(planes=(4, 8))
+
+    names = [statements.slice_name(screening, hip) for hip in screening.hips]
+    assert names == ["image 5", "image 9"]
