@@ -9,6 +9,7 @@ reformatted is an augmentation.
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -82,10 +83,11 @@ def render_cohort(
     *,
     workers: int,
     advance: Callable[[int], None] = lambda patients: None,
-) -> Crops:
+) -> tuple[Crops, float]:
     """Render a cohort in ``workers`` processes, or read what an earlier run rendered.
 
-    ``advance`` hears of every finished shard how many patients it has.
+    Also returns the processor seconds that rendering took, now or then. ``advance`` hears of
+    every finished shard how many patients it has.
     """
     # The processes inherit it: threads of BLAS in each would fight for the same cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -106,7 +108,8 @@ def render_cohort(
             job.result()
             advance(jobs[job])
     shards = [dict(np.load(path)) for path in paths]
-    return Crops(*(np.concatenate([shard[name] for shard in shards]) for name in FIELDS))
+    crops = Crops(*(np.concatenate([shard[name] for shard in shards]) for name in FIELDS))
+    return crops, sum(float(shard["seconds"]) for shard in shards)
 
 
 def _fingerprint(cohort: Cohort, seed: int, patients: Sequence[int]) -> str:
@@ -126,6 +129,7 @@ def code_sha256() -> str:
 
 def render_shard(cohort: Cohort, seed: int, patients: Sequence[int], path: Path) -> None:
     """All crops of some patients, written to ``path`` at once."""
+    start = time.process_time()
     rows: list[tuple[object, ...]] = []
     for patient in patients:
         rng = np.random.default_rng([seed, patient])
@@ -150,7 +154,7 @@ def render_shard(cohort: Cohort, seed: int, patients: Sequence[int], path: Path)
     columns["scan"] = columns["scan"].astype(np.int8)
     columns["t_score"] = columns["t_score"].astype(np.float32)
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **columns)
+    np.savez(partial, seconds=time.process_time() - start, **columns)
     partial.rename(path)
 
 

@@ -54,6 +54,7 @@ def fit(
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(preset.fit.learning_rate, steps),
         weight_decay=preset.fit.weight_decay,
+        clipnorm=1.0,
     )
     step = _train_step(network, optimizer, preset.fit.label_smoothing)
     expected = labels(validation)

@@ -1,7 +1,7 @@
 """All of ``training fit``: from a preset to a model package with metrics and card."""
 
+import json
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -43,12 +43,10 @@ def make_package(
     Crops are cached in ``out_dir/crops``; the package is ``out_dir/model``. ``command`` goes
     into the card.
     """
-    start = time.monotonic()
     with progress.step("render patients", preset.cohort.patients) as advance:
-        crops = render_cohort(
+        crops, rendering_seconds = render_cohort(
             preset.cohort, seed, out_dir / "crops", workers=workers, advance=advance
         )
-    rendering_seconds = time.monotonic() - start
     parts = _split(crops, preset, seed)
     with progress.step("fit epochs", preset.fit.epochs) as advance:
 
@@ -77,10 +75,8 @@ def make_package(
             "patients": {name: len(set(part.patient.tolist())) for name, part in parts.items()},
             "epochs": len(fitted.history),
             "best_epoch": fitted.best_epoch,
-            "seconds": {
-                "rendering": round(rendering_seconds),
-                "fitting": round(fitted.seconds),
-            },
+            "rendering_processor_seconds": round(rendering_seconds),
+            "fitting_wall_seconds": round(fitted.seconds),
             "cores": os.cpu_count(),
             "history": list(fitted.history),
         },
@@ -95,29 +91,34 @@ def make_package(
         simulated=True,
     )
     model_dir = out_dir / "model"
-
-    def save(**more: Any) -> None:
-        package.save(
-            model_dir,
-            fitted.network,
-            description,
-            temperature=temperature,
-            familiarity=known,
-            **more,
-        )
-
-    # The worker's path needs the package, and the package its figures.
-    save()
-    with progress.step("screen series", preset.cohort.production_series) as advance:
-        metrics["production_path"] = run_production_path(
-            model_dir,
-            preset.cohort.production_series,
-            seed,
-            workers=workers,
-            advance=lambda: advance(1),
-        )
-    save(metrics=metrics, card=write_card(metrics))
+    package.save(
+        model_dir,
+        fitted.network,
+        description,
+        temperature=temperature,
+        familiarity=known,
+        metrics=metrics,
+    )
+    series = preset.cohort.production_series
+    with progress.step("screen series", series) as advance:
+        complete(model_dir, series, seed=seed, workers=workers, advance=lambda: advance(1))
     return model_dir
+
+
+def complete(
+    model_dir: Path, series: int, *, seed: int, workers: int, advance: Callable[[], None]
+) -> None:
+    """Measure the worker's whole path with a saved package and write its card.
+
+    Apart from the fit, because the path changes more often than the weights do.
+    """
+    path = model_dir / package.METRICS
+    metrics = json.loads(path.read_text())
+    metrics["production_path"] = run_production_path(
+        model_dir, series, seed, workers=workers, advance=advance
+    )
+    path.write_text(json.dumps(metrics, indent=1) + "\n")
+    (model_dir / package.CARD).write_text(write_card(metrics))
 
 
 def _split(crops: Crops, preset: Preset, seed: int) -> dict[str, Crops]:

@@ -82,7 +82,7 @@ def _convolution(
     x = layers.Conv2D(
         filters, kernel, strides=strides, padding="same", use_bias=False, name=name
     )(x)
-    return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
 
 
 PRESETS: dict[str, Callable[[], keras.Model]] = {"compact": _compact}

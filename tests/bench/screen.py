@@ -1,0 +1,109 @@
+"""``python -m tests.bench.screen``: seconds per series on this machine's CPU.
+
+Whole simulated series, coronal and axial, through ``worker.pipeline.screen``, and the model
+alone: forward pass, and forward with Grad-CAM. Medians; JSON last.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from training.simulate.acquisition import sample_acquisition
+from training.simulate.series import write_series
+from training.simulate.subject import sample_subject
+from worker import package
+from worker.model import LOGITS, build
+from worker.pipeline.explain import compile_explain
+from worker.pipeline.results import Model, Orientation, Rejected
+from worker.pipeline.screen import screen
+
+SEED = 11
+PLANES: tuple[Orientation, ...] = ("coronal", "axial")
+
+
+def medians_ms(runs: int, **subjects: Callable[[], object]) -> dict[str, float]:
+    """Median wall time of each, interleaved so that a busy machine is unfair to none."""
+    spent: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(runs):
+        for name, subject in subjects.items():
+            start = time.perf_counter()
+            subject()
+            spent[name].append((time.perf_counter() - start) * 1000)
+    return {name: round(statistics.median(values), 2) for name, values in spent.items()}
+
+
+def bench_network(preset: str, runs: int) -> dict[str, Any]:
+    """Forward alone against forward with Grad-CAM, one crop, random weights."""
+    network = build(preset)
+    pixels = np.random.default_rng(SEED).uniform(0, 255, (250, 250)).astype(np.float32)
+    explain = compile_explain(network)
+    forward = tf.function(
+        lambda picture: network(picture[None, :, :, None], training=False)[LOGITS]
+    )
+    forward(tf.constant(pixels))
+    return {
+        "parameters": network.count_params(),
+        **medians_ms(
+            runs,
+            forward_ms=lambda: forward(tf.constant(pixels)).numpy(),
+            forward_and_grad_cam_ms=lambda: explain(pixels),
+        ),
+    }
+
+
+def bench_series(model: Model, plane: Orientation, runs: int) -> dict[str, Any]:
+    """One series, written once and screened again and again."""
+    rng = np.random.default_rng(SEED)
+    subject = sample_subject(rng)
+    acquisition = sample_acquisition(
+        rng, subject, plane=plane, view="abdomen-pelvis", thickness_mm=3.0
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_series(subject, acquisition, Path(folder))
+        results = [screen(paths, model) for _ in range(runs)]
+    steps = {
+        name: round(statistics.median(result.timings_ms[name] for result in results), 1)
+        for name in results[0].timings_ms
+    }
+    return {
+        "slices": len(paths),
+        "state": "rejected" if isinstance(results[0], Rejected) else "screened",
+        "total_ms": round(sum(steps.values()), 1),
+        "steps_ms": steps,
+    }
+
+
+def main() -> None:
+    """Run, print a table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=package.SHIPPED_DIR)
+    parser.add_argument("--runs", type=int, default=5, help="screenings of each series")
+    parser.add_argument("--passes", type=int, default=100, help="passes of the network")
+    arguments = parser.parse_args()
+    model = package.load(arguments.model)
+    report: dict[str, Any] = {"model": model.info.name}
+    report["networks"] = {"compact": bench_network("compact", arguments.passes)}
+    report["series"] = {plane: bench_series(model, plane, arguments.runs) for plane in PLANES}
+    for name, network in report["networks"].items():
+        print(
+            f"{name}: {network['parameters']:,} parameters, "
+            f"forward {network['forward_ms']} ms, "
+            f"with Grad-CAM {network['forward_and_grad_cam_ms']} ms"
+        )
+    for plane, series in report["series"].items():
+        print(f"{plane}: {series['slices']} slices, {series['state']}, {series['total_ms']} ms")
+        for step, spent in series["steps_ms"].items():
+            print(f"  {step:14s} {spent:8.1f} ms")
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
