@@ -106,7 +106,7 @@ def read_volume(series: Series) -> Volume | Rejected:
     except DecodeError as error:
         return _undecodable(series.series_instance_uid, str(error), series)
     if series.orientation == "axial":
-        volume = canonical(Volume(hu, affine @ _slab_grid(thickness, axis)))
+        volume = canonical(Volume(hu, affine @ slab_grid(thickness, axis)))
         return resample_rows(volume, volume.spacing_mm[2])
     uids = tuple(geometry.text_of(ds, "SOPInstanceUID") for ds in series.headers)
     return canonical(Volume(hu, affine, uids))
@@ -231,7 +231,7 @@ def _affine(headers: Sequence[Dataset]) -> npt.NDArray[np.float64]:
     return affine
 
 
-def _slab_grid(thickness: int, axis: int) -> npt.NDArray[np.float64]:
+def slab_grid(thickness: int, axis: int) -> npt.NDArray[np.float64]:
     """(4, 4) index of a slab along an image axis → source index of the slab's centre."""
     grid = np.eye(4)
     grid[1 + axis, 1 + axis] = thickness

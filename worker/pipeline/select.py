@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -12,12 +11,13 @@ from worker.pipeline.femurs.necks import Neck, find_neck, narrowest
 from worker.pipeline.femurs.spheres import fit_sphere
 from worker.pipeline.results import Femur, Plane, PointMm, Side, Volume
 
-# Below this a candidate is no femur; the best false ones and the worst true ones of
+# A candidate alone is a femur from MIN_QUALITY on; one that lies where the other head of a
+# sure one must lie, from PARTNER_QUALITY on. The qualities of true and false candidates in
 # simulated and real volumes are in docs/decisions/0002-femur-finder.md.
-MIN_QUALITY = 0.20
-SURE_QUALITY = 0.40
+MIN_QUALITY = 0.24
+PARTNER_QUALITY = 0.14
 MIN_RADIUS_MM = 17.5
-FIRST_LOOK = 14
+FIRST_LOOK, SECOND_LOOK = 14, 28
 SAME_MM = 8.0
 
 SOCKET_HU = 200
@@ -60,12 +60,13 @@ def find_femurs(volume: Volume) -> tuple[Femur, ...]:
     grid = build_grid(volume)
     ranked = rank(grid, find_balls(grid))
     candidates = list(examine(grid, ranked[:FIRST_LOOK]))
-    pair = best_pair(candidates)
-    if len(pair) == 1:
-        rest = [ball for ball in ranked[FIRST_LOOK:] if across_from(pair[0], ball)]
-        candidates += examine(grid, rest)
-        pair = best_pair(candidates)
-    return tuple(_femur(grid, candidate) for candidate in pair)
+    found = best_pair(candidates)
+    if len(found) < 2:
+        rest = ranked[FIRST_LOOK:SECOND_LOOK]
+        if found:
+            rest = [ball for ball in ranked[FIRST_LOOK:] if across_from(found[0], ball)]
+        found = best_pair([*candidates, *examine(grid, rest)])
+    return tuple(_femur(grid, candidate) for candidate in found)
 
 
 def rank(grid: Grid, balls: Iterable[Ball]) -> list[Ball]:
@@ -102,20 +103,22 @@ def socket(grid: Grid, ball: Ball, neck: Neck) -> float:
 
 
 def best_pair(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The best right and left candidate that can belong to one pelvis, or the best one."""
-    sound = [
-        candidate
-        for candidate in candidates
-        if candidate.quality >= MIN_QUALITY and candidate.ball.radius_mm >= MIN_RADIUS_MM
+    """The best candidate and the best that can be its patient's other hip, right first."""
+    sound = [each for each in candidates if each.ball.radius_mm >= MIN_RADIUS_MM]
+    best = max(sound, key=lambda each: each.quality, default=None)
+    if best is None or best.quality < MIN_QUALITY:
+        return ()
+    partners = [
+        each
+        for each in sound
+        if each.side != best.side
+        and each.quality >= PARTNER_QUALITY
+        and across_from(best, each.ball)
     ]
-    right = [candidate for candidate in sound if candidate.side == "R"]
-    left = [candidate for candidate in sound if candidate.side == "L"]
-    pairs = [both for both in product(right, left) if opposite(both[0].ball, both[1].ball)]
-    pair = max(pairs, key=lambda both: both[0].quality + both[1].quality, default=())
-    single = max(sound, key=lambda each: each.quality, default=None)
-    if single is None or single in pair:
-        return pair
-    return pair if pair and single.quality < SURE_QUALITY else (single,)
+    if not partners:
+        return (best,)
+    partner = max(partners, key=lambda each: each.quality)
+    return (best, partner) if best.side == "R" else (partner, best)
 
 
 def opposite(right: Ball, left: Ball) -> bool:

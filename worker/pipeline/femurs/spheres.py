@@ -1,5 +1,6 @@
 """Centre and radius of a femoral head to a fraction of a voxel."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,13 +14,15 @@ NECK_CONE_COSINE = 0.6
 STEP_MM = 0.5
 SPAN = 8
 # How far from the last sphere an edge may lie, fit after fit.
-WINDOWS_MM = (6.0, 6.0, 5.0, 4.0, 3.0, 3.0)
+WINDOWS_MM = (4.0, 4.0, 3.0, 3.0, 2.5, 2.5)
 CLEAR_EDGE = 0.2
 INNER_SHARE = 0.5
 MIN_EDGES = 40
 INLIER_MM = 2.0
 START_OFFSETS_MM = (0.0, -4.0, 2.0, 4.0, 6.0)
 SMALLEST_MM, LARGEST_MM = 17.0, 30.0
+# Radii of adult femoral heads, women and men together.
+USUAL_RADIUS_MM, SPREAD_MM = 23.0, 3.5
 
 
 def fit_sphere(
@@ -28,12 +31,17 @@ def fit_sphere(
     """The best of the least-squares spheres that are reached from several radii.
 
     A head holds weaker, smaller shells and lies in the larger one of the acetabulum; of the
-    spheres that are found, the one counts whose surface is seen best for its size.
+    spheres that are found, the one counts whose surface is seen best and whose size is usual.
     """
     directions = DIRECTIONS[DIRECTIONS @ neck_axis < NECK_CONE_COSINE]
     starts = np.clip(ball.radius_mm + np.array(offsets_mm), SMALLEST_MM, LARGEST_MM)
     fits = [_fit(grid, ball, float(radius), directions) for radius in starts]
-    return max(fits, key=lambda fit: fit.roundness * fit.radius_mm)
+    return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
+
+
+def usualness(radius_mm: float) -> float:
+    """0–1, how near a radius is to that of most heads."""
+    return math.exp(-(((radius_mm - USUAL_RADIUS_MM) / SPREAD_MM) ** 2) / 2)
 
 
 def _fit(grid: Grid, ball: Ball, radius: float, directions: npt.NDArray[np.float32]) -> Ball:

@@ -1,0 +1,80 @@
+"""The finder on real CT through DICOM files; the folder comes from ``OSTEOSCREEN_REALCT``.
+
+Covered: sides and centres of the heads in every plane, spacing, thickness and order; what has
+no whole head. Not covered: grades (no patient of the folder has a DXA result).
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.real_ct import VARIANTS, RealCt
+from worker.pipeline import crop, eligible, select
+from worker.pipeline.results import Femur, Volume
+
+# Read before the session fixture clears the settings of the caller.
+FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
+
+pytestmark = [
+    pytest.mark.realct,
+    pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT"),
+]
+
+COARSE_AND_FINE = (VARIANTS[1], VARIANTS[3], VARIANTS[4], VARIANTS[6])
+
+
+@pytest.fixture(scope="module")
+def real_ct() -> RealCt:
+    assert FOLDER is not None
+    return RealCt(Path(FOLDER))
+
+
+def gradable(volume: Volume) -> dict[str, Femur]:
+    femurs = select.find_femurs(volume)
+    return {f.side: f for f in femurs if eligible.check_hip(volume, f) is None}
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
+@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036"])
+def test_heads_are_found_within_five_mm(
+    real_ct: RealCt, case: str, variant: tuple[str, ...], tmp_path: Path
+) -> None:
+    volume = real_ct.volume(case, tmp_path, *variant)
+    heads = real_ct.heads_mm(case)
+
+    found = gradable(volume)
+
+    assert set(found) == set(heads)
+    for side, head in heads.items():
+        assert np.linalg.norm(np.subtract(found[side].center_mm, head)) < 5
+
+
+@pytest.mark.parametrize("variant", COARSE_AND_FINE, ids=" ".join)
+@pytest.mark.parametrize("case", ["STS_013", "STS_026"])
+def test_without_a_whole_head_nothing_is_gradable(
+    real_ct: RealCt, case: str, variant: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert gradable(real_ct.volume(case, tmp_path, *variant)) == {}
+
+
+@pytest.mark.parametrize("variant", COARSE_AND_FINE, ids=" ".join)
+def test_head_with_its_top_cut_is_found_in_its_place_or_not_at_all(
+    real_ct: RealCt, variant: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = gradable(real_ct.volume("STS_046", tmp_path, *variant))
+
+    assert set(found) <= {"R"}
+    for femur in found.values():
+        head = real_ct.heads_mm("STS_046")["R"]
+        assert np.linalg.norm(np.subtract(femur.center_mm, head)) < 10
+
+
+def test_neck_of_a_young_woman_is_dense_on_both_sides(real_ct: RealCt, tmp_path: Path) -> None:
+    volume = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0])
+
+    for femur in select.find_femurs(volume):
+        neck = crop.neck_attenuation(select.choose_plane(volume, femur), femur)
+        assert neck is not None
+        assert 150 < neck.mean_hu < 350
