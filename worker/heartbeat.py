@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -88,15 +89,19 @@ class Heartbeat:
             limit_seconds=limit,
         )
         try:
-            fail(self._workshop, self._lease, f"screening took longer than {limit} s")
             for lease in list(self._workshop.running.values()):
-                if lease != self._lease:
-                    with self._workshop.sessions.begin() as session:
-                        leases.give_back(session, lease, now=utc_now())
-        except (SQLAlchemyError, LeaseLost) as error:
-            log.error("overdue_not_recorded", error=type(error).__name__)
+                with suppress(SQLAlchemyError, LeaseLost):
+                    if lease == self._lease:
+                        fail(self._workshop, lease, f"screening took longer than {limit} s")
+                    else:
+                        self._give_back(lease)
         finally:
+            # What could not be recorded is noticed when its lease runs out.
             os._exit(EXIT_OVERDUE)
+
+    def _give_back(self, lease: Lease) -> None:
+        with self._workshop.sessions.begin() as session:
+            leases.give_back(session, lease, now=utc_now())
 
 
 def fail(workshop: Workshop, lease: Lease, error: str) -> None:

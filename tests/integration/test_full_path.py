@@ -25,7 +25,7 @@ from deploy.embedded import Postgres, Redis, free_port
 from tests.conftest import fresh_database, run_celery, run_storescp
 from tests.history import Record
 from tests.series import copy_series, simulate_small, study_of, uid_of
-from tests.servers import Orthanc, child_environment, running_orthanc, storescu
+from tests.servers import Orthanc, child_environment, running_orthanc, storescu, wait_for
 from worker.pipeline.results import ReasonCode
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -58,6 +58,11 @@ class Ward:
         files = [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
         assert len({str(ds.SOPClassUID) for ds in files}) == len(files), "an object is doubled"
         return {str(ds.SOPClassUID): ds for ds in files}
+
+    def reports(self, study: str) -> list[Dataset]:
+        """The SRs of a study at the PACS."""
+        found = self.orthanc.find("Instance", StudyInstanceUID=study, Modality="SR")
+        return [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
 
 
 @pytest.fixture(scope="module")
@@ -228,14 +233,10 @@ def test_celery_and_the_command_line_give_the_same_result(
 
     assert ended.returncode == 0, ended.stderr
     by_command_line = json.loads((tmp_path / "out" / "result.json").read_text())
-    by_celery = [
-        ward.record.wait_until(entry["series_uid"]).screenings[-1].result
-        for entry in by_command_line
-    ]
     assert len(by_command_line) == len(series)
-    assert [comparable(one) for one in by_command_line] == [
-        comparable(one or {}) for one in by_celery
-    ]
+    for entry in by_command_line:
+        by_celery = ward.record.wait_until(entry["series_uid"]).screenings[-1].result
+        assert comparable(by_celery or {}) == comparable(entry)
 
 
 def test_result_json_of_a_revision_lies_beside_its_objects(
@@ -275,6 +276,57 @@ def test_one_bad_series_does_not_stop_the_good_ones_of_its_study(
     assert ward.record.wait_until(uid_of(scout)).series.state is SeriesState.REJECTED
     assert ward.record.wait_until(uid_of(good)).series.state is SeriesState.DELIVERED
     assert len(ward.objects(study)) == 2
+
+
+def test_changed_content_gives_a_new_report_that_names_the_one_it_replaces(
+    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+) -> None:
+    paths = copy_series(coronal_series, tmp_path / "series")
+    uid = ward.send(paths)
+    ward.record.wait_until(uid)
+    (first,) = ward.reports(study_of(paths))
+    ds = dcmread(paths[0])
+    ds.ImageComments = "corrected"
+    ds.save_as(paths[0])
+
+    ward.send(paths[:1])
+    wait_for(lambda: len(ward.reports(study_of(paths))) == 2, "the second report", seconds=120)
+
+    history = ward.record.wait_until(uid)
+    assert [run.revision for run in history.screenings] == [1, 2]
+    second = next(
+        report
+        for report in ward.reports(study_of(paths))
+        if report.SOPInstanceUID != first.SOPInstanceUID
+    )
+    (study,) = second.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (replaced,) = series.ReferencedSOPSequence
+    assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_the_report_of_a_patient_who_was_here_before_says_what_was_found_then(
+    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+) -> None:
+    def at(day: str) -> Callable[[int, Dataset], None]:
+        def change(_: int, ds: Dataset) -> None:
+            ds.PatientID, ds.StudyDate = "RETURNS", day
+
+        return change
+
+    earlier = copy_series(coronal_series, tmp_path / "earlier", at("20240102"))
+    later = copy_series(coronal_series, tmp_path / "later", at("20260304"))
+
+    ward.record.wait_until(ward.send(earlier))
+    ward.record.wait_until(ward.send(later))
+
+    (first,), (second,) = ward.reports(study_of(earlier)), ward.reports(study_of(later))
+    assert "Previous result" not in text_of(first)
+    assert "Previous result, 2024-01-02" in text_of(second)
+
+
+def text_of(report: Dataset) -> str:
+    return "\n".join(e.value for e in report.iterall() if e.keyword == "TextValue")
 
 
 def test_logs_name_series_and_never_the_patient(

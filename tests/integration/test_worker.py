@@ -20,7 +20,8 @@ from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
 from db.settings import load_settings
 from db.spool import SeriesKey, instance_path, results_folder
 from db.states import DeliveryState, SeriesState
-from deploy.embedded import free_port
+from deploy.embedded import Postgres, free_port
+from deploy.processes import CELERY, Process
 from tests.integration import record
 from tests.integration.test_delivery import write_object
 from tests.servers import child_environment, running_dcmtk_storescp, wait_for
@@ -331,3 +332,33 @@ def test_pixels_of_old_finished_series_are_forgotten_and_nothing_else(
 
 def _make_old(folder: Path, timestamp: float) -> None:
     os.utime(folder, (timestamp, timestamp))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["model", "schema", "destinations"])
+def test_a_worker_that_cannot_work_stops_at_once_with_one_line(
+    wrong: str,
+    postgres: Postgres,
+    child_settings: dict[str, object],
+    model_dir: Path,
+    tmp_path: Path,
+) -> None:
+    setting, value, line = {
+        "model": ("MODEL_DIR", tmp_path / "none", str(tmp_path / "none")),
+        "schema": ("DATABASE_URL", postgres.url_of("postgres"), "python -m db upgrade"),
+        "destinations": ("DESTINATIONS", "[", "OSTEOSCREEN_DESTINATIONS: "),
+    }[wrong]
+    worker = Process(
+        CELERY,
+        environment=child_environment(
+            {**child_settings, "MODEL_DIR": model_dir, setting: value}
+        ),
+        log_path=tmp_path / "worker.log",
+        cwd=tmp_path,
+    )
+
+    with worker:
+        assert worker.wait(120) == 2, worker.log
+
+    assert sum(line in one for one in worker.log.splitlines()) == 1
+    assert "Traceback" not in worker.log
