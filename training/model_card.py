@@ -34,7 +34,8 @@ LIMITS = """\
 - 80 to 140 kVp are simulated with a published change of attenuation, but the model is not told
   the tube voltage.
 - The check for strange input is a distance in the network's features. It stops most pictures
-  that are no hip; it cannot be trusted to notice a hip whose bone is unlike the simulator's.
+  that are no hip; it does not reliably notice a hip upside down or half out of the picture, and
+  cannot be trusted to notice a hip whose bone is unlike the simulator's.
 """
 
 
@@ -74,7 +75,7 @@ def write_card(metrics: Mapping[str, Any]) -> str:
         + "; ".join(" ".join(map(str, row)) for row in test["confusion"])
         + ".",
         "",
-        *_production(metrics["production_path"]),
+        *_production(metrics.get("production_path")),
         "",
         *_familiarity(metrics["familiarity"]),
         "",
@@ -106,7 +107,9 @@ def _table(test: Mapping[str, Any]) -> list[str]:
     return rows
 
 
-def _production(path: Mapping[str, Any]) -> list[str]:
+def _production(path: Mapping[str, Any] | None) -> list[str]:
+    if path is None or not path["series"]:
+        return ["## The whole path", "", "Not measured."]
     lines = [
         "## The whole path",
         "",

@@ -98,6 +98,7 @@ def make_package(
         temperature=temperature,
         familiarity=known,
         metrics=metrics,
+        card=write_card(metrics),
     )
     series = preset.cohort.production_series
     with progress.step("screen series", series) as advance:

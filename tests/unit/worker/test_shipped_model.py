@@ -1,0 +1,106 @@
+"""Covered: the package in git loads, its card says what its metrics say, it tells clear cases
+apart on simulated patients that it has not met, and it refuses what is no hip.
+Not covered: its accuracy (worker/shipped/metrics.json); a hip upside down, which it does not
+reliably refuse (``load`` puts every volume the right way up)."""
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from training.cohort_crops import crop_of, plane_of
+from training.model_card import write_card
+from training.simulate.acquisition import Acquisition, sample_acquisition
+from training.simulate.subject import Subject, sample_subject
+from training.simulate.truth import truth
+from worker import package
+from worker.pipeline import crop
+from worker.pipeline.classify import ImageModel
+from worker.pipeline.results import Femur, Grade, PointMm, ReasonCode
+
+Pixels = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def model() -> ImageModel:
+    return package.load(package.SHIPPED_DIR)
+
+
+def patient(seed: int, t_score: float) -> tuple[Subject, Acquisition]:
+    rng = np.random.default_rng([99, seed])
+    subject = sample_subject(rng, t_score=t_score)
+    return subject, sample_acquisition(
+        rng,
+        subject,
+        plane="coronal",
+        view="abdomen-pelvis",
+        thickness_mm=3.0,
+        kernel="standard",
+    )
+
+
+def crop_at(subject: Subject, acquisition: Acquisition, point_mm: PointMm) -> Pixels:
+    femur = Femur("R", point_mm, 22.0, point_mm, 1.0)
+    return crop.crop_hip(plane_of(subject, acquisition, femur, point_mm[1]), femur).pixels
+
+
+def test_shipped_model_says_that_it_was_trained_on_simulated_data(model: ImageModel) -> None:
+    assert model.info.simulated
+    assert "simulated" in model.info.training_data
+    assert model.familiarity is not None
+
+
+def test_shipped_card_prints_the_shipped_metrics() -> None:
+    metrics = json.loads((package.SHIPPED_DIR / package.METRICS).read_text())
+
+    card = (package.SHIPPED_DIR / package.CARD).read_text()
+
+    assert card == write_card(metrics)
+    assert "Not for clinical use" in card
+    assert f"{metrics['test']['accuracy']['value']:.3f}" in card
+
+
+def test_shipped_package_is_a_few_megabytes() -> None:
+    assert sum(path.stat().st_size for path in package.SHIPPED_DIR.iterdir()) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("t_score", "wrong"), [(1.0, Grade.OSTEOPOROSIS), (-4.2, Grade.NORMAL)]
+)
+def test_clear_cases_are_not_taken_for_the_opposite(
+    model: ImageModel, t_score: float, wrong: Grade
+) -> None:
+    for seed in range(4):
+        subject, acquisition = patient(seed, t_score)
+        for hip in truth(subject):
+            pixels = crop_of(np.random.default_rng(seed), subject, acquisition, hip)
+
+            result = model.classify(pixels, hip.side)
+
+            assert result.reason is None
+            assert result.probabilities[wrong] < 0.2
+
+
+def test_what_is_no_hip_is_refused(model: ImageModel) -> None:
+    subject, acquisition = patient(1, -1.8)
+    hip = truth(subject)[0]
+    right = crop_at(subject, acquisition, hip.neck_mm)
+    rng = np.random.default_rng(0)
+    _, y, z = hip.neck_mm
+    middle = (truth(subject)[0].center_mm[0] + truth(subject)[1].center_mm[0]) / 2
+    strange = {
+        "blank": np.zeros_like(right),
+        "water": np.full_like(right, 64),
+        "noise": rng.uniform(0, 255, right.shape).astype(np.float32),
+        "quiet noise": np.clip(rng.normal(69, 20, right.shape), 0, 255).astype(np.float32),
+        "negative": 255 - right,
+        "on its side": np.ascontiguousarray(right.T),
+        "lumbar spine": crop_at(subject, acquisition, (middle, y + 40, z + 220)),
+    }
+
+    assert model.classify(right, "R").reason is None
+    for name, pixels in strange.items():
+        reason = model.classify(pixels, "R").reason
+        assert reason is not None, name
+        assert reason.code is ReasonCode.OUT_OF_DISTRIBUTION
