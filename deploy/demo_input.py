@@ -20,6 +20,7 @@ from pynetdicom import AE
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
+from worker.checkpoint import guard
 
 SEED = 2024
 CT_CLASSES = frozenset(
@@ -95,6 +96,7 @@ def send(paths: Sequence[Path], port: int) -> int:
     assoc = ae.associate("127.0.0.1", port, ae_title="OSTEOSCREEN")
     if not assoc.is_established:
         raise RuntimeError(f"the Storage SCP at port {port} does not accept an association")
+    guard(assoc)
     accepted = 0
     try:
         for path in paths:

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from worker.checkpoint import guard
 from worker.outcomes import Accepted, Outcome, Refused, Unreachable, of_status
 from worker.settings import DimseDestination
 
@@ -118,6 +119,7 @@ def _association(
     )
     if not assoc.is_established:
         raise NoAssociation(_why_not(assoc, rejections))
+    guard(assoc)
     try:
         yield assoc
     finally:
