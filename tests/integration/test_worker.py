@@ -12,24 +12,20 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from db.models import Series
 from db.overview import series_history
 from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
-from db.settings import load_settings
 from db.spool import SeriesKey, instance_path, results_folder
-from db.states import DeliveryState, SeriesState
+from db.states import SeriesState
 from deploy.embedded import Postgres, free_port
 from deploy.processes import CELERY, Process
 from tests.integration import record
-from tests.integration.test_delivery import write_object
-from tests.servers import child_environment, running_dcmtk_storescp, wait_for
-from worker.delivery import deliver_objects
+from tests.integration.workshops import register, with_settings
+from tests.servers import child_environment, wait_for
 from worker.heartbeat import EXIT_OVERDUE, Heartbeat
 from worker.nudge import Nudges
 from worker.screening import screen_series
-from worker.settings import DimseDestination, WorkerSettings
 from worker.sweep import Sweeper, forget, sweep
 from worker.workshop import Workshop, utc_now
 
@@ -37,37 +33,10 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def workshop(
-    database_url: str,
-    redis_url: str,
-    spool_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Workshop]:
-    monkeypatch.chdir(tmp_path)
-    settings = load_settings(WorkerSettings).model_copy(
-        update={"database_url": database_url, "broker_url": redis_url, "spool_dir": spool_dir}
-    )
-    opened = Workshop(settings)
-    yield opened
-    opened.engine.dispose()
-
-
-def with_settings(workshop: Workshop, **changes: object) -> Workshop:
-    return Workshop(workshop.settings.model_copy(update=changes))
-
-
-@pytest.fixture
 def nudges(redis_url: str) -> Iterator[Nudges]:
     app = Celery("test", broker=redis_url, set_as_current=False)
     yield Nudges(app)
     app.close()
-
-
-def register(workshop: Workshop, number: int = 1) -> int:
-    """A series that is due since this moment."""
-    series = record.completed(series_instance_uid=f"1.2.3.{number}")
-    return record.register(workshop.sessions, series, now=utc_now()).series_id
 
 
 def row(workshop: Workshop, series_id: int) -> Series:
@@ -229,76 +198,6 @@ def test_a_series_that_is_not_due_is_left_alone(workshop: Workshop) -> None:
     assert screen_series(workshop, 999_999) is None
 
     assert row(workshop, series_id).state is SeriesState.SCREENING
-
-
-def delivery_due(workshop: Workshop, *, files: bool = True) -> int:
-    """A screened series whose two objects are due (and in the spool); its screening's id."""
-    series_id = register(workshop)
-    held = record.lease(workshop.sessions, series_id, now=utc_now())
-    record.save(workshop.sessions, held, "pacs", now=utc_now())
-    for new in record.objects() if files else ():
-        path = workshop.settings.spool_dir / new.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = write_object(
-            path.parent, SecondaryCaptureImageStorage, "1.2.3", new.sop_instance_uid
-        )
-        written.rename(path)
-    return held.screening_id
-
-
-def deliveries(workshop: Workshop) -> list[tuple[DeliveryState, str | None, int]]:
-    with workshop.sessions.begin() as session:
-        history = series_history(session, "1.2.3.1")
-    assert history is not None
-    return [
-        (sent.delivery.state, sent.delivery.last_status, sent.delivery.attempts)
-        for sent in history.deliveries
-    ]
-
-
-def test_a_destination_that_left_the_settings_is_refused_with_the_remedy(
-    workshop: Workshop,
-) -> None:
-    screening_id = delivery_due(workshop)
-
-    deliver_objects(workshop, screening_id, "pacs")
-
-    assert deliveries(workshop) == [(DeliveryState.REFUSED, "no destination", 1)] * 2
-
-
-def destination(port: int) -> dict[str, object]:
-    pacs = DimseDestination(
-        kind="dimse", name="pacs", ae_title="A", host="127.0.0.1", port=port
-    )
-    return {"destinations": (pacs,)}
-
-
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
-def test_a_closed_port_is_tried_again_later_and_not_before(workshop: Workshop) -> None:
-    screening_id = delivery_due(workshop)
-    sender = with_settings(workshop, **destination(free_port()))
-
-    deliver_objects(sender, screening_id, "pacs")
-    deliver_objects(sender, screening_id, "pacs")  # a second nudge at once
-
-    assert deliveries(workshop) == [(DeliveryState.DUE, "no connection", 1)] * 2
-
-
-def test_a_lost_file_is_not_taken_for_a_refusal(workshop: Workshop) -> None:
-    screening_id = delivery_due(workshop, files=False)
-
-    deliver_objects(with_settings(workshop, **destination(1)), screening_id, "pacs")
-
-    assert deliveries(workshop) == [(DeliveryState.DUE, "not sent", 1)] * 2
-
-
-def test_a_refusal_is_final(workshop: Workshop, tmp_path: Path) -> None:
-    screening_id = delivery_due(workshop)
-
-    with running_dcmtk_storescp(tmp_path / "received", "--refuse") as port:
-        deliver_objects(with_settings(workshop, **destination(port)), screening_id, "pacs")
-
-    assert deliveries(workshop) == [(DeliveryState.REFUSED, "A-ASSOCIATE-RJ 1/1/1", 1)] * 2
 
 
 def test_pixels_of_old_finished_series_are_forgotten_and_nothing_else(
