@@ -92,6 +92,7 @@ def test_metrics_count_every_hip_and_the_card_says_the_same(run: tuple[Path, Qui
     assert (model_dir / worker_package.CARD).read_text() == write_card(metrics)
 
 
+@pytest.mark.slow
 def test_second_run_renders_nothing_and_gives_the_same_weights(
     run: tuple[Path, Quiet],
 ) -> None:
