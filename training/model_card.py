@@ -121,9 +121,14 @@ def _production(path: Mapping[str, Any] | None) -> list[str]:
         f"({_counts(path['hips_not_assessable'])}).",
     ]
     if path["hips_graded"]:
+        parts = ", ".join(
+            f"{path[f'accuracy_{plane}']:.3f} on {plane} series"
+            for plane in ("coronal", "axial")
+            if f"accuracy_{plane}" in path
+        )
         lines.append(
-            f"Accuracy of the graded hips {path['accuracy']:.3f}, "
-            f"macro AUC {path['macro_auc']:.3f}."
+            f"Accuracy of the graded hips {path['accuracy']:.3f} ({parts}), "
+            f"macro AUC {path['macro_auc']:.3f}; few patients, so no intervals."
         )
     return lines
 
