@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from worker.pipeline.femurs.spheres import fit_sphere
 from worker.pipeline.results import Femur, Plane, PointMm, Side, Volume
 
 # A candidate alone is a femur from MIN_QUALITY on; one that lies where the other head of a
-# sure one must lie, from PARTNER_QUALITY on. The qualities of true and false candidates in
-# simulated and real volumes are in docs/decisions/0002-femur-finder.md.
+# sure one must lie, from PARTNER_QUALITY on; and two that are neither sure, but lie as the
+# hips of one patient do, from PAIR_QUALITY on in the mean. The qualities of true and false
+# candidates are in docs/decisions/0002-femur-finder.md.
 MIN_QUALITY = 0.24
 PARTNER_QUALITY = 0.14
+PAIR_QUALITY = 0.19
 MIN_RADIUS_MM = 17.5
 FIRST_LOOK, SECOND_LOOK = 14, 28
 SAME_MM = 8.0
@@ -104,21 +107,23 @@ def socket(grid: Grid, ball: Ball, neck: Neck) -> float:
 
 def best_pair(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The best candidate and the best that can be its patient's other hip, right first."""
-    sound = [each for each in candidates if each.ball.radius_mm >= MIN_RADIUS_MM]
-    best = max(sound, key=lambda each: each.quality, default=None)
-    if best is None or best.quality < MIN_QUALITY:
-        return ()
-    partners = [
+    sound = [
         each
-        for each in sound
-        if each.side != best.side
-        and each.quality >= PARTNER_QUALITY
-        and across_from(best, each.ball)
+        for each in candidates
+        if each.ball.radius_mm >= MIN_RADIUS_MM and each.quality >= PARTNER_QUALITY
     ]
-    if not partners:
-        return (best,)
-    partner = max(partners, key=lambda each: each.quality)
-    return (best, partner) if best.side == "R" else (partner, best)
+    right = [each for each in sound if each.side == "R"]
+    left = [each for each in sound if each.side == "L"]
+    pairs = [both for both in product(right, left) if opposite(both[0].ball, both[1].ball)]
+    best = max(sound, key=lambda each: each.quality, default=None)
+    if best is not None and best.quality >= MIN_QUALITY:
+        return max((pair for pair in pairs if best in pair), key=_mean, default=(best,))
+    pair = max(pairs, key=_mean, default=())
+    return pair if pair and _mean(pair) >= PAIR_QUALITY else ()
+
+
+def _mean(pair: tuple[Candidate, ...]) -> float:
+    return sum(each.quality for each in pair) / len(pair)
 
 
 def opposite(right: Ball, left: Ball) -> bool:

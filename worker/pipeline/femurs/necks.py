@@ -31,7 +31,8 @@ BEYOND_HEAD_MM = np.arange(0.0, 12.1, 3.0)
 
 FINE_AZIMUTHS = 24
 FINE_WIDTHS_MM = np.arange(3.0, 30.1, 1.0)
-ALONG_MM = np.arange(-4.0, 20.1, 1.5)
+# Nearer to the head its surface would be taken for that of the neck.
+ALONG_MM = np.arange(5.0, 16.1, 1.0)
 USUAL_MM = 8.0
 WIDEST_SHARE = 1.1
 CLEAR_EDGE = 0.2

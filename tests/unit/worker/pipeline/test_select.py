@@ -144,6 +144,14 @@ def test_partner_across_the_pelvis_may_be_less_sure() -> None:
     assert select.best_pair([left]) == ()
 
 
+def test_two_that_fit_together_need_less_than_one_alone() -> None:
+    right, left = candidate(50, 0.18, False), candidate(230, 0.22, True)
+
+    assert select.best_pair([right, left]) == (right, left)
+    assert select.best_pair([left]) == ()
+    assert select.best_pair([candidate(50, 0.15, False), left]) == ()
+
+
 def test_heads_of_one_patient_have_nearly_one_size() -> None:
     right, left = candidate(50, 0.5, False, 20.0), candidate(230, 0.3, True, 28.0)
 
