@@ -1,0 +1,73 @@
+"""The whole path on real CT: storescu → Storage SCP → Celery with the shipped model → Orthanc.
+
+Covered: the heads of both planes in their place, one hip in view, what has no hip. Not covered:
+grades (no patient of the folder has a DXA result).
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.states import SeriesState
+from tests.integration.ward import Ward
+from tests.real_ct import RealCt
+from tests.series import study_of
+from worker.package import SHIPPED_DIR
+
+FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
+
+pytestmark = [
+    pytest.mark.realct,
+    pytest.mark.servers,
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT"),
+]
+
+PLANES = ("coronal", "axial")
+
+
+@pytest.fixture(scope="session")
+def model_dir() -> Path:
+    """The ward of this module grades with the shipped model."""
+    return SHIPPED_DIR
+
+
+@pytest.fixture(scope="module")
+def real_ct() -> RealCt:
+    assert FOLDER is not None
+    return RealCt(Path(FOLDER))
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036"])
+def test_real_hips_reach_the_pacs_as_sr_and_sc(
+    ward: Ward, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+) -> None:
+    paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
+    heads = real_ct.heads_mm(case)
+
+    history = ward.record.wait_until(ward.send(paths))
+
+    assert history.series.state is SeriesState.DELIVERED, history.series.reason_text
+    assert {ds.Modality for ds in ward.objects(study_of(paths)).values()} == {"SR", "OT"}
+    graded = {hip.side: hip for hip in history.hips if hip.state == "graded"}
+    assert set(graded) == set(heads)
+    for side, head in heads.items():
+        hip = graded[side]
+        found = (hip.center_x_mm, hip.center_y_mm, hip.center_z_mm)
+        assert np.linalg.norm(np.subtract(found, head)) < 10
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("case", ["STS_013", "STS_026"])
+def test_real_ct_without_a_whole_hip_is_rejected(
+    ward: Ward, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+) -> None:
+    paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
+
+    series = ward.record.wait_until(ward.send(paths)).series
+
+    assert (series.state, series.reason_code) == (SeriesState.REJECTED, "NO_FEMUR")
+    assert ward.objects(study_of(paths)) == {}
