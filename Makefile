@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CT ?=
 READY := $(VENV)/.ready
+# A module's tests stay together: its servers are started once.
+PARALLEL := --numprocesses auto --dist loadscope
 
 .PHONY: help demo test check format bench lock clean
 help: ## this list
@@ -14,7 +16,7 @@ demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files o
 
 test: $(READY) ## install what the tests need, run all of them
 	deploy/install-test-tools.sh
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 check: $(READY) ## lint, types, import contracts, fast tests
 	$(BIN)/ruff check .
@@ -22,7 +24,7 @@ check: $(READY) ## lint, types, import contracts, fast tests
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit -m "not servers and not slow"
+	$(BIN)/pytest tests/unit -m "not servers and not slow" $(PARALLEL)
 
 format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
