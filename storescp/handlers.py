@@ -34,7 +34,7 @@ def store(request: StoreRequest, writer: SpoolWriter, settings: StoreScpSettings
     """Make an instance durable; raises Refusal and leaves nothing behind.
 
     The same bytes again are stored once. Other bytes under the same SOP Instance UID replace
-    the former ones and make a new revision of the series (docs/decisions/0006-intake.md).
+    the former ones and make a new revision of the series (docs/decisions/0007-intake.md).
     """
     _check_space(request, writer, settings)
     identity = _check_identity(request, max_bytes=settings.max_instance_mb * MEGABYTE)
