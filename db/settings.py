@@ -1,12 +1,20 @@
 """Settings that both services share. A wrong value stops the process with one line."""
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from psycopg2 import ProgrammingError  # type: ignore[import-untyped]
+from psycopg2.extensions import make_dsn  # type: ignore[import-untyped]
+from pydantic import Field, ValidationError, field_validator
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "OSTEOSCREEN_"
 SECRET: JsonDict = {"secret": True}
@@ -19,6 +27,7 @@ class CommonSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
+        env_ignore_empty=True,  # ``SPOOL_DIR=`` means "not set", not the current folder
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -46,6 +55,35 @@ class CommonSettings(BaseSettings):
         None, ge=1, le=65535, description="Port of the Prometheus endpoint; off when unset"
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        """Say at the start what SQLAlchemy and libpq would say at the first connection."""
+        try:
+            query = make_url(value).query
+        except (ArgumentError, ValueError):
+            raise ValueError("not a URL (special characters must be %-encoded)") from None
+        try:
+            make_dsn(**query)
+        except ProgrammingError as error:
+            raise ValueError(str(error).strip()) from None
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: str) -> str:
+        """The same for kombu: it would not say it before the first message."""
+        if value.startswith("redis+socket:"):
+            return value
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError:
+            raise ValueError("not a URL (special characters must be %-encoded)") from None
+        if not re.fullmatch(r"/?\d*", parts.path):
+            raise ValueError("the path is the number of a Redis database")
+        return value
+
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -58,8 +96,21 @@ def load_settings(cls: type[S]) -> S:
         lines = [_line(cls, problem) for problem in error.errors(include_url=False)]
     except SettingsError as error:  # a list or table that is not JSON
         lines = [f"{PREFIX}…: {error}"]
+    except (OSError, UnicodeDecodeError) as error:
+        lines = [f".env cannot be read ({type(error).__name__})"]
     print("\n".join(lines), file=sys.stderr)
     raise SystemExit(2)
+
+
+@contextmanager
+def blame(setting: str, value: object) -> Iterator[None]:
+    """Exit 2 with one line that names the setting when the block meets an OSError."""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+        print(f"{PREFIX}{setting}: {problem} (got {str(value)!r})", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _line(cls: type[BaseSettings], problem: Any) -> str:

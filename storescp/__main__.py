@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from db.migrate import SchemaNotCurrent, require_current_schema
 from db.session import make_engine
-from db.settings import load_settings
+from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
 from db.telemetry import configure_logging, get_logger, serve_metrics
 from storescp.arrivals import Arrivals
@@ -36,13 +36,13 @@ def main() -> None:
     server = StorageServer(settings, writer, arrivals)
     publisher = Publisher(settings.broker_url)
     registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)
-    try:
+    with blame("SPOOL_DIR", settings.spool_dir):
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
+    with blame("METRICS_PORT", settings.metrics_port):
         serve_metrics(settings.metrics_port)
+    with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         server.start()
-    except OSError as error:
-        sys.exit(f"storescp cannot start: {error}")
     registrar.start()
     log.info(
         "storescp_ready",

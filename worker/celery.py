@@ -13,7 +13,7 @@ from kombu import Exchange, Queue
 
 from db.migrate import SchemaNotCurrent
 from db.queue import DELIVER_TASK, DELIVERY_QUEUE, SCREEN_TASK, SCREENING_QUEUE
-from db.settings import load_settings
+from db.settings import blame, load_settings
 from db.telemetry import configure_logging, serve_metrics
 from worker.nudge import Nudges
 from worker.settings import WorkerSettings
@@ -86,8 +86,11 @@ def _prepare(sender: Any, **_: Any) -> None:
         workshop.wait_for_database()
     except SchemaNotCurrent as error:
         _exit(str(error))
-    workshop.spool.prepare()
-    serve_metrics(settings.metrics_port)
+    # Celery logs what a signal's receiver raises, and goes on; SystemExit it lets through.
+    with blame("SPOOL_DIR", settings.spool_dir):
+        workshop.spool.prepare()
+    with blame("METRICS_PORT", settings.metrics_port):
+        serve_metrics(settings.metrics_port)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]

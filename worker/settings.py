@@ -1,6 +1,7 @@
 """Settings of the worker."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FilePath,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -47,6 +49,14 @@ class DicomwebDestination(BaseModel):
     url: AnyHttpUrl
     token: SecretStr | None = None
 
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        """What cannot be sent in an HTTP header (RFC 6750 2.1) is a mistake of the settings."""
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("visible ASCII characters are wanted")
+        return token
+
     @property
     def root(self) -> str:
         """The URL without a slash at its end."""
@@ -74,26 +84,32 @@ class WorkerSettings(CommonSettings):
         repr=False,
         json_schema_extra=SECRET,
     )
-    tls_ca: Path | None = Field(
+    tls_ca: FilePath | None = Field(
         None, description="Certificates (PEM) that a TLS peer is checked against"
     )
-    tls_cert: Path | None = Field(None, description="Our TLS certificate (PEM)")
-    tls_key: Path | None = Field(None, description="Key of our TLS certificate (PEM)")
+    tls_cert: FilePath | None = Field(None, description="Our TLS certificate (PEM)")
+    tls_key: FilePath | None = Field(None, description="Key of our TLS certificate (PEM)")
     sr_sop_class: Literal["comprehensive3d", "comprehensive"] = Field(
         "comprehensive3d",
         description="SOP class of the report; `comprehensive` for older workstations",
     )
     retention_days: int = Field(
-        30, ge=1, description="Days that the pixels of a finished series stay in the spool"
+        30,
+        ge=1,
+        le=36_500,
+        description="Days that the pixels of a finished series stay in the spool",
     )
     lease_seconds: int = Field(
-        60, ge=5, description="A series is taken from a worker that was silent for so long"
+        60,
+        ge=5,
+        le=3600,
+        description="A series is taken from a worker that was silent for so long",
     )
     limit_seconds: int = Field(
-        600, ge=10, description="A screening that takes longer ends its process"
+        600, ge=10, le=86_400, description="A screening that takes longer ends its process"
     )
     sweep_seconds: float = Field(
-        5.0, gt=0, description="Pause between two looks at what the record says is due"
+        5.0, gt=0, le=3600, description="Pause between two looks at what the record says is due"
     )
     max_attempts: int = Field(
         3, ge=1, description="Screenings of one series that may end in an error"

@@ -69,3 +69,51 @@ def test_the_password_is_not_in_the_representation(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OSTEOSCREEN_DATABASE_URL", "postgresql://user:geheim@host/db")
 
     assert "geheim" not in repr(load_settings(CommonSettings))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:geheim@host:port/db"),
+        ("DATABASE_URL", "postgresql://user:geheim@host/db?no_such_option=1"),
+        ("BROKER_URL", "redis://:geheim@host:port/0"),
+        ("BROKER_URL", "redis://:geheim@host/broker"),
+    ],
+)
+def test_a_url_that_no_driver_takes_is_one_line_without_password(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"OSTEOSCREEN_{name}", value)
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert text.count("\n") == 1
+    assert text.startswith(f"OSTEOSCREEN_{name}: ")
+    assert "geheim" not in text
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "redis://host/", "rediss://:p%40@host:1/3", "redis+socket:///run/r"]
+)
+def test_brokers_are_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_BROKER_URL", url)
+
+    assert load_settings(CommonSettings).broker_url == url
+
+
+def test_an_env_file_that_is_not_text_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".env").write_bytes(b"\xff\xfe")
+
+    assert complaint(CommonSettings, monkeypatch, capsys).startswith(".env ")
+
+
+def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_SPOOL_DIR", "")
+    monkeypatch.setenv("OSTEOSCREEN_METRICS_PORT", "")
+
+    settings = load_settings(CommonSettings)
+
+    assert settings.spool_dir == Path("spool")
+    assert settings.metrics_port is None

@@ -94,3 +94,26 @@ def test_a_complaint_does_not_print_tokens(
     wrong = json.dumps([{**ARCHIVE, "token": "secret", "extra": 1}])
 
     assert "secret" not in complaint(monkeypatch, capsys, wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TLS_CA", "/no/such/file"), ("SWEEP_SECONDS", "inf"), ("RETENTION_DAYS", "99999999")],
+)
+def test_what_would_fail_only_later_fails_at_the_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"OSTEOSCREEN_{name}", value)
+    with pytest.raises(SystemExit):
+        load_settings(WorkerSettings)
+
+    assert capsys.readouterr().err.startswith(f"OSTEOSCREEN_{name}: ")
+
+
+def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = complaint(monkeypatch, capsys, json.dumps([{**ARCHIVE, "token": "geheim€"}]))
+
+    assert "token" in text
+    assert "geheim" not in text
