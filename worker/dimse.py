@@ -107,16 +107,21 @@ def _association(
         # Each in a context of its own: pynetdicom converts to what is accepted.
         ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     rejections: list[A_ASSOCIATE_RJ] = []
-    assoc = ae.associate(
-        destination.host,
-        destination.port,
-        ae_title=destination.ae_title,
-        tls_args=(_tls_context(tls), destination.host) if destination.tls else None,
-        evt_handlers=[
-            (evt.EVT_CONN_OPEN, _send_at_once),
-            (evt.EVT_PDU_RECV, _keep_rejection, [rejections]),
-        ],
-    )
+    try:
+        assoc = ae.associate(
+            destination.host,
+            destination.port,
+            ae_title=destination.ae_title,
+            tls_args=(_tls_context(tls), destination.host) if destination.tls else None,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, _send_at_once),
+                (evt.EVT_PDU_RECV, _keep_rejection, [rejections]),
+            ],
+        )
+    except (OSError, UnicodeError) as error:
+        # The host has no address (an impossible name: UnicodeError), or our TLS files are bad.
+        problem = getattr(error, "strerror", None) or type(error).__name__
+        raise NoAssociation(Unreachable(NO_CONNECTION, problem)) from None
     if not assoc.is_established:
         raise NoAssociation(_why_not(assoc, rejections))
     guard(assoc)

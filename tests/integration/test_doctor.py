@@ -77,14 +77,20 @@ def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path)
             "BROKER_URL": f"redis://:hidden@127.0.0.1:{closed}/0",
             "SPOOL_DIR": blocked / "spool",
             "MODEL_DIR": tmp_path / "no model",
-            "DESTINATIONS": [{**away, "port": closed}, {**web, "token": "hidden"}],
+            "TLS_CA": blocked,  # a file without a certificate
+            "DESTINATIONS": [
+                {**away, "port": closed},
+                {**away, "port": closed, "name": "tls", "tls": True},
+                {**away, "port": closed, "name": "lost", "host": "nosuchhost.invalid"},
+                {**web, "token": "hidden"},
+            ],
         },
         tmp_path,
     )
 
     assert ended.returncode == 1
-    assert ended.stdout.count("│ failed │") == 6
-    assert ended.stdout.count("→") == 6
+    assert ended.stdout.count("│ failed │") == 8
+    assert ended.stdout.count("→") == 8
     for output in (ended.stdout, ended.stderr):
         assert "Traceback" not in output
         assert "hidden" not in output
