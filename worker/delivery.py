@@ -1,17 +1,22 @@
 """The due objects of one screening to one destination: claim → send → record."""
 
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from db import outbox
 from db.backoff import backoff
+from db.claim import extend_claims
 from db.outbox import Claim
 from db.telemetry import DELIVERIES, get_logger
 from worker.deliver import deliver
 from worker.errors import describe, stack_of
+from worker.heartbeat import BEATS_PER_LEASE
 from worker.outcomes import Accepted, Outcome, Refused, Unreachable
 from worker.workshop import Workshop, utc_now
 
@@ -30,7 +35,6 @@ def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> 
             destination,
             leased_by=workshop.name,
             now=utc_now(),
-            # No heartbeat: a PACS that is slower than this gets everything twice, harmlessly.
             lease_seconds=workshop.settings.lease_seconds,
         )
     if not claims:
@@ -38,10 +42,36 @@ def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> 
     with structlog.contextvars.bound_contextvars(
         screening_id=screening_id, destination=destination
     ):
-        outcomes = _send(workshop, claims)
+        with _kept(workshop, claims):
+            outcomes = _send(workshop, claims)
         with workshop.sessions.begin() as session:
             for claim, outcome in zip(claims, outcomes, strict=True):
                 _record(session, claim, outcome)
+
+
+@contextmanager
+def _kept(workshop: Workshop, claims: Sequence[Claim]) -> Iterator[None]:
+    """Extend the claims meanwhile: a destination slower than a lease would get everything
+    again and again, and no answer of it would count.
+    """
+    lease_seconds = workshop.settings.lease_seconds
+    finished = threading.Event()
+
+    def extend() -> None:
+        while not finished.wait(lease_seconds / BEATS_PER_LEASE):
+            try:
+                with workshop.sessions.begin() as session:
+                    extend_claims(session, claims, now=utc_now(), lease_seconds=lease_seconds)
+            except SQLAlchemyError as error:
+                log.warning("claim_not_extended", error=type(error).__name__)
+
+    thread = threading.Thread(target=extend, name="claims", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
 
 
 def _send(workshop: Workshop, claims: Sequence[Claim]) -> list[Outcome]:

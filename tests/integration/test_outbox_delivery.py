@@ -3,10 +3,13 @@
 How destinations are told apart is in test_delivery.py; here it is what the rows say then.
 """
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
 
 from db.overview import series_history
 from db.states import DeliveryState
@@ -90,3 +93,34 @@ def test_a_refusal_is_final(workshop: Workshop, tmp_path: Path) -> None:
         deliver_objects(with_settings(workshop, **destination(port)), screening_id, "pacs")
 
     assert deliveries(workshop) == [(DeliveryState.REFUSED, "A-ASSOCIATE-RJ 1/1/1", 1)] * 2
+
+
+def test_a_slow_destination_gets_each_object_once_and_its_answer_counts(
+    workshop: Workshop,
+) -> None:
+    screening_id = delivery_due(workshop)
+    received: list[str] = []
+
+    def answer_slowly(event: evt.Event) -> int:
+        received.append(str(event.request.AffectedSOPInstanceUID))
+        time.sleep(1.2)
+        return 0x0000
+
+    ae = AE(ae_title="A")
+    ae.add_supported_context(SecondaryCaptureImageStorage)
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, answer_slowly)]
+    )
+    port = int(server.socket.getsockname()[1])
+    sender = with_settings(workshop, lease_seconds=1, **destination(port))
+    try:
+        sending = threading.Thread(target=deliver_objects, args=(sender, screening_id, "pacs"))
+        sending.start()
+        time.sleep(1.8)  # the lease would be over, one of two objects is on its way
+        deliver_objects(sender, screening_id, "pacs")
+        sending.join()
+    finally:
+        server.shutdown()
+
+    assert len(received) == 2
+    assert deliveries(workshop) == [(DeliveryState.SENT, "0x0000", 1)] * 2
