@@ -112,7 +112,8 @@ def open_series(
 def register_revision(
     session: Session, completed: CompletedSeries, *, now: datetime, actor: str
 ) -> Registered:
-    """Make a complete series due. The same content again changes nothing.
+    """Make a complete series due. The same content again changes nothing, nor does a part of
+    it: retention may have been interrupted, or some instances may come again after it.
 
     New or changed content becomes the next revision and is queued; a run over the former
     revision is void. One statement writes all instances.
@@ -122,7 +123,9 @@ def register_revision(
         session, completed.study_instance_uid, completed.series_instance_uid, by
     )
     digest = content_sha256(completed.instances)
-    if series.content_sha256 == digest and series.state is not SeriesState.RECEIVING:
+    if series.state is not SeriesState.RECEIVING and (
+        series.content_sha256 == digest or _all_known(session, series.id, completed.instances)
+    ):
         series.spool_mtime_ns = completed.spool_mtime_ns
         return Registered(series.id, series.revision, changed=False)
     _reopen(session, series, by)
@@ -204,6 +207,16 @@ def _reopen(session: Session, series: Series, by: By) -> None:
         .values(finished_at=by.at, outcome=RunOutcome.SUPERSEDED)
     )
     move_series(session, series.id, series.state, SeriesState.RECEIVING, by)
+
+
+def _all_known(session: Session, series_id: int, instances: tuple[NewInstance, ...]) -> bool:
+    known = session.execute(
+        select(Instance.sop_instance_uid, Instance.transfer_syntax_uid, Instance.sha256).where(
+            Instance.series_id == series_id
+        )
+    )
+    on_disk = {(one.sop_instance_uid, one.transfer_syntax_uid, one.sha256) for one in instances}
+    return on_disk <= {tuple(row) for row in known}
 
 
 def _upsert_instances(

@@ -26,7 +26,7 @@ def remove_old_pixels(session: Session, spool_dir: Path, *, before: datetime) ->
         if datetime.fromtimestamp(mtime_ns / 1e9, UTC) < before and _is_finished(
             session, key, before
         ):
-            remove_series(spool_dir, key)
+            remove_series(spool_dir, key, before=before)
             removed += 1
     return removed
 

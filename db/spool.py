@@ -7,12 +7,14 @@
 A file appears under its final name whole and durable, or not at all.
 """
 
+import errno
 import fcntl
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,14 +91,21 @@ def list_instances(spool_dir: Path, key: SeriesKey) -> tuple[Path, ...]:
     return tuple(folder / name for name in sorted(names) if name.endswith(INSTANCE_SUFFIX))
 
 
-def remove_series(spool_dir: Path, key: SeriesKey) -> None:
-    """Delete the instances of a series (results stay) and its study folder if empty."""
+def remove_series(spool_dir: Path, key: SeriesKey, *, before: datetime) -> None:
+    """Delete the instances of a series that were written before then, and empty folders.
+
+    File by file: one that arrives meanwhile has been acknowledged and stays. Results stay.
+    """
     folder = series_folder(spool_dir, key)
-    shutil.rmtree(folder, ignore_errors=True)
+    for path in list_instances(spool_dir, key):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
     try:
+        folder.rmdir()
         folder.parent.rmdir()
     except OSError:
-        return  # other series of the study are there, or it is gone already
+        return  # something else is there, or it is gone already
 
 
 def free_bytes(spool_dir: Path) -> int:
@@ -136,6 +145,9 @@ class SpoolWriter:
     def prepare(self) -> None:
         """Make the spool and its ``incoming``, to find out at the start that it cannot be."""
         self._make_folder(self.spool_dir / INCOMING)
+        for folder in (self.spool_dir, self.spool_dir / INCOMING):
+            if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
         """Write a file at ``path`` below the spool, replacing one that is there.

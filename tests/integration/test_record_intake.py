@@ -114,7 +114,7 @@ def test_the_same_content_again_changes_nothing(sessions: Sessions) -> None:
     assert read_series(sessions, first.series_id).spool_mtime_ns == 2
 
 
-@pytest.mark.parametrize("how", ["late instance", "changed bytes", "fewer instances"])
+@pytest.mark.parametrize("how", ["late instance", "changed bytes"])
 def test_changed_content_of_a_delivered_series_is_the_next_revision(
     how: str, sessions: Sessions
 ) -> None:
@@ -124,7 +124,6 @@ def test_changed_content_of_a_delivered_series_is_the_next_revision(
     changed = {
         "late instance": (*first, instance(3)),
         "changed bytes": (*first[:2], instance(2, content="b")),
-        "fewer instances": first[:2],
     }[how]
 
     again = register(sessions, completed(*changed), now=after(100))
@@ -197,6 +196,19 @@ def test_a_finished_series_stays_finished_until_its_content_is_known(
 
     assert not again.changed
     assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+
+
+def test_a_part_of_what_is_known_is_nothing_new_when_the_rest_was_removed(
+    sessions: Sessions,
+) -> None:
+    series_id = register(sessions).series_id
+    save(sessions, lease(sessions, series_id))
+
+    again = register(sessions, completed(instance(1)), now=after(10))
+    changed = register(sessions, completed(instance(1, content="b")), now=after(20))
+
+    assert (again.changed, again.revision) == (False, 1)
+    assert (changed.changed, changed.revision) == (True, 2)
 
 
 def test_a_series_that_opened_without_a_change_is_queued_at_its_revision(

@@ -6,7 +6,7 @@ Not covered: the thread and the process around it (test_storescp.py).
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -138,7 +138,7 @@ def test_pixels_removed_and_sent_again_are_no_new_revision(
     sessions = make_sessions(engine)
     save(sessions, lease(sessions, first.id, now=datetime.now(UTC)))
 
-    spool.remove_series(spool_dir, key)
+    spool.remove_series(spool_dir, key, before=datetime.now(UTC) + timedelta(days=1))
     registrar.tick(now + INTERVAL_SECONDS + 1)
     put(instances, spool_dir)
     with capture_logs() as lines:

@@ -230,11 +230,12 @@ def test_pixels_of_old_finished_series_are_forgotten_and_nothing_else(
 
 
 def _make_old(folder: Path, timestamp: float) -> None:
-    os.utime(folder, (timestamp, timestamp))
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (timestamp, timestamp))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["model", "schema", "destinations"])
+@pytest.mark.parametrize("wrong", ["model", "schema", "destinations", "spool", "metrics"])
 def test_a_worker_that_cannot_work_stops_at_once_with_one_line(
     wrong: str,
     postgres: Postgres,
@@ -246,6 +247,8 @@ def test_a_worker_that_cannot_work_stops_at_once_with_one_line(
         "model": ("MODEL_DIR", tmp_path / "none", str(tmp_path / "none")),
         "schema": ("DATABASE_URL", postgres.url_of("postgres"), "python -m db upgrade"),
         "destinations": ("DESTINATIONS", "[", "OSTEOSCREEN_DESTINATIONS: "),
+        "spool": ("SPOOL_DIR", "/proc/none", "OSTEOSCREEN_SPOOL_DIR: "),
+        "metrics": ("METRICS_PORT", postgres.port, "OSTEOSCREEN_METRICS_PORT: "),
     }[wrong]
     worker = Process(
         CELERY,

@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from db.spool import InvalidUid, SeriesKey, SpoolWriter
 
 KEY = SeriesKey("1.2.3", "1.2.3.4")
 SOP = "1.2.3.4.5"
+LATER = datetime.now(UTC) + timedelta(days=1)
 
 
 @pytest.fixture
@@ -142,11 +144,41 @@ def test_a_second_write_replaces_the_file_whole(writer: SpoolWriter) -> None:
 def test_a_folder_that_retention_removed_is_made_again(writer: SpoolWriter) -> None:
     path = spool.instance_path(writer.spool_dir, KEY, SOP)
     writer.write(path, (b"x",))
-    spool.remove_series(writer.spool_dir, KEY)
+    spool.remove_series(writer.spool_dir, KEY, before=LATER)
 
     writer.write(path, (b"y",))
 
     assert path.read_bytes() == b"y"
+
+
+def test_an_instance_that_arrives_while_a_series_is_removed_stays(writer: SpoolWriter) -> None:
+    old = spool.instance_path(writer.spool_dir, KEY, SOP)
+    late = spool.instance_path(writer.spool_dir, KEY, "1.2.3.4.6")
+    for path in (old, late):
+        writer.write(path, (b"x",))
+    os.utime(old, (0, 0))
+
+    spool.remove_series(writer.spool_dir, KEY, before=datetime(2000, 1, 1, tzinfo=UTC))
+
+    assert spool.list_instances(writer.spool_dir, KEY) == (late,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("folder", [".", spool.INCOMING])
+def test_a_spool_of_another_user_is_found_out_at_the_start(
+    folder: str, writer: SpoolWriter
+) -> None:
+    for path in (writer.spool_dir, *list(writer.spool_dir.parents)[:-2]):
+        path.chmod(path.stat().st_mode | 0o011)
+    writer.spool_dir.chmod(0o777)
+    (writer.spool_dir / spool.INCOMING).chmod(0o777)
+    (writer.spool_dir / folder).chmod(0o755)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            SpoolWriter(writer.spool_dir).prepare()
+    finally:
+        os.seteuid(0)
 
 
 def test_many_threads_write_into_one_new_series(writer: SpoolWriter) -> None:
@@ -191,13 +223,13 @@ def test_removal_takes_instances_and_leaves_results_and_sister_series(
     ):
         writer.write(path, (b"x",))
 
-    spool.remove_series(root, KEY)
+    spool.remove_series(root, KEY, before=LATER)
 
     assert [key for key, _ in spool.list_series(root)] == [sister]
     assert result.exists()
-    spool.remove_series(root, sister)
+    spool.remove_series(root, sister, before=LATER)
     assert not (root / KEY.study_instance_uid).exists()
-    spool.remove_series(root, sister)  # a second time is no error
+    spool.remove_series(root, sister, before=LATER)  # a second time is no error
 
 
 def test_leftovers_of_dead_writers_are_removed_and_those_of_living_ones_stay(
