@@ -10,6 +10,7 @@ from typing import Literal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from worker import folder as folders
@@ -31,6 +32,8 @@ def screen_folder(
     console = Console(stderr=True, highlight=False)
     if not folder.is_dir():
         return _bad_input(f"{folder}: not a folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return _bad_input(f"{folder}: not readable")
     found = load.find_series(folder)
     if not found:
         return _bad_input(f"{folder}: no DICOM series in it ({found.skipped} other files)")
@@ -38,6 +41,8 @@ def screen_folder(
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return _bad_input(f"{out_dir}: {error.strerror}")
+    if not os.access(out_dir, os.W_OK | os.X_OK):
+        return _bad_input(f"{out_dir}: not writable")
     from worker import package  # TensorFlow: only when there is something to do
 
     try:
@@ -57,19 +62,26 @@ def screen_folder(
         ):
             finished.append(one)
             progress.advance(task)
-            console.print(_line(one))
-    console.print(f"{folders.write_result_json(finished, out_dir)}")
+            console.print(line_of(one))
+    if found.skipped:
+        console.print(f"{found.skipped} other files: not DICOM, or without a series UID")
+    try:
+        console.print(escape(str(folders.write_result_json(finished, out_dir))))
+    except OSError as error:
+        return _bad_input(f"{out_dir}: {error.strerror}")
     return _exit_code(finished)
 
 
-def _line(one: Finished) -> str:
+def line_of(one: Finished) -> str:
+    """One series in a line of rich's markup; brackets in what a header says are escaped."""
+    uid = escape(one.series_instance_uid)
     if one.error is not None:
-        return f"{one.series_instance_uid}  [red]failed[/]  {describe(one.error)}"
+        return f"{uid}  [red]failed[/]  {escape(describe(one.error))}"
     entry = one.entry or {}
     if entry["state"] == "rejected":
         reason = entry["reason"]
-        return f"{one.series_instance_uid}  rejected  {reason['code']}: {reason['text']}"
-    return f"{one.series_instance_uid}  screened  {entry['grade']}"
+        return f"{uid}  rejected  {reason['code']}: {escape(reason['text'])}"
+    return f"{uid}  screened  {entry['grade']}"
 
 
 def _exit_code(finished: list[Finished]) -> int:

@@ -1,7 +1,7 @@
 """Screen every series under a folder without servers: ``python -m worker screen``."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,8 @@ def screen_series(
         try:
             result = screen(paths, model)
             if isinstance(result, Rejected):
-                yield Finished(uid, to_json(result))
+                # A series whose files are all damaged does not know its own UID any more.
+                yield Finished(uid, to_json(replace(result, series_instance_uid=uid)))
                 continue
             built = outputs.build_outputs(result, at=at, sr_sop_class=sr_sop_class)
             yield Finished(

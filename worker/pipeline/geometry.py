@@ -5,6 +5,7 @@ Nothing here raises on a missing or malformed value: the answer is None, and
 """
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+from pydicom.sequence import Sequence as Items
 
 from worker.pipeline.results import Orientation
 
@@ -20,6 +22,9 @@ Array = npt.NDArray[np.float64]
 # The patient axis that the slice normal of each orientation lies along: x, y, z.
 NORMAL_AXIS: tuple[Orientation, Orientation, Orientation] = ("sagittal", "coronal", "axial")
 
+# PS3.5 9.1: digits and dots, no empty component; what a series and its files are named by.
+# Components with leading zeros are not allowed and still common.
+UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 
 Known = TypeVar("Known")
 
@@ -37,7 +42,7 @@ def value_of(ds: Dataset, keyword: str) -> object | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = ds.get(keyword)
-    except (ValueError, TypeError, OverflowError, KeyError, NotImplementedError, LookupError):
+    except Exception:  # a malformed value makes the parser raise whatever it likes
         return None
     return None if value is None or value == "" else value
 
@@ -46,6 +51,18 @@ def text_of(ds: Dataset, keyword: str) -> str:
     """The value as stripped text, ``""`` where there is none."""
     value = value_of(ds, keyword)
     return "" if value is None else str(value).strip()
+
+
+def items_of(ds: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence, none where it is absent or malformed."""
+    value = value_of(ds, keyword)
+    return list(value) if isinstance(value, Items) else []
+
+
+def uid_of(ds: Dataset, keyword: str) -> str:
+    """The UID, ``""`` where there is none or the value is not one."""
+    text = text_of(ds, keyword)
+    return text if UID.fullmatch(text) else ""
 
 
 def numbers_of(ds: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:

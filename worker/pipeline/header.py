@@ -1,11 +1,13 @@
 """The header that SR and SC share: the source's patient and study, our equipment, one clock."""
 
+import re
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
 from pydicom import DataElement, Dataset, Sequence, config, dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
@@ -118,18 +120,25 @@ def reference(instance: Dataset) -> Dataset:
 def recoded(source: Dataset, keyword: str) -> DataElement | None:
     """A copy of an element that no longer depends on the source's character set.
 
-    None where it is absent or unreadable.
+    None where it is absent or unreadable. A text in a wrong VR gets that of its keyword.
     """
     value = value_of(source, keyword)
     if value is None:
         return None
-    vr = source[keyword].VR
-    if vr == "SQ":
+    vr, expected = source[keyword].VR, dictionary_VR(keyword)
+    if vr not in expected.split(" or "):
+        if not isinstance(value, str) or expected == "SQ":
+            return None
+        vr = expected
+    elif vr == "SQ":
         value = Sequence(_recoded_item(item) for item in source[keyword].value)
     elif vr == "PN":
-        value = str(value)
+        value = [str(name) for name in value] if isinstance(value, MultiValue) else str(value)
     # Not validated: what the source holds is passed on, not judged.
-    return DataElement(keyword, vr, value, validation_mode=config.IGNORE)
+    try:
+        return DataElement(keyword, vr, value, validation_mode=config.IGNORE)
+    except (ValueError, TypeError, OverflowError):  # "1,70" and "70 kg" are no numbers
+        return None
 
 
 def _recoded_item(item: Dataset) -> Dataset:
@@ -165,8 +174,8 @@ def _processing(model: ModelInfo) -> Dataset:
 
 def _zone(offset: str | None) -> timezone | None:
     """``+0130`` → time zone; None where the source says none, or nonsense."""
-    text = str(offset or "").strip()
-    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+    match = re.fullmatch(r"([+-])([01][0-9])([0-5][0-9])", str(offset or "").strip())
+    if match is None:
         return None
-    minutes = int(text[1:3]) * 60 + int(text[3:])
-    return timezone(timedelta(minutes=minutes if text[0] == "+" else -minutes))
+    minutes = int(match[2]) * 60 + int(match[3])
+    return timezone(timedelta(minutes=minutes if match[1] == "+" else -minutes))

@@ -4,6 +4,7 @@ One small function a reason; every one answers None or a ``Reason``. A missing o
 header value is a reason, never an error.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -35,11 +36,12 @@ def not_ct(headers: Sequence[Dataset]) -> Reason | None:
     for ds in headers:
         sop_class = geometry.text_of(ds, "SOPClassUID")
         if sop_class not in (CTImageStorage, *MULTI_FRAME):
-            modality = geometry.text_of(ds, "Modality") or "unknown modality"
+            modality = _code(ds, "Modality") or "unknown modality"
             return Reason(ReasonCode.NOT_CT, f"Not a CT image ({modality}).")
         photometric = geometry.text_of(ds, "PhotometricInterpretation")
         if photometric not in ("", "MONOCHROME2"):
-            return Reason(ReasonCode.NOT_CT, f"A {photometric} picture, not CT values.")
+            kind = _code(ds, "PhotometricInterpretation") or "malformed"
+            return Reason(ReasonCode.NOT_CT, f"A {kind} picture, not CT values.")
         kinds = _image_type(ds) & NO_HU_IMAGE_TYPES
         if kinds:
             kind = min(kinds)
@@ -67,6 +69,16 @@ def multi_frame(headers: Sequence[Dataset]) -> Reason | None:
     if frames > 1:
         return Reason(ReasonCode.UNDECODABLE, f"An image has {frames:.0f} frames, not one.")
     return None
+
+
+def no_uids(headers: Sequence[Dataset]) -> Reason | None:
+    """SR and SC refer to the images by UID, and files are named by that of the series."""
+    keywords = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
+    without = sum(not all(geometry.uid_of(ds, name) for name in keywords) for ds in headers)
+    if not without:
+        return None
+    text = f"{without} of {len(headers)} images have no usable study, series or instance UID."
+    return Reason(ReasonCode.UNDECODABLE, text)
 
 
 def mixed(headers: Sequence[Dataset]) -> Reason | None:
@@ -120,11 +132,18 @@ def mixed_geometry(headers: Sequence[Dataset]) -> Reason | None:
 
 
 IMAGES_RULES: tuple[ImagesRule, ...] = (
-    not_ct, localizer, multi_frame, mixed, no_geometry, mixed_geometry
+    not_ct, localizer, multi_frame, no_uids, mixed, no_geometry, mixed_geometry
 )  # fmt: skip
+
+
+def _code(ds: Dataset, keyword: str) -> str:
+    """A value that is a code string (PS3.5 6.2, CS): others may be pieces of a damaged
+    header, patient data among them, and belong into no reason."""
+    text = geometry.text_of(ds, keyword)
+    return text if re.fullmatch(r"[A-Z0-9_ ]{1,16}", text) else ""
 
 
 def _image_type(ds: Dataset) -> frozenset[str]:
     value = geometry.value_of(ds, "ImageType")
-    values = [value] if isinstance(value, str) else value or []
-    return frozenset(str(item).strip().upper() for item in values)  # type: ignore[attr-defined]
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return frozenset(str(item).strip().upper() for item in values)

@@ -1,6 +1,7 @@
 """A folder of DICOM files → series of sorted headers → a canonical coronal volume in HU."""
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import pixel_array
 
 from worker.pipeline import geometry, images
@@ -29,22 +29,23 @@ Image = npt.NDArray[np.float32]
 
 
 class SeriesFiles(dict[str, tuple[Path, ...]]):
-    """Series Instance UID → files; ``skipped`` counts the files that are not DICOM."""
+    """Series Instance UID → files; ``skipped`` counts the files without a usable UID."""
 
     skipped: int = 0
 
 
 def find_series(folder: Path) -> SeriesFiles:
-    """Group every DICOM file under ``folder`` (at any depth) by SeriesInstanceUID."""
+    """Group every DICOM file under ``folder`` (at any depth) by SeriesInstanceUID.
+
+    A value that is no UID is none: it may hold a path, or all that followed in a damaged
+    header, and the UID names files and is printed.
+    """
     found: defaultdict[str, list[Path]] = defaultdict(list)
     skipped = 0
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        try:
-            ds = dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-        except (InvalidDicomError, OSError, ValueError, EOFError, KeyError, AttributeError):
-            skipped += 1
-            continue
-        uid = geometry.text_of(ds, "SeriesInstanceUID")
+    # Not Path.is_file: it raises inside of a folder that may be listed and not entered.
+    for path in sorted(path for path in folder.rglob("*") if os.path.isfile(path)):
+        ds = _read_header(path, "SeriesInstanceUID")
+        uid = "" if ds is None else geometry.uid_of(ds, "SeriesInstanceUID")
         if uid:
             found[uid].append(path)
         else:
@@ -62,16 +63,19 @@ def read_series(paths: Iterable[Path]) -> Series | Rejected:
     by; the other rules are ``eligible.check_series``.
     """
     read: dict[str, tuple[Path, Dataset]] = {}
+    unreadable = 0
     for path in paths:
-        try:
-            ds = dcmread(path, stop_before_pixels=True)
-        except (InvalidDicomError, OSError, ValueError, EOFError, KeyError, AttributeError):
-            return _undecodable("", f"{path.name} is not a readable DICOM file.")
-        read.setdefault(geometry.text_of(ds, "SOPInstanceUID") or path.name, (path, ds))
+        ds = _read_header(path)
+        if ds is None:
+            unreadable += 1
+        else:
+            read.setdefault(geometry.text_of(ds, "SOPInstanceUID") or path.name, (path, ds))
     if not read:
-        return _undecodable("", "The series has no images.")
+        return _undecodable("", "The series has no readable images.")
     files, headers = zip(*read.values(), strict=True)
     uid = geometry.text_of(headers[0], "SeriesInstanceUID")
+    if unreadable:
+        return _undecodable(uid, f"{unreadable} files of the series are not readable DICOM.")
     reason = images.check_images(headers)
     if reason is not None:
         return Rejected(uid, reason)
@@ -84,6 +88,16 @@ def read_series(paths: Iterable[Path]) -> Series | Rejected:
         headers=tuple(headers[i] for i in order),
         orientation=geometry.orientation_of(directions),
     )
+
+
+def _read_header(path: Path, *keywords: str) -> Dataset | None:
+    """All elements before the pixel data, or only some; None where it is no DICOM file."""
+    try:
+        with warnings.catch_warnings():  # they repeat header values
+            warnings.simplefilter("ignore")
+            return dcmread(path, stop_before_pixels=True, specific_tags=list(keywords) or None)
+    except Exception:  # damaged bytes make the parser raise whatever they like
+        return None
 
 
 def read_volume(series: Series) -> Volume | Rejected:
@@ -188,7 +202,8 @@ def _decode(series: Series, reduce: Callable[[Image], Image]) -> Hu:
 
 def _stored(path: Path) -> npt.NDArray[np.generic]:
     try:
-        stored = np.asarray(pixel_array(path))
+        # Not the path: pixel_array does not inflate a deflated file.
+        stored = np.asarray(pixel_array(dcmread(path)))
     except Exception as error:  # decoder plug-ins raise whatever they like
         raise DecodeError(f"The pixel data cannot be decoded: {error}") from error
     if stored.ndim != 2:

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from worker.pipeline import report_codes, statements
-from worker.pipeline.geometry import text_of
+from worker.pipeline.geometry import items_of, text_of
 from worker.pipeline.header import MANUFACTURER, derived_dataset, recoded, reference, seal
 from worker.pipeline.report_content import content_tree
 from worker.pipeline.report_regions import SopClass, region_builder
@@ -104,7 +104,7 @@ def _evidence(instances: Iterable[Dataset]) -> Dataset:
 
 def _request(source: Dataset) -> Dataset:
     """The order that the CT answered, as far as the source names it (PS3.3 C.17.2.1)."""
-    attributes = (source.get("RequestAttributesSequence") or [Dataset()])[0]
+    attributes = next(iter(items_of(source, "RequestAttributesSequence")), Dataset())
     request = Dataset()
     request.StudyInstanceUID = str(source.StudyInstanceUID)
     request.ReferencedStudySequence = []

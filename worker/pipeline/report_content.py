@@ -73,7 +73,7 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
             geometry.text_of(item, "CodeValue"),
             geometry.text_of(item, "CodingSchemeDesignator"),
         )
-        for item in source.get("ProcedureCodeSequence") or ()
+        for item in geometry.items_of(source, "ProcedureCodeSequence")
     ]
     procedures = [public[key] for key in keys if key in public]
     return [
@@ -126,7 +126,7 @@ def _nearest_slice(screening: Screening, point_mm: tuple[float, float, float]) -
 def _image_descriptors(header: Dataset) -> list[ContentItem]:
     """TID 1602 and 1604, once for all images of the group, as far as the source says it."""
     items = [code(codes.DCM.Modality, codes.DCM.ComputedTomography, ACQUISITION)]
-    if uid := geometry.text_of(header, "FrameOfReferenceUID"):
+    if uid := geometry.uid_of(header, "FrameOfReferenceUID"):
         items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, uid, ACQUISITION))
     spacing = geometry.spacing_of(header) or (None, None)
     numbers = (

@@ -88,7 +88,7 @@ def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) 
     def region_of(plane: Plane, shape: HipCrop | NeckAttenuation) -> ContentItem:
         source = headers.get(plane.source_sop_uid or "")
         grid = None if source is None else source_grid(source)
-        frame_of_reference = geometry.text_of(screening.headers[0], "FrameOfReferenceUID")
+        frame_of_reference = geometry.uid_of(screening.headers[0], "FrameOfReferenceUID")
         if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
             return _in_space(plane, shape, frame_of_reference)
         return _on_image(grid or capture_grid(capture, plane), plane, shape)

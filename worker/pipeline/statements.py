@@ -2,6 +2,7 @@
 
 import math
 
+from worker.pipeline.geometry import number_of, value_of
 from worker.pipeline.results import Grade, Hip, ModelInfo, Reason, ReasonCode, Screening, Side
 
 SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
@@ -98,10 +99,10 @@ def demographics(screening: Screening) -> str:
     """What the model knew of the patient, and what the source header lacks."""
     source = screening.headers[0]
     present = {
-        "sex": source.get("PatientSex"),
-        "age": source.get("PatientAge") or source.get("PatientBirthDate"),
-        "height": source.get("PatientSize"),
-        "weight": source.get("PatientWeight"),
+        "sex": value_of(source, "PatientSex"),
+        "age": value_of(source, "PatientAge") or value_of(source, "PatientBirthDate"),
+        "height": value_of(source, "PatientSize"),
+        "weight": value_of(source, "PatientWeight"),
     }
     missing = [name for name, value in present.items() if not value]
     said = (
@@ -121,8 +122,7 @@ def slice_name(screening: Screening, hip: Hip) -> str:
     if plane.source_sop_uid is None:
         return f"coronal reformat {plane.index + 1}"
     for header in screening.headers:
-        if header.get("SOPInstanceUID") == plane.source_sop_uid and header.get(
-            "InstanceNumber"
-        ):
-            return f"image {int(header.InstanceNumber)}"
+        number = number_of(header, "InstanceNumber")
+        if header.get("SOPInstanceUID") == plane.source_sop_uid and number:
+            return f"image {number:.0f}"
     return f"slice {plane.index + 1}"

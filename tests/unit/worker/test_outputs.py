@@ -80,3 +80,15 @@ def test_an_error_in_one_series_does_not_end_the_others(tmp_path: Path) -> None:
     assert json.loads(write_result_json(finished, tmp_path).read_text()) == [
         one.entry for one in finished if one.entry
     ]
+
+
+def test_a_series_of_damaged_files_is_entered_under_the_uid_it_was_found_by(
+    tmp_path: Path,
+) -> None:
+    text = tmp_path / "text.dcm"
+    text.write_text("no DICOM")
+
+    (one,) = screen_series([("1.3", [text])], tmp_path, Unused(), at=AT)  # type: ignore[arg-type]
+
+    assert one.entry is not None
+    assert one.entry["series_uid"] == "1.3"

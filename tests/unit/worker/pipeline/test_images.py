@@ -1,7 +1,7 @@
 """Covered: which headers can be one CT volume at all, lies and gaps in them included."""
 
 import pytest
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.uid import EnhancedCTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from tests.ct_volume import AXIAL, CORONAL, alter, ct_headers
@@ -91,3 +91,45 @@ def test_missing_image_type_and_empty_values_are_normal() -> None:
     assert (
         check_images(series(ImageType=None, FrameOfReferenceUID=None, PatientID=None)) is None
     )
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    "value", [None, "", "../../x", "1.2.x", "1." * 40 + "1", ["1.2", "1.3"]]
+)
+def test_images_without_a_usable_uid_are_undecodable(keyword: str, value: object) -> None:
+    """Files are named by the series' UID: one with a path in it would leave its folder."""
+    reason = check_images(series(**{keyword: value}))
+
+    assert reason is not None
+    assert reason.code is ReasonCode.UNDECODABLE
+    assert "12 of 12" in reason.text
+
+
+def test_image_type_that_is_no_text_says_nothing() -> None:
+    headers = series()
+    for ds in headers:
+        ds["ImageType"] = DataElement("ImageType", "US", 1)
+
+    assert check_images(headers) is None
+
+
+def test_uid_with_leading_zeros_is_accepted_as_the_scp_does() -> None:
+    assert check_images(series(StudyInstanceUID="1.2.03.4")) is None
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"PhotometricInterpretation": "Miller^Jane"},
+        {"SOPClassUID": MRImageStorage, "Modality": ["MR", "Miller^Jane"]},
+    ],
+)
+def test_pieces_of_a_damaged_header_are_not_repeated_in_the_reason(
+    elements: dict[str, object],
+) -> None:
+    reason = check_images(series(**elements))
+
+    assert reason is not None
+    assert reason.code is ReasonCode.NOT_CT
+    assert "Miller" not in reason.text

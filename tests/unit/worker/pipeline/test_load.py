@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pydicom import Dataset
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from tests.ct_volume import AXIAL, write_ct
 from worker.pipeline import load
@@ -136,6 +141,15 @@ def test_compressed_pixels_are_the_same_hu(tmp_path: Path, syntax: str) -> None:
     np.testing.assert_array_equal(volume.hu, hu)
 
 
+def test_deflated_pixels_are_the_same_hu(tmp_path: Path) -> None:
+    def deflate(_: int, ds: Dataset) -> None:
+        ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+    volume = read(write_ct(tmp_path, ramp(), change=deflate))
+
+    np.testing.assert_array_equal(volume.hu, ramp())
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_axial_is_reformatted_to_coronal_at_the_same_places(
     tmp_path: Path, reverse: bool
@@ -242,3 +256,45 @@ def test_many_axial_slices_do_not_need_the_full_volume(tmp_path: Path) -> None:
     volume = read(write_ct(tmp_path, hu, directions=AXIAL, step=(0, 0, 0.8)))
 
     assert volume.hu.shape == (10, 64, 30)
+
+
+def damage(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+
+
+def test_files_that_break_the_parser_are_skipped_and_the_others_are_found(
+    tmp_path: Path,
+) -> None:
+    paths = write_ct(tmp_path, ramp(), SpecificCharacterSet="ISO_IR 100")
+    damage(paths[0], b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")  # not deflated
+    damage(paths[1], b"\x08\0\x05\0CS", b"\x08\0\x05\0CN")  # a VR that is none
+
+    found = load.find_series(tmp_path)
+
+    assert [len(files) for files in found.values()] == [10]
+    assert found.skipped == 2
+
+
+@pytest.mark.parametrize("uid", ["../../x", "[/bold]", "1.2.x Miller^Jane", "1." * 40 + "1"])
+def test_files_whose_series_uid_is_none_are_skipped(tmp_path: Path, uid: str) -> None:
+    write_ct(tmp_path, ramp(), SeriesInstanceUID=uid)
+
+    found = load.find_series(tmp_path)
+
+    assert not found
+    assert found.skipped == 12
+
+
+def test_series_with_a_damaged_file_keeps_its_uid_and_names_no_file(tmp_path: Path) -> None:
+    paths = write_ct(tmp_path, ramp())
+    damaged = paths[0].rename(tmp_path / "Miller_Jane.dcm")
+    damaged.write_bytes(b"not DICOM")
+
+    rejected = load.read_series([damaged, *paths[1:]])
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.series_instance_uid in load.find_series(tmp_path)
+    assert rejected.reason.code is ReasonCode.UNDECODABLE
+    assert "Miller" not in rejected.reason.text
