@@ -51,6 +51,8 @@ app.conf.update(
     broker_transport_options={
         "visibility_timeout": settings.limit_seconds + 60,
         "socket_connect_timeout": 5,
+        # A broker that hangs is like one that is away; longer than kombu's poll of 10 s.
+        "socket_timeout": 15,
         "socket_keepalive": True,
     },
     # A worker that starts before its broker waits for it.

@@ -4,6 +4,7 @@ PostgreSQL and Redis are real; no pipeline runs here (tests/integration/test_ful
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -264,3 +265,23 @@ def test_a_worker_that_cannot_work_stops_at_once_with_one_line(
 
     assert sum(line in one for one in worker.log.splitlines()) == 1
     assert "Traceback" not in worker.log
+
+
+@pytest.mark.slow
+def test_a_broker_that_hangs_does_not_hold_up_the_sweep_for_ever(
+    child_settings: dict[str, object], tmp_path: Path
+) -> None:
+    ask = "from worker.celery import nudges; nudges.waiting('screening')"
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+        broker = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        asked = subprocess.run(
+            [sys.executable, "-c", ask],
+            env=child_environment({**child_settings, "BROKER_URL": broker}),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert asked.returncode == 1
+    assert "OperationalError" in asked.stderr
