@@ -1,0 +1,100 @@
+"""From files to a frozen result with the shipped model, and the contract of ``result.json``.
+
+Covered: both hips, one hip, none, a model that knows neither. Not covered: single steps (their
+own modules), servers (tests/integration).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.series import simulate_small
+from worker.package import SHIPPED_DIR, load
+from worker.pipeline.classify import ImageModel
+from worker.pipeline.grade import worse_grade
+from worker.pipeline.results import Rejected, Screening, to_json
+from worker.pipeline.screen import screen
+
+ENTRY = {
+    "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "model",
+    "warnings", "timings_ms", "outputs",
+}  # fmt: skip
+HIP = {
+    "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",
+    "probabilities", "grade",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> ImageModel:
+    loaded = load(SHIPPED_DIR)
+    assert isinstance(loaded, ImageModel)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def coronal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    return simulate_small(tmp_path_factory.mktemp("coronal"), "coronal")
+
+
+def test_both_hips_are_graded_and_the_worse_one_decides(
+    model: ImageModel, coronal: tuple[Path, ...]
+) -> None:
+    screening = screen(coronal, model)
+
+    assert isinstance(screening, Screening)
+    assert [hip.side for hip in screening.hips] == ["R", "L"]
+    grades = [hip.grade for hip in screening.hips if hip.grade]
+    assert len(grades) == 2
+    assert screening.grade is worse_grade(grades)
+    for hip in screening.hips:
+        assert hip.probabilities is not None
+        assert sum(hip.probabilities.values()) == pytest.approx(1)
+        assert hip.grade is max(hip.probabilities, key=hip.probabilities.__getitem__)
+
+
+def test_entry_has_the_keys_of_the_contract(
+    model: ImageModel, coronal: tuple[Path, ...]
+) -> None:
+    entry = to_json(screen(coronal, model))
+
+    assert set(entry) == ENTRY
+    assert [set(hip) for hip in entry["hips"]] == [HIP, HIP]
+    assert set(entry["slice"]) == {"index", "source_sop_uid", "position_mm"}
+    assert set(entry["model"]) == {"name", "version", "modality", "training_data"}
+
+
+def test_metal_in_one_hip_leaves_the_other_gradable(model: ImageModel, tmp_path: Path) -> None:
+    screening = screen(simulate_small(tmp_path, "coronal", condition="metal"), model)
+
+    assert isinstance(screening, Screening)
+    reasons = [hip.reason.code if hip.reason else None for hip in screening.hips]
+    assert sorted(reasons, key=str) == ["METAL", None]
+    assert screening.deciding_hip.reason is None
+
+
+def test_hips_unlike_the_training_data_reject_the_series_and_say_where_they_lie(
+    model: ImageModel, coronal: tuple[Path, ...]
+) -> None:
+    assert model.familiarity is not None
+    strict = replace(model, familiarity=replace(model.familiarity, limit=0.0))
+
+    rejected = screen(coronal, strict)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.code == "OUT_OF_DISTRIBUTION"
+    entry = to_json(rejected)
+    assert set(entry) == ENTRY
+    assert [hip["state"] for hip in entry["hips"]] == ["not_assessable"] * 2
+    assert all(hip["center_mm"] and not hip["probabilities"] for hip in entry["hips"])
+
+
+def test_without_hips_every_side_has_its_reason(model: ImageModel, tmp_path: Path) -> None:
+    rejected = screen(simulate_small(tmp_path, "coronal", view="abdomen"), model)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.code == "NO_FEMUR"
+    assert [hip.side for hip in rejected.hips] == ["R", "L"]
+    assert "right" in rejected.reason.text
+    assert "left" in rejected.reason.text
