@@ -240,7 +240,7 @@ def test_the_result_of_a_former_revision_does_not_deliver_the_newer_one(
 ) -> None:
     series_id, first = screened(sessions, "pacs")
     held_back = claim(sessions, first)
-    register(sessions, completed(instance(1), instance(2)), now=after(5))
+    register(sessions, completed(instance(1), instance(2, content="b")), now=after(5))
     held = lease(sessions, series_id, now=after(6))
     save(sessions, held, "pacs", now=after(7))
 
@@ -279,7 +279,7 @@ def test_overview_counts_and_tells_the_story_of_a_series(sessions: Sessions) -> 
 
 def test_predecessor_is_the_report_of_the_former_revision(sessions: Sessions) -> None:
     series_id, _ = screened(sessions)
-    register(sessions, completed(instance(1)), now=after(5))
+    register(sessions, completed(instance(1, content="b")), now=after(5))
     save(sessions, lease(sessions, series_id, now=after(6)), now=after(7))
 
     with sessions() as session:
