@@ -6,6 +6,7 @@ import keras
 
 from worker import package
 from worker.model import build
+from worker.pipeline.classify import Familiarity
 
 DESCRIPTION = package.Description(
     name="untrained",
@@ -17,8 +18,15 @@ DESCRIPTION = package.Description(
 )
 
 
-def make_untrained_package(model_dir: Path) -> Path:
-    """A loadable package: random weights from a fixed seed, no out-of-distribution check."""
+def make_untrained_package(model_dir: Path, familiarity: Familiarity | None = None) -> Path:
+    """A loadable package: random weights from a fixed seed, which knows no strange crop
+    unless ``familiarity`` is given."""
     keras.utils.set_random_seed(7)
-    package.save(model_dir, build("compact"), DESCRIPTION, card="# Untrained, for tests\n")
+    package.save(
+        model_dir,
+        build("compact"),
+        DESCRIPTION,
+        familiarity=familiarity,
+        card="# Untrained, for tests\n",
+    )
     return model_dir
