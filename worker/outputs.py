@@ -3,7 +3,6 @@
 Used by the command line and by the task, so that both write the same.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset
 
 from worker.pipeline.capture import build_capture, capture_png
+from worker.pipeline.header import to_bytes
 from worker.pipeline.report import PreviousResult, build_report
 from worker.pipeline.results import Screening, to_json
 from worker.pipeline.screen import Stopwatch
@@ -54,7 +54,7 @@ def build_outputs(
             previous=previous,
         )
     timings_ms = {**screening.timings_ms, **watch.timings_ms}
-    files: dict[FileRole, bytes] = {"sr": _encode(sr), "sc": _encode(sc), "png": png}
+    files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}
     return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, files)
 
 
@@ -76,9 +76,3 @@ def write_files(
 def result_json(entries: Iterable[Mapping[str, Any]]) -> bytes:
     """The text of ``result.json``: a list, one entry a series."""
     return (json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _encode(ds: Dataset) -> bytes:
-    buffer = io.BytesIO()
-    dcmwrite(buffer, ds, enforce_file_format=True)
-    return buffer.getvalue()
