@@ -114,6 +114,15 @@ def spacing_of(ds: Dataset) -> tuple[float, float] | None:
     return numbers[0], numbers[1]
 
 
+def frame_of(ds: Dataset) -> int | None:
+    """The number of the frame that a slice is, counted from 1; None of a single-frame image.
+
+    ``frames`` writes it as the one who refers to the slice must (PS3.3 Table 10-3).
+    """
+    number = number_of(ds, "ReferencedFrameNumber")
+    return None if number is None else int(number)
+
+
 def normal_of(directions: Array) -> Array:
     """(3,) slice normal."""
     return np.asarray(np.cross(directions[0], directions[1]))

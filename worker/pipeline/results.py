@@ -94,6 +94,7 @@ class Volume:
     ``hu`` : (slices, rows, columns) int16.
     ``affine`` : (4, 4) float64, voxel centre (slice, row, column, 1) → patient LPS mm.
     ``source_sop_uids`` : one SOP Instance UID a slice; empty for a reformatted volume.
+    ``source_frames`` : beside each of them the frame number, None of a single-frame image.
 
     A *coronal* volume is canonical: slices run anterior → posterior, rows head → feet,
     columns patient right → left, as a radiologist looks at it.
@@ -102,6 +103,7 @@ class Volume:
     hu: npt.NDArray[np.int16]
     affine: npt.NDArray[np.float64]
     source_sop_uids: tuple[str, ...] = ()
+    source_frames: tuple[int | None, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -137,7 +139,8 @@ class Plane:
 
     ``index`` : slice of the coronal volume. ``hu`` : (rows, columns) int16.
     ``position_mm`` : centre of voxel (0, 0), patient LPS. ``source_sop_uid`` is None where
-    the plane was reformatted. ``row_direction``, ``column_direction`` : unit vectors in
+    the plane was reformatted; ``source_frame`` counts from 1, None of a single-frame image.
+    ``row_direction``, ``column_direction`` : unit vectors in
     which the row and the column index grow, patient LPS; oblique series turn them.
     """
 
@@ -149,6 +152,7 @@ class Plane:
     source_sop_uid: str | None
     row_direction: PointMm = (0.0, 0.0, -1.0)
     column_direction: PointMm = (1.0, 0.0, 0.0)
+    source_frame: int | None = None
 
     def to_mm(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(…, 2) indices (row, column) of voxel centres → (…, 3) patient LPS mm."""

@@ -162,6 +162,7 @@ def choose_plane(volume: Volume, femur: Femur) -> Plane:
         source_sop_uid=volume.source_sop_uids[index] if volume.source_sop_uids else None,
         row_direction=_point(volume.affine[:3, 1] / row_mm),
         column_direction=_point(volume.affine[:3, 2] / column_mm),
+        source_frame=volume.source_frames[index] if volume.source_frames else None,
     )
 
 
