@@ -45,6 +45,13 @@ class Process:
         return None if self._process is None else self._process.poll()
 
     @property
+    def pid(self) -> int:
+        """Of the last start (RuntimeError before the first)."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """All that it printed so far, over all starts."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("screen", "finder")
+BENCHMARKS = ("screen", "finder", "intake")
 
 
 def main() -> int:

@@ -1,0 +1,278 @@
+"""``python -m tests.bench.intake``: how fast are instances taken, next to dcmtk and Orthanc?
+
+The whole service (``python -m storescp`` with a PostgreSQL) makes every instance durable before
+it answers; dcmtk's storescp and Orthanc do not. The senders are dcmtk's storescu processes, one
+association each, a series each. Rounds are shuffled, so that a busy machine is unfair to none;
+what was received is checked and deleted between two measurements, outside of the clock.
+
+Rates are medians over the rounds. CPU is that of the server and of its children, user and
+system. Not measured: registration (QUIET_SECONDS is long here). JSON last.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.embedded import Postgres, free_port
+from deploy.processes import STORESCP, UPGRADE, Process
+from tests.ct_factory import ct_series, write_files
+from tests.servers import (
+    DCMTK_ENVIRONMENT,
+    child_environment,
+    require_tool,
+    running_orthanc,
+    wait_until_listening,
+)
+
+ASSOCIATIONS = (1, 4, 8)
+SIZE = 512
+TICKS = os.sysconf("SC_CLK_TCK")
+DCMTK_BEST = ("--fork", "+B", "-pdu", "131072")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A running Storage SCP. ``count`` says what it holds, ``clear`` deletes that."""
+
+    name: str
+    port: int
+    ae_title: str
+    pid: int
+    count: Callable[[], int]
+    clear: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent: one folder per association, with the same number of files."""
+
+    folders: tuple[Path, ...]
+    files_each: int
+    options: tuple[str, ...]
+
+
+def make_load(folder: Path, files_each: int, options: Sequence[str]) -> Load:
+    """As many series of uncompressed 512 x 512 x 16 bit CT as there are associations."""
+    folders = tuple(folder / f"series{n}" for n in range(max(ASSOCIATIONS)))
+    for one in folders:
+        write_files(ct_series(files_each, size=SIZE), one)
+    return Load(folders, files_each, tuple(options))
+
+
+def send(receiver: Receiver, load: Load, associations: int) -> float:
+    """Send over so many associations at once; seconds from the first start to the last end."""
+    program = require_tool("storescu", "dcmtk")
+    command = [program, "-aet", "BENCH", "-aec", receiver.ae_title, *load.options, "+sd"]
+    target = ["127.0.0.1", str(receiver.port)]
+    start = time.perf_counter()
+    senders = [
+        subprocess.Popen(
+            [*command, *target, str(folder)],
+            env=child_environment() | DCMTK_ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+        )
+        for folder in load.folders[:associations]
+    ]
+    codes = [sender.wait() for sender in senders]
+    seconds = time.perf_counter() - start
+    if any(codes):
+        raise RuntimeError(f"{receiver.name}: storescu ended with {codes}")
+    return seconds
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process tree: the living, and children that were waited for."""
+    total = 0.0
+    for one in _tree(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += sum(int(field) for field in fields[11:15]) / TICKS
+    return total
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _tree(int(child))
+
+
+def measure(receiver: Receiver, load: Load, associations: int) -> tuple[float, float]:
+    """One measurement: instances/s and CPU s per instance."""
+    sent = associations * load.files_each
+    before = cpu_seconds(receiver.pid)
+    seconds = send(receiver, load, associations)
+    spent = cpu_seconds(receiver.pid) - before
+    kept = receiver.count()
+    if kept != sent:
+        raise RuntimeError(f"{receiver.name} holds {kept} of {sent} instances")
+    receiver.clear()
+    return sent / seconds, spent / sent
+
+
+def run(receivers: Sequence[Receiver], load: Load, rounds: int) -> dict[str, dict[str, Any]]:
+    """All receivers with all numbers of associations, shuffled anew in each round."""
+    results: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    cases = list(itertools.product(receivers, ASSOCIATIONS))
+    for receiver in receivers:
+        measure(receiver, load, 1)  # whatever is slow the first time only
+    for _ in range(rounds):
+        random.shuffle(cases)
+        for receiver, associations in cases:
+            results[receiver.name, associations].append(measure(receiver, load, associations))
+    return {
+        receiver.name: {
+            str(associations): {
+                "per_second": round(statistics.median(rate for rate, _ in values), 1),
+                "cpu_ms": round(statistics.median(cpu for _, cpu in values) * 1000, 2),
+            }
+            for associations in ASSOCIATIONS
+            if (values := results[receiver.name, associations])
+        }
+        for receiver in receivers
+    }
+
+
+def ratios(results: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Our rate divided by theirs, of medians."""
+    return {
+        f"ratio_{other}_{associations}": round(
+            results["osteoscreen"][str(associations)]["per_second"]
+            / results[other][str(associations)]["per_second"],
+            2,
+        )
+        for other in results
+        if other != "osteoscreen"
+        for associations in ASSOCIATIONS
+    }
+
+
+@contextmanager
+def osteoscreen(folder: Path, settings: dict[str, object]) -> Iterator[Receiver]:
+    """The service as it is deployed, with a database and without a broker."""
+    folder.mkdir(parents=True)
+    with Postgres() as postgres:
+        port, spool = free_port(), folder / "spool"
+        environment = child_environment(
+            {
+                "DATABASE_URL": postgres.url,
+                "BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
+                "SPOOL_DIR": spool,
+                "HOST": "127.0.0.1",
+                "PORT": port,
+                "QUIET_SECONDS": 3600,
+                **settings,
+            }
+        )
+        with _process(UPGRADE, environment, folder) as upgrade:
+            if upgrade.wait(60):
+                raise RuntimeError(upgrade.log)
+        with _process(STORESCP, environment, folder) as process:
+            wait_until_listening(process, port)
+            yield Receiver(
+                "osteoscreen",
+                port,
+                "OSTEOSCREEN",
+                process.pid,
+                count=lambda: sum(1 for _ in spool.rglob("*.dcm")),
+                clear=lambda: _clear_files(spool, "*.dcm"),
+            )
+
+
+@contextmanager
+def dcmtk(name: str, folder: Path, options: Sequence[str]) -> Iterator[Receiver]:
+    """dcmtk's storescp; it flushes nothing to the disk."""
+    program, port = require_tool("storescp", "dcmtk"), free_port()
+    kept = folder / "kept"
+    kept.mkdir(parents=True)
+    command = (program, *options, "--output-directory", str(kept), str(port))
+    with _process(command, child_environment() | DCMTK_ENVIRONMENT, folder) as process:
+        wait_until_listening(process, port)
+        yield Receiver(
+            name,
+            port,
+            "STORESCP",
+            process.pid,
+            count=lambda: sum(1 for path in kept.iterdir()),
+            clear=lambda: _clear_files(kept, "*"),
+        )
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Receiver]:
+    """Orthanc with its SQLite index, its defaults otherwise."""
+    with running_orthanc(folder) as server:
+        yield Receiver(
+            "orthanc",
+            server.dicom_port,
+            server.ae_title,
+            server.process.pid,
+            count=lambda: int(server.get("/statistics")["CountInstances"]),
+            clear=server.clear,
+        )
+
+
+def _process(command: Sequence[str], environment: dict[str, str], folder: Path) -> Process:
+    return Process(command, environment=environment, log_path=folder / "server.log", cwd=folder)
+
+
+def _clear_files(folder: Path, pattern: str) -> None:
+    for path in folder.rglob(pattern):
+        path.unlink()
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """Instances/s and CPU ms per instance of each receiver."""
+    print(f"{'':14s}" + "".join(f"{n:>8d} assoc.{'':10s}" for n in ASSOCIATIONS))
+    for name, rows in results.items():
+        cells = (
+            f"{row['per_second']:8.1f}/s {row['cpu_ms']:6.2f} ms  " for row in rows.values()
+        )
+        print(f"{name:14s}" + "  ".join(cells))
+
+
+def main() -> None:
+    """Measure all, print a table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--files", type=int, default=30, help="instances per association")
+    parser.add_argument("--folder", type=Path, help="where to store (default: the temporary)")
+    parser.add_argument("--propose-all", action="store_true", help="all storage contexts")
+    parser.add_argument("--without-orthanc", action="store_true")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="osteoscreen-bench-", dir=arguments.folder))
+    try:
+        options = () if arguments.propose_all else ("-R",)
+        load = make_load(folder / "load", arguments.files, options)
+        with ExitStack() as stack:
+            receivers = [
+                stack.enter_context(osteoscreen(folder / "osteoscreen", {})),
+                stack.enter_context(dcmtk("dcmtk", folder / "dcmtk", ())),
+                stack.enter_context(dcmtk("dcmtk_best", folder / "best", DCMTK_BEST)),
+            ]
+            if not arguments.without_orthanc:
+                receivers.append(stack.enter_context(orthanc(folder / "orthanc")))
+            load_before = os.getloadavg()[0]
+            results = run(receivers, load, arguments.rounds)
+    finally:
+        shutil.rmtree(folder)
+    print_table(results)
+    print(f"{os.cpu_count()} cores; load average before: {load_before:.1f} (others included)")
+    report = {"rounds": arguments.rounds, "load_before": round(load_before, 1)}
+    print(json.dumps(ratios(results) | report | {"results": results}))
+
+
+if __name__ == "__main__":
+    main()
