@@ -124,13 +124,21 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Femur:
-    """A proximal femur as found: femoral-head sphere, neck centre, confidence 0–1."""
+    """A proximal femur as found: femoral-head sphere, neck centre, confidence 0–1.
+
+    ``neck_axis`` : unit vector from the head into the neck. ``trochanter_mm`` : where that axis
+    meets the shaft's, between the trochanters. ``shaft_direction`` : unit vector down the
+    shaft. All patient LPS; None where the bone was not seen that far.
+    """
 
     side: Side
     center_mm: PointMm
     radius_mm: float
     neck_mm: PointMm
     confidence: float
+    neck_axis: PointMm | None = None
+    trochanter_mm: PointMm | None = None
+    shaft_direction: PointMm | None = None
 
 
 @dataclass(frozen=True, slots=True)
