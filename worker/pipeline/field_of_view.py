@@ -1,0 +1,132 @@
+"""Whether head, neck, trochanter and shaft of a femur lie in what was scanned.
+
+Points of the bone are looked up one by one, so that every border counts alike: the end of the
+volume, the scanner's round field of view, the corners of a series that was turned upright.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.pipeline.femurs.grid import sphere_directions
+from worker.pipeline.results import Femur, PointMm, Reason, ReasonCode, Volume
+from worker.pipeline.statements import SIDE_WORDS
+
+Points = npt.NDArray[np.float64]
+
+# Inside of bone there is no air: where it is, nothing was measured.
+OUTSIDE_HU = -900
+
+# In the coronal plane the whole outline of the head must be there with a rim that shows that
+# it is one; in depth more than half, or the plane through its middle is missing.
+HEAD_RIM_MM = 2.0
+HEAD_DEPTH = 0.45
+NECK_RADIUS = 0.7
+# From the middle between the trochanters to most of their outer surface, and to where the
+# lesser one ends.
+TROCHANTER_RADIUS_MM = 15.0
+SHAFT_MM = 20.0
+SHAFT_RADIUS_MM = 10.0
+MOST = 0.95
+# Where the finder does not say where the axes of neck and shaft meet.
+TROCHANTER_ALONG_NECK = 1.8
+
+EDGE_REACH_MM = 40.0
+BONE_HU = 200
+TOUCHING = 0.05
+
+
+def cut_off(volume: Volume, femur: Femur) -> Reason | None:
+    """The first part of the proximal femur that is not in the field of view, or None."""
+    parts = (
+        ("femoral head", head_points(femur), 1.0),
+        ("femoral neck", neck_points(femur), MOST),
+        ("trochanter", trochanter_points(femur), MOST),
+        ("femoral shaft below the trochanter", shaft_points(femur), MOST),
+    )
+    for name, points, needed in parts:
+        share = float(seen(volume, points).mean())
+        if share < needed:
+            text = (
+                f"The {SIDE_WORDS[femur.side]} {name} is cut off by the field of view: "
+                f"{max(1.0, 100 * (1 - share)):.0f} % of its outline lie outside."
+            )
+            return Reason(ReasonCode.NO_FEMUR, text)
+    return None
+
+
+def touches_edge(volume: Volume, femur: Femur) -> bool:
+    """Whether the outer surface of the trochanter is cut off: bone up to the border."""
+    outward = -1.0 if femur.side == "R" else 1.0
+    directions = sphere_directions(400)
+    directions = directions[directions[:, 0] * outward > 0.5]
+    steps = np.arange(1.0, EDGE_REACH_MM)
+    rays = trochanter_of(femur) + directions[:, None] * steps[:, None]
+    inside = np.logical_and.accumulate(seen(volume, rays), axis=1)
+    left = inside.any(axis=1) & ~inside.all(axis=1)
+    last = rays[np.arange(len(rays)), np.maximum(0, inside.sum(axis=1) - 2)]
+    return bool((left & (_hu(volume, last) > BONE_HU)).mean() > TOUCHING)
+
+
+def head_points(femur: Femur) -> Points:
+    """Round the outline of the head in the coronal plane, and in front of and behind it."""
+    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    radius = femur.radius_mm + HEAD_RIM_MM
+    outline = radius * np.stack([np.cos(turn), 0 * turn, np.sin(turn)], axis=1)
+    depth = HEAD_DEPTH * femur.radius_mm * np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
+    return np.asarray(femur.center_mm + np.concatenate([outline, depth]))
+
+
+def neck_points(femur: Femur) -> Points:
+    """Round the outline of the neck, across its axis."""
+    return ring(femur.neck_mm, neck_axis_of(femur), NECK_RADIUS * femur.radius_mm)
+
+
+def trochanter_points(femur: Femur) -> Points:
+    """Round the middle between the trochanters."""
+    return np.asarray(trochanter_of(femur) + TROCHANTER_RADIUS_MM * sphere_directions(200))
+
+
+def shaft_points(femur: Femur) -> Points:
+    """Round the uppermost shaft."""
+    down = np.array(femur.shaft_direction or (0.0, 0.0, -1.0))
+    start = trochanter_of(femur)
+    levels = np.arange(0.5, 1.01, 0.25) * SHAFT_MM
+    rings = [ring(start + level * down, down, SHAFT_RADIUS_MM) for level in levels]
+    return np.concatenate(rings)
+
+
+def neck_axis_of(femur: Femur) -> Points:
+    """(3,) unit vector from head to neck."""
+    axis = np.array(femur.neck_axis or np.subtract(femur.neck_mm, femur.center_mm))
+    return np.asarray(axis / np.linalg.norm(axis))
+
+
+def trochanter_of(femur: Femur) -> Points:
+    """(3,) where the axes of neck and shaft meet, LPS mm; else where they usually do."""
+    if femur.trochanter_mm is not None:
+        return np.array(femur.trochanter_mm)
+    head, neck = np.array(femur.center_mm), np.array(femur.neck_mm)
+    return np.asarray(head + TROCHANTER_ALONG_NECK * (neck - head))
+
+
+def ring(center_mm: PointMm | Points, axis: Points, radius_mm: float) -> Points:
+    """(36, 3) points on a circle across an axis."""
+    first = np.cross(axis, np.eye(3)[int(np.abs(axis).argmin())])
+    first /= np.linalg.norm(first)
+    second = np.cross(axis, first)
+    turn = np.linspace(0, 2 * np.pi, 36, endpoint=False)[:, None]
+    return np.asarray(center_mm + radius_mm * (np.cos(turn) * first + np.sin(turn) * second))
+
+
+def seen(volume: Volume, points_mm: Points) -> npt.NDArray[np.bool_]:
+    """(…) of (…, 3) patient LPS mm: inside of the volume and no air."""
+    return np.asarray(_hu(volume, points_mm) > OUTSIDE_HU)
+
+
+def _hu(volume: Volume, points_mm: Points) -> npt.NDArray[np.int16]:
+    """(…) HU of the nearest voxels; the lowest int16 outside of the volume."""
+    index = np.rint(volume.to_index(points_mm)).astype(int)
+    inside = ((index >= 0) & (index < volume.hu.shape)).all(axis=-1)
+    index[~inside] = 0
+    values = volume.hu[tuple(np.moveaxis(index, -1, 0))]
+    return np.asarray(np.where(inside, values, np.iinfo(np.int16).min))
