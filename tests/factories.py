@@ -14,7 +14,7 @@ from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import CTImageStorage
 
-from worker.pipeline import load
+from worker.pipeline import reformat
 from worker.pipeline.crop import crop_hip
 from worker.pipeline.grade import worse_grade
 from worker.pipeline.results import (
@@ -156,10 +156,10 @@ def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
     shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
     uids = tuple(str(header.SOPInstanceUID) for header in headers)
     hu = _phantom_hu(shape, tuple(map(tuple, affine.tolist())))
-    volume = load.canonical(Volume(hu, affine, uids))
+    volume = reformat.canonical(Volume(hu, affine, uids))
     if volume.source_sop_uids or not square:
         return volume
-    return load.resample_rows(volume, volume.spacing_mm[2])
+    return reformat.resample_rows(volume, volume.spacing_mm[2])
 
 
 @lru_cache(maxsize=8)

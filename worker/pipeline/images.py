@@ -5,22 +5,24 @@ header value is a reason, never an error.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
+from pydicom.uid import CTImageStorage
 
 from worker.pipeline import geometry
+from worker.pipeline.frames import MULTI_FRAME, is_multi_frame
 from worker.pipeline.results import Reason, ReasonCode
 
-MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 NO_HU_IMAGE_TYPES = frozenset({"MIP", "MINIP", "MINIMUM", "MAXIMUM", "VRT", "VOLUME RENDERING"})
+# Volume Based Calculation Technique of a frame (PS3.3 C.8.16.2).
+NO_HU_TECHNIQUES = frozenset(
+    {"MAX_IP", "MIN_IP", "VOLUME_RENDER", "SURFACE_RENDER", "CURVED_MPR"}
+)
+# Rescale Type (PS3.3 C.11.1.1.2): US is "unspecified", which some write for HU.
+HU_TYPES = frozenset({"", "HU", "US"})
 SCOUT_IMAGE_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 
 ImagesRule = Callable[[Sequence[Dataset]], Reason | None]
@@ -43,9 +45,19 @@ def not_ct(headers: Sequence[Dataset]) -> Reason | None:
             kind = _code(ds, "PhotometricInterpretation") or "malformed"
             return Reason(ReasonCode.NOT_CT, f"A {kind} picture, not CT values.")
         kinds = _image_type(ds) & NO_HU_IMAGE_TYPES
+        kinds |= {_code(ds, "VolumeBasedCalculationTechnique")} & NO_HU_TECHNIQUES
         if kinds:
             kind = min(kinds)
             return Reason(ReasonCode.NOT_CT, f"A projection ({kind}), not CT values of slices.")
+    return None
+
+
+def not_hu(headers: Sequence[Dataset]) -> Reason | None:
+    """Maps of a multi-energy scan (effective Z, iodine, electron density) look like CT."""
+    for ds in headers:
+        if geometry.text_of(ds, "RescaleType").upper() not in HU_TYPES:
+            kind = _code(ds, "RescaleType") or "an unknown unit"
+            return Reason(ReasonCode.NOT_CT, f"The values are {kind}, not HU.")
     return None
 
 
@@ -61,13 +73,40 @@ def localizer(headers: Sequence[Dataset]) -> Reason | None:
     return None
 
 
-def multi_frame(headers: Sequence[Dataset]) -> Reason | None:
-    """Enhanced CT keeps all slices in one object, which ``load`` does not read."""
-    if any(geometry.text_of(ds, "SOPClassUID") in MULTI_FRAME for ds in headers):
-        return Reason(ReasonCode.UNDECODABLE, "Multi-frame (Enhanced) CT is not supported.")
-    frames = max(geometry.number_of(ds, "NumberOfFrames") or 1 for ds in headers)
-    if frames > 1:
-        return Reason(ReasonCode.UNDECODABLE, f"An image has {frames:.0f} frames, not one.")
+def frames(headers: Sequence[Dataset]) -> Reason | None:
+    """Every frame of a multi-frame object is described, and others have one frame."""
+    described = Counter(
+        geometry.text_of(ds, "SOPInstanceUID")
+        for ds in headers
+        if geometry.frame_of(ds) is not None
+    )
+    for ds in headers:
+        count = geometry.number_of(ds, "NumberOfFrames") or 1
+        if count != 1 and not is_multi_frame(ds):
+            text = f"A single-frame image has {count:.0f} frames."
+            return Reason(ReasonCode.UNDECODABLE, text)
+        if is_multi_frame(ds):
+            known = described[geometry.text_of(ds, "SOPInstanceUID")]
+            if count != known:
+                text = f"{known} of {count:.0f} frames of a multi-frame image are described."
+                return Reason(ReasonCode.UNDECODABLE, text)
+    return None
+
+
+def concatenation(headers: Sequence[Dataset]) -> Reason | None:
+    """An image that is sent in parts is whole (PS3.3 C.7.6.16.1), where its parts count."""
+    parts: defaultdict[str, set[float | None]] = defaultdict(set)
+    totals: dict[str, int] = {}
+    for ds in headers:
+        total = geometry.number_of(ds, "InConcatenationTotalNumber")
+        if total is not None:
+            uid = geometry.text_of(ds, "ConcatenationUID")
+            parts[uid].add(geometry.number_of(ds, "InConcatenationNumber"))
+            totals[uid] = int(total)
+    for uid, total in totals.items():
+        if len(parts[uid]) < total:
+            text = f"{len(parts[uid])} of {total} parts of a multi-frame image are there."
+            return Reason(ReasonCode.GAPS, text)
     return None
 
 
@@ -132,7 +171,8 @@ def mixed_geometry(headers: Sequence[Dataset]) -> Reason | None:
 
 
 IMAGES_RULES: tuple[ImagesRule, ...] = (
-    not_ct, localizer, multi_frame, no_uids, mixed, no_geometry, mixed_geometry
+    not_ct, not_hu, localizer, frames, concatenation, no_uids, mixed, no_geometry,
+    mixed_geometry,
 )  # fmt: skip
 
 

@@ -75,14 +75,29 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Headers of one CT series, sorted by geometry; pixels are not decoded.
+class PixelData:
+    """Where the encoded pixels of one slice lie; nothing of them has been read.
 
-    ``headers[i]`` is the data set of ``paths[i]`` without its pixel data.
+    ``offset`` : first byte of the pixel data element in the file; of no meaning in a deflated
+    file. ``frame`` : which frame of the element the slice is, counted from 0.
+    """
+
+    path: Path
+    transfer_syntax_uid: str
+    offset: int
+    frame: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Slices of one CT series, sorted by geometry; pixels are not decoded.
+
+    ``headers[i]`` describes the slice whose pixels lie at ``pixels[i]``: the data set of a
+    single-frame image, or what a multi-frame one says of one frame (``frames``).
     """
 
     series_instance_uid: str
-    paths: tuple[Path, ...]
+    pixels: tuple[PixelData, ...]
     headers: tuple[Dataset, ...]
     orientation: Orientation
 

@@ -35,8 +35,11 @@ def test_plain_coronal_and_axial_series_are_images_of_a_volume() -> None:
         ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, ReasonCode.NOT_CT, "MIP"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, ReasonCode.LOCALIZER, "12 of 12"),
         ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, ReasonCode.LOCALIZER, "dose"),
-        ({"SOPClassUID": EnhancedCTImageStorage}, ReasonCode.UNDECODABLE, "Multi-frame"),
+        ({"SOPClassUID": EnhancedCTImageStorage}, ReasonCode.UNDECODABLE, "0 of 1"),
         ({"NumberOfFrames": 80}, ReasonCode.UNDECODABLE, "80 frames"),
+        ({"VolumeBasedCalculationTechnique": "MAX_IP"}, ReasonCode.NOT_CT, "MAX_IP"),
+        ({"RescaleType": "Z_EFF"}, ReasonCode.NOT_CT, "Z_EFF"),
+        ({"RescaleType": "Jane^Miller"}, ReasonCode.NOT_CT, "unknown unit"),
         ({"PixelSpacing": None}, ReasonCode.UNDECODABLE, "12 of 12"),
         ({"PixelSpacing": [0, 0]}, ReasonCode.UNDECODABLE, "spacing"),
         ({"PixelSpacing": ["abc", "0.8"]}, ReasonCode.UNDECODABLE, "spacing"),
@@ -85,6 +88,11 @@ def test_reasons_never_carry_patient_data() -> None:
 
     assert reason is not None
     assert "SECRET" not in reason.text
+
+
+@pytest.mark.parametrize("rescale_type", ["HU", "US", "hu "])
+def test_rescale_types_that_mean_hu_are_accepted(rescale_type: str) -> None:
+    assert check_images(series(RescaleType=rescale_type)) is None
 
 
 def test_missing_image_type_and_empty_values_are_normal() -> None:

@@ -11,7 +11,7 @@ from tests.bench.finder import acquire
 from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.subject import Condition, Subject, sample_subject
 from training.simulate.truth import HipTruth, truth
-from worker.pipeline import eligible, load, select
+from worker.pipeline import eligible, reformat, select
 from worker.pipeline.femurs.heads import Ball
 from worker.pipeline.femurs.necks import Neck
 from worker.pipeline.femurs.spheres import least_squares_sphere
@@ -102,7 +102,7 @@ def test_volume_upside_down_in_the_file_gives_the_same_femurs() -> None:
     affine[:3, 3] += affine[:3, 1] * (volume.hu.shape[1] - 1)
     affine[:3, 1] *= -1
 
-    turned = load.canonical(Volume(volume.hu[:, ::-1], affine))
+    turned = reformat.canonical(Volume(volume.hu[:, ::-1], affine))
 
     assert select.find_femurs(turned) == femurs
 
