@@ -11,7 +11,8 @@ from training.simulate.subject import SIDES, Subject
 from worker.pipeline.results import Orientation, Side
 
 Kernel = Literal["soft", "standard", "bone", "sharp"]
-View = Literal["abdomen-pelvis", "pelvis", "one-hip", "abdomen"]
+View = Literal["abdomen-pelvis", "pelvis", "one-hip", "abdomen", "chest", "knees"]
+"""``chest`` reaches from the liver to the neck, ``knees`` from mid thigh to the shins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def sample_acquisition(
         rng.integers(6)
     ]
     x, y, z = (float(v) for v in _center(rng, subject, view, side, (low, high)))
-    if plane != "axial" and view != "abdomen":
+    if plane != "axial" and view not in ("abdomen", "chest"):
         # A picture shorter than the scan leaves out the chest, not the hips.
         z = min(z, low + size * pixel / 2)
     acquisition = Acquisition(
@@ -131,6 +132,10 @@ def _scan_range(rng: np.random.Generator, subject: Subject, view: View) -> tuple
         low, high = z - rng.uniform(90, 170) * s, z + rng.uniform(60, 150) * s
     elif view == "abdomen":
         low = z + rng.uniform(75, 110) * s
+    elif view == "chest":
+        low, high = z + rng.uniform(300, 350) * s, z + rng.uniform(590, 640) * s
+    elif view == "knees":
+        low, high = z - rng.uniform(490, 540) * s, z - rng.uniform(180, 250) * s
     return float(low), float(high)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.simulate import texture
+from training.simulate import arthrosis, texture
 from training.simulate.frames import FemurFrame, femur_frame
 from training.simulate.painting import Layer, Part
 from training.simulate.shapes import (
@@ -66,7 +66,7 @@ def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
     r = hip.head_radius_mm
     end_x, end_z = femur.neck_end_mm
     along, across = _neck_coordinates(p, femur)
-    head = np.sqrt(x * x + y * y + z * z) - r
+    head = arthrosis.flattened(np.sqrt(x * x + y * y + z * z) - r, z, hip)
     on_axis = np.clip(along, 0.0, femur.neck_length_mm)
     flare = (on_axis * (1.0 / femur.neck_length_mm) - 0.45) ** 2
     neck = np.sqrt(across**2 + (y * 1.16) ** 2 + (along - on_axis) ** 2)
@@ -166,4 +166,5 @@ def _inside(
     softness = width + 0.5 + 0.25 * thickness
     share = np.clip((distance + thickness) / softness + 0.5, 0.0, 1.0)
     cortex = bone.cortex_hu * mineral_contrast(subject, kvp)
-    return np.asarray(core + share * (cortex - core))
+    hu = np.asarray(core + share * (cortex - core))
+    return arthrosis.harden(hu, p, hip, cortex) if arthrosis.excess(hip) else hu

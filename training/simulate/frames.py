@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.simulate.arthrosis import migration_mm
 from training.simulate.shapes import MIRROR_X, Frame, Matrix, rotation
 from training.simulate.subject import Hip, Subject
 from worker.pipeline.results import Side
@@ -57,7 +58,7 @@ def thigh_frame(subject: Subject, hip: Hip) -> Frame:
     """Head centre, z up along the shaft, x outwards; not turned by rotation of the leg."""
     half = subject.body.hip_distance_mm / 2
     leg = side_frame(body_frame(subject), hip.side, (half, 0.0, 0.0))
-    return leg.child(_leg_axes(hip), np.zeros(3))
+    return leg.child(_leg_axes(hip), migration_mm(hip))
 
 
 def _leg_axes(hip: Hip) -> Matrix:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from training.simulate import texture
+from training.simulate import arthrosis, texture
 from training.simulate.frames import pelvis_frame, side_frame
 from training.simulate.painting import Layer, Part, coarse
 from training.simulate.shapes import (
@@ -65,7 +65,12 @@ def hemipelvis_part(subject: Subject, hip: Hip, kvp: int) -> Part:
 
     def paint(grid: Grid, width: float) -> Layer:
         distance = hip_bone(grid, frame, subject, hip)
-        return coverage(distance, width), _bone_hu(grid, distance, subject, hip, kvp, width)
+        hu = _bone_hu(grid, distance, subject, hip, kvp, width)
+        if arthrosis.excess(hip):
+            x, y, z = frame.local(grid)
+            cortex = hip.density.cortex_hu * mineral_contrast(subject, kvp)
+            hu = arthrosis.harden(hu, (x - half, y, z), hip, cortex)
+        return coverage(distance, width), hu
 
     return Part(box, paint)
 
@@ -127,7 +132,7 @@ def _socket(p: Grid, half: float, hip: Hip, scale: float) -> Array:
     # Its outside is set back from the centre, so that the rim tapers.
     back = np.sqrt((x + 4.5) ** 2 + (y - 2.0) ** 2 + (z - 5.0) ** 2) - (inner + 7.5 * scale)
     # 45° abduction, 20° anteversion of the opening's normal.
-    opening = x * 0.68 - y * 0.30 - z * 0.67
+    opening = x * 0.68 - y * 0.30 - z * 0.67 - arthrosis.RIM_MM * arthrosis.excess(hip)
     floor = -(x + inner + 5.0 * scale)
     cup = smooth_max(smooth_max(back, opening, 4.0), floor, 6.0)
     # The fossa in the floor, where there is fat and no cartilage.

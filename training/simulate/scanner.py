@@ -9,18 +9,13 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from training.simulate.acquisition import Acquisition
-from training.simulate.arms import arm_parts
-from training.simulate.body import AIR_HU, body_parts, outline
-from training.simulate.femur import femur_part
+from training.simulate.body import AIR_HU, outline
 from training.simulate.frames import body_frame
-from training.simulate.implants import implant_parts, streak_field
-from training.simulate.muscles import muscle_parts
-from training.simulate.organs import organ_parts
-from training.simulate.painting import COARSE_STEP, Part, coarse, paint
-from training.simulate.pelvis import hemipelvis_part, sacrum_part
+from training.simulate.implants import streak_field
+from training.simulate.painting import COARSE_STEP, coarse, paint
+from training.simulate.scene import scene
 from training.simulate.shapes import Array, Grid
 from training.simulate.subject import Subject
-from training.simulate.trunk import rib_parts, spine_parts
 from worker.pipeline.results import Volume
 
 THREADED_FROM = 4
@@ -40,20 +35,6 @@ POINT_SPREAD = {
 }
 # Noise spectrum: cut-off in cycles/mm (soft kernels suppress high frequencies).
 NOISE_CUTOFF = {"soft": 0.24, "standard": 0.32, "bone": 0.48, "sharp": 0.62}
-
-
-@lru_cache(maxsize=4)
-def _scene(subject: Subject, kvp: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Soft and bony parts in painting order."""
-    soft = [*body_parts(subject, muscle_parts(subject)), *organ_parts(subject, kvp)]
-    bones = [*spine_parts(subject, kvp), *rib_parts(subject, kvp), sacrum_part(subject, kvp)]
-    bones += [hemipelvis_part(subject, hip, kvp) for hip in subject.hips]
-    bones += [femur_part(subject, hip, kvp) for hip in subject.hips]
-    bones += [part for hip in subject.hips for part in implant_parts(subject, hip)]
-    flesh, arm_bones = arm_parts(subject, kvp)
-    soft += flesh
-    bones += arm_bones
-    return tuple(soft), tuple(bones)
 
 
 def render(
@@ -78,7 +59,7 @@ def render(
         for at, index in enumerate(indices):
             result[at] = _render_slice(subject, acquisition, int(index), span_r, span_c)
         return result
-    _scene(subject, acquisition.kvp)  # built once, before the threads ask for it
+    scene(subject, acquisition)  # built once, before the threads ask for it
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         one = partial(_render_slice, subject, acquisition, rows=span_r, columns=span_c)
         for at, image in enumerate(pool.map(one, map(int, indices))):
@@ -172,7 +153,7 @@ def _slab(
     columns: tuple[int, int],
 ) -> Array:
     """The mean over the slice thickness, without blur and noise, (rows, columns)."""
-    soft, bones = _scene(subject, acquisition.kvp)
+    soft, bones = scene(subject, acquisition)
     middle = _grid(acquisition, index, rows, columns)
     shape = np.broadcast_shapes(*(axis.shape for axis in middle))
     ground = np.full(shape, AIR_HU, dtype=np.float32)

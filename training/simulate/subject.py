@@ -43,7 +43,7 @@ class Hip:
     """One hip and its leg. Angles in degrees, lengths in mm.
 
     ``rotation_deg`` : external rotation of the leg; ``adduction_deg`` : knee towards the
-    middle; ``arthritis`` : 0 none – 1 severe.
+    middle; ``arthritis`` : 0 none – 1 severe; beyond, see ``arthrosis``.
     """
 
     side: Side

@@ -116,31 +116,40 @@ def _arch(q: Grid, index: int) -> Array:
 
 
 def rib_parts(subject: Subject, kvp: int) -> list[Part]:
-    """Ribs 12 to 7: arcs round the chest that run forwards and down."""
+    """Ribs 12 to 7."""
+    s = subject.body.scale
+    fronts = (30.0, -20.0, -55.0, -70.0, -80.0, -80.0)
+    return [
+        rib_part(
+            subject, kvp, (302.0 + 30.0 * index) * s, front * s, (125.0 * s, 88.0 * s, 10.0 * s)
+        )
+        for index, front in enumerate(fronts)
+    ]
+
+
+def rib_part(
+    subject: Subject, kvp: int, start: float, front: float, chest: tuple[float, float, float]
+) -> Part:
+    """One pair of ribs: arcs round the chest that run forwards and down, body frame mm.
+
+    ``start`` : height at the spine; ``front`` : y where they end; ``chest`` : half width,
+    half depth and middle of the chest.
+    """
     frame, s = body_frame(subject), subject.body.scale
     cortex = 0.6 * subject.hips[0].density.cortex_hu * mineral_contrast(subject, kvp)
-    a, b, middle = 125.0 * s, 88.0 * s, 10.0 * s
-    parts = []
-    for index in range(6):
-        start = (302.0 + 30.0 * index) * s
-        front = (30.0, -20.0, -55.0, -70.0, -80.0, -80.0)[index] * s
-        box = box_of(
-            frame, (-a - 8, front, start - 95 * s), (a + 8, b + middle + 8, start + 12)
-        )
+    a, b, middle = chest
+    box = box_of(frame, (-a - 8, front, start - 95 * s), (a + 8, b + middle + 8, start + 12))
 
-        def paint(
-            grid: Grid, width: float, start: float = start, front: float = front
-        ) -> Layer:
-            x, y, z = frame.local(grid)
-            y = y - middle
-            k = np.sqrt((x * (1 / a)) ** 2 + (y * (1 / b)) ** 2)
-            radial = (k - 1.0) * 100.0 * s
-            drop = z - (start + (y - b) * 0.48)
-            distance = np.sqrt((radial * 1.25) ** 2 + (drop * 0.8) ** 2) - 5.2 * s
-            distance = np.maximum(distance, front - middle - y)
-            distance = np.maximum(distance, 24.0 * s - np.abs(x))
-            hollow = np.clip((distance + 1.6) / (width + 0.6) + 0.5, 0, 1)
-            return coverage(distance, width), np.asarray(90.0 + hollow * (cortex - 90.0))
+    def paint(grid: Grid, width: float) -> Layer:
+        x, y, z = frame.local(grid)
+        y = y - middle
+        k = np.sqrt((x * (1 / a)) ** 2 + (y * (1 / b)) ** 2)
+        radial = (k - 1.0) * 100.0 * s
+        drop = z - (start + (y - b) * 0.48)
+        distance = np.sqrt((radial * 1.25) ** 2 + (drop * 0.8) ** 2) - 5.2 * s
+        distance = np.maximum(distance, front - middle - y)
+        distance = np.maximum(distance, 24.0 * s - np.abs(x))
+        hollow = np.clip((distance + 1.6) / (width + 0.6) + 0.5, 0, 1)
+        return coverage(distance, width), np.asarray(90.0 + hollow * (cortex - 90.0))
 
-        parts.append(Part(box, paint))
-    return parts
+    return Part(box, paint)

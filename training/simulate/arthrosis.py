@@ -1,0 +1,72 @@
+"""Advanced osteoarthritis: the joint space is lost above, not everywhere.
+
+The head moves up and outwards until bone meets bone; below and inwards the space widens.
+The loaded bone on both sides hardens and holds cysts, the head is flattened, and the rims of
+head and socket grow. ``Hip.arthritis`` above 1 asks for it; up to 1 nothing here acts.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.simulate.shapes import Array, Grid, Point, coverage, ellipsoid, gaussian
+from training.simulate.subject import Hip, Subject
+
+UP_AND_OUT = (0.35, 0.0, 0.94)
+"""Where most heads migrate, in the side frame."""
+CONTACT_MM = 0.4
+RIM_MM = 9.0
+FLATTENED = 0.16
+CYST_HU = 35.0
+
+
+def with_advanced_arthrosis(
+    subject: Subject, rng: np.random.Generator, sides: str = "RL"
+) -> Subject:
+    """The subject with lost joint space at the hips of ``sides``."""
+    right, left = (
+        replace(
+            hip,
+            arthritis=float(rng.uniform(1.1, 1.6)),
+            joint_gap_mm=float(rng.uniform(2.0, 3.4)),
+        )
+        if hip.side in sides
+        else hip
+        for hip in subject.hips
+    )
+    return replace(subject, hips=(right, left))
+
+
+def excess(hip: Hip) -> float:
+    """How far the disease has gone beyond a narrowed joint space, 0 where it has not."""
+    return max(hip.arthritis - 1.0, 0.0)
+
+
+def migration_mm(hip: Hip) -> Point:
+    """The head's centre from that of the socket, side frame."""
+    lost = hip.joint_gap_mm + CONTACT_MM if excess(hip) else 0.0
+    return UP_AND_OUT[0] * lost, UP_AND_OUT[1] * lost, UP_AND_OUT[2] * lost
+
+
+def flattened(head: Array, z: Array, hip: Hip) -> Array:
+    """Distance to a head whose top is worn off by a millimetre or two."""
+    if not excess(hip):
+        return head
+    top = z - (1.0 - FLATTENED * min(excess(hip), 0.5)) * hip.head_radius_mm
+    return np.asarray(np.maximum(head, top))
+
+
+def harden(hu: Array, p: Grid, hip: Hip, cortex_hu: float) -> Array:
+    """Bone HU with sclerosis of the loaded zone and a cyst in it; ``p`` from the centre."""
+    r = hip.head_radius_mm
+    zone = gaussian(p, (0.25 * r, 0.0, r), (0.75 * r, 0.75 * r, 0.45 * r))
+    hu = hu + 0.55 * zone * np.maximum(cortex_hu - hu, 0.0)
+    size = 3.0 + 5.0 * excess(hip)
+    cyst = coverage(
+        np.minimum(
+            ellipsoid(p, (0.2 * r, -0.15 * r, 0.72 * r), (size, size, 0.8 * size)),
+            ellipsoid(p, (0.4 * r, 0.2 * r, 1.3 * r), (size, 0.8 * size, size)),
+        ),
+        1.5,
+    )
+    return np.asarray(hu + cyst * (CYST_HU - hu))

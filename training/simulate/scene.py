@@ -1,0 +1,56 @@
+"""Everything that is painted of a subject, in painting order."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+from training.simulate import knees, shoulders
+from training.simulate.acquisition import Acquisition
+from training.simulate.arms import arm_parts
+from training.simulate.body import body_parts
+from training.simulate.femur import femur_part
+from training.simulate.frames import body_frame
+from training.simulate.implants import implant_parts
+from training.simulate.muscles import muscle_parts
+from training.simulate.organs import organ_parts
+from training.simulate.painting import Part
+from training.simulate.pelvis import hemipelvis_part, sacrum_part
+from training.simulate.subject import Subject
+from training.simulate.trunk import rib_parts, spine_parts
+
+Region = Literal["shoulders", "knees"]
+
+
+def scene(subject: Subject, acquisition: Acquisition) -> tuple[Sequence[Part], Sequence[Part]]:
+    """Soft and bony parts; beyond trunk and thighs only where the scan goes there."""
+    z, s = float(body_frame(subject).origin[2]), subject.body.scale
+    low, high = acquisition.scan_mm
+    regions: set[Region] = set()
+    if high > z + shoulders.FROM_MM * s:
+        regions.add("shoulders")
+    if low < z + knees.FROM_MM * s:
+        regions.add("knees")
+    return _parts(subject, acquisition.kvp, frozenset(regions))
+
+
+@lru_cache(maxsize=4)
+def _parts(
+    subject: Subject, kvp: int, regions: frozenset[Region]
+) -> tuple[Sequence[Part], Sequence[Part]]:
+    soft = [*body_parts(subject, muscle_parts(subject)), *organ_parts(subject, kvp)]
+    bones = [*spine_parts(subject, kvp), *rib_parts(subject, kvp), sacrum_part(subject, kvp)]
+    bones += [hemipelvis_part(subject, hip, kvp) for hip in subject.hips]
+    bones += [femur_part(subject, hip, kvp) for hip in subject.hips]
+    bones += [part for hip in subject.hips for part in implant_parts(subject, hip)]
+    if "shoulders" in regions:
+        flesh, girdle = shoulders.shoulder_parts(subject, kvp)
+        soft += flesh
+        bones += girdle
+    if "knees" in regions:
+        flesh, legs = knees.knee_parts(subject, kvp)
+        soft += flesh
+        bones += legs
+    flesh, arm_bones = arm_parts(subject, kvp)
+    soft += flesh
+    bones += arm_bones
+    return tuple(soft), tuple(bones)
