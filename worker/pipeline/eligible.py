@@ -19,6 +19,7 @@ from worker.pipeline.field_of_view import cut_off
 from worker.pipeline.geometry import known
 from worker.pipeline.metal import metal, metal_for_hip
 from worker.pipeline.results import Femur, Reason, ReasonCode, Series, Side, Volume
+from worker.pipeline.stack import SAME_POSITION_MM, crooked, repeated_positions
 from worker.pipeline.statements import SIDE_WORDS
 
 MIN_SLICES = 10
@@ -26,7 +27,6 @@ MAX_OBLIQUITY_DEG = 20.0
 MAX_GANTRY_TILT_DEG = 2.0
 # Rounded positions make steps uneven by a few per cent; a missing slice doubles one.
 MAX_UNEVENNESS = 0.25
-SAME_POSITION_MM = 0.01
 MAX_SLICE_SPACING_MM = 6.0
 MIN_AGE_YEARS = 18
 
@@ -121,7 +121,7 @@ def missing_hip(volume: Volume, side: Side, found: Iterable[Femur]) -> Reason:
 
 
 SERIES_RULES: tuple[SeriesRule, ...] = (
-    orientation, too_few_slices, gantry_tilt, gaps, too_young
+    orientation, too_few_slices, repeated_positions, gantry_tilt, gaps, crooked, too_young
 )  # fmt: skip
 
 

@@ -1,0 +1,51 @@
+"""Whether the slices of a sorted series make one stack that an affine can describe.
+
+One small function a reason, as in ``eligible``, which asks them.
+"""
+
+from itertools import groupby
+
+import numpy as np
+
+from worker.pipeline import geometry
+from worker.pipeline.geometry import Array, known
+from worker.pipeline.results import Reason, ReasonCode, Series
+
+SAME_POSITION_MM = 0.01
+# What a series' affine may move a slice by: well under what the finder can see.
+MAX_DEVIATION_MM = 2.0
+
+
+def repeated_positions(series: Series) -> Reason | None:
+    """Phases, energies or kernels in one series: interleaved, they would make one volume.
+
+    That the usual position holds several images tells it from a stray copy of a slice.
+    """
+    distances = _positions(series) @ geometry.normal_of(_directions(series))
+    steps = np.diff(distances, prepend=distances[0])
+    places = np.cumsum(steps >= SAME_POSITION_MM)
+    usual = int(np.median([len(list(same)) for _, same in groupby(places)]))
+    if usual < 2:
+        return None
+    text = f"Each position holds {usual} images: several phases, energies or reconstructions."
+    return Reason(ReasonCode.MIXED, text)
+
+
+def crooked(series: Series) -> Reason | None:
+    """Slices beside the even line from the first to the last, along or across it."""
+    positions = _positions(series)
+    line = np.linspace(positions[0], positions[-1], len(positions))
+    deviation = float(np.linalg.norm(positions - line, axis=1).max())
+    if deviation <= MAX_DEVIATION_MM:
+        return None
+    text = f"Slices lie up to {deviation:.1f} mm beside the place that even steps give them."
+    return Reason(ReasonCode.GAPS, text)
+
+
+def _positions(series: Series) -> Array:
+    """(slices, 3) patient LPS mm."""
+    return np.array([known(geometry.position_of(ds)) for ds in series.headers])
+
+
+def _directions(series: Series) -> Array:
+    return known(geometry.directions_of(series.headers[0]))
