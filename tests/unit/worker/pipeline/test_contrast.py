@@ -1,0 +1,53 @@
+"""Covered: bright vessels in front of a hip, and what is bright and no vessel.
+Not covered: real contrast phases."""
+
+from tests.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
+from worker.pipeline.contrast import enhanced, vessel_mm3
+from worker.pipeline.results import Volume
+
+
+def with_vessels(hu: float) -> Volume:
+    """Artery and vein of the right groin, 10 and 12 mm wide."""
+    volume = soft_tissue()
+    put_rod(volume, (-84, -46, 50), (-84, -46, -40), 5, hu)
+    put_rod(volume, (-72, -44, 50), (-72, -44, -40), 6, hu)
+    return volume
+
+
+def test_vessels_of_the_portal_phase_are_seen() -> None:
+    assert enhanced(with_vessels(150), [RIGHT, LEFT]) is True
+    assert enhanced(with_vessels(130), [RIGHT]) is True
+
+
+def test_plain_blood_is_not_enhanced() -> None:
+    assert enhanced(with_vessels(42), [RIGHT, LEFT]) is False
+    assert enhanced(with_vessels(150), [LEFT]) is False
+
+
+def test_calcified_wall_is_no_enhancement() -> None:
+    volume = with_vessels(42)
+    put_rod(volume, (-84, -41, 20), (-84, -41, -10), 2, 1200)
+
+    assert enhanced(volume, [RIGHT]) is False
+
+
+def test_rim_of_bone_is_no_vessel() -> None:
+    volume = soft_tissue()
+    put_rod(volume, (-110, -40, 40), (-60, -50, 10), 9, 700)
+
+    assert enhanced(volume, [RIGHT]) is False
+
+
+def test_without_muscle_in_view_nothing_is_said() -> None:
+    volume = soft_tissue((-180, -24, -160))
+
+    assert vessel_mm3(volume, RIGHT) is None
+    assert enhanced(volume, [RIGHT]) is None
+    assert enhanced(soft_tissue(), []) is None
+
+
+def test_bright_bladder_beside_the_box_does_not_count() -> None:
+    volume = soft_tissue()
+    put(volume, (0.0, -20.0, 10.0), 40, 300)
+
+    assert enhanced(volume, [RIGHT, LEFT]) is False

@@ -1,0 +1,107 @@
+"""Whether a volume, and the surroundings of a hip, say enough: anatomy, noise.
+
+Noise is the SD of the means over 4 mm², of which the circle in the neck holds about 50: so much
+is left of it whatever the pixel size is. It is measured where tissue is even, on differences of
+neighbors, so that anatomy does not count.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from worker.pipeline.results import Femur, Reason, ReasonCode, Volume
+from worker.pipeline.statements import SIDE_WORDS
+
+Hu = npt.NDArray[np.int16]
+Means = npt.NDArray[np.float32]
+
+# Grades differ by about 25 HU in the neck. Its mean over 50 independent patches is uncertain by
+# SD / 7: from 35 HU on by a fifth of that difference, from 88 HU on twice that is all of it.
+NECK_PATCHES = 50
+DIFFERENCE_HU = 25.0
+NOTICED_HU = DIFFERENCE_HU / 5 * math.sqrt(NECK_PATCHES)
+DROWNED_HU = DIFFERENCE_HU / 2 * math.sqrt(NECK_PATCHES)
+# Beyond that no bone is seen either.
+NOTHING_SEEN_HU = 150.0
+
+PATCH_MM = 2.0
+EVEN_HU = 150.0
+MAD_TO_SD = 1.4826
+MIN_DIFFERENCES = 100
+REACH_MM = 70.0
+SLICES_AROUND = 2
+LOOKED_AT = 16
+# A child's pelvis cut to one hip holds more.
+MIN_TISSUE_ML = 300.0
+
+
+def no_anatomy(volume: Volume) -> Reason | None:
+    """Empty air, a block of one value or nothing but noise: no bone needs to be looked for."""
+    step = max(1, len(volume.hu) // LOOKED_AT)
+    means, patch_mm2 = patches(volume.hu[step // 2 :: step], volume.spacing_mm)
+    patch_ml = patch_mm2 * volume.spacing_mm[0] * step / 1000
+    tissue_ml = float(_even(means).sum()) * patch_ml
+    if tissue_ml < MIN_TISSUE_ML:
+        text = f"The images show no body: {tissue_ml:.0f} ml of soft tissue."
+        return Reason(ReasonCode.NO_FEMUR, text)
+    noise = noise_of(means, patch_mm2)
+    if noise is not None and noise > NOTHING_SEEN_HU:
+        text = f"The images show nothing but noise (SD {noise:.0f} HU in soft tissue)."
+        return Reason(ReasonCode.NO_FEMUR, text)
+    return None
+
+
+def drowned(volume: Volume, femur: Femur) -> Reason | None:
+    """Noise in which the neck of one grade cannot be told from that of another."""
+    noise = noise_hu(volume, femur)
+    if noise is None or noise <= DROWNED_HU:
+        return None
+    text = (
+        f"Noise of {noise:.0f} HU at the {SIDE_WORDS[femur.side]} hip, at most "
+        f"{DROWNED_HU:.0f} HU are accepted: it hides {DIFFERENCE_HU:.0f} HU in the neck."
+    )
+    return Reason(ReasonCode.OUT_OF_DISTRIBUTION, text)
+
+
+def noise_hu(volume: Volume, femur: Femur) -> float | None:
+    """SD of means over 4 mm² in soft tissue round the neck; None where there is too little."""
+    middle = volume.to_index(femur.neck_mm)
+    reach = np.array([SLICES_AROUND, *(REACH_MM / np.array(volume.spacing_mm[1:]))])
+    low = np.clip(np.rint(middle - reach), 0, volume.hu.shape).astype(int)
+    high = np.clip(np.rint(middle + reach) + 1, 0, volume.hu.shape).astype(int)
+    box = volume.hu[tuple(map(slice, low.tolist(), high.tolist()))]
+    return noise_of(*patches(box, volume.spacing_mm))
+
+
+def noise_of(means: Means, patch_mm2: float) -> float | None:
+    """SD over 4 mm² from the median difference of neighbors, both of them in even tissue."""
+    even = _even(means)
+    differences = np.concatenate(
+        [
+            (means[:, 1:] - means[:, :-1])[even[:, 1:] & even[:, :-1]],
+            (means[:, :, 1:] - means[:, :, :-1])[even[:, :, 1:] & even[:, :, :-1]],
+        ]
+    )
+    if len(differences) < MIN_DIFFERENCES:
+        return None
+    sd = MAD_TO_SD * float(np.median(np.abs(differences))) / math.sqrt(2)
+    return sd * math.sqrt(patch_mm2) / PATCH_MM
+
+
+def patches(hu: Hu, spacing_mm: tuple[float, float, float]) -> tuple[Means, float]:
+    """In-plane means over about 2 × 2 mm, (slices, rows, columns) float32, and their mm²."""
+    _, row_mm, column_mm = spacing_mm
+    high, wide = (max(1, round(PATCH_MM / mm)) for mm in (row_mm, column_mm))
+    slices, rows, columns = hu.shape
+    rows, columns = rows // high, columns // wide
+    kept = hu[:, : rows * high, : columns * wide].reshape(slices, rows, high, columns, wide)
+    means = kept.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(means), high * row_mm * wide * column_mm
+
+
+def _even(means: Means) -> npt.NDArray[np.bool_]:
+    """Fat, muscle and organs, a patch away from air and bone."""
+    around = ndimage.uniform_filter(means, (1, 3, 3), mode="nearest")
+    return np.asarray(np.abs(around) < EVEN_HU)
