@@ -184,19 +184,22 @@ def _phantom_hu(
         head, neck, shaft = (
             np.array(place[side])[axes] for place in (HEADS_MM, NECKS_MM, SHAFTS_MM)
         )
-        for start, end, radius in ((head, head, 23.0), (head, neck, 16.0), (neck, shaft, 15.0)):
-            _draw_bone(hu, at, (start, end), radius)
+        rods = ((head, head, 23.0), (head, neck, 16.0), (neck, shaft, 15.0))
+        for inset_mm, value in ((0.0, 900), (4.0, 160)):  # cortex, then what it encloses
+            for start, end, radius in rods:
+                _draw_rod(hu, at, (start, end), radius - inset_mm, value)
     hu.flags.writeable = False
     return hu
 
 
-def _draw_bone(
+def _draw_rod(
     hu: npt.NDArray[np.int16],
     at: list[npt.NDArray[np.float64]],
     ends: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     radius: float,
+    value: int,
 ) -> None:
-    """A rod with round ends, in place: 4 mm of cortex around trabecular bone."""
+    """A rod with round ends, in place."""
     start, end = ends
     box = [
         np.flatnonzero((x > min(a, b) - radius) & (x < max(a, b) + radius))
@@ -209,8 +212,7 @@ def _draw_bone(
     along = np.clip((points - start) @ axis / max(float(axis @ axis), 1e-9), 0, 1)
     distance = np.linalg.norm(points - start - along[..., None] * axis, axis=-1)
     part = hu[np.ix_(*box)]
-    part = np.where(distance < radius, np.maximum(part, 900), part)
-    hu[np.ix_(*box)] = np.where(distance < radius - 4, 160, part)
+    hu[np.ix_(*box)] = np.where(distance < radius, value, part)
 
 
 def make_hip(
@@ -229,20 +231,27 @@ def make_hip(
     _, row_mm, column_mm = volume.spacing_mm
     plane = Plane(at, volume.hu[at], (x, y, z), row_mm, column_mm, uids[at] if uids else None)
     femur = Femur(side, HEADS_MM[side], 23.0, NECKS_MM[side], 0.93)
-    row, column = plane.to_index(NECKS_MM[side])
-    neck_x, neck_y, neck_z = plane.to_mm((row, column)).tolist()
     return Hip(
         side=side,
         femur=femur,
         plane=plane,
         crop=crop_hip(plane, femur),
-        neck=neck_hu
-        if neck_hu is None
-        else NeckAttenuation(neck_hu, 38.2, (neck_x, neck_y, neck_z), 6.5),
+        neck=neck_hu if neck_hu is None else make_neck(plane, NECKS_MM[side], neck_hu),
         probabilities=dict(zip(Grade, probabilities or PROBABILITIES[grade], strict=True)),
         grade=grade,
         heat_map=_heat_map(),
     )
+
+
+def make_neck(plane: Plane, center_mm: PointMm, mean_hu: float) -> NeckAttenuation:
+    """An octagon of 6.5 mm around a point of the plane; only its place is that of a neck."""
+    center = plane.to_mm(plane.to_index(center_mm))
+    angles = np.arange(8) * np.pi / 4
+    directions = np.array([plane.row_direction, plane.column_direction])
+    points = center + 6.5 * np.column_stack([np.sin(angles), np.cos(angles)]) @ directions
+    area_mm2 = 8 / 2 * 6.5**2 * float(np.sin(np.pi / 4))
+    outline_mm = tuple((x, y, z) for x, y, z in points.tolist())
+    return NeckAttenuation(mean_hu, 38.2, area_mm2, 190, outline_mm)
 
 
 def _heat_map() -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ from pydicom.sr._concepts_dict import concepts
 
 from worker.pipeline.results import Grade, Screening
 
-UNITS = {"%", "[hnsf'U]", "mm", "{pixels}"}
+UNITS = {"%", "[hnsf'U]", "mm", "mm2", "{pixels}"}
 GRADES = {
     "17621005": Grade.NORMAL,
     "312894000": Grade.OSTEOPENIA,
@@ -151,13 +151,13 @@ def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
 
 def _center_x_mm(region: Dataset, headers: dict[str, Dataset]) -> float | None:
     if region.ValueType == "SCOORD3D":
-        return float(np.mean(np.reshape(region.GraphicData, (-1, 3))[:4, 0]))
+        return float(np.mean(np.reshape(region.GraphicData, (-1, 3))[:-1, 0]))
     uid = str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
     if uid not in headers:
         return None
     header = headers[uid]
     points = np.reshape(region.GraphicData, (-1, 2))
-    column = points[:4, 0].mean() if region.GraphicType == "POLYLINE" else points[0, 0]
+    column = points[:-1, 0].mean()
     along = float(header.ImageOrientationPatient[0])
     spacing = float(header.PixelSpacing[1])
     return float(header.ImagePositionPatient[0]) + along * (column - 0.5) * spacing

@@ -21,7 +21,14 @@ from worker.errors import describe, stack_of
 from worker.heartbeat import Heartbeat, fail
 from worker.outputs import FileRole, Outputs
 from worker.pipeline.report import PreviousResult
-from worker.pipeline.results import Grade, Hip, Rejected, Screening, to_json
+from worker.pipeline.results import (
+    Grade,
+    Hip,
+    NeckAttenuation,
+    Rejected,
+    Screening,
+    to_json,
+)
 from worker.pipeline.screen import screen
 from worker.workshop import Workshop, utc_now
 
@@ -184,6 +191,7 @@ def _screening_row(result: Screening, entry: Mapping[str, Any]) -> outbox.NewScr
 
 def _hip_row(hip: Hip) -> outbox.NewHip:
     probabilities = hip.probabilities or {}
+    neck = hip.neck if isinstance(hip.neck, NeckAttenuation) else None
     x_mm, y_mm, z_mm = hip.femur.center_mm if hip.femur else (None, None, None)
     return outbox.NewHip(
         side=hip.side,
@@ -194,8 +202,8 @@ def _hip_row(hip: Hip) -> outbox.NewHip:
         probability_normal=_float(probabilities.get(Grade.NORMAL)),
         probability_osteopenia=_float(probabilities.get(Grade.OSTEOPENIA)),
         probability_osteoporosis=_float(probabilities.get(Grade.OSTEOPOROSIS)),
-        neck_hu=_float(hip.neck.mean_hu) if hip.neck else None,
-        neck_sd_hu=_float(hip.neck.sd_hu) if hip.neck else None,
+        neck_hu=_float(neck.mean_hu) if neck else None,
+        neck_sd_hu=_float(neck.sd_hu) if neck else None,
         center_x_mm=_float(x_mm),
         center_y_mm=_float(y_mm),
         center_z_mm=_float(z_mm),

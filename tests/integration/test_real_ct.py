@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.real_ct import VARIANTS, RealCt
-from worker.pipeline import crop, eligible, select
-from worker.pipeline.results import Femur, Volume
+from worker.pipeline import eligible, select
+from worker.pipeline.neck import neck_attenuation
+from worker.pipeline.results import Femur, NeckAttenuation, Volume
 
 # Read before the session fixture clears the settings of the caller.
 FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
@@ -75,6 +76,6 @@ def test_neck_of_a_young_woman_is_dense_on_both_sides(real_ct: RealCt, tmp_path:
     volume = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0])
 
     for femur in select.find_femurs(volume):
-        neck = crop.neck_attenuation(select.choose_plane(volume, femur), femur)
-        assert neck is not None
+        neck = neck_attenuation(select.choose_plane(volume, femur), femur)
+        assert isinstance(neck, NeckAttenuation)
         assert 100 < neck.mean_hu < 300

@@ -10,10 +10,9 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from worker.pipeline import statements
+from worker.pipeline import geometry, statements
 from worker.pipeline.capture_banner import draw_banner
 from worker.pipeline.capture_draw import Picture, draw_anatomy
-from worker.pipeline.geometry import text_of
 from worker.pipeline.header import code_item, derived_dataset, recoded, reference, seal
 from worker.pipeline.results import Screening
 
@@ -39,7 +38,7 @@ def build_capture(screening: Screening, *, at: datetime) -> Dataset:
     ds.ConversionType = "WSD"
     ds.SeriesNumber = SERIES_NUMBER
     ds.SeriesDescription = f"AI hip heat map - {statements.short_notice(screening.model)}"
-    part = text_of(source, "BodyPartExamined")
+    part = geometry.text_of(source, "BodyPartExamined")
     ds.BodyPartExamined = part if part in UNPAIRED_PARTS else "PELVIS"
     ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
     # The planes are canonical: rows run to the patient's left, columns to the feet.
@@ -51,7 +50,7 @@ def build_capture(screening: Screening, *, at: datetime) -> Dataset:
             ds.add(element)
     ds.DerivationDescription = _derivation(screening, banner.shape[0])
     ds.DerivationCodeSequence = [code_item(codes.DCM.PixelByPixelAddition)]
-    ds.SourceImageSequence = [_source_image(header) for header in _sources(screening)]
+    ds.SourceImageSequence = list(_source_images(screening))
     _add_pixels(ds, picture, np.vstack([picture.pixels, banner]))
     seal(ds, "sc", at)
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
@@ -88,18 +87,27 @@ def _derivation(screening: Screening, banner_rows: int) -> str:
     )
 
 
-def _sources(screening: Screening) -> Iterable[Dataset]:
-    """The slices that the picture shows, or all of a series that was reformatted."""
-    shown = {hip.plane.source_sop_uid for hip in screening.hips if hip.plane and hip.grade}
+def _source_images(screening: Screening) -> Iterable[Dataset]:
+    """The slices that the picture shows, or all of a series that was reformatted; frames of
+    one object are one item, which names them unless it means all (PS3.3 Table 10-3)."""
+    shown = {
+        (hip.plane.source_sop_uid, hip.plane.source_frame)
+        for hip in screening.hips
+        if hip.plane and hip.grade
+    }
+    reformatted = any(uid is None for uid, _ in shown)
+    slices: dict[str, list[Dataset]] = {}
     for header in screening.headers:
-        if None in shown or str(header.SOPInstanceUID) in shown:
-            yield header
-
-
-def _source_image(header: Dataset) -> Dataset:
-    item = reference(header)
-    purpose = codes.DCM.SourceImageForImageProcessingOperation
-    item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
-    # Rows of text are added and the grid may be flipped, magnified or resampled.
-    item.SpatialLocationsPreserved = "NO"
-    return item
+        uid = str(header.SOPInstanceUID)
+        if reformatted or (uid, geometry.frame_of(header)) in shown:
+            slices.setdefault(uid, []).append(header)
+    for headers in slices.values():
+        item = reference(headers[0])
+        frames = [frame for each in headers if (frame := geometry.frame_of(each)) is not None]
+        if frames and not reformatted:
+            item.ReferencedFrameNumber = frames
+        purpose = codes.DCM.SourceImageForImageProcessingOperation
+        item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
+        # Rows of text are added and the grid may be flipped, magnified or resampled.
+        item.SpatialLocationsPreserved = "NO"
+        yield item

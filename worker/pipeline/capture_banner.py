@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from worker.pipeline import statements
 from worker.pipeline.capture_draw import inferno
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
-from worker.pipeline.results import Grade, Hip, Screening
+from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 
 BACKGROUND, TRACK = (12, 12, 16), (64, 64, 72)
 WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
@@ -136,10 +136,10 @@ def _draw_hip(page: _Page, hip: Hip, x: int, y: int, words_px: float) -> int:
     for grade in Grade:
         fill = GRADE_COLORS[grade] if grade is hip.grade else PALE
         y = _draw_bar(page, grade, percents[grade], (x, y, width), fill)
-    if hip.neck is None:
-        neck = "Neck attenuation not measured"
-    else:
+    if isinstance(hip.neck, NeckAttenuation):
         neck = f"Neck {hip.neck.mean_hu:.0f} ± {hip.neck.sd_hu:.0f} HU"
+    else:
+        neck = f"Neck HU not measured. {hip.neck.text if hip.neck else ''}"
     return _draw_lines(page, neck, (x, y + page.px(3)), width, BODY_PX, WHITE)
 
 
@@ -168,7 +168,7 @@ def _draw_foot(page: _Page, screening: Screening, y: int) -> int:
     y = _draw_color_bar(page, x, y + page.px(5))
     for line in (
         f"{_planes(screening)}. Window {WINDOW_CENTER_HU}/{WINDOW_WIDTH_HU} HU. "
-        "Corners: model input. Circle: neck HU.",
+        "Corners: model input. Outline: neck HU.",
         f"Model {model.name} {model.version} ({model.modality}). Not a T-score, not BMD.",
     ):
         y = _draw_lines(page, line, (x, y), width, SMALL_PX, PALE)

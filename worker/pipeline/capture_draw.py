@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import map_coordinates
 
 from worker.pipeline.crop import window
-from worker.pipeline.results import Hip, HipCrop, Plane
+from worker.pipeline.results import Hip, HipCrop, NeckAttenuation, Plane
 
 MIN_COLUMNS = 512
 SQUARE_TOLERANCE = 0.01
@@ -155,7 +155,7 @@ def _blend_heat(
 
 
 def _annotated(picture: Picture, shown: Sequence[_Shown], parts: Sequence[slice]) -> Picture:
-    """Corners of the boxes, circles of the necks, the seam of two planes, R and L."""
+    """Corners of the boxes, outlines of the necks, the seam of two planes, R and L."""
     image = Image.fromarray(picture.pixels)
     draw = ImageDraw.Draw(image)
     unit = max(1, round(image.width / 512))
@@ -164,8 +164,8 @@ def _annotated(picture: Picture, shown: Sequence[_Shown], parts: Sequence[slice]
             draw.line([(parts[1].start, y), (parts[1].start, y + 4 * unit)], fill=(120,) * 3)
     for part in shown:
         _draw_box(draw, part, picture, unit)
-        if part.hip.neck is not None:
-            _draw_neck(draw, part, picture, unit)
+        if isinstance(part.hip.neck, NeckAttenuation):
+            _draw_neck(draw, part.plane, part.hip.neck, picture)
     _draw_sides(draw, image.width, unit)
     pixels = np.asarray(image, np.uint8)
     return Picture(pixels, picture.row_spacing_mm, picture.column_spacing_mm)
@@ -187,18 +187,15 @@ def _draw_box(draw: ImageDraw.ImageDraw, part: _Shown, picture: Picture, unit: i
             draw.line([(x, y), (x, y + inward_y)], fill=BOX_COLOR, width=unit)
 
 
-def _draw_neck(draw: ImageDraw.ImageDraw, part: _Shown, picture: Picture, unit: int) -> None:
-    neck = part.hip.neck
-    if neck is None:
-        return
-    row, column = part.plane.to_index(neck.center_mm) + 0.5
-    x = column * part.plane.column_spacing_mm / picture.column_spacing_mm
-    y = row * part.plane.row_spacing_mm / picture.row_spacing_mm
-    width, height = (
-        neck.radius_mm / picture.column_spacing_mm,
-        neck.radius_mm / picture.row_spacing_mm,
-    )
-    draw.ellipse([x - width, y - height, x + width, y + height], outline=NECK_COLOR, width=unit)
+def _draw_neck(
+    draw: ImageDraw.ImageDraw, plane: Plane, neck: NeckAttenuation, picture: Picture
+) -> None:
+    """One pixel wide, so that the bone beneath stays in sight."""
+    row, column = (plane.to_index(neck.outline_mm) + 0.5).T
+    x = column * plane.column_spacing_mm / picture.column_spacing_mm - 0.5
+    y = row * plane.row_spacing_mm / picture.row_spacing_mm - 0.5
+    points = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    draw.line([*points, points[0]], fill=NECK_COLOR, width=1)
 
 
 def _draw_sides(draw: ImageDraw.ImageDraw, width: int, unit: int) -> None:

@@ -87,17 +87,19 @@ def _comments(screening: Screening, previous: PreviousResult | None) -> Iterable
 
 
 def _evidence(instances: Iterable[Dataset]) -> Dataset:
-    """Instances of one study by series (PS3.3 C.17.2.1): every slice that was looked at."""
-    by_series: dict[str, list[Dataset]] = {}
+    """Instances of one study by series (PS3.3 C.17.2.1): every slice that was looked at,
+    the object of several frames once."""
+    by_series: dict[str, dict[str, Dataset]] = {}
     study = Dataset()
     for instance in instances:
         study.StudyInstanceUID = instance.StudyInstanceUID
-        by_series.setdefault(str(instance.SeriesInstanceUID), []).append(reference(instance))
+        series_uid, sop_uid = str(instance.SeriesInstanceUID), str(instance.SOPInstanceUID)
+        by_series.setdefault(series_uid, {})[sop_uid] = reference(instance)
     study.ReferencedSeriesSequence = []
     for series_instance_uid, references in by_series.items():
         series = Dataset()
         series.SeriesInstanceUID = series_instance_uid
-        series.ReferencedSOPSequence = references
+        series.ReferencedSOPSequence = list(references.values())
         study.ReferencedSeriesSequence.append(series)
     return study
 

@@ -12,7 +12,6 @@ from worker.pipeline import geometry, report_codes, statements
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
 from worker.pipeline.header import MANUFACTURER
 from worker.pipeline.report_items import (
-    ACQUISITION,
     CONTAINS,
     CONTEXT,
     MODIFIER,
@@ -22,8 +21,16 @@ from worker.pipeline.report_items import (
     number,
     text,
 )
+from worker.pipeline.report_library import image_library, key_slices
 from worker.pipeline.report_regions import RegionOf
-from worker.pipeline.results import Grade, Hip, ModelInfo, Screening
+from worker.pipeline.results import (
+    Grade,
+    Hip,
+    ModelInfo,
+    NeckAttenuation,
+    NeckUnseen,
+    Screening,
+)
 from worker.pipeline.uids import device_uid, tracking_uid
 
 
@@ -36,7 +43,7 @@ def content_tree(
         code(codes.DCM.LanguageOfContentItemAndDescendants, report_codes.ENGLISH, MODIFIER),
         *_device_observer(screening.model),
         *_procedures_reported(screening.headers[0]),
-        _image_library(screening),
+        image_library(screening),
         container(
             codes.DCM.ImagingMeasurements,
             *_algorithm(screening.model),
@@ -82,75 +89,6 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
     ]
 
 
-def _image_library(screening: Screening) -> ContentItem:
-    """TID 1600: the source slices that a reader should open first."""
-    return container(
-        codes.DCM.ImageLibrary,
-        container(
-            codes.DCM.ImageLibraryGroup,
-            *_image_descriptors(screening.headers[0]),
-            *(image(report_codes.SOURCE, header) for header in _key_slices(screening)),
-            relationship=CONTAINS,
-        ),
-        relationship=CONTAINS,
-    )
-
-
-def _key_slices(screening: Screening) -> list[Dataset]:
-    """The slice of each graded hip's plane, or the one nearest to its neck where the plane
-    was reformatted across slices."""
-    by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
-    chosen: dict[str, Dataset] = {}
-    for hip in screening.hips:
-        if hip.plane is None or hip.femur is None or hip.grade is None:
-            continue
-        header = by_uid.get(hip.plane.source_sop_uid or "")
-        if header is None:
-            header = _nearest_slice(screening, hip.femur.neck_mm)
-        chosen[str(header.SOPInstanceUID)] = header
-    return list(chosen.values())
-
-
-def _nearest_slice(screening: Screening, point_mm: tuple[float, float, float]) -> Dataset:
-    headers = screening.headers
-    directions = geometry.directions_of(headers[0])
-    if directions is None:
-        return headers[0]
-    normal = geometry.normal_of(directions)
-    distances = geometry.distances_along(headers, normal)
-    if distances is None:
-        return headers[0]
-    return headers[int(abs(distances - normal @ point_mm).argmin())]
-
-
-def _image_descriptors(header: Dataset) -> list[ContentItem]:
-    """TID 1602 and 1604, once for all images of the group, as far as the source says it."""
-    items = [code(codes.DCM.Modality, codes.DCM.ComputedTomography, ACQUISITION)]
-    if uid := geometry.uid_of(header, "FrameOfReferenceUID"):
-        items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, uid, ACQUISITION))
-    spacing = geometry.spacing_of(header) or (None, None)
-    numbers = (
-        (codes.DCM.PixelDataRows, geometry.number_of(header, "Rows"), report_codes.PIXELS),
-        (
-            codes.DCM.PixelDataColumns,
-            geometry.number_of(header, "Columns"),
-            report_codes.PIXELS,
-        ),
-        (codes.DCM.HorizontalPixelSpacing, spacing[1], codes.UCUM.Millimeter),
-        (codes.DCM.VerticalPixelSpacing, spacing[0], codes.UCUM.Millimeter),
-        (
-            codes.DCM.SliceThickness,
-            geometry.number_of(header, "SliceThickness"),
-            codes.UCUM.Millimeter,
-        ),
-    )
-    return items + [
-        number(name, value, unit, ACQUISITION)
-        for name, value, unit in numbers
-        if value is not None
-    ]
-
-
 def _algorithm(model: ModelInfo) -> list[ContentItem]:
     """TID 4019, the two items that every group repeats: readers look there, not above."""
     return [
@@ -186,7 +124,7 @@ def _patient_group(screening: Screening, capture: Dataset) -> ContentItem:
         codes.SCT.Bilateral if len(sides) == 2 else report_codes.LATERALITY[sides[0]],
         code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[screening.grade]),
         text(codes.DCM.Comment, statements.summary(screening)),
-        *(image(codes.DCM.SourceOfMeasurement, header) for header in _key_slices(screening)),
+        *(image(codes.DCM.SourceOfMeasurement, header) for header in key_slices(screening)),
         _visual_explanation(capture),
     )
 
@@ -214,23 +152,36 @@ def _hip_groups(
             laterality.meaning,
             report_codes.PROXIMAL_FEMUR,
             laterality,
-            region_of(hip.plane, hip.crop),
+            region_of(hip.plane, hip.crop.corners_mm),
             *_probabilities(hip),
             code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[hip.grade]),
+            *_neck_unseen(hip),
             _visual_explanation(capture),
         )
-        if hip.neck is not None:
-            mean, sd = round(hip.neck.mean_hu, 1), round(hip.neck.sd_hu, 1)
-            unit = codes.UCUM.HounsfieldUnit
+        if isinstance(hip.neck, NeckAttenuation):
             yield _group(
                 screening,
                 laterality.meaning,
                 report_codes.FEMORAL_NECK,
                 laterality,
-                region_of(hip.plane, hip.neck),
-                number(codes.DCM.MeanAttenuationCoefficient, mean, unit),
-                number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit),
+                region_of(hip.plane, hip.neck.outline_mm),
+                *_attenuation(hip.neck),
             )
+
+
+def _neck_unseen(hip: Hip) -> Iterable[ContentItem]:
+    if isinstance(hip.neck, NeckUnseen):
+        yield text(codes.DCM.Comment, f"Neck attenuation was not measured. {hip.neck.text}")
+
+
+def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
+    """TID 1419: of the one region of the group, as its last item says."""
+    mean, sd, unit = round(neck.mean_hu, 1), round(neck.sd_hu, 1), codes.UCUM.HounsfieldUnit
+    area = round(neck.area_mm2, 1)
+    yield number(codes.DCM.MeanAttenuationCoefficient, mean, unit)
+    yield number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit)
+    yield number(codes.SCT.Area, area, codes.UCUM.SquareMillimeter)
+    yield text(codes.DCM.Comment, statements.neck_region(neck))
 
 
 def _group(

@@ -11,6 +11,8 @@ from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
+from worker.pipeline import geometry
+
 CONTAINS, MODIFIER = "CONTAINS", "HAS CONCEPT MOD"
 CONTEXT, ACQUISITION = "HAS OBS CONTEXT", "HAS ACQ CONTEXT"
 
@@ -48,7 +50,12 @@ def number(name: Code, value: float, unit: Code, relationship: str = CONTAINS) -
     return NumContentItem(name, value, unit, relationship_type=relationship)
 
 
-def image(name: Code, instance: Dataset) -> ContentItem:
-    """An IMAGE item that points at a SOP instance."""
-    uids = instance.SOPClassUID, instance.SOPInstanceUID
-    return ImageContentItem(name, *uids, relationship_type=CONTAINS)
+def image(name: Code, instance: Dataset, relationship: str = CONTAINS) -> ContentItem:
+    """An IMAGE item that points at a SOP instance, or at the frame that a header describes."""
+    return ImageContentItem(
+        name,
+        instance.SOPClassUID,
+        instance.SOPInstanceUID,
+        referenced_frame_numbers=geometry.frame_of(instance),
+        relationship_type=relationship,
+    )

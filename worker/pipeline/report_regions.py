@@ -1,24 +1,26 @@
 """Where a region of the patient lies: on its source slice, in space, or on the capture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from highdicom.sr import ImageContentItem, Scoord3DContentItem, ScoordContentItem
+from highdicom.sr import Scoord3DContentItem, ScoordContentItem
 from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from worker.pipeline import geometry, report_codes
-from worker.pipeline.results import HipCrop, NeckAttenuation, Plane, Screening
+from worker.pipeline.report_items import image
+from worker.pipeline.results import Plane, PointMm, Screening
 
 Points = npt.NDArray[np.float64]
 SopClass = Literal["comprehensive3d", "comprehensive"]
-SQUARE_TOLERANCE = 1e-3
 
-RegionOf = Callable[[Plane, HipCrop | NeckAttenuation], ContentItem]
+Outline = Sequence[PointMm]
+"""Corners on a plane, patient LPS, the first not repeated."""
+RegionOf = Callable[[Plane, Outline], ContentItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,6 @@ class Grid:
         """
         offset = np.asarray(points_mm, dtype=float) - self.origin_mm
         return np.clip(offset @ self.directions.T / self.spacing_mm, 0, self.size)
-
-    @property
-    def square(self) -> bool:
-        """Whether a circle of the patient is a circle of pixels."""
-        columns, rows = self.spacing_mm
-        return abs(columns / rows - 1) < SQUARE_TOLERANCE
 
 
 def source_grid(header: Dataset) -> Grid | None:
@@ -83,60 +79,40 @@ def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) 
     has no SCOORD3D, so it gives the region on the capture, the one image in the study that
     shows the plane.
     """
-    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+    sources = {
+        (str(header.SOPInstanceUID), geometry.frame_of(header)): header
+        for header in screening.headers
+    }
 
-    def region_of(plane: Plane, shape: HipCrop | NeckAttenuation) -> ContentItem:
-        source = headers.get(plane.source_sop_uid or "")
+    def region_of(plane: Plane, outline: Outline) -> ContentItem:
+        source = sources.get((plane.source_sop_uid or "", plane.source_frame))
         grid = None if source is None else source_grid(source)
         frame_of_reference = geometry.uid_of(screening.headers[0], "FrameOfReferenceUID")
+        closed = [*outline, outline[0]]
         if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
-            return _in_space(plane, shape, frame_of_reference)
-        return _on_image(grid or capture_grid(capture, plane), plane, shape)
+            return _in_space(closed, frame_of_reference)
+        return _on_image(grid or capture_grid(capture, plane), closed)
 
     return region_of
 
 
-def _on_image(grid: Grid, plane: Plane, shape: HipCrop | NeckAttenuation) -> ContentItem:
-    if isinstance(shape, HipCrop):
-        kind, points = "POLYLINE", grid.to_pixels([*shape.corners_mm, shape.corners_mm[0]])
-    elif grid.square:
-        # CIRCLE is a centre and a point of the circle (PS3.3 C.18.6.1.2).
-        edge = np.add(shape.center_mm, shape.radius_mm * grid.directions[0])
-        kind, points = "CIRCLE", grid.to_pixels([shape.center_mm, edge])
-    else:
-        kind, points = "ELLIPSE", grid.to_pixels(_axes_mm(plane, shape))
-    item = ScoordContentItem(codes.DCM.ImageRegion, kind, points, relationship_type="CONTAINS")
-    item.ContentSequence = ContentSequence(
-        [
-            ImageContentItem(
-                report_codes.SOURCE,
-                grid.image.SOPClassUID,
-                grid.image.SOPInstanceUID,
-                relationship_type="SELECTED FROM",
-            )
-        ]
+def _on_image(grid: Grid, closed: Outline) -> ContentItem:
+    """POLYLINE whose last point is its first encloses an area (PS3.3 C.18.6.1.2)."""
+    points = grid.to_pixels(closed)
+    item = ScoordContentItem(
+        codes.DCM.ImageRegion, "POLYLINE", points, relationship_type="CONTAINS"
     )
+    source = image(report_codes.SOURCE, grid.image, relationship="SELECTED FROM")
+    item.ContentSequence = ContentSequence([source])
     return item
 
 
-def _in_space(
-    plane: Plane, shape: HipCrop | NeckAttenuation, frame_of_reference_uid: str
-) -> ContentItem:
-    if isinstance(shape, HipCrop):
-        kind, points = "POLYGON", np.array([*shape.corners_mm, shape.corners_mm[0]])
-    else:
-        kind, points = "ELLIPSE", _axes_mm(plane, shape)
+def _in_space(closed: Outline, frame_of_reference_uid: str) -> ContentItem:
+    """POLYGON: closed and in one plane (PS3.3 C.18.9.1.2)."""
     return Scoord3DContentItem(
         codes.DCM.ImageRegion,
-        kind,
-        points,
+        "POLYGON",
+        np.array(closed),
         frame_of_reference_uid,
         relationship_type="CONTAINS",
     )
-
-
-def _axes_mm(plane: Plane, neck: NeckAttenuation) -> Points:
-    """Ends of the major, then of the minor axis (PS3.3 C.18.6.1.2 and C.18.9.1.2)."""
-    down, right = np.array(plane.row_direction), np.array(plane.column_direction)
-    offsets = neck.radius_mm * np.array([-right, right, -down, down])
-    return np.asarray(np.asarray(neck.center_mm) + offsets)

@@ -213,12 +213,25 @@ class HipCrop:
 
 @dataclass(frozen=True, slots=True)
 class NeckAttenuation:
-    """Attenuation inside a circle of the femoral neck on the plane, HU."""
+    """Attenuation of the neck's trabecular bone on the plane, and where it was measured.
+
+    ``mean_hu``, ``sd_hu`` : of the ``pixels`` pixels of the plane whose centres lie inside of
+    the outline. ``area_mm2`` : of the outline. ``outline_mm`` : its vertices on the plane,
+    patient LPS, the first not repeated.
+    """
 
     mean_hu: float
     sd_hu: float
-    center_mm: PointMm
-    radius_mm: float
+    area_mm2: float
+    pixels: int
+    outline_mm: tuple[PointMm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeckUnseen:
+    """Why the attenuation of a neck was not measured, as a sentence."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +243,7 @@ class Hip:
     femur: Femur | None = None
     plane: Plane | None = None
     crop: HipCrop | None = None
-    neck: NeckAttenuation | None = None
+    neck: NeckAttenuation | NeckUnseen | None = None
     probabilities: Mapping[Grade, float] | None = None
     grade: Grade | None = None
     heat_map: npt.NDArray[np.float32] | None = None
@@ -379,7 +392,9 @@ def _hip(hip: Hip) -> dict[str, Any]:
             "size_px": crop.size_px,
             "pixel_mm": crop.pixel_mm,
         },
-        "neck_hu": None if hip.neck is None else round(hip.neck.mean_hu, 1),
+        "neck_hu": round(hip.neck.mean_hu, 1)
+        if isinstance(hip.neck, NeckAttenuation)
+        else None,
         "probabilities": None
         if hip.probabilities is None
         else {grade.value: round(p, 4) for grade, p in hip.probabilities.items()},

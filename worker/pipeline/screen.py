@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worker.pipeline import crop, eligible, load, select
 from worker.pipeline.grade import worse_grade
+from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import (
     Femur,
     Hip,
@@ -93,7 +94,7 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) ->
     with watch.step("crop"):
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
-        neck = crop.neck_attenuation(plane, femur)
+        neck = neck_attenuation(plane, femur)
     with watch.step("classify"):
         classification = model.classify(hip_crop.pixels, femur.side)
     accepted = classification.reason is None

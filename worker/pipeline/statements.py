@@ -3,7 +3,16 @@
 import math
 
 from worker.pipeline.geometry import number_of, value_of
-from worker.pipeline.results import Grade, Hip, ModelInfo, Reason, ReasonCode, Screening, Side
+from worker.pipeline.results import (
+    Grade,
+    Hip,
+    ModelInfo,
+    NeckAttenuation,
+    Reason,
+    ReasonCode,
+    Screening,
+    Side,
+)
 
 SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
 
@@ -112,6 +121,14 @@ def demographics(screening: Screening) -> str:
     )
     absent = f" Not in the source header: {', '.join(missing)}." if missing else ""
     return said + absent
+
+
+def neck_region(neck: NeckAttenuation) -> str:
+    """How a reader gets the same attenuation again."""
+    return (
+        f"Mean and SD of the {neck.pixels} pixels whose centers lie inside of the region: "
+        "trabecular bone between femoral head and trochanters, without cortex."
+    )
 
 
 def slice_name(screening: Screening, hip: Hip) -> str:

@@ -1,4 +1,4 @@
-"""Covered: window, place and scale of the crop, what lies outside, the neck's circle."""
+"""Covered: window, place and scale of the crop, what lies outside."""
 
 import numpy as np
 import pytest
@@ -14,22 +14,6 @@ def plane(hu: np.ndarray, row_mm: float = 0.8, column_mm: float = 0.8) -> Plane:
 def femur_at(position: tuple[float, float, float]) -> Femur:
     x, y, z = position
     return Femur("R", (x + 18.0, y, z + 18.0), 23.0, position, 0.9)
-
-
-def rod(row_mm: float, column_mm: float, trabecular: float = 120) -> Plane:
-    """A neck at 45°, 30 mm wide, 3 mm of cortex in fat; its centre at (-100, 12, 50)."""
-    rows, columns = np.mgrid[: int(300 / row_mm), : int(300 / column_mm)]
-    down, left = rows * row_mm - 100, columns * column_mm - 100
-    across = np.abs(down + left) / np.sqrt(2)
-    hu = np.where(across < 15, 800.0, -100.0)
-    hu[across < 12] = trabecular
-    # A scanner blurs.
-    for axis in (0, 1):
-        hu = (np.roll(hu, 1, axis) + hu + np.roll(hu, -1, axis)) / 3
-    return plane(hu, row_mm, column_mm)
-
-
-DOWN_AND_RIGHT = Femur("R", (-82.0, 12.0, 68.0), 23.0, (-100.0, 12.0, 50.0), 0.9)
 
 
 @pytest.mark.parametrize(
@@ -124,37 +108,3 @@ def test_oblique_plane_keeps_its_directions() -> None:
     np.testing.assert_allclose(
         (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0]), along
     )
-
-
-@pytest.mark.parametrize(("row_mm", "column_mm"), [(0.6, 0.6), (0.977, 0.977), (0.8, 1.1)])
-@pytest.mark.parametrize("trabecular", [-30, 120, 300])
-def test_neck_attenuation_is_that_of_trabecular_bone(
-    row_mm: float, column_mm: float, trabecular: float
-) -> None:
-    found = crop.neck_attenuation(rod(row_mm, column_mm, trabecular), DOWN_AND_RIGHT)
-
-    assert found is not None
-    assert found.mean_hu == pytest.approx(trabecular, abs=15)
-    assert found.sd_hu < 40
-    assert 5 <= found.radius_mm <= 8
-    np.testing.assert_allclose(found.center_mm, (-100, 12, 50), atol=2)
-
-
-def test_circle_moves_to_the_middle_between_the_cortices() -> None:
-    beside = Femur("R", (-78.0, 12.0, 72.0), 23.0, (-97.0, 12.0, 47.0), 0.9)
-
-    found = crop.neck_attenuation(rod(0.8, 0.8), beside)
-
-    assert found is not None
-    across = (found.center_mm[0] + 100) - (found.center_mm[2] - 50)
-    assert abs(across) / np.sqrt(2) < 1.5
-
-
-def test_no_circle_where_there_is_no_neck() -> None:
-    soft = plane(np.full((300, 300), 50))
-
-    assert crop.neck_attenuation(soft, femur_at((-100.0, 12.0, 50.0))) is None
-
-
-def test_no_circle_at_the_edge_of_the_plane() -> None:
-    assert crop.neck_attenuation(rod(0.8, 0.8), femur_at((-199.0, 12.0, 149.0))) is None

@@ -1,14 +1,19 @@
 """Regions of the SR against the geometry of the source, worked out again from its header."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from matplotlib.path import Path
 from pydicom import Dataset
 
-from tests.report_cases import built
+from tests.report_cases import AT, built
 from tests.report_rules import groups, named
+from worker.pipeline.neck import neck_attenuation
+from worker.pipeline.report import build_report
 from worker.pipeline.report_regions import SopClass
-from worker.pipeline.results import Hip, HipCrop, Plane, Screening
+from worker.pipeline.results import Hip, HipCrop, NeckAttenuation, Plane, Screening
 
 
 def regions(report: Dataset, structure: str) -> list[Dataset]:
@@ -89,26 +94,48 @@ def test_flipped_source_mirrors_the_columns_of_the_region() -> None:
     np.testing.assert_allclose(mirrored[:, 1], straight[:, 1], atol=1e-3)
 
 
-def test_neck_is_a_circle_of_its_radius() -> None:
-    screening, _, report = built("both hips")
-    region = necks(report)[0]
-    header = source_of(screening, region)
-    center, edge = to_mm(header, points(region))
+@pytest.mark.parametrize("case", ["both hips", "coronal, pixels not square", "flipped source"])
+def test_neck_is_the_closed_outline_that_it_was_measured_in(case: str) -> None:
+    screening, _, report = built(case)
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        outline = to_mm(source_of(screening, region), points(region))
 
-    assert region.GraphicType == "CIRCLE"
-    assert np.linalg.norm(edge - center) == pytest.approx(6.5, abs=1e-3)
-    assert screening.hips[0].neck is not None
-    np.testing.assert_allclose(center, screening.hips[0].neck.center_mm, atol=1e-3)
+        assert region.GraphicType == "POLYLINE"
+        assert isinstance(hip.neck, NeckAttenuation)
+        np.testing.assert_allclose(outline[:-1], hip.neck.outline_mm, atol=1e-3)
+        np.testing.assert_array_equal(outline[0], outline[-1])
 
 
-def test_neck_is_an_ellipse_on_pixels_that_are_not_square() -> None:
-    screening, _, report = built("coronal, pixels not square")
-    region = necks(report)[0]
-    ends = to_mm(source_of(screening, region), points(region))
+@pytest.mark.parametrize("case", ["both hips", "coronal, pixels not square", "flipped source"])
+def test_attenuation_is_that_of_the_source_pixels_inside_of_the_region(case: str) -> None:
+    """What a reader gets who draws the region of the SR on the source slice."""
+    screening = built(case)[0]
+    hips = []
+    for hip in screening.hips:
+        plane, _ = plane_and_crop(hip)
+        assert hip.femur is not None
+        hips.append(replace(hip, neck=neck_attenuation(plane, hip.femur)))
+    screening = replace(screening, hips=tuple(hips))
+    report = build_report(screening, built(case)[1], at=AT)
+    for hip, group in zip(screening.hips, groups(report)[2::2], strict=True):
+        region = named(group, "111030")[0]
+        header = source_of(screening, region)
+        plane, _ = plane_and_crop(hip)
+        # The plane of a flipped source has its columns the other way round.
+        pixels = plane.hu[:, :: int(header.ImageOrientationPatient[0])]
+        rows, columns = np.indices(pixels.shape) + 0.5
+        centers = np.column_stack([columns.ravel(), rows.ravel()])
+        inside = Path(points(region)).contains_points(centers).reshape(pixels.shape)
 
-    assert region.GraphicType == "ELLIPSE"
-    assert np.linalg.norm(ends[0] - ends[1]) == pytest.approx(13, abs=1e-3)
-    assert np.linalg.norm(ends[2] - ends[3]) == pytest.approx(13, abs=1e-3)
+        mean, sd, area = (
+            float(named(group, code)[0].MeasuredValueSequence[0].NumericValue)
+            for code in ("112181", "112183", "42798000")
+        )
+        assert pixels[inside].mean() == pytest.approx(mean, abs=0.06)
+        assert pixels[inside].std(ddof=1) == pytest.approx(sd, abs=0.06)
+        pixel_mm2 = plane.row_spacing_mm * plane.column_spacing_mm
+        assert inside.sum() * pixel_mm2 == pytest.approx(area, rel=0.05)
+        assert f" {inside.sum()} pixels " in named(group, "121106")[0].TextValue
 
 
 def test_region_of_a_reformatted_plane_is_given_in_space() -> None:
@@ -135,19 +162,13 @@ def test_region_goes_to_the_capture_where_space_cannot_be_said(
     screening, capture, report = built(case, sop_class)
     for hip, region in zip(screening.hips, necks(report), strict=True):
         plane, _ = plane_and_crop(hip)
-        assert hip.neck is not None
+        assert isinstance(hip.neck, NeckAttenuation)
 
         assert image_uid(region) == capture.SOPInstanceUID
-        row_mm, column_mm = (float(spacing) for spacing in capture.PixelSpacing)
-        row, column = plane.to_index(hip.neck.center_mm)
-        expected = (
-            (column + 0.5) * plane.column_spacing_mm / column_mm,
-            (row + 0.5) * plane.row_spacing_mm / row_mm,
-        )
-        center = points(region)[:2].mean(axis=0)
-        if region.GraphicType == "CIRCLE":
-            center = points(region)[0]
-        np.testing.assert_allclose(center, expected, atol=0.01)
+        spacing = np.array([float(value) for value in capture.PixelSpacing])
+        index = plane.to_index(hip.neck.outline_mm) + 0.5
+        expected = index * (plane.row_spacing_mm, plane.column_spacing_mm) / spacing
+        np.testing.assert_allclose(points(region)[:-1, ::-1], expected, atol=0.01)
 
 
 def test_region_on_the_capture_stays_on_the_anatomy() -> None:

@@ -1,0 +1,200 @@
+"""Attenuation of the femoral neck's trabecular bone, in an outline that a reader can draw."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
+
+from worker.pipeline.neck_outline import STEP_MM, Border, Floats, find_border
+from worker.pipeline.results import Femur, NeckAttenuation, NeckUnseen, Plane
+
+AIR_HU = -1024.0
+
+# The section starts beyond the head's surface and ends before the line between the
+# trochanters; lengths go with the radius of the head.
+HEAD_GAP_MM = 2.0
+SECTION_RADII = 0.55
+PICTURE_FROM_RADII, PICTURE_BEYOND_MM, PICTURE_HALF_WIDTH_RADII = 0.7, 6.0, 1.75
+
+# Where the neck flares into a trochanter its border is that much further out than where it is
+# narrowest; the region keeps nearly the width of the narrowest place.
+SHOULDER_RADII = 0.8
+FLARED = 1.25
+KEPT_WIDTH = 1.15
+MIN_SEEN, MIN_SEEN_MM = 0.5, 2.0
+BOUNDARY_SIGMA_MM = 1.5
+
+# A row with this share of cortex between the borders is the shaft's or the trochanter's.
+CORTEX_SHARE = 0.08
+CORTEX_SIGMA_MM, CORTEX_TAPER_MM = 1.0, 2.5
+
+MIN_LENGTH_MM, MIN_WIDTH_MM, MIN_PIXELS = 5.0, 6.0, 20
+VERTEX_MM = 2.0
+# Vertices lie on 1/256 px, so that single precision keeps them, and never on a pixel's centre.
+SUBPIXELS = 256
+
+NO_AXIS = NeckUnseen("The neck does not run in the plane.")
+NO_OUTLINE = NeckUnseen("The outline of the neck cannot be seen.")
+TOO_SMALL = NeckUnseen("Too little of the neck's trabecular bone lies in the plane.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """The plane turned along the neck: rows away from the head, columns across, STEP_MM.
+
+    ``head``, ``along``, ``across`` : (2,) head centre and unit vectors in plane mm, down the
+    rows and along the columns from the first pixel's centre. ``start``, ``stop`` : rows of
+    the section between head and trochanters.
+    """
+
+    hu: Floats
+    along_mm: Floats
+    across_mm: Floats
+    head: Floats
+    along: Floats
+    across: Floats
+    start: int
+    stop: int
+
+
+def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckUnseen:
+    """Mean and SD of HU in the trabecular bone of the neck between head and trochanters.
+
+    Along the neck's axis the region starts 2 mm beyond the head's surface and is 0.55 radii
+    of the head (about 13 mm) long; across, it ends where no blurred cortex is left
+    (``neck_outline``) and does not follow the flare into the trochanters. It is shortened
+    where the cortex of the shaft crosses it. Mean and SD are those of the plane's pixels
+    whose centres lie inside of the outline: anyone who draws it again gets them again.
+    """
+    picture = _straightened(plane, femur)
+    if picture is None:
+        return NO_AXIS
+    radius_mm = femur.radius_mm
+    sides = (
+        find_border(picture.hu[:, ::-1], picture.across_mm, radius_mm),
+        find_border(picture.hu, picture.across_mm, radius_mm),
+    )
+    bounds = [_boundary(picture, border, radius_mm) for border in sides]
+    if bounds[0] is None or bounds[1] is None:
+        return NO_OUTLINE
+    low, high = -bounds[0], bounds[1]
+    stop = _before_cortex(picture, sides, low, high)
+    section = slice(picture.start, stop)
+    if (stop - picture.start) * STEP_MM < MIN_LENGTH_MM or (high - low)[
+        section
+    ].min() < MIN_WIDTH_MM:
+        return TOO_SMALL
+    return _measured(plane, _outline_px(plane, picture, low, high, section))
+
+
+def pixels_inside(
+    outline_px: npt.NDArray[np.float64], shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """``shape`` mask of the pixels whose centres lie inside of a closed outline.
+
+    ``outline_px`` : (n, 2) (row, column), a pixel's centre at whole numbers; even-odd rule.
+    """
+    rows, columns = (np.arange(count, dtype=float) for count in shape)
+    mask = np.zeros(shape, bool)
+    for (row_1, column_1), (row_2, column_2) in zip(
+        outline_px, np.roll(outline_px, -1, axis=0), strict=True
+    ):
+        crossed = np.flatnonzero((row_1 > rows) != (row_2 > rows))
+        slope = (column_2 - column_1) / (row_2 - row_1) if crossed.size else 0.0
+        at = column_1 + (rows[crossed] - row_1) * slope
+        mask[crossed] ^= columns < at[:, None]
+    return mask
+
+
+def _straightened(plane: Plane, femur: Femur) -> _Picture | None:
+    """None where head and neck centre fall together on the plane."""
+    spacing = np.array([plane.row_spacing_mm, plane.column_spacing_mm])
+    head: Floats = plane.to_index(femur.center_mm) * spacing
+    axis = plane.to_index(femur.neck_mm) * spacing - head
+    length = math.hypot(*axis)
+    radius_mm = femur.radius_mm
+    if length < radius_mm / 2:
+        return None
+    along = axis / length
+    across = np.array([-along[1], along[0]])
+    # The plane cuts a smaller circle out of the head's sphere when it passes off its centre.
+    off_mm = math.dist(femur.center_mm, plane.to_mm(head / spacing))
+    surface = math.sqrt(max(0.0, radius_mm**2 - off_mm**2))
+    first = PICTURE_FROM_RADII * radius_mm
+    begin = max(surface, first) + HEAD_GAP_MM
+    end = begin + SECTION_RADII * radius_mm
+    along_mm: Floats = np.arange(first, end + PICTURE_BEYOND_MM, STEP_MM)
+    half = round(PICTURE_HALF_WIDTH_RADII * radius_mm / STEP_MM)
+    across_mm: Floats = STEP_MM * np.arange(-half, half + 1, dtype=np.float64)
+    points = head + along_mm[:, None, None] * along + across_mm[:, None] * across
+    index = np.moveaxis(points / spacing, -1, 0)
+    hu = map_coordinates(plane.hu.astype(float), index, order=1, cval=AIR_HU)
+    start, stop = (int(row) for row in np.searchsorted(along_mm, (begin, end)))
+    return _Picture(hu, along_mm, across_mm, head, along, across, start, stop)
+
+
+def _boundary(picture: _Picture, border: Border, radius_mm: float) -> Floats | None:
+    """(rows,) distance from the axis to which the region goes; None where no border is seen."""
+    shoulder = int(np.searchsorted(picture.along_mm, SHOULDER_RADII * radius_mm))
+    narrow_stop = picture.start + (picture.stop - picture.start) * 2 // 3
+    narrowest = shoulder + int(border.outer_mm[shoulder:narrow_stop].argmin())
+    rows = np.arange(len(border.outer_mm))
+    wide = border.outer_mm > FLARED * border.outer_mm[narrowest]
+    flared = np.logical_or.accumulate(wide & (rows > narrowest))
+    neck = (rows >= shoulder) & (rows < picture.stop) & ~flared
+    used = neck & border.seen
+    if used.sum() < max(MIN_SEEN * neck.sum(), MIN_SEEN_MM / STEP_MM):
+        return None
+    kept = KEPT_WIDTH * border.inner_mm[used].min()
+    bound = np.where(used, np.minimum(border.inner_mm, kept), kept)
+    return np.asarray(gaussian_filter1d(bound, BOUNDARY_SIGMA_MM / STEP_MM, mode="nearest"))
+
+
+def _before_cortex(
+    picture: _Picture, sides: tuple[Border, Border], low: Floats, high: Floats
+) -> int:
+    """The row at which the section ends before cortex fills the space between the borders:
+    a plane that leaves the neck runs into that of the shaft."""
+    section = slice(picture.start, picture.stop)
+    cortex = max(float(np.median(side.cortex_hu[section])) for side in sides)
+    marrow = float(np.mean([np.median(side.marrow_hu[section]) for side in sides]))
+    smooth = gaussian_filter(picture.hu, CORTEX_SIGMA_MM / STEP_MM)
+    inside = (picture.across_mm > low[:, None]) & (picture.across_mm < high[:, None])
+    dense = (inside & (smooth > (cortex + marrow) / 2)).sum(axis=1)
+    full = np.flatnonzero((dense > CORTEX_SHARE * inside.sum(axis=1))[section])
+    if not full.size:
+        return picture.stop
+    return picture.start + int(full[0]) - round(CORTEX_TAPER_MM / STEP_MM)
+
+
+def _outline_px(
+    plane: Plane, picture: _Picture, low: Floats, high: Floats, section: slice
+) -> Floats:
+    """(n, 2) vertices (row, column) of the region, round it once, the first not repeated."""
+    count = max(2, 1 + round((section.stop - section.start) * STEP_MM / VERTEX_MM))
+    rows = np.rint(np.linspace(section.start, section.stop - 1, count)).astype(int)
+    along = np.concatenate([picture.along_mm[rows], picture.along_mm[rows[::-1]]])
+    across = np.concatenate([low[rows], high[rows[::-1]]])
+    points = picture.head + along[:, None] * picture.along + across[:, None] * picture.across
+    outline = points / (plane.row_spacing_mm, plane.column_spacing_mm)
+    return np.asarray((np.floor(outline * SUBPIXELS) + 0.5) / SUBPIXELS)
+
+
+def _measured(plane: Plane, outline_px: Floats) -> NeckAttenuation | NeckUnseen:
+    last = np.array(plane.hu.shape) - 1
+    if (outline_px < 0).any() or (outline_px > last).any():
+        return TOO_SMALL
+    values = plane.hu[pixels_inside(outline_px, plane.hu.shape)].astype(float)
+    if values.size < MIN_PIXELS:
+        return TOO_SMALL
+    row, column = outline_px.T
+    doubled = float(np.sum(row * np.roll(column, -1) - column * np.roll(row, -1)))
+    return NeckAttenuation(
+        mean_hu=float(values.mean()),
+        sd_hu=float(values.std(ddof=1)),
+        area_mm2=abs(doubled) / 2 * plane.row_spacing_mm * plane.column_spacing_mm,
+        pixels=int(values.size),
+        outline_mm=tuple((x, y, z) for x, y, z in plane.to_mm(outline_px).tolist()),
+    )

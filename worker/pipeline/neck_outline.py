@@ -1,0 +1,118 @@
+"""The two borders of the femoral neck on a plane: where its bone ends, where its cortex ends.
+
+All of it works on a straightened picture of the neck: rows go along the neck's axis away from
+the head, columns across it. What is bone is asked of the picture alone: its border is where
+HU fall outward, its cortex is as wide as the picture shows it, blur and slice thickness with
+it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d, map_coordinates
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+STEP_MM = 0.5
+
+# Distances of the border from the neck's axis in radii of the head; usual is 0.75.
+BORDER_RADII = (0.35, 1.6)
+USUAL_RADII, UNUSUAL_COST = 0.75, 0.5
+EDGE_SIGMA_MM = 1.0
+CLEAR_FALL_HU_PER_MM = 150.0
+MAX_SLOPE, SLOPE_COST = 2, 0.025
+BORDER_SIGMA_MM = 1.5
+
+DEPTH_MM = np.arange(-5.0, 14.0, 0.25)
+BEYOND_CORTEX = DEPTH_MM > 7
+AROUND_BONE = DEPTH_MM <= -1.5
+IN_CORTEX = np.abs(DEPTH_MM - 2.5) <= 3.5
+CORTEX_WIDTH_MM = (1.5, 9.0)
+PROFILE_SIGMA_MM, DEPTH_SIGMA_MM = 3.0, 2.0
+# Denser than enhanced muscle, and set off from what lies around it.
+MIN_CORTEX_HU, MIN_CONTRAST_HU = 100.0, 50.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Border:
+    """One side of the neck; one value a row of the straightened picture.
+
+    ``outer_mm``, ``inner_mm`` : distances from the axis at which the bone ends and at which
+    no blurred cortex is left. ``seen`` : where there is a cortex to see.
+    ``cortex_hu``, ``marrow_hu`` : its height, and the bone within it.
+    """
+
+    outer_mm: Floats
+    inner_mm: Floats
+    seen: Bools
+    cortex_hu: Floats
+    marrow_hu: Floats
+
+
+def find_border(hu: Floats, across_mm: Floats, radius_mm: float) -> Border:
+    """The border on the side of growing columns.
+
+    ``hu`` : (rows, columns) straightened picture, ``STEP_MM`` a pixel; ``across_mm`` :
+    (columns,) distances from the axis. ``radius_mm`` : of the femoral head.
+
+    The blurred cortex tapers off inward of its half height: half of its apparent width
+    further on, a shell thinner than the blur has 6 % of its height left, a thick one less.
+    """
+    outer_mm = gaussian_filter1d(
+        _trace(hu, across_mm, radius_mm), BORDER_SIGMA_MM / STEP_MM, mode="nearest"
+    )
+    profiles = _profiles(hu, across_mm, outer_mm)
+    steps = np.arange(len(DEPTH_MM))
+    peak = np.where(IN_CORTEX, profiles, -np.inf).argmax(axis=1)[:, None]
+    cortex = np.take_along_axis(profiles, peak, axis=1)
+    marrow = np.median(profiles[:, BEYOND_CORTEX], axis=1, keepdims=True)
+    around = profiles[:, AROUND_BONE].min(axis=1, keepdims=True)
+    after = (steps >= peak) & (profiles <= (cortex + marrow) / 2)
+    before = (steps <= peak) & (profiles <= (cortex + around) / 2)
+    end = DEPTH_MM[np.where(after.any(axis=1), after.argmax(axis=1), steps[-1])]
+    start = DEPTH_MM[
+        np.where(before.any(axis=1), steps[-1] - before[:, ::-1].argmax(axis=1), 0)
+    ]
+    depth = start + 1.5 * np.clip(end - start, *CORTEX_WIDTH_MM)
+    inner_mm = gaussian_filter1d(
+        outer_mm - np.maximum(depth, 0.0), DEPTH_SIGMA_MM / STEP_MM, mode="nearest"
+    )
+    seen = (cortex >= MIN_CORTEX_HU) & (cortex - around >= MIN_CONTRAST_HU)
+    return Border(outer_mm, inner_mm, seen[:, 0], cortex[:, 0], marrow[:, 0])
+
+
+def _trace(hu: Floats, across_mm: Floats, radius_mm: float) -> Floats:
+    """(rows,) distance of the border: the path with the clearest falls of HU outward.
+
+    A shortest path by dynamic programming, from row to row no steeper than ``MAX_SLOPE``;
+    of falls that are equally clear the one at a usual distance counts.
+    """
+    fall = -gaussian_filter1d(hu, EDGE_SIGMA_MM / STEP_MM, axis=1, order=1) / STEP_MM
+    fall = gaussian_filter1d(fall, EDGE_SIGMA_MM / STEP_MM, axis=0)
+    radii = across_mm / radius_mm
+    usable = (radii >= BORDER_RADII[0]) & (radii <= BORDER_RADII[1])
+    gain = np.clip(fall[:, usable] / CLEAR_FALL_HU_PER_MM, 0, 1)
+    gain -= UNUSUAL_COST * np.abs(radii[usable] - USUAL_RADII)
+    moves = np.arange(-MAX_SLOPE, MAX_SLOPE + 1)
+    best, came = gain[0], np.zeros(gain.shape, np.intp)
+    for row in range(1, len(gain)):
+        padded = np.pad(best, MAX_SLOPE, constant_values=-np.inf)
+        options = np.lib.stride_tricks.sliding_window_view(padded, len(moves))
+        options = options - SLOPE_COST * moves**2
+        came[row] = options.argmax(axis=1) - MAX_SLOPE
+        best = options.max(axis=1) + gain[row]
+    path = np.empty(len(gain), np.intp)
+    path[-1] = best.argmax()
+    for row in range(len(gain) - 1, 0, -1):
+        path[row - 1] = path[row] + came[row, path[row]]
+    return np.asarray(across_mm[usable][path])
+
+
+def _profiles(hu: Floats, across_mm: Floats, outer_mm: Floats) -> Floats:
+    """(rows, depths) HU from outside of the bone inward, averaged with their neighbours."""
+    columns = (outer_mm[:, None] - DEPTH_MM - across_mm[0]) / STEP_MM
+    rows = np.broadcast_to(np.arange(len(hu))[:, None], columns.shape)
+    sampled = map_coordinates(hu, (rows, columns), order=1, mode="nearest")
+    return np.asarray(gaussian_filter1d(sampled, PROFILE_SIGMA_MM / STEP_MM, axis=0))
