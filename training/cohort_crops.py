@@ -10,7 +10,7 @@ reformatted is an augmentation.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from training.presets import Cohort
 from training.simulate import scanner
 from training.simulate.acquisition import Acquisition, sample_acquisition
-from training.simulate.subject import SIDES, Subject, sample_subject
+from training.simulate.subject import Subject, sample_subject
 from training.simulate.truth import HipTruth, truth
 from worker.pipeline import crop
 from worker.pipeline.grade import grade_of_t_score, worse_grade
@@ -38,6 +38,23 @@ PLANE_ERROR_MM = 3.0
 REACH_MM = 138.0
 CONDITIONS = ("none", "osteoarthritis", "arms")
 CONDITION_SHARES = (0.88, 0.08, 0.04)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A femur as the finder might say it, and the depth of the plane through it (y, LPS mm)."""
+
+    femur: Femur
+    depth_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan of the cohort before it is rendered; ``targets`` : right first."""
+
+    subject: Subject
+    acquisition: Acquisition
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +149,15 @@ def render_shard(cohort: Cohort, seed: int, patients: Sequence[int], path: Path)
     start = time.process_time()
     rows: list[tuple[object, ...]] = []
     for patient in patients:
-        rng = np.random.default_rng([seed, patient])
-        subject = sample_patient(rng)
-        for scan in range(cohort.scans):
-            acquisition = sample_acquisition(rng, subject, plane="coronal")
-            for side, hip in zip(SIDES, truth(subject), strict=True):
-                pixels = crop_of(rng, subject, acquisition, hip)
-                pixels = pixels if side == "R" else pixels[:, ::-1]
+        for number, scan in enumerate(sample_scans(cohort, seed, patient)):
+            for hip, target in zip(truth(scan.subject), scan.targets, strict=True):
+                pixels = cut(scan.subject, scan.acquisition, target)
+                pixels = pixels if hip.side == "R" else pixels[:, ::-1]
                 row = (
                     pixels.astype(np.float16),
                     patient,
-                    scan,
-                    side == "L",
+                    number,
+                    hip.side == "L",
                     hip.t_score,
                 )
                 rows.append(row)
@@ -164,14 +178,34 @@ def sample_patient(rng: np.random.Generator) -> Subject:
     return sample_subject(rng, condition=condition)
 
 
+def sample_scans(cohort: Cohort, seed: int, patient: int) -> Iterator[Scan]:
+    """The scans of one patient of the cohort, without their pixels."""
+    rng = np.random.default_rng([seed, patient])
+    subject = sample_patient(rng)
+    for _ in range(cohort.scans):
+        acquisition = sample_acquisition(rng, subject, plane="coronal")
+        targets = tuple(aim(rng, hip) for hip in truth(subject))
+        yield Scan(subject, acquisition, targets)
+
+
+def aim(rng: np.random.Generator, hip: HipTruth) -> Target:
+    """The truth of a hip with the finder's error added."""
+    x, y, z = np.add(hip.neck_mm, rng.normal(0.0, NECK_ERROR_MM, 3)).tolist()
+    femur = Femur(hip.side, hip.center_mm, hip.radius_mm, (x, y, z), confidence=1.0)
+    return Target(femur, y + float(rng.normal(0.0, PLANE_ERROR_MM)))
+
+
 def crop_of(
     rng: np.random.Generator, subject: Subject, acquisition: Acquisition, hip: HipTruth
 ) -> npt.NDArray[np.float32]:
     """(250, 250) float32, 0–255: the crop of one hip, with the finder's error added."""
-    x, y, z = np.add(hip.neck_mm, rng.normal(0.0, NECK_ERROR_MM, 3)).tolist()
-    femur = Femur(hip.side, hip.center_mm, hip.radius_mm, (x, y, z), confidence=1.0)
-    depth_mm = y + float(rng.normal(0.0, PLANE_ERROR_MM))
-    return crop.crop_hip(plane_of(subject, acquisition, femur, depth_mm), femur).pixels
+    return cut(subject, acquisition, aim(rng, hip))
+
+
+def cut(subject: Subject, acquisition: Acquisition, target: Target) -> npt.NDArray[np.float32]:
+    """(250, 250) float32, 0–255: the crop at a target."""
+    plane = plane_of(subject, acquisition, target.femur, target.depth_mm)
+    return crop.crop_hip(plane, target.femur).pixels
 
 
 def plane_of(

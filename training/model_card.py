@@ -54,6 +54,7 @@ def write_card(metrics: Mapping[str, Any]) -> str:
         "",
         f"- Command: `{training['command']}`; seed {training['seed']}.",
         f"- Data: {training['data']}",
+        *_acquisition(training.get("acquisition")),
         f"- Split by patient, stratified by grade: {training['hips']['train']} / "
         f"{training['hips']['validation']} / {training['hips']['test']} hips of "
         f"{training['patients']['train']} / {training['patients']['validation']} / "
@@ -92,6 +93,24 @@ def write_card(metrics: Mapping[str, Any]) -> str:
 
 def _interval(measure: Mapping[str, float]) -> str:
     return f"{measure['value']:.3f} ({measure['low']:.3f}–{measure['high']:.3f})"
+
+
+def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
+    """What a series is compared with; outside of it the report carries a warning."""
+    if envelope is None:
+        return []
+    slices = ", ".join(
+        f"{low:.1f}–{high:.1f} mm ({plane})"
+        for plane, (low, high) in envelope["thickness_mm"].items()
+    )
+    low, high = envelope["kvp"]
+    return [
+        f"- Acquisition of {envelope['scans']:,} scans: {low:.0f}–{high:.0f} kV; slices of "
+        f"{slices}; kernels {', '.join(envelope['kernels'])}; intravenous contrast medium in "
+        f"{100 * envelope['contrast_share']:.0f} %; "
+        f"scanners: {', '.join(envelope['manufacturers']) or 'simulated only'}. "
+        "Outside of it a result carries a warning."
+    ]
 
 
 def _table(test: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import numpy as np
 from training import familiarity
 from training.augment import augment
 from training.cohort_crops import Crops, code_sha256, render_cohort
+from training.envelope import simulated_envelope
 from training.evaluate import evaluate
 from training.fit import Fitted, calibrate, fit, labels, outputs
 from training.model_card import write_card
@@ -58,6 +60,7 @@ def make_package(
     logits, features = outputs(fitted.network, parts["validation"].pixels)
     temperature = calibrate(logits, labels(parts["validation"]))
     known = _familiarity(fitted, parts["train"], features, preset, seed)
+    envelope = simulated_envelope(preset, seed)
     metrics = {
         "model": {
             "name": preset.name,
@@ -70,6 +73,7 @@ def make_package(
             "seed": seed,
             "date": datetime.now(UTC).date().isoformat(),
             "data": _training_data(preset),
+            "acquisition": asdict(envelope),
             "simulator_sha256": code_sha256(),
             "hips": {name: len(part.pixels) for name, part in parts.items()},
             "patients": {name: len(set(part.patient.tolist())) for name, part in parts.items()},
@@ -97,6 +101,7 @@ def make_package(
         description,
         temperature=temperature,
         familiarity=known,
+        envelope=envelope,
         metrics=metrics,
         card=write_card(metrics),
     )

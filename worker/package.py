@@ -1,6 +1,7 @@
 """A model package: a folder that says what it holds and is checked before it is used.
 
-``model.json``       identity, preprocessing, label order, calibration, checksums
+``model.json``       identity, preprocessing, label order, calibration, checksums, and how the
+                     training scans were acquired
 ``weights.npz``      one array a variable, by its path, for a network that is built by its
                      preset's name: nothing pickled, no serialized layers
 ``familiarity.npz``  mean and whitening of the training data's features; without it the model
@@ -12,7 +13,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from worker.model import GRADES, build
 from worker.pipeline import crop
+from worker.pipeline.acquisition import Envelope
 from worker.pipeline.classify import Familiarity, ImageModel
 from worker.pipeline.explain import compile_explain
 from worker.pipeline.results import ModelInfo
@@ -70,6 +72,7 @@ def save(
     *,
     temperature: float = 1.0,
     familiarity: Familiarity | None = None,
+    envelope: Envelope | None = None,
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
 ) -> None:
@@ -100,6 +103,7 @@ def save(
         "preprocessing": PREPROCESSING,
         "labels": [grade.value for grade in GRADES],
         "temperature": temperature,
+        "acquisition": None if envelope is None else asdict(envelope),
         "sha256": {name: _sha256(model_dir / name) for name in files},
     }
     (model_dir / HEADER).write_text(json.dumps(header, indent=1) + "\n")
@@ -127,9 +131,12 @@ def load(model_dir: Path) -> ImageModel:
             simulated=bool(header["simulated"]),
         )
         temperature = float(header["temperature"])
-    except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
+        # Packages made before it was recorded have none.
+        said = header.get("acquisition")
+        envelope = None if said is None else Envelope.from_json(said)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
         raise ModelError(f"model package {model_dir} cannot be read: {error}") from error
-    return ImageModel(info, compile_explain(network), temperature, familiarity)
+    return ImageModel(info, compile_explain(network), temperature, familiarity, envelope)
 
 
 def _header(model_dir: Path) -> dict[str, Any]:

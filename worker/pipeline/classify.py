@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.model import GRADES
+from worker.pipeline.acquisition import Envelope
 from worker.pipeline.explain import Explain
 from worker.pipeline.results import Classification, ModelInfo, Reason, ReasonCode, Side
 
@@ -35,13 +36,15 @@ class Familiarity:
 class ImageModel:
     """A loaded model of one crop (``results.Model``). Safe in many threads.
 
-    ``familiarity`` is None for a model that cannot tell strange crops.
+    ``familiarity`` is None for a model that cannot tell strange crops, ``envelope`` for one
+    that does not say how its training scans were acquired.
     """
 
     info: ModelInfo
     explain: Explain
     temperature: float
     familiarity: Familiarity | None
+    envelope: Envelope | None = None
 
     def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
         """Grade one crop: (250, 250) float32, 0–255, as the picture shows it.

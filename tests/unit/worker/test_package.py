@@ -11,6 +11,7 @@ import pytest
 from tests.model_factory import DESCRIPTION, make_untrained_package
 from worker import package
 from worker.model import build
+from worker.pipeline.acquisition import Envelope
 from worker.pipeline.classify import Familiarity
 
 
@@ -54,6 +55,32 @@ def test_loaded_weights_are_the_saved_ones(tmp_path: Path) -> None:
 
     explained = package.load(tmp_path).explain(pixels[0, :, :, 0])
     np.testing.assert_allclose(explained.logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_envelope_of_the_training_scans_is_kept(tmp_path: Path) -> None:
+    envelope = Envelope(
+        9, (100, 120), {"axial": (1, 5)}, {"axial": (1, 5)}, ("Br40d",), ("SIEMENS",), 1.0
+    )
+
+    package.save(tmp_path, build("compact"), DESCRIPTION, envelope=envelope)
+
+    assert package.load(tmp_path).envelope == envelope
+
+
+def test_package_from_before_envelopes_loads_without_one(model_dir: Path) -> None:
+    header = json.loads((model_dir / package.HEADER).read_text())
+    del header["acquisition"]
+    (model_dir / package.HEADER).write_text(json.dumps(header))
+
+    assert package.load(model_dir).envelope is None
+
+
+@pytest.mark.parametrize("broken", [{}, {"scans": 3, "kvp": [80]}, "80 to 140 kV", [80, 140]])
+def test_broken_envelope_is_refused(model_dir: Path, broken: object) -> None:
+    edit_header(model_dir, acquisition=broken)
+
+    with pytest.raises(package.ModelError, match="cannot be read"):
+        package.load(model_dir)
 
 
 @pytest.mark.parametrize("name", [package.WEIGHTS, package.FAMILIARITY])

@@ -16,6 +16,7 @@ from training.simulate.subject import Subject, sample_subject
 from training.simulate.truth import truth
 from worker import package
 from worker.pipeline import crop
+from worker.pipeline.acquisition import Envelope
 from worker.pipeline.classify import ImageModel
 from worker.pipeline.results import Femur, Grade, PointMm, ReasonCode
 
@@ -49,6 +50,14 @@ def test_shipped_model_says_that_it_was_trained_on_simulated_data(model: ImageMo
     assert model.info.simulated
     assert "simulated" in model.info.training_data
     assert model.familiarity is not None
+
+
+def test_shipped_model_says_how_its_training_scans_were_acquired(model: ImageModel) -> None:
+    metrics = json.loads((package.SHIPPED_DIR / package.METRICS).read_text())
+
+    assert model.envelope == Envelope.from_json(metrics["training"]["acquisition"])
+    assert model.envelope.scans == 1600
+    assert model.envelope.manufacturers == ()
 
 
 def test_shipped_card_prints_the_shipped_metrics() -> None:
