@@ -16,14 +16,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+
+from db.incoming import Incoming, fsync_folder
 
 INCOMING = "incoming"
 RESULTS = "results"
 INSTANCE_SUFFIX = ".dcm"
 MAX_UID_LENGTH = 64  # PS3.5 9.1
 KNOWN_FOLDERS_LIMIT = 10_000
-FOLDER_MODE, FILE_MODE = 0o750, 0o640  # patients' images: for the service and its group only
+FOLDER_MODE = 0o750  # patients' images: for the service and its group only
 
 # PS3.5 9.1: components of digits, separated by dots. A leading zero in a component is against
 # the standard, but devices send it and it is harmless in a path, so it is let in.
@@ -149,38 +150,46 @@ class SpoolWriter:
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
-    def write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
-        """Write a file at ``path`` below the spool, replacing one that is there.
-
-        Temporary file → fsync → rename → fsync of the folder and of new parents: when this
-        returns, the file survives a power cut. Raises OSError and leaves nothing behind.
-        """
+    def open(self) -> Incoming:
+        """A new file in ``incoming``, for ``commit``; raises OSError."""
         incoming = self.spool_dir / INCOMING
         self._make_folder(incoming)
-        self._make_folder(path.parent)
-        temporary = incoming / f"{os.urandom(16).hex()}.part"
-        try:
-            with open(temporary, "xb", opener=_private_file) as file:
-                _write_locked(file, parts)
-                self._rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _fsync_folder(path.parent)
+        return Incoming(incoming)
 
-    def confirm(self, path: Path) -> None:
-        """Make the entry of a file that is there durable: its writer may not have yet."""
-        self._make_folder(path.parent)
-        _fsync_folder(path.parent)
+    def commit(self, incoming: Incoming, path: Path) -> None:
+        """Move a whole file to ``path`` below the spool, replacing one that is there.
 
-    def _rename(self, temporary: Path, path: Path) -> None:
+        fsync → rename → fsync of the folder and of new parents: when this returns, the file
+        survives a power cut. Raises OSError; the file is still the caller's to discard then.
+        """
+        self._make_folder(path.parent)
+        incoming.flush()
         try:
-            temporary.replace(path)
+            incoming.move(path)
         except FileNotFoundError:
             # The folder was removed (retention) after it was made or remembered.
             self._durable.discard(path.parent)
             self._make_folder(path.parent)
-            temporary.replace(path)
+            incoming.move(path)
+        fsync_folder(path.parent)
+
+    def write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
+        """Write a file at ``path`` below the spool, as ``commit`` does.
+
+        Raises OSError and leaves nothing behind.
+        """
+        incoming = self.open()
+        try:
+            for part in parts:
+                incoming.write(part)
+            self.commit(incoming, path)
+        finally:
+            incoming.discard()
+
+    def confirm(self, path: Path) -> None:
+        """Make the entry of a file that is there durable: its writer may not have yet."""
+        self._make_folder(path.parent)
+        fsync_folder(path.parent)
 
     def _make_folder(self, folder: Path) -> None:
         if folder in self._durable and folder.is_dir():
@@ -192,30 +201,10 @@ class SpoolWriter:
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         # Also when another thread or process made it: that one may not have come to its fsync
         # yet, and our file must not be acknowledged before its folder is durable.
-        _fsync_folder(folder.parent)
+        fsync_folder(folder.parent)
         if len(self._durable) >= KNOWN_FOLDERS_LIMIT:
             self._durable.clear()
         self._durable.add(folder)
-
-
-def _private_file(path: str, flags: int) -> int:
-    return os.open(path, flags, FILE_MODE)
-
-
-def _write_locked(file: BinaryIO, parts: Iterable[bytes | memoryview]) -> None:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    for part in parts:
-        file.write(part)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:

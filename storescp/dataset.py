@@ -4,9 +4,12 @@ Only lengths are followed and four UIDs are read. pydicom reads on over a value 
 off; here that is the question.
 """
 
+import mmap
 import struct
 import zlib
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
 
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -25,11 +28,16 @@ ITEM_DELIMITATION = 0xFFFEE00D
 SEQUENCE_DELIMITATION = 0xFFFEE0DD
 UNDEFINED_LENGTH = 0xFFFFFFFF
 MAX_DEPTH = 32
+INFLATE_BYTES = 256 * 1024
 
 # PS3.5 7.1.2: these have a 16-bit length, all others 2 reserved bytes and a 32-bit length.
 SHORT_VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(b" ")
 )
+
+
+Encoded = bytes | mmap.mmap
+"""What is walked: slices of both are bytes."""
 
 
 class Undecodable(ValueError):
@@ -40,46 +48,53 @@ class Undecodable(ValueError):
 class Identity:
     """The UIDs of an instance as its data set has them; empty where it has none."""
 
-    sop_class_uid: str
-    sop_instance_uid: str
-    study_instance_uid: str
-    series_instance_uid: str
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
 
 
-def read_identity(encoded: bytes, transfer_syntax_uid: str, *, max_bytes: int) -> Identity:
-    """Follow all elements to the end and return the UIDs; raises Undecodable.
+def read_identity(
+    encoded: Encoded, transfer_syntax_uid: str, *, max_bytes: int, start: int = 0
+) -> Identity:
+    """Follow all elements from ``start`` to the end, return the UIDs; raises Undecodable.
 
-    ``max_bytes`` bounds what a deflated data set may grow to.
+    ``max_bytes`` bounds what a deflated data set may grow to, in a temporary file.
     """
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        encoded = inflate(encoded, max_bytes=max_bytes)
-    syntax = _Syntax(
-        explicit=transfer_syntax_uid != ImplicitVRLittleEndian,
-        byte_order=">" if transfer_syntax_uid == ExplicitVRBigEndian else "<",
-    )
-    try:
-        found = _walk(encoded, syntax)
-    except struct.error:
-        raise Undecodable("data set ends within the header of an element") from None
-    return Identity(
-        sop_class_uid=_text(found.get(SOP_CLASS_UID, b"")),
-        sop_instance_uid=_text(found.get(SOP_INSTANCE_UID, b"")),
-        study_instance_uid=_text(found.get(STUDY_INSTANCE_UID, b"")),
-        series_instance_uid=_text(found.get(SERIES_INSTANCE_UID, b"")),
-    )
+        with TemporaryFile() as file:
+            if not inflate(encoded, file, max_bytes=max_bytes, start=start):
+                return Identity()
+            with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as inflated:
+                return _identity(inflated, _EXPLICIT, 0)
+    if transfer_syntax_uid == ExplicitVRBigEndian:
+        return _identity(encoded, _BIG_ENDIAN, start)
+    implicit = transfer_syntax_uid == ImplicitVRLittleEndian
+    return _identity(encoded, _IMPLICIT if implicit else _EXPLICIT, start)
 
 
-def inflate(encoded: bytes, *, max_bytes: int) -> bytes:
-    """Undo Deflated Explicit VR Little Endian (PS3.5 A.5); raises Undecodable."""
+def inflate(encoded: Encoded, file: IO[bytes], *, max_bytes: int, start: int = 0) -> int:
+    """Undo Deflated Explicit VR Little Endian (PS3.5 A.5) into a file; raises Undecodable.
+
+    Returns how many bytes were written.
+    """
     stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    size = 0
     try:
-        inflated = stream.decompress(encoded, max_bytes)
+        for position in range(start, len(encoded), INFLATE_BYTES):
+            part = encoded[position : position + INFLATE_BYTES]
+            while part and not stream.eof:
+                size += file.write(stream.decompress(part, INFLATE_BYTES))
+                part = stream.unconsumed_tail
+                if size > max_bytes:
+                    raise Undecodable("deflated data set is too large")
+        size += file.write(stream.flush())
     except zlib.error:
         raise Undecodable("deflated data set cannot be inflated") from None
     if not stream.eof:
-        too_large = bool(stream.unconsumed_tail)
-        raise Undecodable(f"deflated data set is {'too large' if too_large else 'truncated'}")
-    return inflated
+        raise Undecodable("deflated data set is truncated")
+    file.flush()
+    return size
 
 
 class _Syntax:
@@ -95,12 +110,27 @@ class _Syntax:
 
 
 _IMPLICIT = _Syntax(explicit=False, byte_order="<")
+_EXPLICIT = _Syntax(explicit=True, byte_order="<")
+_BIG_ENDIAN = _Syntax(explicit=True, byte_order=">")
 
 
-def _walk(data: bytes, syntax: _Syntax) -> dict[int, bytes]:
+def _identity(data: Encoded, syntax: _Syntax, start: int) -> Identity:
+    try:
+        found = _walk(data, syntax, start)
+    except struct.error:
+        raise Undecodable("data set ends within the header of an element") from None
+    return Identity(
+        sop_class_uid=_text(found.get(SOP_CLASS_UID, b"")),
+        sop_instance_uid=_text(found.get(SOP_INSTANCE_UID, b"")),
+        study_instance_uid=_text(found.get(STUDY_INSTANCE_UID, b"")),
+        series_instance_uid=_text(found.get(SERIES_INSTANCE_UID, b"")),
+    )
+
+
+def _walk(data: Encoded, syntax: _Syntax, position: int) -> dict[int, bytes]:
     """Follow all elements of the data set; the values of ``IDENTITY``."""
     found = {}
-    position, end = 0, len(data)
+    end = len(data)
     while position < end:
         if end - position < 8 and not any(data[position:]):
             break  # padding after the last element
@@ -110,7 +140,7 @@ def _walk(data: bytes, syntax: _Syntax) -> dict[int, bytes]:
     return found
 
 
-def _element(data: bytes, position: int, syntax: _Syntax, depth: int) -> tuple[int, int, int]:
+def _element(data: Encoded, position: int, syntax: _Syntax, depth: int) -> tuple[int, int, int]:
     """Tag, start of the value, and where the element ends."""
     group, element = syntax.tag(data, position)
     start, length, content = _value(data, position, syntax)
@@ -123,7 +153,7 @@ def _element(data: bytes, position: int, syntax: _Syntax, depth: int) -> tuple[i
     return group << 16 | element, start, end
 
 
-def _value(data: bytes, position: int, syntax: _Syntax) -> tuple[int, int, _Syntax]:
+def _value(data: Encoded, position: int, syntax: _Syntax) -> tuple[int, int, _Syntax]:
     """Where the value starts, its length, and the encoding of what may be nested in it."""
     if not syntax.explicit:
         return position + 8, syntax.long(data, position + 4)[0], syntax
@@ -137,7 +167,7 @@ def _value(data: bytes, position: int, syntax: _Syntax) -> tuple[int, int, _Synt
     return position + 12, syntax.long(data, position + 8)[0], content
 
 
-def _skip_items(data: bytes, position: int, syntax: _Syntax, depth: int) -> int:
+def _skip_items(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int:
     """Follow the items of a sequence, or the fragments of compressed pixel data (PS3.5 A.4)."""
     if depth > MAX_DEPTH:
         raise Undecodable("sequences are nested too deeply")
@@ -154,14 +184,14 @@ def _skip_items(data: bytes, position: int, syntax: _Syntax, depth: int) -> int:
             position += length
 
 
-def _skip_item(data: bytes, position: int, syntax: _Syntax, depth: int) -> int:
+def _skip_item(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int:
     """Follow the elements of an item of undefined length to behind its delimiter."""
     while _item_header(data, position, syntax)[0] != ITEM_DELIMITATION:
         _, _, position = _element(data, position, syntax, depth)
     return position + 8
 
 
-def _item_header(data: bytes, position: int, syntax: _Syntax) -> tuple[int, int]:
+def _item_header(data: Encoded, position: int, syntax: _Syntax) -> tuple[int, int]:
     group, element = syntax.tag(data, position)
     return group << 16 | element, syntax.long(data, position + 4)[0]
 

@@ -68,7 +68,7 @@ def read_header(path: Path) -> FileMeta:
     )
 
 
-def holds_same(path: Path, encoded: bytes, transfer_syntax_uid: str) -> bool:
+def holds_same(path: Path, encoded: bytes | memoryview, transfer_syntax_uid: str) -> bool:
     """Whether the file at ``path`` has exactly this data set; False when there is none."""
     try:
         meta = read_header(path)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -18,6 +19,8 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, Association, _config, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (
     CTImageStorage,
@@ -25,18 +28,15 @@ from pynetdicom.sop_class import (
     LegacyConvertedEnhancedCTImageStorage,
     Verification,
 )
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from db.spool import SpoolWriter
 from db.telemetry import (
     ASSOCIATIONS,
-    INSTANCES,
     OPEN_ASSOCIATIONS,
-    RECEIVED_BYTES,
-    STORE_SECONDS,
     get_logger,
 )
-from storescp import status
+from storescp import fast_path, status
 from storescp.admission import (
     LOCAL_LIMIT_EXCEEDED,
     TEMPORARY_CONGESTION,
@@ -44,10 +44,11 @@ from storescp.admission import (
     check_requestor,
 )
 from storescp.arrivals import Arrivals
-from storescp.handlers import StoreRequest, store
+from storescp.command import Command
+from storescp.operation import Intake, Operation, assoc_id
 from storescp.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from storescp.reception import StoreRequest
 from storescp.settings import StoreScpSettings
-from storescp.status import Refusal
 
 SOP_CLASSES = (
     CTImageStorage,
@@ -68,6 +69,7 @@ TRANSFER_SYNTAXES = [
     RLELossless,
 ]
 MAX_PDU_BYTES = 128 * 1024
+REQUIRED = ("AffectedSOPClassUID", "AffectedSOPInstanceUID")
 NO_LIMIT = 1_000_000  # ours is in Arrivals: pynetdicom counts threads, also those that end
 SHUTDOWN_SECONDS = 8.0  # within the 10 s that Docker gives
 
@@ -82,11 +84,18 @@ class StorageServer:
     """The Storage SCP on one address; every association has a thread of its own."""
 
     def __init__(
-        self, settings: StoreScpSettings, writer: SpoolWriter, arrivals: Arrivals
+        self,
+        settings: StoreScpSettings,
+        writer: SpoolWriter,
+        arrivals: Arrivals,
+        *,
+        fast: bool | None = None,
     ) -> None:
+        """``fast`` : by the fast path; by default, where it knows the installed pynetdicom."""
         self._settings = settings
-        self._writer = writer
         self._arrivals = arrivals
+        self._intake = Intake(writer, settings, arrivals)
+        self._fast = fast_path.is_supported() if fast is None else fast
         _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU to log it
         self._ae = AE(settings.ae_title)
         self._ae.maximum_pdu_size = MAX_PDU_BYTES
@@ -103,10 +112,12 @@ class StorageServer:
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._handle_requested),
                 (evt.EVT_C_STORE, self._handle_store),
+                (evt.EVT_DIMSE_RECV, self._handle_message),
                 (evt.EVT_RELEASED, self._handle_end, [True]),
                 (evt.EVT_ABORTED, self._handle_end, [False]),
             ],
             server_class=_Server,
+            request_handler=self._request_handler(),
         )
         self._ae._servers.append(self._server)
         threading.Thread(
@@ -115,14 +126,21 @@ class StorageServer:
 
     def stop(self) -> None:
         """Accept nobody any more, let open associations finish for a while, abort the rest."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.shutdown()
+        server.shutdown()
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         while self._arrivals.open_associations() and time.monotonic() < deadline:
             time.sleep(0.05)
             self.reap()
         self._ae.shutdown()
+
+    def _request_handler(self) -> Any:
+        if not self._fast:
+            log.warning("fast_path_off", note="this version of pynetdicom is not known")
+            return RequestHandler
+        return fast_path.request_handler(self._begin_store, max_pdu_bytes=MAX_PDU_BYTES)
 
     def reap(self) -> None:
         """Forget associations whose thread ended without an event (a peer that vanished)."""
@@ -171,39 +189,49 @@ class StorageServer:
         )
 
     def _handle_store(self, event: evt.Event) -> int | Dataset:
-        """The process boundary of one C-STORE: whatever happens, the sender gets a status."""
-        started = time.perf_counter()
-        try:
-            request = _request(event)
-            stored = store(request, self._writer, self._settings)
-        except Refusal as refusal:
-            self._log_refusal(event, refusal)
-            return refusal.to_data_set()
-        except Exception:
-            log.exception("store_failed", assoc_id=assoc_id(event.assoc))
-            INSTANCES.labels(f"0x{status.PROCESSING_FAILURE:04X}").inc()
-            return Refusal(status.PROCESSING_FAILURE, "internal error").to_data_set()
-        self._arrivals.note(
+        """The ordinary path: pynetdicom has gathered the data set."""
+        request, context = event.request, event.context
+        operation = self._intake.begin(
             event.assoc,
-            stored.key,
-            calling_ae_title=request.calling_ae_title,
-            changed=stored.changed,
-            now=time.monotonic(),
+            StoreRequest(
+                sop_class_uid=str(request.AffectedSOPClassUID),
+                sop_instance_uid=str(request.AffectedSOPInstanceUID),
+                abstract_syntax=str(context.abstract_syntax),
+                transfer_syntax_uid=str(context.transfer_syntax),
+                calling_ae_title=event.assoc.requestor.ae_title.strip(),
+            ),
         )
-        INSTANCES.labels(f"0x{status.SUCCESS:04X}").inc()
-        RECEIVED_BYTES.inc(len(request.encoded))
-        STORE_SECONDS.observe(time.perf_counter() - started)
-        return status.SUCCESS
+        operation.write(event.encoded_dataset(include_meta=False))
+        refusal = operation.finish()
+        return status.SUCCESS if refusal is None else refusal.to_data_set()
 
-    def _log_refusal(self, event: evt.Event, refusal: Refusal) -> None:
-        INSTANCES.labels(f"0x{refusal.status:04X}").inc()
-        log.warning(
-            "instance_refused",
-            assoc_id=assoc_id(event.assoc),
-            calling_ae_title=event.assoc.requestor.ae_title,
-            sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
-            status=f"0x{refusal.status:04X}",
-            comment=refusal.comment,
+    def _handle_message(self, event: evt.Event) -> None:
+        """The ordinary path: pynetdicom is silent where a C-STORE-RQ lacks something."""
+        message = event.message
+        if not isinstance(message, C_STORE_RQ) or "MessageID" not in message.command_set:
+            return
+        missing = [one for one in REQUIRED if not message.command_set.get(one)]
+        if not missing:
+            return
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = message.command_set.MessageID
+        response.Status = status.INVALID_UID
+        response.ErrorComment = f"{missing[0]} is missing"
+        event.assoc.dimse.send_msg(response, message.context_id)
+
+    def _begin_store(
+        self, assoc: Association, command: Command, context: PresentationContext
+    ) -> Operation:
+        """The fast path: the data set is about to come."""
+        return self._intake.begin(
+            assoc,
+            StoreRequest(
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                abstract_syntax=str(context.abstract_syntax),
+                transfer_syntax_uid=str(context.transfer_syntax[0]),
+                calling_ae_title=assoc.requestor.ae_title.strip(),
+            ),
         )
 
     def _handle_end(self, event: evt.Event, released: bool) -> None:
@@ -224,19 +252,3 @@ def supported_contexts() -> list[PresentationContext]:
         build_context(Verification),
         *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
     ]
-
-
-def assoc_id(assoc: Association) -> str:
-    """Names an association in the log of this process."""
-    return f"{id(assoc):x}"
-
-
-def _request(event: evt.Event) -> StoreRequest:
-    return StoreRequest(
-        encoded=event.encoded_dataset(include_meta=False),
-        sop_class_uid=str(event.request.AffectedSOPClassUID),
-        sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
-        abstract_syntax=str(event.context.abstract_syntax),
-        transfer_syntax_uid=str(event.context.transfer_syntax),
-        calling_ae_title=event.assoc.requestor.ae_title.strip(),
-    )

@@ -95,18 +95,18 @@ def send(receiver: Receiver, load: Load, associations: int) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process tree: the living, and children that were waited for."""
-    total = 0.0
-    for one in _tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += sum(int(field) for field in fields[11:15]) / TICKS
-    return total
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    spent = sum(int(field) for field in fields[11:15]) / TICKS
+    tasks = list(Path("/proc").glob(f"{pid}/task/*/children"))
+    return spent + sum(cpu_seconds(int(one)) for task in tasks for one in _read(task).split())
 
 
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
+def _read(path: Path) -> str:
+    """A file of a thread or process that may just have ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def measure(receiver: Receiver, load: Load, associations: int) -> tuple[float, float]:

@@ -1,7 +1,9 @@
 """Covered: the server on real associations, with pynetdicom and dcmtk as requestors: contexts,
-statuses, rejections, bytes as sent. It runs in a thread here and has no database at all.
+statuses, rejections, bytes as sent, each by the fast path and by the ordinary one. It runs in
+a thread here and has no database at all.
 
-Not covered: registration, restarts, signals (test_storescp.py); hostile PDUs (tests/fuzz).
+Not covered: registration, restarts, signals (test_storescp.py); hostile PDUs
+(test_storage_server_pdus.py).
 """
 
 import socket
@@ -9,13 +11,9 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
@@ -30,107 +28,16 @@ from pydicom.uid import (
     MRImageStorage,
     RLELossless,
 )
-from pynetdicom import AE, Association
-from pynetdicom.dimse_primitives import C_STORE
 
-from db import spool
-from db.spool import SeriesKey, SpoolWriter
-from deploy.embedded import free_port
+from db.spool import SeriesKey
 from storescp import status
-from storescp.arrivals import Arrivals
 from storescp.part10 import read_header
-from storescp.server import TRANSFER_SYNTAXES, StorageServer
-from storescp.settings import StoreScpSettings
+from storescp.server import TRANSFER_SYNTAXES
 from tests.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.integration.door import OpenDoor, associated, send_bytes
 from tests.servers import DCMTK_ENVIRONMENT, child_environment, require_tool, storescu, wait_for
 
 pytestmark = pytest.mark.servers
-
-
-class Door:
-    """A running server with its spool and what it notes."""
-
-    def __init__(self, spool_dir: Path, **values: object) -> None:
-        self.settings = StoreScpSettings.model_validate(
-            {"host": "127.0.0.1", "port": free_port(), "spool_dir": spool_dir, "min_free_mb": 0}
-            | values
-        )
-        self.writer = SpoolWriter(spool_dir)
-        self.writer.prepare()
-        self.arrivals = Arrivals()
-        self.server = StorageServer(self.settings, self.writer, self.arrivals)
-
-    @property
-    def port(self) -> int:
-        return self.settings.port
-
-    def files(self) -> list[Path]:
-        return sorted(path for path in self.settings.spool_dir.rglob("*") if path.is_file())
-
-    def path_of(self, ds: Dataset) -> Path:
-        key = SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
-        return spool.instance_path(self.settings.spool_dir, key, ds.SOPInstanceUID)
-
-
-OpenDoor = Callable[..., Door]
-
-
-@pytest.fixture
-def open_door(spool_dir: Path) -> Iterator[OpenDoor]:
-    with ExitStack() as stack:
-
-        def start(**values: object) -> Door:
-            door = Door(spool_dir, **values)
-            door.server.start()
-            stack.callback(door.server.stop)
-            return door
-
-        yield start
-
-
-@contextmanager
-def associated(
-    door: Door,
-    *,
-    calling: str = "MODALITY",
-    sop_classes: Sequence[str] = (CTImageStorage,),
-    transfer_syntax: str = ExplicitVRLittleEndian,
-) -> Iterator[Association]:
-    ae = AE(calling)
-    for sop_class in sop_classes:
-        ae.add_requested_context(sop_class, transfer_syntax)
-    assoc = ae.associate("127.0.0.1", door.port, ae_title=door.settings.ae_title)
-    try:
-        yield assoc
-    finally:
-        if assoc.is_established:
-            assoc.release()
-
-
-def send_bytes(
-    assoc: Association,
-    encoded: bytes,
-    *,
-    sop_instance_uid: str,
-    sop_class_uid: str = CTImageStorage,
-) -> Dataset:
-    """C-STORE of any bytes; ``send_c_store`` would encode a data set itself."""
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID = sop_class_uid
-    request.AffectedSOPInstanceUID = sop_instance_uid
-    request.Priority = 2
-    request.DataSet = BytesIO(encoded)
-    assoc._reactor_checkpoint.clear()
-    while not assoc._is_paused:
-        time.sleep(0.0005)
-    assoc.dimse.send_msg(request, assoc.accepted_contexts[0].context_id)
-    _, response = assoc.dimse.get_msg(block=True)
-    assoc._reactor_checkpoint.set()
-    answer = Dataset()
-    answer.Status = response.Status
-    answer.ErrorComment = response.ErrorComment or ""
-    return answer
 
 
 def test_echo_by_dcmtk(open_door: OpenDoor) -> None:

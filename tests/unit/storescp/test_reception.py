@@ -1,8 +1,11 @@
-"""Covered: every status of one C-STORE, on a real spool. Associations: tests/integration."""
+"""Covered: every status of one C-STORE, on a real spool, its data set in small parts.
+
+Not covered: associations (tests/integration).
+"""
 
 import errno
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from db import spool
 from db.spool import SeriesKey, SpoolWriter
 from storescp import status
-from storescp.handlers import StoreRequest, store
-from storescp.settings import StoreScpSettings
+from storescp.reception import Reception, Stored, StoreRequest
+from storescp.settings import MEGABYTE, StoreScpSettings
 from storescp.status import MAX_COMMENT, Refusal
 from tests.ct_factory import ct_instance, encode
 
@@ -26,27 +29,46 @@ def writer(tmp_path: Path) -> SpoolWriter:
     return writer
 
 
+PART_BYTES = 100
+
+
 def settings(**values: Any) -> StoreScpSettings:
     return StoreScpSettings(_env_file=None, **{"min_free_mb": 0, **values})
 
 
-def request_of(ds: Dataset, **values: Any) -> StoreRequest:
+@dataclass(frozen=True)
+class Sent:
+    """A command and the data set that comes with it."""
+
+    request: StoreRequest
+    encoded: bytes
+
+
+def sent(ds: Dataset, **values: Any) -> Sent:
+    """What a modality sends; ``values`` are other words in the command or the context."""
     request = StoreRequest(
-        encoded=encode(ds),
         sop_class_uid=CTImageStorage,
         sop_instance_uid=str(ds.get("SOPInstanceUID", "1.2.3")),
         abstract_syntax=CTImageStorage,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         calling_ae_title="CT_01",
     )
-    return replace(request, **values)
+    return Sent(replace(request, **values), encode(ds))
 
 
-def refused(request: StoreRequest, writer: SpoolWriter, **values: Any) -> Refusal:
-    """The refusal of a request; nothing of it is in the spool."""
+def store(one: Sent, writer: SpoolWriter, **values: Any) -> Stored:
+    """Receive a data set in small parts."""
+    reception = Reception(one.request, writer, settings(**values))
+    for start in range(0, len(one.encoded), PART_BYTES):
+        reception.write(memoryview(one.encoded)[start : start + PART_BYTES])
+    return reception.finish()
+
+
+def refused(one: Sent, writer: SpoolWriter, **values: Any) -> Refusal:
+    """The refusal of an instance; nothing of it is in the spool."""
     before = files(writer)
     with pytest.raises(Refusal) as refusal:
-        store(request, writer, settings(**values))
+        store(one, writer, **values)
     assert files(writer) == before
     assert len(refusal.value.to_data_set().ErrorComment) <= MAX_COMMENT
     return refusal.value
@@ -58,25 +80,25 @@ def files(writer: SpoolWriter) -> list[Path]:
 
 def test_the_data_set_is_stored_byte_for_byte_under_its_uids(writer: SpoolWriter) -> None:
     ds = ct_instance()
-    request = request_of(ds)
+    one = sent(ds)
 
-    stored = store(request, writer, settings())
+    stored = store(one, writer)
 
     [path] = files(writer)
     assert stored.key == SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
     assert stored.changed
     assert path == spool.instance_path(writer.spool_dir, stored.key, ds.SOPInstanceUID)
-    assert path.read_bytes().endswith(request.encoded)
+    assert path.read_bytes().endswith(one.encoded)
     assert dcmread(path).PixelData == ds.PixelData
 
 
 def test_the_same_bytes_again_are_stored_once(writer: SpoolWriter) -> None:
-    request = request_of(ct_instance())
-    store(request, writer, settings())
+    ds = ct_instance()
+    store(sent(ds), writer)
     [path] = files(writer)
     inode = path.stat().st_ino
 
-    again = store(replace(request, calling_ae_title="OTHER"), writer, settings())
+    again = store(sent(ds, calling_ae_title="OTHER"), writer)
 
     assert not again.changed
     assert [(p, p.stat().st_ino) for p in files(writer)] == [(path, inode)]
@@ -84,10 +106,10 @@ def test_the_same_bytes_again_are_stored_once(writer: SpoolWriter) -> None:
 
 def test_other_bytes_under_the_same_uid_replace_the_former(writer: SpoolWriter) -> None:
     ds = ct_instance()
-    store(request_of(ds), writer, settings())
+    store(sent(ds), writer)
     ds.KVP = "140"
 
-    again = store(request_of(ds), writer, settings())
+    again = store(sent(ds), writer)
 
     [path] = files(writer)
     assert again.changed
@@ -96,9 +118,9 @@ def test_other_bytes_under_the_same_uid_replace_the_former(writer: SpoolWriter) 
 
 @pytest.mark.parametrize("cut", [1, 100, 600])
 def test_a_truncated_data_set_is_undecodable(cut: int, writer: SpoolWriter) -> None:
-    request = request_of(ct_instance())
+    one = sent(ct_instance())
 
-    refusal = refused(replace(request, encoded=request.encoded[:-cut]), writer)
+    refusal = refused(replace(one, encoded=one.encoded[:-cut]), writer)
 
     assert refusal.status == status.UNDECODABLE == 0xC000
 
@@ -107,7 +129,7 @@ def test_a_truncated_data_set_is_undecodable(cut: int, writer: SpoolWriter) -> N
     "keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 )
 def test_a_missing_uid_is_invalid(keyword: str, writer: SpoolWriter) -> None:
-    refusal = refused(request_of(ct_instance(**{keyword: None})), writer)
+    refusal = refused(sent(ct_instance(**{keyword: None})), writer)
 
     assert refusal.status == status.INVALID_UID == 0xC010
     assert "is missing" in refusal.comment
@@ -132,7 +154,7 @@ def test_uids_with_path_characters_never_touch_a_path(
         + encoded[header + 2 + len(uid) :]
     )
 
-    refusal = refused(replace(request_of(ds), encoded=hostile), writer)
+    refusal = refused(replace(sent(ds), encoded=hostile), writer)
 
     assert refusal.status == status.INVALID_UID
 
@@ -140,7 +162,7 @@ def test_uids_with_path_characters_never_touch_a_path(
 def test_a_sop_instance_uid_other_than_the_command_s_does_not_match(
     writer: SpoolWriter,
 ) -> None:
-    refusal = refused(request_of(ct_instance(), sop_instance_uid="1.2.3"), writer)
+    refusal = refused(sent(ct_instance(), sop_instance_uid="1.2.3"), writer)
 
     assert refusal.status == status.DATA_SET_DOES_NOT_MATCH == 0xA900
 
@@ -149,21 +171,34 @@ def test_a_sop_instance_uid_other_than_the_command_s_does_not_match(
 def test_a_sop_class_that_differs_anywhere_does_not_match(
     where: str, writer: SpoolWriter
 ) -> None:
-    request = request_of(ct_instance())
+    one = sent(ct_instance())
     if where == "data set":
-        request = request_of(ct_instance(SOPClassUID=MRImageStorage))
+        one = sent(ct_instance(SOPClassUID=MRImageStorage))
     if where == "command":
-        request = replace(request, sop_class_uid=MRImageStorage)
+        one = sent(ct_instance(), sop_class_uid=MRImageStorage)
     if where == "context":
-        request = replace(request, abstract_syntax=MRImageStorage)
+        one = sent(ct_instance(), abstract_syntax=MRImageStorage)
 
-    assert refused(request, writer).status == status.DATA_SET_DOES_NOT_MATCH
+    assert refused(one, writer).status == status.DATA_SET_DOES_NOT_MATCH
+
+
+@pytest.mark.parametrize("uid", ["", "../../x", "1." * 33])
+def test_a_command_without_a_uid_is_invalid(uid: str, writer: SpoolWriter) -> None:
+    refusal = refused(sent(ct_instance(), sop_instance_uid=uid), writer)
+
+    assert refusal.status == status.INVALID_UID
+
+
+def test_an_instance_without_a_data_set_is_invalid(writer: SpoolWriter) -> None:
+    assert refused(replace(sent(ct_instance()), encoded=b""), writer).status == (
+        status.INVALID_UID
+    )
 
 
 def test_an_instance_over_the_limit_is_refused(writer: SpoolWriter) -> None:
-    request = request_of(ct_instance(size=800))
+    one = sent(ct_instance(size=800))
 
-    refusal = refused(request, writer, max_instance_mb=1)
+    refusal = refused(one, writer, max_instance_mb=1)
 
     assert (refusal.status, refusal.comment) == (
         status.OUT_OF_RESOURCES,
@@ -172,7 +207,7 @@ def test_an_instance_over_the_limit_is_refused(writer: SpoolWriter) -> None:
 
 
 def test_too_little_disk_space_is_refused(writer: SpoolWriter) -> None:
-    refusal = refused(request_of(ct_instance()), writer, min_free_mb=10**9)
+    refusal = refused(sent(ct_instance()), writer, min_free_mb=10**9)
 
     assert refusal.status == status.OUT_OF_RESOURCES == 0xA700
 
@@ -180,15 +215,58 @@ def test_too_little_disk_space_is_refused(writer: SpoolWriter) -> None:
 def test_a_disk_that_fails_is_out_of_resources(
     writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store(request_of(ct_instance()), writer, settings())
+    store(sent(ct_instance()), writer)
 
     def fail(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", fail)
-    refusal = refused(request_of(ct_instance()), writer)
+    refusal = refused(sent(ct_instance()), writer)
 
     assert (refusal.status, refusal.comment) == (
         status.OUT_OF_RESOURCES,
         "spool: Input/output error",
     )
+
+
+def test_too_large_is_noticed_while_it_comes_and_leaves_nothing(writer: SpoolWriter) -> None:
+    reception = Reception(sent(ct_instance()).request, writer, settings(max_instance_mb=1))
+
+    reception.write(bytes(MEGABYTE))
+    assert len(files(writer)) == 1
+    reception.write(b"x")
+
+    assert files(writer) == []
+    reception.write(bytes(MEGABYTE))
+    with pytest.raises(Refusal, match="larger than 1 MB"):
+        reception.finish()
+
+
+def test_what_is_discarded_leaves_nothing(writer: SpoolWriter) -> None:
+    reception = Reception(sent(ct_instance()).request, writer, settings())
+    reception.write(b"half")
+
+    reception.discard()
+
+    assert files(writer) == []
+    with pytest.raises(Refusal):
+        reception.finish()
+
+
+def test_a_disk_that_fills_up_while_it_comes_is_out_of_resources(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sent(ct_instance())
+    reception = Reception(one.request, writer, settings())
+
+    def full(_: int, __: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        reception.write(one.encoded)
+
+    assert files(writer) == []
+    with pytest.raises(Refusal, match="No space left") as refusal:
+        reception.finish()
+    assert refusal.value.status == status.OUT_OF_RESOURCES

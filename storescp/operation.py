@@ -1,0 +1,107 @@
+"""One C-STORE from its command to its status: the process boundary around a ``Reception``."""
+
+import time
+from dataclasses import dataclass
+
+from pynetdicom import Association
+
+from db.spool import SpoolWriter
+from db.telemetry import INSTANCES, RECEIVED_BYTES, STORE_SECONDS, get_logger
+from storescp import status
+from storescp.arrivals import Arrivals
+from storescp.reception import Reception, StoreRequest
+from storescp.settings import StoreScpSettings
+from storescp.status import Refusal
+
+log = get_logger(__name__)
+
+INTERNAL_ERROR = Refusal(status.PROCESSING_FAILURE, "internal error")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What all operations of a server share."""
+
+    writer: SpoolWriter
+    settings: StoreScpSettings
+    arrivals: Arrivals
+
+    def begin(self, assoc: Association, request: StoreRequest) -> "Operation":
+        """The command of a C-STORE has come."""
+        return Operation(self, assoc, request)
+
+
+class Operation:
+    """Takes the data set in parts; whatever happens, ``finish`` returns what to answer."""
+
+    def __init__(self, intake: Intake, assoc: Association, request: StoreRequest) -> None:
+        self._intake = intake
+        self._assoc = assoc
+        self._request = request
+        self._started = time.perf_counter()
+        self._reception: Reception | None = None
+        try:
+            self._reception = Reception(request, intake.writer, intake.settings)
+        except Exception:
+            self._log_failure()
+
+    def write(self, part: bytes | memoryview) -> None:
+        """Append to the data set."""
+        if self._reception is None:
+            return
+        try:
+            self._reception.write(part)
+        except Exception:
+            self._log_failure()
+            self.discard()
+
+    def finish(self) -> Refusal | None:
+        """Make the instance durable; None is success."""
+        refusal = self._finish()
+        answered = status.SUCCESS if refusal is None else refusal.status
+        INSTANCES.labels(f"0x{answered:04X}").inc()
+        if refusal is not None:
+            log.warning(
+                "instance_refused",
+                assoc_id=assoc_id(self._assoc),
+                calling_ae_title=self._request.calling_ae_title,
+                sop_instance_uid=self._request.sop_instance_uid[: status.MAX_COMMENT],
+                status=f"0x{refusal.status:04X}",
+                comment=refusal.comment,
+            )
+        return refusal
+
+    def discard(self) -> None:
+        """The association has ended within the message: leave nothing behind."""
+        if self._reception is not None:
+            self._reception.discard()
+            self._reception = None
+
+    def _finish(self) -> Refusal | None:
+        if self._reception is None:
+            return INTERNAL_ERROR
+        try:
+            stored = self._reception.finish()
+        except Refusal as refusal:
+            return refusal
+        except Exception:
+            self._log_failure()
+            return INTERNAL_ERROR
+        self._intake.arrivals.note(
+            self._assoc,
+            stored.key,
+            calling_ae_title=self._request.calling_ae_title,
+            changed=stored.changed,
+            now=time.monotonic(),
+        )
+        RECEIVED_BYTES.inc(self._reception.size)
+        STORE_SECONDS.observe(time.perf_counter() - self._started)
+        return None
+
+    def _log_failure(self) -> None:
+        log.exception("store_failed", assoc_id=assoc_id(self._assoc))
+
+
+def assoc_id(assoc: Association) -> str:
+    """Names an association in the log of this process."""
+    return f"{id(assoc):x}"
