@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.bench.finder import acquire
+from tests.bench.finder_cases import acquire
 from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.subject import Condition, Subject, sample_subject
 from training.simulate.truth import HipTruth, truth

@@ -1,0 +1,196 @@
+"""What the finder says of one volume, beside the truth.
+
+What is in view is told from the truth alone, not by the rules that are tried: a *whole* hip
+(head, neck and both trochanters inside with a margin) must be found, an *absent* one (so much
+cut off that only a guess could grade it) must not be accepted, nor one with metal; what lies
+between may go either way.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from training.simulate.truth import HipTruth
+from worker.pipeline import eligible, select
+from worker.pipeline.results import Femur, Plane, PointMm, Reason, ReasonCode, Side, Volume
+
+View = Literal["whole", "part", "absent"]
+Checked = tuple[Femur, Reason | None]
+
+RIGHT_PLACE_MM = 10.0
+"""A head farther off than this was not found: something else was."""
+NECK_REACH_MM = 12.0
+TROCHANTER_REACH_MM = 20.0
+DEPTH_REACH_MM = 8.0
+PADDING_HU = -1000
+LEAST_OF_HEAD = 0.5
+"""With less than half of its radius beyond the centre in the picture a head is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHip:
+    """A hip that is there, patient LPS mm; the neck's middle may be unknown."""
+
+    side: Side
+    center_mm: PointMm
+    view: View
+    metal: bool = False
+    neck_mm: PointMm | None = None
+
+    @property
+    def gradable(self) -> bool:
+        """Whether the hip must be accepted."""
+        return self.view == "whole" and not self.metal
+
+
+@dataclass(frozen=True, slots=True)
+class HipOutcome:
+    """What became of a known hip. Errors are None where it was not accepted.
+
+    ``center_mm`` : found less true, (outwards, back, up). ``plane_mm`` : from the true middle
+    of the neck to the chosen plane, along its normal, backwards positive. ``neck_mm`` :
+    distance of the neck centres; ``off_axis_mm`` : that of the found one from the true axis.
+    """
+
+    hip: KnownHip
+    accepted: bool
+    reason: str
+    center_mm: PointMm | None = None
+    plane_mm: float | None = None
+    neck_mm: float | None = None
+    off_axis_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One volume. ``reasons`` : what is said of either side, None where it is accepted."""
+
+    name: str
+    tags: tuple[str, ...]
+    hips: tuple[HipOutcome, ...]
+    false_acceptances: tuple[str, ...]
+    swaps: tuple[str, ...]
+    reasons: Mapping[Side, ReasonCode | None]
+    cpu_s: float
+
+
+def known_hips(volume: Volume, truths: Iterable[HipTruth]) -> tuple[KnownHip, ...]:
+    """Simulated hips with how much of each the volume shows."""
+    return tuple(
+        KnownHip(hip.side, hip.center_mm, view_of(volume, hip), hip.metal, hip.neck_mm)
+        for hip in truths
+    )
+
+
+def measure(
+    name: str, tags: tuple[str, ...], volume: Volume, hips: tuple[KnownHip, ...]
+) -> Outcome:
+    """Find the femurs of a volume and hold them against the truth."""
+    start = time.process_time()
+    femurs = select.find_femurs(volume)
+    cpu_s = time.process_time() - start
+    checked = [(femur, eligible.check_hip(volume, femur)) for femur in femurs]
+    false, swaps = [], []
+    for femur, reason in checked:
+        hip = at_head(hips, femur)
+        if hip is not None and hip.side != femur.side:
+            swaps.append(f"{hip.side} as {femur.side}")
+        elif reason is None and (hip is None or hip.metal or hip.view == "absent"):
+            what = "where none is" if hip is None else "metal" if hip.metal else "cut off"
+            false.append(f"{femur.side} {what}")
+    return Outcome(
+        name=name,
+        tags=tags,
+        hips=tuple(_outcome(volume, hip, checked) for hip in hips),
+        false_acceptances=tuple(false),
+        swaps=tuple(swaps),
+        reasons=_reasons(volume, checked),
+        cpu_s=cpu_s,
+    )
+
+
+def at_head(hips: Iterable[KnownHip], femur: Femur) -> KnownHip | None:
+    """The hip at whose head a femur lies, or None."""
+    near = (hip for hip in hips if _apart(femur.center_mm, hip.center_mm) < RIGHT_PLACE_MM)
+    return next(near, None)
+
+
+def _apart(first: PointMm, second: PointMm) -> float:
+    return float(np.linalg.norm(np.subtract(first, second)))
+
+
+def _reasons(volume: Volume, checked: list[Checked]) -> dict[Side, ReasonCode | None]:
+    said: dict[Side, ReasonCode | None] = {
+        femur.side: None if reason is None else reason.code for femur, reason in checked
+    }
+    femurs = tuple(femur for femur, _ in checked)
+    sides: tuple[Side, Side] = ("R", "L")
+    for side in sides:
+        if side not in said:
+            said[side] = eligible.missing_hip(volume, side, femurs).code
+    return said
+
+
+def _outcome(volume: Volume, hip: KnownHip, checked: list[Checked]) -> HipOutcome:
+    here = (each for each in checked if each[0].side == hip.side and at_head([hip], each[0]))
+    femur, rejected = next(here, (None, None))
+    if femur is None:
+        return HipOutcome(hip, False, "not found")
+    if rejected is not None:
+        return HipOutcome(hip, False, f"{rejected.code}, {rejected.text}")
+    outwards = np.array([1.0 if hip.side == "L" else -1.0, 1.0, 1.0])
+    x, y, z = (float(v) for v in np.subtract(femur.center_mm, hip.center_mm) * outwards)
+    if hip.neck_mm is None:
+        return HipOutcome(hip, True, "", (x, y, z))
+    head, neck = np.array(hip.center_mm), np.array(hip.neck_mm)
+    axis = (neck - head) / np.linalg.norm(neck - head)
+    across = np.subtract(femur.neck_mm, neck)
+    return HipOutcome(
+        hip=hip,
+        accepted=True,
+        reason="",
+        center_mm=(x, y, z),
+        plane_mm=beyond(select.choose_plane(volume, femur), neck),
+        neck_mm=float(np.linalg.norm(across)),
+        off_axis_mm=float(np.linalg.norm(across - axis * (across @ axis))),
+    )
+
+
+def beyond(plane: Plane, point_mm: npt.ArrayLike) -> float:
+    """How far behind a point the plane runs, mm along its normal."""
+    normal = np.cross(plane.column_direction, plane.row_direction)
+    normal *= np.sign(normal[1])
+    return float(np.subtract(plane.position_mm, point_mm) @ normal)
+
+
+def view_of(volume: Volume, hip: HipTruth) -> View:
+    """How much of a true hip the volume shows."""
+    head, neck = np.array(hip.center_mm), np.array(hip.neck_mm)
+    trochanter = np.array(hip.intertrochanteric_mm)
+    r = hip.radius_mm
+    around = (
+        (head, (r, r, r)),
+        (neck, (DEPTH_REACH_MM, NECK_REACH_MM, NECK_REACH_MM)),
+        (trochanter, (DEPTH_REACH_MM, TROCHANTER_REACH_MM, TROCHANTER_REACH_MM)),
+    )
+    if all(shows(volume, point, reach) for point, reach in around):
+        return "whole"
+    half = LEAST_OF_HEAD * r
+    least = ((head, (0.0, half, half)), (neck, (0.0,) * 3), (trochanter, (0.0,) * 3))
+    return "part" if all(shows(volume, point, reach) for point, reach in least) else "absent"
+
+
+def shows(
+    volume: Volume, point_mm: npt.NDArray[np.float64], reach_mm: tuple[float, ...]
+) -> bool:
+    """Whether a point and those ``reach_mm`` along each axis of the volume were scanned."""
+    steps = np.diag(np.array(reach_mm) / volume.spacing_mm)
+    around = np.vstack([np.zeros(3), steps, -steps])
+    at = np.rint(volume.to_index(point_mm) + around).astype(int)
+    if (at < 0).any() or (at >= volume.hu.shape).any():
+        return False
+    return bool((volume.hu[tuple(at.T)] > PADDING_HU).all())
