@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from worker.pipeline.results import Volume
 
 VOXEL_MM = 2.0
 MIN_HU, MAX_HU = -200, 1000
+FAR_BELOW_HU, BELOW_AIR_HU = -20000, -1500
 Floats32 = npt.NDArray[np.float32]
 Points = npt.NDArray[np.floating[Any]]
 
@@ -39,6 +40,11 @@ class Grid:
     def hu(self) -> Floats32:
         """The voxels without the border."""
         return self.bordered[1:-1, 1:-1, 1:-1]
+
+    @property
+    def directions(self) -> npt.NDArray[np.float64]:
+        """(3, 3) unit vectors of the grid's axes, patient LPS, as columns."""
+        return np.asarray(self.volume.affine[:3, :3] / self.volume.spacing_mm)
 
     def to_patient(self, points: Points) -> npt.NDArray[np.float64]:
         """(…, 3) grid mm → (…, 3) patient LPS mm."""
@@ -66,31 +72,54 @@ class Grid:
         )
         return np.asarray(values).reshape(index.shape[:-1])
 
+    def original(self, points: Points) -> npt.NDArray[np.float64]:
+        """(…,) HU of the volume itself, linearly interpolated, at (…, 3) grid mm; NaN
+        beyond it."""
+        index = points / np.array(self.volume.spacing_mm) + self.origin_index
+        values = ndimage.map_coordinates(
+            self.volume.hu, index.reshape(-1, 3).T, np.float32, order=1, cval=FAR_BELOW_HU
+        )
+        values[values < BELOW_AIR_HU] = np.nan
+        return np.asarray(values, np.float64).reshape(index.shape[:-1])
+
 
 def build_grid(volume: Volume) -> Grid:
-    """Mean blocks in the plane, interpolate across the planes."""
-    spacing = np.array(volume.spacing_mm)
-    block = np.maximum(1, np.rint(VOXEL_MM / spacing)).astype(int)
+    """Resample to ``VOXEL_MM`` along every axis, smoothed where the volume is finer.
+
+    The same voxels and nearly the same noise whatever the series' spacing: what follows
+    need not know it.
+    """
+    hu, spacing = volume.hu, np.array(volume.spacing_mm)
+    # Whole blocks first: cheap, and never coarser than the grid.
+    block = np.maximum(1, (VOXEL_MM / spacing).astype(int))
     block[0] = 1
-    rows, columns = (volume.hu.shape[axis] // block[axis] for axis in (1, 2))
-    means = np.zeros((volume.hu.shape[0], rows, columns), np.float32)
-    kept = volume.hu[:, : rows * block[1], : columns * block[2]]
-    for row in range(block[1]):
-        for column in range(block[2]):
-            means += kept[:, row :: block[1], column :: block[2]]
-    means /= block[1] * block[2]
-    np.clip(means, MIN_HU, MAX_HU, out=means)
-    last = volume.hu.shape[0] - 1
-    at = np.linspace(0, last, max(2, math.ceil(last * spacing[0] / VOXEL_MM) + 1))
-    bordered = np.full((len(at) + 2, rows + 2, columns + 2), np.nan, np.float32)
-    for index, position in enumerate(at, start=1):
-        below = min(int(position), last - 1)
-        weight = np.float32(position - below)
-        plane = means[below] * (1 - weight) + means[below + 1] * weight
-        bordered[index, 1:-1, 1:-1] = plane
-    voxel = spacing * block
-    voxel[0] = (at[1] - at[0]) * spacing[0]
-    return Grid(bordered, voxel, (block - 1) / 2, volume)
+    rows, columns = (hu.shape[axis] // block[axis] for axis in (1, 2))
+    down = resampling_weights(rows, spacing[1] * block[1])
+    left = resampling_weights(columns, spacing[2] * block[2])
+    planes = np.empty((len(hu), down.shape[0], left.shape[0]), np.float32)
+    for index, plane in enumerate(hu):
+        means = np.zeros((rows, columns), np.float32)
+        for row in range(block[1]):
+            for column in range(block[2]):
+                means += plane[row :: block[1], column :: block[2]][:rows, :columns]
+        planes[index] = (left @ (down @ means).T).T
+    planes /= block[1] * block[2]
+    np.clip(planes, MIN_HU, MAX_HU, out=planes)
+    backward = resampling_weights(len(hu), spacing[0])
+    shape = np.array([backward.shape[0], *planes.shape[1:]])
+    bordered = np.full(shape + 2, np.nan, np.float32)
+    inside = (backward @ planes.reshape(len(planes), -1)).reshape(shape)
+    bordered[1:-1, 1:-1, 1:-1] = inside
+    return Grid(bordered, np.full(3, VOXEL_MM), (block - 1) / 2, volume)
+
+
+def resampling_weights(count: int, spacing_mm: float) -> sparse.csr_array:
+    """(new, count) weights of ``count`` voxels in voxels of ``VOXEL_MM``, first centre kept:
+    a triangle as wide as the larger of both."""
+    width = max(VOXEL_MM, spacing_mm)
+    at = np.arange(int((count - 1) * spacing_mm / VOXEL_MM) + 1) * VOXEL_MM
+    weights = np.maximum(0, 1 - np.abs(np.arange(count) * spacing_mm - at[:, None]) / width)
+    return sparse.csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def sphere_directions(count: int) -> npt.NDArray[np.float32]:

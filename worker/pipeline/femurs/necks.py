@@ -23,6 +23,10 @@ DIRECTIONS = sphere_directions(500)
 REFINEMENTS = (0.15, 0.07)
 EXIT_COSINE = 0.93
 EXIT_MM = (5.0, 6.0)
+SOCKET_HU = 200
+SOCKET_MM = np.arange(2.0, 14.1, 1.5)
+SOCKET_COSINE = -0.25
+MIN_KNOWN = 0.2
 # A rod thinner than this is a branch of the pubis or a rib.
 ROD_MM = 9.0
 AZIMUTHS = 12
@@ -48,13 +52,13 @@ class Neck:
 
 def find_neck(grid: Grid, ball: Ball) -> Neck:
     """The direction in which bone leaves the ball without a surface, as a rod."""
-    closed = surface_of(grid, ball)
+    closed, covered = surface_of(grid, ball), bone_beyond(grid, ball)
     axes = DIRECTIONS[allowed(DIRECTIONS)].astype(np.float64)
-    scores = axis_scores(grid, ball, closed, axes)
+    scores = axis_scores(grid, ball, closed, covered, axes)
     for spread in REFINEMENTS:
         axes = _around(axes[int(scores.argmax())], spread)
         axes = axes[allowed(axes)]
-        scores = axis_scores(grid, ball, closed, axes)
+        scores = axis_scores(grid, ball, closed, covered, axes)
     return Neck(axes[int(scores.argmax())], float(scores.max()))
 
 
@@ -67,9 +71,13 @@ def allowed(axes: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     )
 
 
-def axis_scores(grid: Grid, ball: Ball, closed: Floats, axes: Floats) -> Floats:
-    """(n,) how much each axis looks like a neck's: a rod, open to the ball, usual."""
-    return rod_scores(grid, ball, axes) * openness(closed, axes) * usualness(axes)
+def axis_scores(
+    grid: Grid, ball: Ball, closed: Floats, covered: Floats, axes: Floats
+) -> Floats:
+    """(n,) how much each axis looks like a neck's: a rod, open to the ball, usual, and away
+    from a socket."""
+    rods = rod_scores(grid, ball, axes)
+    return rods * openness(closed, axes) * usualness(axes) * socket(covered, axes)
 
 
 def usualness(axes: Floats) -> Floats:
@@ -90,6 +98,24 @@ def openness(closed: Floats, axes: Floats) -> Floats:
     """(n,) share of the rays near each axis that meet no surface of the ball."""
     near = axes @ DIRECTIONS.T > EXIT_COSINE
     return np.asarray(1 - (near * closed).sum(axis=1) / np.maximum(1, near.sum(axis=1)))
+
+
+def bone_beyond(grid: Grid, ball: Ball) -> Floats:
+    """1 in each of ``DIRECTIONS`` in which bone lies just beyond the ball, 0 where none does,
+    NaN outside of the volume."""
+    values = ray_values(grid, ball.center[None], DIRECTIONS, ball.radius_mm + SOCKET_MM)[0]
+    unknown = ~np.isfinite(values[:, : len(SOCKET_MM) // 2]).all(axis=1)
+    bone = np.nan_to_num(values, nan=-1024).max(axis=1) > SOCKET_HU
+    return np.where(unknown, np.nan, bone)
+
+
+def socket(covered: Floats, axes: Floats) -> Floats:
+    """(n,) share of the directions away from each axis with bone beyond the ball: the
+    acetabulum, which a trochanter, a condyle or a shaft does not have."""
+    away = axes @ DIRECTIONS.T < SOCKET_COSINE
+    known = away & np.isfinite(covered)
+    share = (known * np.nan_to_num(covered)).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    return np.asarray(np.where(known.sum(axis=1) >= MIN_KNOWN * away.sum(axis=1), share, 0.0))
 
 
 def rod_scores(grid: Grid, ball: Ball, axes: Floats) -> Floats:

@@ -1,0 +1,177 @@
+"""The shaft of a femur: a tube of cortex below and beside the head, at an angle to the neck.
+
+This is what tells a hip from a shoulder: the shaft of a humerus runs through below its own
+head, that of a femur 3–5 cm beside it, with a neck between.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from worker.pipeline.femurs.grid import Grid, sphere_directions
+from worker.pipeline.femurs.heads import Ball, Floats, surface_along
+from worker.pipeline.femurs.necks import (
+    Neck,
+    azimuths,
+    bone_beyond,
+    openness,
+    rod_scores,
+    socket,
+    surface_of,
+)
+
+# Where the axis of the neck meets that of the shaft, from the centre of the head.
+MEETS_MM = np.array([36.0, 43.0, 50.0, 57.0, 64.0])
+# Cosine between neck (away from the head) and shaft (down): neck-shaft angles 108–150°.
+BETWEEN = (0.30, 0.87)
+OFFSET_MM = (24.0, 62.0)
+FITTED_OFFSET_MM = (18.0, 66.0)
+# Thighs are straight to flexed, a little to the side: grid axes are (posterior, down, left).
+MAX_SIDEWAYS, MAX_BACKWARD, MIN_DOWN = 0.5, 0.4, -0.2
+DIRECTIONS = sphere_directions(420).astype(np.float64)
+
+LEVELS_MM = np.arange(16.0, 81.0, 8.0)
+AZIMUTHS = 10
+WIDTHS_MM = np.arange(5.0, 25.1, 2.0)
+RADII_MM = np.array([10.0, 12.0, 14.0, 16.0, 18.0])
+NEAR_MM = 3.0
+MIN_LEVELS = 2
+MIN_KNOWN = 0.8
+
+# Angle between the axes of neck and shaft.
+NECK_SHAFT_DEG = np.arange(106.0, 148.1, 3.0)
+USUAL_DEG, SPREAD_DEG = 127.0, 10.0
+
+FINE_AZIMUTHS = 24
+FINE_WIDTHS_MM = np.arange(5.0, 27.1, 1.0)
+FINE_SPAN = 3
+CLEAR_EDGE = 0.2
+MIN_OUTLINE = 0.6
+MIN_COSINE = 0.9
+REFINEMENTS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shaft:
+    """``top`` : where the axes of neck and shaft are nearest, on the shaft's, grid mm.
+    ``direction`` : unit vector down the shaft. ``score`` : how well the tube is seen, 0–1.
+    ``offset_mm`` : distance of the head's centre from the shaft's axis."""
+
+    top: Floats
+    direction: Floats
+    score: float
+    offset_mm: float
+
+
+def find_shaft(grid: Grid, ball: Ball, neck: Neck) -> Shaft | None:
+    """The best tube that a neck can lead to; None where none lies in the volume."""
+    directions = _directions(neck)
+    best_score, best = 0.0, (ball.center, neck.axis)
+    for axis in _around(neck.axis, 0.17):
+        for meets in MEETS_MM:
+            top = ball.center + meets * axis
+            offsets = np.linalg.norm(np.cross(meets * axis, directions), axis=1)
+            near = directions[(offsets >= OFFSET_MM[0]) & (offsets <= OFFSET_MM[1])]
+            scores = tube_scores(grid, top, near)
+            if scores.max(initial=0.0) > best_score:
+                best_score, best = float(scores.max()), (top, near[int(scores.argmax())])
+    return _refined(grid, ball, neck, *best) if best_score > 0 else None
+
+
+def neck_between(grid: Grid, ball: Ball, shaft: Shaft) -> Neck:
+    """The neck between a head and its shaft, in the plane that holds both."""
+    down = shaft.direction
+    across = shaft.top - ball.center
+    across = across - (across @ down) * down
+    across /= np.linalg.norm(across)
+    angles = np.radians(NECK_SHAFT_DEG)
+    axes = -np.cos(angles)[:, None] * down + np.sin(angles)[:, None] * across
+    usual = np.exp(-(((NECK_SHAFT_DEG - USUAL_DEG) / SPREAD_DEG) ** 2) / 2)
+    closed, covered = surface_of(grid, ball), bone_beyond(grid, ball)
+    scores = rod_scores(grid, ball, axes) * openness(closed, axes) * usual
+    scores *= socket(covered, axes)
+    best = int(scores.argmax())
+    return Neck(axes[best], float(scores[best]))
+
+
+def _directions(neck: Neck) -> Floats:
+    backward, down, left = DIRECTIONS.T
+    cosine = DIRECTIONS @ neck.axis
+    allowed = (np.abs(left) <= MAX_SIDEWAYS) & (backward <= MAX_BACKWARD) & (down >= MIN_DOWN)
+    return np.asarray(DIRECTIONS[allowed & (cosine >= BETWEEN[0]) & (cosine <= BETWEEN[1])])
+
+
+def _around(axis: Floats, spread: float) -> Floats:
+    """The axis and four unit vectors around it."""
+    axes = np.vstack([axis[None], axis + spread * azimuths(axis[None], 4)[0]])
+    return np.asarray(axes / np.linalg.norm(axes, axis=1, keepdims=True))
+
+
+def tube_scores(grid: Grid, top: Floats, directions: Floats) -> Floats:
+    """(n,) evidence of one tube around each axis out of ``top``: mean over the levels in the
+    volume of surfaces at one common radius; 0 where too few levels are in it."""
+    centers = top + directions[:, None] * LEVELS_MM[None, :, None]
+    around = azimuths(directions, AZIMUTHS)
+    rays = around[:, None, :, None] * WIDTHS_MM[:, None]
+    values = grid.nearest((centers[:, :, None, None] + rays).astype(np.float32))
+    surface = surface_along(values, 2)
+    at = (WIDTHS_MM[:-2] + WIDTHS_MM[2:]) / 2
+    known = np.isfinite(values[..., 6]).mean(axis=2) >= MIN_KNOWN
+    count = known.sum(axis=1)
+    best = np.zeros(len(directions))
+    for radius in RADII_MM:
+        near = surface[..., np.abs(at - radius) <= NEAR_MM].max(axis=-1).mean(axis=2)
+        best = np.maximum(best, (near * known).sum(axis=1) / np.maximum(count, 1))
+    return np.asarray(np.where(count >= MIN_LEVELS, best, 0.0))
+
+
+def _refined(
+    grid: Grid, ball: Ball, neck: Neck, top: Floats, direction: Floats
+) -> Shaft | None:
+    """Fit the axis through the centres of the tube's outlines."""
+    score = 0.0
+    for _ in range(REFINEMENTS):
+        score, middles = outlines(grid, top + direction * LEVELS_MM[:, None], direction)
+        if len(middles) < MIN_LEVELS:
+            return None
+        middle = middles.mean(axis=0)
+        line = np.linalg.svd(middles - middle)[2][0]
+        line *= np.sign(line @ direction)
+        if len(middles) > MIN_LEVELS and line @ direction > MIN_COSINE:
+            direction = line
+        top = _nearest(middle, direction, ball.center, neck.axis)
+    offset = float(np.linalg.norm(np.cross(top - ball.center, direction)))
+    if not FITTED_OFFSET_MM[0] <= offset <= FITTED_OFFSET_MM[1]:
+        return None
+    return Shaft(top, direction, score, offset)
+
+
+def outlines(grid: Grid, centers: Floats, direction: Floats) -> tuple[float, Floats]:
+    """How well a tube is seen around (n, 3) points of its axis, 0–1, and (m, 3) centres of
+    the sections that show most of their outline."""
+    around = azimuths(direction[None], FINE_AZIMUTHS)[0]
+    values = grid.interpolate(
+        centers[:, None, None] + around[:, None] * FINE_WIDTHS_MM[:, None]
+    )
+    known = np.isfinite(values[..., RADII_MM[-1] >= FINE_WIDTHS_MM]).all(axis=2)
+    inside = known.mean(axis=1) >= MIN_KNOWN
+    surface = surface_along(values, FINE_SPAN)
+    at = (FINE_WIDTHS_MM[:-FINE_SPAN] + FINE_WIDTHS_MM[FINE_SPAN:]) / 2
+    clear = surface.max(axis=2) > CLEAR_EDGE
+    outlined = np.flatnonzero(inside & (clear.mean(axis=1) > MIN_OUTLINE))
+    middles = []
+    for level in outlined:
+        width = at[surface[level].argmax(axis=1)]
+        reach = np.where(clear[level], width, np.median(width[clear[level]]))
+        # The mean of a circle's points seen from beside its centre lies half-way to it.
+        middles.append(centers[level] + 2 * (around * reach[:, None]).mean(axis=0))
+    score = float(surface[inside].max(axis=2).mean()) if inside.any() else 0.0
+    return score, np.array(middles).reshape(-1, 3)
+
+
+def _nearest(point: Floats, direction: Floats, other: Floats, axis: Floats) -> Floats:
+    """The point of a line that is nearest to another line."""
+    between = float(direction @ axis)
+    away = other - point
+    along = (away @ direction - between * (away @ axis)) / max(1e-6, 1 - between**2)
+    return np.asarray(point + along * direction)
