@@ -60,6 +60,12 @@ REJECTIONS = Counter(
 GRADES = Counter(
     "osteoscreen_grades", "Screened series by patient-level grade", ["grade"], registry=REGISTRY
 )
+WARNINGS = Counter(
+    "osteoscreen_warnings",
+    "Warnings of finished runs by what they are about (tube voltage, noise, …)",
+    ["topic"],
+    registry=REGISTRY,
+)
 STEP_SECONDS = Histogram(
     "osteoscreen_step_seconds",
     "Duration of one step of the pipeline",

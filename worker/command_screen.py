@@ -78,10 +78,11 @@ def line_of(one: Finished) -> str:
     if one.error is not None:
         return f"{uid}  [red]failed[/]  {escape(describe(one.error))}"
     entry = one.entry or {}
+    warnings = "".join(f"\n  [yellow]![/] {escape(warning)}" for warning in entry["warnings"])
     if entry["state"] == "rejected":
         reason = entry["reason"]
-        return f"{uid}  rejected  {reason['code']}: {escape(reason['text'])}"
-    return f"{uid}  screened  {entry['grade']}"
+        return f"{uid}  rejected  {reason['code']}: {escape(reason['text'])}{warnings}"
+    return f"{uid}  screened  {entry['grade']}{warnings}"
 
 
 def _exit_code(finished: list[Finished]) -> int:

@@ -15,11 +15,12 @@ from db.lease import Lease, LeaseLost
 from db.models import Series
 from db.overview import EarlierResult
 from db.spool import SeriesKey, list_instances, results_folder
-from db.telemetry import GRADES, REJECTIONS, SCREENINGS, STEP_SECONDS, get_logger
+from db.telemetry import GRADES, REJECTIONS, SCREENINGS, STEP_SECONDS, WARNINGS, get_logger
 from worker import outputs
 from worker.errors import describe, stack_of
 from worker.heartbeat import Heartbeat, fail
 from worker.outputs import FileRole, Outputs
+from worker.pipeline.cautions import topic_of
 from worker.pipeline.report import PreviousResult
 from worker.pipeline.results import (
     Grade,
@@ -101,11 +102,12 @@ def _save_rejected(workshop: Workshop, lease: Lease, result: Rejected, folder: P
             run_values={
                 "orientation": result.orientation,
                 "timings_ms": dict(result.timings_ms),
+                "warnings": list(result.warnings),
                 "result": entry,
             },
         )
     REJECTIONS.labels(result.reason.code.value).inc()
-    _count("rejected", result.timings_ms)
+    _count("rejected", result)
     log.info("series_rejected", reason=result.reason.code.value)
 
 
@@ -133,7 +135,7 @@ def _save_screened(
             now=utc_now(),
         )
     GRADES.labels(result.grade.value).inc()
-    _count("screened", built.screening.timings_ms)
+    _count("screened", built.screening)
     log.info("series_screened", grade=result.grade.value)
     return lease.screening_id if destinations else None
 
@@ -227,7 +229,9 @@ def _object_row(
     )
 
 
-def _count(outcome: str, timings_ms: Mapping[str, float]) -> None:
+def _count(outcome: str, result: Screening | Rejected) -> None:
     SCREENINGS.labels(outcome).inc()
-    for step, milliseconds in timings_ms.items():
+    for step, milliseconds in result.timings_ms.items():
         STEP_SECONDS.labels(step).observe(milliseconds / 1000)
+    for warning in result.warnings:
+        WARNINGS.labels(topic_of(warning)).inc()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from db.models import Series
@@ -89,6 +90,11 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
                 "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
             )
         tables.append(hips)
+    if history.screenings and history.screenings[-1].warnings:
+        warnings = Table("warnings of the last run")
+        for warning in history.screenings[-1].warnings:
+            warnings.add_row(escape(warning))
+        tables.append(warnings)
     if history.deliveries:
         tables.append(_deliveries(history))
     events = Table("at", "revision", "who", "what", "state", title="Events")

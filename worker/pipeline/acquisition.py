@@ -2,8 +2,7 @@
 
 ``Envelope`` is what a model package says of its training scans (``model.json``, key
 ``acquisition``). Outside of it a series is graded with a warning: nothing is known of how good
-the grade is. Every warning is one sentence, begins with one of ``TOPICS`` and holds no patient
-data.
+the grade is. Every rule answers None or one sentence without patient data.
 """
 
 import re
@@ -18,13 +17,6 @@ from worker.pipeline.results import Series
 
 Range = tuple[float, float]
 Sharpness = Literal["smooth", "medium", "sharp"]
-
-# By these a warning is counted, whatever numbers follow.
-TOPICS = (
-    "Tube voltage", "Reconstruction kernel", "Slice thickness", "Slice increment",
-    "Manufacturer", "Contrast medium", "Noise", "Motion", "Field of view", "Not stated",
-    "Training scans",
-)  # fmt: skip
 
 # Headers round: 2.98 mm is 3, and 121 kV is 120.
 TOLERANCE = 0.05
@@ -143,30 +135,10 @@ def not_stated(series: Series, _: Envelope) -> str | None:
     return f"Not stated in the header: {', '.join(missing)}." if missing else None
 
 
-def contrast_medium(enhanced: bool | None, series: Series) -> str | None:
-    """``enhanced`` : what the vessels show; the header is asked where they are not in view."""
-    agent = geometry.text_of(series.headers[0], "ContrastBolusAgent")
-    named = bool(agent) and agent.upper() not in ("NONE", "NO", "N")
-    if enhanced or (enhanced is None and named):
-        return None
-    seen = (
-        "is not seen in the femoral vessels"
-        + (", though the header names one" if named else "")
-        if enhanced is False
-        else "is not named in the header"
-    )
-    return f"Contrast medium {seen}: the method was published for contrast-enhanced CT only."
-
-
 Rule = Callable[[Series, Envelope], str | None]
 RULES: tuple[Rule, ...] = (
     tube_voltage, kernel, thickness, increment, manufacturer, not_stated
 )  # fmt: skip
-
-
-def topic_of(warning: str) -> str:
-    """The one of ``TOPICS`` that a warning begins with, ``other`` for none."""
-    return next((topic for topic in TOPICS if warning.startswith(topic)), "other")
 
 
 def kernel_of(series: Series) -> str:

@@ -1,4 +1,4 @@
-"""Whether contrast medium is in the vessels: seen in the femoral ones, not read in the header.
+"""Whether contrast medium is in the vessels: seen in the femoral ones before it is read.
 
 The header may name an agent that was drunk, or none that was injected.
 """
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from worker.pipeline.results import Femur, Volume
+from worker.pipeline import geometry
+from worker.pipeline.results import Femur, Series, Volume
 
 # From the center of the head: common femoral artery and vein run down in front of it, the
 # external iliac ones above, both between the skin and the joint.
@@ -29,6 +30,23 @@ BONE_MARGIN_MM = 4.0
 # Artery and vein of one side fill 5 ml of the box; without contrast medium up to 1.7 ml of it
 # (bowel, calcium, noise) were as bright.
 VESSEL_MM3 = 2000.0
+
+
+def contrast_medium(series: Series, volume: Volume, femurs: Iterable[Femur]) -> str | None:
+    """A warning where there is none; the header is asked only where no vessel is in view."""
+    agent = geometry.text_of(series.headers[0], "ContrastBolusAgent").upper()
+    named = agent not in ("", "NONE", "NO", "N")
+    seen = enhanced(volume, femurs)
+    if seen or (seen is None and named):
+        return None
+    absent = (
+        "is not named in the header" if seen is None else "is not seen in the femoral vessels"
+    )
+    though = ", though the header names one" if named else ""
+    return (
+        f"Contrast medium {absent}{though}: the method was published for contrast-enhanced CT "
+        "only."
+    )
 
 
 def enhanced(volume: Volume, femurs: Iterable[Femur]) -> bool | None:

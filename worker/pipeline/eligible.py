@@ -1,9 +1,9 @@
 """Which series and which hips may be graded: one small function a reason.
 
 ``images`` has looked at the headers before they were sorted; ``check_series`` looks at a
-sorted series, ``check_hip`` and ``missing_hip`` at one side of a volume by the rules of
-``metal`` and ``field_of_view``. Every rule answers
-None or a ``Reason`` whose sentence carries the numbers and never patient data.
+sorted series, ``check_volume`` at its pixels, ``check_hip`` and ``missing_hip`` at one side by
+the rules of ``metal``, ``field_of_view`` and ``quality``. Every rule answers None or a
+``Reason`` whose sentence carries the numbers and never patient data.
 """
 
 import re
@@ -18,6 +18,7 @@ from worker.pipeline import geometry
 from worker.pipeline.field_of_view import cut_off
 from worker.pipeline.geometry import known
 from worker.pipeline.metal import metal, metal_for_hip
+from worker.pipeline.quality import drowned, no_anatomy
 from worker.pipeline.results import Femur, Reason, ReasonCode, Series, Side, Volume
 from worker.pipeline.stack import SAME_POSITION_MM, crooked, repeated_positions
 from worker.pipeline.statements import SIDE_WORDS
@@ -109,9 +110,14 @@ def too_young(series: Series) -> Reason | None:
     return None
 
 
+def check_volume(volume: Volume) -> Reason | None:
+    """Why there is no point in looking for a femur, or None."""
+    return no_anatomy(volume)
+
+
 def check_hip(volume: Volume, femur: Femur) -> Reason | None:
     """The first reason why a femur that was found cannot be graded, or None."""
-    return metal(volume, femur) or cut_off(volume, femur)
+    return metal(volume, femur) or cut_off(volume, femur) or drowned(volume, femur)
 
 
 def missing_hip(volume: Volume, side: Side, found: Iterable[Femur]) -> Reason:

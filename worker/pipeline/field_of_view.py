@@ -4,6 +4,8 @@ Points of the bone are looked up one by one, so that every border counts alike: 
 volume, the scanner's round field of view, the corners of a series that was turned upright.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,6 +54,15 @@ def cut_off(volume: Volume, femur: Femur) -> Reason | None:
             )
             return Reason(ReasonCode.NO_FEMUR, text)
     return None
+
+
+def trochanter_at_edge(volume: Volume, femurs: Iterable[Femur]) -> str | None:
+    """A warning where a trochanter is in view but for a part of its outer surface."""
+    sides = [SIDE_WORDS[femur.side] for femur in femurs if touches_edge(volume, femur)]
+    if not sides:
+        return None
+    what = f"{' and '.join(sides)} trochanter{'s' if len(sides) > 1 else ''}"
+    return f"Field of view: it ends inside of the outer part of the {what}."
 
 
 def touches_edge(volume: Volume, femur: Femur) -> bool:

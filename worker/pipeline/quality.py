@@ -6,6 +6,7 @@ neighbors, so that anatomy does not count.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -46,23 +47,40 @@ def no_anatomy(volume: Volume) -> Reason | None:
     if tissue_ml < MIN_TISSUE_ML:
         text = f"The images show no body: {tissue_ml:.0f} ml of soft tissue."
         return Reason(ReasonCode.NO_FEMUR, text)
-    noise = noise_of(means, patch_mm2)
-    if noise is not None and noise > NOTHING_SEEN_HU:
-        text = f"The images show nothing but noise (SD {noise:.0f} HU in soft tissue)."
+    sd = noise_of(means, patch_mm2)
+    if sd is not None and sd > NOTHING_SEEN_HU:
+        text = f"The images show nothing but noise (SD {sd:.0f} HU in soft tissue)."
         return Reason(ReasonCode.NO_FEMUR, text)
     return None
 
 
 def drowned(volume: Volume, femur: Femur) -> Reason | None:
     """Noise in which the neck of one grade cannot be told from that of another."""
-    noise = noise_hu(volume, femur)
-    if noise is None or noise <= DROWNED_HU:
+    sd = noise_hu(volume, femur)
+    if sd is None or sd <= DROWNED_HU:
         return None
     text = (
-        f"Noise of {noise:.0f} HU at the {SIDE_WORDS[femur.side]} hip, at most "
+        f"Noise of {sd:.0f} HU at the {SIDE_WORDS[femur.side]} hip, at most "
         f"{DROWNED_HU:.0f} HU are accepted: it hides {DIFFERENCE_HU:.0f} HU in the neck."
     )
     return Reason(ReasonCode.OUT_OF_DISTRIBUTION, text)
+
+
+def noise(volume: Volume, femurs: Iterable[Femur]) -> str | None:
+    """A warning where the mean of a neck is uncertain, though it can be told."""
+    found = {femur.side: noise_hu(volume, femur) for femur in femurs}
+    noisy = [
+        f"{hu:.0f} HU at the {SIDE_WORDS[side]} hip"
+        for side, hu in found.items()
+        if hu is not None and hu > NOTICED_HU
+    ]
+    if not noisy:
+        return None
+    uncertain = DIFFERENCE_HU / 5
+    return (
+        f"Noise of {', '.join(noisy)}: from {NOTICED_HU:.0f} HU on the mean of a neck is "
+        f"uncertain by {uncertain:.0f} HU and more."
+    )
 
 
 def noise_hu(volume: Volume, femur: Femur) -> float | None:

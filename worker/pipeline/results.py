@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+
+if TYPE_CHECKING:
+    from worker.pipeline.acquisition import Envelope
 
 Side = Literal["R", "L"]
 Orientation = Literal["coronal", "axial", "sagittal"]
@@ -72,6 +75,7 @@ class Rejected:
     hips: "tuple[Hip, ...]" = ()
     """What was found before the series was given up, each hip with its own reason."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +292,11 @@ class Model(Protocol):
         """Identity of the model."""
         ...
 
+    @property
+    def envelope(self) -> "Envelope | None":
+        """How the training scans were acquired, None where the model does not say."""
+        ...
+
     def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
         """Grade one crop: (250, 250) float32, 0–255, as the picture shows it."""
         ...
@@ -333,7 +342,7 @@ def to_json(
             "hips": [_hip(hip) for hip in result.hips],
             "grade": None,
             "model": None,
-            "warnings": [],
+            "warnings": list(result.warnings),
             "timings_ms": dict(result.timings_ms),
             "outputs": dict(NO_OUTPUTS),
         }

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from worker.pipeline import crop, eligible, load, select
+from worker.pipeline.cautions import cautions
 from worker.pipeline.grade import worse_grade
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import (
@@ -63,6 +64,10 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         volume = load.read_volume(series)
     if isinstance(volume, Rejected):
         return _rejected(series, volume.reason, watch)
+    with watch.step("eligible"):
+        reason = eligible.check_volume(volume)
+    if reason is not None:
+        return _rejected(series, reason, watch)
     with watch.step("select"):
         found = select.find_femurs(volume)
         femurs = {femur.side: femur for femur in found}
@@ -72,9 +77,11 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         else Hip(side=side, reason=eligible.missing_hip(volume, side, found))
         for side in SIDES
     )
+    with watch.step("warnings"):
+        warnings = cautions(series, volume, hips, model.envelope)
     grades = [hip.grade for hip in hips if hip.grade is not None]
     if not grades:
-        return _rejected(series, _telling_reason(hips), watch, hips)
+        return _rejected(series, _telling_reason(hips), watch, hips, warnings)
     return Screening(
         series_instance_uid=series.series_instance_uid,
         orientation=series.orientation,
@@ -82,6 +89,7 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         hips=hips,
         grade=worse_grade(grades),
         model=model.info,
+        warnings=warnings,
         timings_ms=watch.timings_ms,
     )
 
@@ -121,8 +129,17 @@ def _telling_reason(hips: Sequence[Hip]) -> Reason:
 
 
 def _rejected(
-    series: Series, reason: Reason, watch: Stopwatch, hips: tuple[Hip, ...] = ()
+    series: Series,
+    reason: Reason,
+    watch: Stopwatch,
+    hips: tuple[Hip, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Rejected:
     return Rejected(
-        series.series_instance_uid, reason, series.orientation, hips, watch.timings_ms
+        series_instance_uid=series.series_instance_uid,
+        reason=reason,
+        orientation=series.orientation,
+        hips=hips,
+        timings_ms=watch.timings_ms,
+        warnings=warnings,
     )

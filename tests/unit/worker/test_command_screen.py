@@ -13,10 +13,11 @@ from worker.folder import Finished
 
 def test_brackets_of_a_header_are_no_markup() -> None:
     reason = {"code": "UNDECODABLE", "text": "no plugin of ['a', 'b'] [/c]"}
-    one = Finished("[/bold]", {"state": "rejected", "reason": reason})
+    entry = {"state": "rejected", "reason": reason, "warnings": ["Noise of [40] HU"]}
+    one = Finished("[/bold]", entry)
 
     assert Text.from_markup(line_of(one)).plain == (
-        "[/bold]  rejected  UNDECODABLE: no plugin of ['a', 'b'] [/c]"
+        "[/bold]  rejected  UNDECODABLE: no plugin of ['a', 'b'] [/c]\n  ! Noise of [40] HU"
     )
 
 

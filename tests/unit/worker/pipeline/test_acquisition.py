@@ -10,7 +10,8 @@ import pytest
 
 from tests.ct_volume import AXIAL, CORONAL, ct_headers
 from worker.pipeline import acquisition, geometry
-from worker.pipeline.acquisition import Envelope, contrast_medium, topic_of, warnings_of
+from worker.pipeline.acquisition import Envelope, warnings_of
+from worker.pipeline.cautions import TOPICS, topic_of
 from worker.pipeline.geometry import known
 from worker.pipeline.results import Series
 
@@ -87,7 +88,7 @@ def test_inside_of_the_envelope_nothing_is_said(directions: Any) -> None:
 )
 def test_each_rule_says_one_sentence(changed: dict[str, Any], warning: str) -> None:
     assert warnings_of(series(**changed), ENVELOPE) == (warning,)
-    assert topic_of(warning) in acquisition.TOPICS
+    assert topic_of(warning) in TOPICS
 
 
 def test_rules_speak_together() -> None:
@@ -134,31 +135,6 @@ def test_model_without_envelope_says_so_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("enhanced", "agent", "words"),
-    [
-        (True, None, None),
-        (True, "Omnipaque", None),
-        (None, "Omnipaque", None),
-        (False, None, "is not seen in the femoral vessels: "),
-        (False, "Omnipaque", "is not seen in the femoral vessels, though the header names one"),
-        (None, None, "is not named in the header: "),
-        (None, "NONE", "is not named in the header: "),
-    ],
-)
-def test_image_decides_on_contrast_medium_before_the_header(
-    enhanced: bool | None, agent: str | None, words: str | None
-) -> None:
-    warning = contrast_medium(enhanced, series(ContrastBolusAgent=agent))
-
-    if words is None:
-        assert warning is None
-    else:
-        assert warning is not None
-        assert warning.startswith(f"Contrast medium {words}")
-        assert topic_of(warning) == "Contrast medium"
-
-
-@pytest.mark.parametrize(
     ("name", "sharpness"),
     [
         ("B20s", "smooth"), ("I31f", "medium"), ("Br40d", "medium"), ("Qr44", "medium"),
@@ -168,7 +144,3 @@ def test_image_decides_on_contrast_medium_before_the_header(
 )  # fmt: skip
 def test_sharpness_is_told_from_the_name(name: str, sharpness: str | None) -> None:
     assert acquisition.sharpness_of(name) == sharpness
-
-
-def test_unknown_warnings_are_counted_together() -> None:
-    assert topic_of("Slices overlap by 1 mm.") == "other"

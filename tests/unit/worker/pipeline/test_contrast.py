@@ -1,9 +1,12 @@
 """Covered: bright vessels in front of a hip, and what is bright and no vessel.
 Not covered: real contrast phases."""
 
+import pytest
+
+from tests.ct_volume import ct_headers
 from tests.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
-from worker.pipeline.contrast import enhanced, vessel_mm3
-from worker.pipeline.results import Volume
+from worker.pipeline.contrast import contrast_medium, enhanced, vessel_mm3
+from worker.pipeline.results import Femur, Series, Volume
 
 
 def with_vessels(hu: float) -> Volume:
@@ -51,3 +54,37 @@ def test_bright_bladder_beside_the_box_does_not_count() -> None:
     put(volume, (0.0, -20.0, 10.0), 40, 300)
 
     assert enhanced(volume, [RIGHT, LEFT]) is False
+
+
+BLOOD, ENHANCED = 42, 150
+
+
+@pytest.mark.parametrize(
+    ("hu", "femurs", "agent", "words"),
+    [
+        (ENHANCED, (RIGHT,), None, None),
+        (ENHANCED, (RIGHT,), "Omnipaque", None),
+        (BLOOD, (), "Omnipaque", None),
+        (BLOOD, (RIGHT,), None, "is not seen in the femoral vessels: the method"),
+        (
+            BLOOD,
+            (RIGHT,),
+            "Omnipaque",
+            "is not seen in the femoral vessels, though the header names one: the method",
+        ),
+        (BLOOD, (), None, "is not named in the header: the method"),
+        (BLOOD, (), "NONE", "is not named in the header: the method"),
+    ],
+)
+def test_vessels_decide_before_the_header(
+    hu: float, femurs: tuple[Femur, ...], agent: str | None, words: str | None
+) -> None:
+    series = Series("1.2", (), tuple(ct_headers(1, ContrastBolusAgent=agent)), "coronal")
+
+    warning = contrast_medium(series, with_vessels(hu), femurs)
+
+    if words is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert warning.startswith(f"Contrast medium {words}")

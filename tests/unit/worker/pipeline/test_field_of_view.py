@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.hip_volume import LEFT, RIGHT, cut_circle, put, soft_tissue
-from worker.pipeline.field_of_view import cut_off, touches_edge
+from worker.pipeline.field_of_view import cut_off, touches_edge, trochanter_at_edge
 from worker.pipeline.results import Femur, PointMm, ReasonCode, Volume
 
 SEEN = replace(RIGHT, trochanter_mm=(-124.0, 7.0, -34.0), shaft_direction=(0.0, 0.0, -1.0))
@@ -103,3 +103,13 @@ def test_whole_trochanter_does_not_touch_the_border() -> None:
     put(volume, (-132.0, 8.0, -30.0), 22, 400)
 
     assert not touches_edge(volume, RIGHT)
+
+
+def test_cut_outer_surface_of_the_trochanter_is_a_warning() -> None:
+    volume = soft_tissue((-146, -80, -160))
+    put(volume, (-132.0, 8.0, -30.0), 22, 400)
+
+    assert trochanter_at_edge(volume, [RIGHT, LEFT]) == (
+        "Field of view: it ends inside of the outer part of the right trochanter."
+    )
+    assert trochanter_at_edge(volume, [LEFT]) is None

@@ -7,9 +7,12 @@ own modules), servers (tests/integration).
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import Dataset
 
-from tests.series import simulate_small
+from tests.ct_volume import write_ct
+from tests.series import copy_series, simulate_small
 from worker.package import SHIPPED_DIR, load
 from worker.pipeline.classify import ImageModel
 from worker.pipeline.grade import worse_grade
@@ -65,6 +68,40 @@ def test_entry_has_the_keys_of_the_contract(
     assert set(entry["model"]) == {"name", "version", "modality", "training_data"}
 
 
+def test_acquisition_outside_of_the_training_data_is_a_warning(
+    model: ImageModel, coronal: tuple[Path, ...], tmp_path: Path
+) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.KVP, ds.ConvolutionKernel = "70", "UNHEARD OF"
+
+    entry = to_json(screen(copy_series(coronal, tmp_path / "copy", change), model))
+
+    assert entry["state"] == "screened"
+    assert entry["warnings"] == [
+        "Tube voltage 70 kV: the model was trained on 80–140 kV.",
+        "Reconstruction kernel: the model was trained on BONE, EDGE, SOFT, STANDARD.",
+    ]
+
+
+def test_series_like_those_of_the_training_data_has_no_warning(
+    model: ImageModel, coronal: tuple[Path, ...]
+) -> None:
+    assert to_json(screen(coronal, model))["warnings"] == []
+
+
+def test_air_is_rejected_before_femurs_are_looked_for(
+    model: ImageModel, tmp_path: Path
+) -> None:
+    air = np.random.default_rng(0).normal(-990, 15, (12, 128, 128)).astype(np.int16)
+
+    rejected = screen(write_ct(tmp_path, air, spacing=(3.0, 3.0)), model)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.code == "NO_FEMUR"
+    assert "no body" in rejected.reason.text
+    assert "select" not in rejected.timings_ms
+
+
 def test_metal_in_one_hip_leaves_the_other_gradable(model: ImageModel, tmp_path: Path) -> None:
     screening = screen(simulate_small(tmp_path, "coronal", condition="metal"), model)
 
@@ -98,3 +135,4 @@ def test_without_hips_every_side_has_its_reason(model: ImageModel, tmp_path: Pat
     assert [hip.side for hip in rejected.hips] == ["R", "L"]
     assert "right" in rejected.reason.text
     assert "left" in rejected.reason.text
+    assert to_json(rejected)["warnings"] == list(rejected.warnings)
