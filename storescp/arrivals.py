@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from db.intake import CompletedBy
 from db.spool import SeriesKey
@@ -27,6 +28,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Sender:
+    peer: str
     current: SeriesKey | None = None
     sent: Counter[SeriesKey] = field(default_factory=Counter)
 
@@ -39,13 +41,18 @@ class Arrivals:
         self._pending: dict[SeriesKey, _Pending] = {}
         self._senders: dict[Hashable, _Sender] = {}
 
-    def enter(self, sender: Hashable, *, limit: int) -> bool:
-        """Admit an association, unless ``limit`` of them are open."""
+    def enter(
+        self, sender: Hashable, peer: str, *, limit: int, limit_per_peer: int
+    ) -> Literal["full", "peer full"] | None:
+        """Admit an association, unless too many are open, of all or of this peer."""
         with self._lock:
             if len(self._senders) >= limit:
-                return False
-            self._senders[sender] = _Sender()
-            return True
+                return "full"
+            of_peer = sum(one.peer == peer for one in self._senders.values())
+            if of_peer >= limit_per_peer:
+                return "peer full"
+            self._senders[sender] = _Sender(peer)
+            return None
 
     def leave(self, sender: Hashable, *, released: bool) -> bool:
         """Forget an association that ended, by release or otherwise; False when it is unknown.

@@ -19,6 +19,7 @@ version, and without it everything goes the ordinary way:
   ``_accepted_cx``; ``DIMSEServiceProvider.receive_primitive``.
 """
 
+import time
 from collections.abc import Callable
 
 import pynetdicom
@@ -31,6 +32,7 @@ from pynetdicom.transport import RequestHandler
 from db.telemetry import get_logger
 from storescp.assembly import Assembly, Sink
 from storescp.command import BadCommand, Command, encode_response
+from storescp.pace import Pace, TooSlow
 from storescp.pdu import (
     P_DATA_TF,
     PDU_HEADER,
@@ -59,17 +61,23 @@ def is_supported() -> bool:
     return str(pynetdicom.__version__).startswith(KNOWN_VERSIONS)
 
 
-def request_handler(begin: Begin, *, max_pdu_bytes: int) -> type[RequestHandler]:
-    """What a server makes associations with. ``begin`` is called at each C-STORE-RQ."""
+def request_handler(
+    begin: Begin, *, max_pdu_bytes: int, stall_seconds: float, min_kb_per_second: float
+) -> type[RequestHandler]:
+    """What a server makes associations with. ``begin`` is called at each C-STORE-RQ.
+
+    A peer that sends longer PDUs, or more slowly, is aborted.
+    """
 
     class FastRequestHandler(RequestHandler):  # type: ignore[misc] # pynetdicom is untyped
         def _create_association(self) -> Association:
             assoc = super()._create_association()
-            assoc.dul = FastDul(assoc, begin, max_pdu_bytes=max_pdu_bytes)
+            pace = Pace(stall_seconds, min_kb_per_second)
+            assoc.dul = FastDul(assoc, begin, pace, max_pdu_bytes=max_pdu_bytes)
             # Association's setters hand these on to its DUL.
             assoc.acse_timeout = self.ae.acse_timeout
             assoc.network_timeout = self.ae.network_timeout
-            assoc.set_socket(Wire(assoc, self.request, stall_seconds=30))
+            assoc.set_socket(Wire(assoc, self.request, stall_seconds=stall_seconds))
             return assoc
 
     return FastRequestHandler
@@ -78,9 +86,12 @@ def request_handler(begin: Begin, *, max_pdu_bytes: int) -> type[RequestHandler]
 class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
     """pynetdicom's upper layer with a short cut for C-STORE. One thread runs all of it."""
 
-    def __init__(self, assoc: Association, begin: Begin, *, max_pdu_bytes: int) -> None:
+    def __init__(
+        self, assoc: Association, begin: Begin, pace: Pace, *, max_pdu_bytes: int
+    ) -> None:
         super().__init__(assoc)
         self._begin = begin
+        self._pace = pace
         self._max_pdu_bytes = max_pdu_bytes + SLACK_BYTES
         self._assembly = Assembly(self)
         self._pdu_left = 0
@@ -112,6 +123,7 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         limit = self.assoc.requestor.maximum_length or 0
         for pdu in encode_command(response, context_id, max_pdu_length=limit):
             self.socket.send(pdu)
+        self._idle_timer.restart()  # it was our turn
 
     def pass_on(self, context_id: int, control: int, part: bytes) -> None:
         """Any other message is pynetdicom's, as if its state machine had read it (DT-2)."""
@@ -129,8 +141,9 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
             return self._receive(self.socket)
         except ConnectionLost:
             event = CONNECTION_CLOSED
-        except (BadPdu, BadCommand) as error:
-            log.warning("invalid_pdu", peer=self.assoc.requestor.address, error=str(error))
+        except (BadPdu, BadCommand, TooSlow) as error:
+            peer = self.assoc.requestor.address
+            log.warning("association_broken_off", peer=peer, error=str(error))
             event = INVALID_PDU
         self._let_go()
         self.event_queue.put(event)
@@ -156,12 +169,18 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
     def _has(self, wire: Wire, count: int) -> bool:
         """Whether so many bytes are there; waits for a moment."""
         while wire.received < count:
+            before = wire.received
             # Not parked: the association's thread may be about to answer something.
-            if not ((self._parked or wire.readable) and wire.fill()):
+            filled = (self._parked or wire.readable) and wire.fill()
+            now = time.monotonic()
+            if filled:
+                self._pace.add(wire.received - before, now=now)
+                self._idle_timer.restart()
+            self._pace.check(now=now)
+            if not filled:
                 if self.idle_timer_expired():
                     self._unpark()  # that thread looks at the timer, too, and aborts
                 return False
-            self._idle_timer.restart()
         return True
 
     def _take_pdu_header(self, wire: Wire) -> bool:
@@ -201,11 +220,14 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         self._assembly.add(fragment, part, last=ended and fragment.is_last)
         if self._assembly.begun:
             wire.acknowledge()
+        else:
+            self._pace.end()
         return True
 
     def _let_go(self) -> None:
         """No message will come to its end by us."""
         self._assembly.discard()
+        self._pace.end()
         self._pdu_left, self._fragment = 0, None
         self._unpark()
 

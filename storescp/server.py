@@ -39,6 +39,7 @@ from db.telemetry import (
 from storescp import fast_path, status
 from storescp.admission import (
     LOCAL_LIMIT_EXCEEDED,
+    PEER_LIMIT_EXCEEDED,
     TEMPORARY_CONGESTION,
     Rejection,
     check_requestor,
@@ -100,6 +101,7 @@ class StorageServer:
         self._ae = AE(settings.ae_title)
         self._ae.maximum_pdu_size = MAX_PDU_BYTES
         self._ae.maximum_associations = NO_LIMIT
+        self._ae.network_timeout = settings.idle_seconds
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._server: _Server | None = None
@@ -140,7 +142,12 @@ class StorageServer:
         if not self._fast:
             log.warning("fast_path_off", note="this version of pynetdicom is not known")
             return RequestHandler
-        return fast_path.request_handler(self._begin_store, max_pdu_bytes=MAX_PDU_BYTES)
+        return fast_path.request_handler(
+            self._begin_store,
+            max_pdu_bytes=MAX_PDU_BYTES,
+            stall_seconds=self._settings.stall_seconds,
+            min_kb_per_second=self._settings.min_kb_per_second,
+        )
 
     def reap(self) -> None:
         """Forget associations whose thread ended without an event (a peer that vanished)."""
@@ -154,10 +161,8 @@ class StorageServer:
         try:
             calling_ae_title = assoc.requestor.primitive.calling_ae_title.strip()
             rejection = check_requestor(calling_ae_title, address, self._settings)
-            if rejection is None and not self._arrivals.enter(
-                assoc, limit=self._settings.max_associations
-            ):
-                rejection = LOCAL_LIMIT_EXCEEDED
+            if rejection is None:
+                rejection = self._enter(assoc, address)
         except Exception:
             # pynetdicom would log it and go on to accept.
             log.exception("admission_failed", peer=address)
@@ -173,6 +178,17 @@ class StorageServer:
             calling_ae_title=calling_ae_title,
             peer=address,
         )
+
+    def _enter(self, assoc: Association, address: str) -> Rejection | None:
+        full = self._arrivals.enter(
+            assoc,
+            address,
+            limit=self._settings.max_associations,
+            limit_per_peer=self._settings.max_associations_per_peer,
+        )
+        if full is None:
+            return None
+        return PEER_LIMIT_EXCEEDED if full == "peer full" else LOCAL_LIMIT_EXCEEDED
 
     def _reject(
         self, assoc: Association, rejection: Rejection, calling_ae_title: str, address: str

@@ -54,6 +54,21 @@ class StoreScpSettings(CommonSettings):
     max_associations: int = Field(
         32, ge=1, description="Associations open at the same time; more are rejected"
     )
+    max_associations_per_peer: int = Field(
+        16, ge=1, description="Associations open at the same time from one address"
+    )
+    idle_seconds: float = Field(
+        60.0, ge=1, le=86_400, description="Pause between messages that ends an association, s"
+    )
+    stall_seconds: float = Field(
+        30.0, ge=1, le=3600, description="Silence within a message that ends an association, s"
+    )
+    min_kb_per_second: float = Field(
+        4.0,
+        ge=0,
+        description="A message that is slower on average, KB/s, after `STALL_SECONDS`,"
+        " ends its association",
+    )
     max_instance_mb: int = Field(
         1024, ge=1, description="Largest data set of one instance, MB (status 0xA700 above)"
     )

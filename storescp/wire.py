@@ -24,10 +24,6 @@ class ConnectionLost(OSError):
     """The peer has closed the connection, or it broke."""
 
 
-class TooSlow(OSError):
-    """The peer takes too long."""
-
-
 class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom is untyped
     """An ``AssociationSocket`` with a read buffer. For the thread of the DUL only.
 
@@ -121,7 +117,7 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom is untyped
                 if self.assoc._kill:
                     return False
                 if time.monotonic() > deadline:
-                    raise TooSlow("a PDU did not arrive in time")
+                    return False
         except ConnectionLost:
             return False
         return True

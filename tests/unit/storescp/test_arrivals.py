@@ -1,6 +1,7 @@
 """Covered: what arrives over several associations, and what is evidence of its end."""
 
 import threading
+from collections.abc import Hashable
 
 from db.spool import SeriesKey
 from storescp.arrivals import Arrivals, Complete
@@ -19,10 +20,21 @@ def complete(arrivals: Arrivals, now: float) -> list[Complete]:
     return arrivals.complete(now=now, quiet_seconds=QUIET)
 
 
+def enter(
+    arrivals: Arrivals,
+    sender: Hashable,
+    *,
+    peer: str = "10.0.0.1",
+    limit: int = 100,
+    limit_per_peer: int = 100,
+) -> str | None:
+    return arrivals.enter(sender, peer, limit=limit, limit_per_peer=limit_per_peer)
+
+
 def arrivals_with(*senders: str) -> Arrivals:
     arrivals = Arrivals()
     for sender in senders:
-        assert arrivals.enter(sender, limit=100)
+        assert enter(arrivals, sender) is None
     return arrivals
 
 
@@ -39,7 +51,7 @@ def test_a_released_series_is_complete_after_the_shorter_wait() -> None:
 def test_one_instance_per_association_is_no_evidence_of_the_end() -> None:
     arrivals = Arrivals()
     for n in range(3):
-        arrivals.enter(n, limit=1)
+        enter(arrivals, n, limit=1)
         arrivals.note(n, FIRST, calling_ae_title="CT", changed=True, now=float(n))
         arrivals.leave(n, released=True)
 
@@ -131,7 +143,7 @@ def test_the_limit_holds_when_many_ask_at_once_and_places_come_back() -> None:
 
     def ask(sender: int) -> None:
         start.wait()
-        if arrivals.enter(sender, limit=5):
+        if enter(arrivals, sender, limit=5) is None:
             admitted.append(sender)
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
@@ -143,7 +155,19 @@ def test_the_limit_holds_when_many_ask_at_once_and_places_come_back() -> None:
     assert len(admitted) == arrivals.open_associations() == 5
     assert arrivals.leave(admitted[0], released=True)
     assert not arrivals.leave(admitted[0], released=True)
-    assert arrivals.enter("next", limit=5)
+    assert enter(arrivals, "next", limit=5) is None
+    assert enter(arrivals, "one more", limit=5) == "full"
+
+
+def test_one_peer_does_not_take_all_places() -> None:
+    arrivals = Arrivals()
+
+    answers = [enter(arrivals, n, peer="10.0.0.1", limit_per_peer=2) for n in range(3)]
+
+    assert answers == [None, None, "peer full"]
+    assert enter(arrivals, 3, peer="10.0.0.2", limit_per_peer=2) is None
+    arrivals.leave(0, released=True)
+    assert enter(arrivals, 4, peer="10.0.0.1", limit_per_peer=2) is None
 
 
 def test_a_postponed_series_waits_and_others_do_not() -> None:
