@@ -65,24 +65,22 @@ def tasks_of(part: str, options: argparse.Namespace) -> list[Task]:
     return [partial(finder_real.examine, Path(folder), case, how) for case, how in names]
 
 
-def tell_groups(outcomes: list[Outcome], bars: Bars) -> dict[str, Any]:
-    """The table of one part and its failures; the same for JSON."""
+def tell_groups(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Print the table of a part and its failures; the same for JSON."""
     summaries = finder_table.groups(outcomes)
     failures = finder_table.failures(outcomes)
-    bars.say(finder_table.table(summaries))
-    for line in failures:
-        bars.say(line)
+    print(finder_table.table(summaries), *failures, "", sep="\n", flush=True)
     return {
         "groups": {name: asdict(summary) for name, summary in summaries.items()},
         "failures": failures,
     }
 
 
-def tell_stress(outcomes: Iterable[Outcome], bars: Bars) -> dict[str, Any]:
-    """A line a stress case; the same for JSON."""
+def tell_stress(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Print a line a stress case; the same for JSON."""
     results = {outcome.name: finder_stress.problems(outcome) for outcome in outcomes}
     for name, found in results.items():
-        bars.say(f"{'✗' if found else '✓'} {name}{': ' if found else ''}{'; '.join(found)}")
+        print(f"{'✗' if found else '✓'} {name}{': ' if found else ''}{'; '.join(found)}")
     return {"cases": len(results), "problems": {n: p for n, p in results.items() if p}}
 
 
@@ -97,15 +95,15 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the errors")
     options = parser.parse_args()
     results: dict[str, Any] = {"seed": options.seed}
-    with Bars() as bars:
-        for part in options.parts:
+    for part in options.parts:
+        with Bars() as bars:
             outcomes = run(part, tasks_of(part, options), options.jobs, bars)
-            if part == "stress":
-                results[part] = tell_stress(outcomes, bars)
-            elif outcomes:
-                results[part] = tell_groups(outcomes, bars)
-            if part == "suite" and options.plot:
-                finder_plot.draw(outcomes, options.plot)
+        if part == "stress":
+            results[part] = tell_stress(outcomes)
+        elif outcomes:
+            results[part] = tell_groups(outcomes)
+        if part == "suite" and options.plot:
+            finder_plot.draw(outcomes, options.plot)
     print(json.dumps(results, indent=1, ensure_ascii=False))
 
 

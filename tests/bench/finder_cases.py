@@ -54,6 +54,8 @@ VIEWS: dict[Scope, View] = {
     "narrow": "pelvis",
     "one-hip": "one-hip",
 }
+# In this order they stand in a table.
+GROUPS = tuple(dict.fromkeys((*PLANES, "abdomen", *SCOPES, *STATES, *POSTURES, "feet-first")))
 # The matrix hardly matters to a finder that works at 2 mm, and time does: one in ten is full.
 ROWS, WIDE_ROWS, FULL_ROWS, FULL_EVERY = 320, 400, 512, 10
 # More slices than this are thinned out to twice the increment.

@@ -29,8 +29,11 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         shares = np.arange(1, len(distances) + 1) / max(1, len(distances))
         left.step(distances, 100 * shares, color=color, label=f"{label} ({len(hips)})")
         middle.scatter(errors[:, 0], errors[:, 2], s=9, color=color, alpha=0.6, lw=0)
-        planes = [hip.plane_mm for hip in hips if hip.plane_mm is not None]
-        right.hist(planes, np.arange(-12, 12.1, 1), color=color, alpha=0.6)
+    planes = [
+        [hip.plane_mm for hip in hips if hip.plane_mm is not None] for hips in groups.values()
+    ]
+    colors = [color for _, color in groups]
+    right.hist(planes, np.arange(-12, 12.1, 1), color=colors, stacked=True)
     for limit, share in ((MEDIAN_MM, 50), (MOST_MM, 95)):
         left.plot([limit, limit, 0], [0, share, share], color="0.6", lw=0.8, ls="--")
     left.set(xlabel="head centre, mm from the truth", ylabel="% of hips", ylim=(0, 101))
@@ -39,6 +42,8 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     middle.add_patch(Circle((0, 0), MEDIAN_MM, fill=False, color="0.6", lw=0.8, ls="--"))
     middle.set(xlabel="outwards, mm", ylabel="upwards, mm", xlim=(-9, 9), ylim=(-9, 9))
     middle.set_aspect("equal")
+    middle.set_xticks(range(-8, 9, 4))
+    middle.set_yticks(range(-8, 9, 4))
     middle.set_title("head centre, seen from the front", fontsize="medium")
     for limit in (-PLANE_MM, PLANE_MM):
         right.axvline(limit, color="0.6", lw=0.8, ls="--")

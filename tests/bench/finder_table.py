@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.bench.finder_cases import GROUPS
 from tests.bench.finder_measure import HipOutcome, Outcome
 
 CLOSE_ENOUGH_MM = 5.0
@@ -77,8 +78,10 @@ def summarize(outcomes: Sequence[Outcome]) -> Summary:
 
 
 def groups(outcomes: Sequence[Outcome]) -> dict[str, Summary]:
-    """All together, then every tag in the order of its first appearance."""
-    tags = dict.fromkeys(tag for outcome in outcomes for tag in outcome.tags)
+    """All together, then every tag, those of the suite in their order."""
+    present = dict.fromkeys(tag for outcome in outcomes for tag in outcome.tags)
+    tags = [tag for tag in GROUPS if tag in present]
+    tags += [tag for tag in present if tag not in tags]
     return {ALL: summarize(outcomes)} | {
         tag: summarize([outcome for outcome in outcomes if tag in outcome.tags]) for tag in tags
     }
