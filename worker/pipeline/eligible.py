@@ -1,7 +1,7 @@
 """Which series and which hips may be graded: one small function a reason.
 
 ``images`` has looked at the headers before they were sorted; ``check_series`` looks at a
-sorted series, ``check_volume`` at its pixels, ``check_hip`` and ``missing_hip`` at one side by
+sorted series, by the rules of ``stack`` too, ``check_volume`` at its pixels, ``check_hip`` and ``missing_hip`` at one side by
 the rules of ``metal``, ``field_of_view`` and ``quality``. Every rule answers None or a
 ``Reason`` whose sentence carries the numbers and never patient data.
 """
@@ -9,9 +9,7 @@ the rules of ``metal``, ``field_of_view`` and ``quality``. Every rule answers No
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
-from itertools import pairwise
 
-import numpy as np
 from pydicom import Dataset
 
 from worker.pipeline import geometry
@@ -20,15 +18,11 @@ from worker.pipeline.geometry import known
 from worker.pipeline.metal import metal, metal_for_hip
 from worker.pipeline.quality import drowned, no_anatomy
 from worker.pipeline.results import Femur, Reason, ReasonCode, Series, Side, Volume
-from worker.pipeline.stack import SAME_POSITION_MM, crooked, repeated_positions
+from worker.pipeline.stack import crooked, gantry_tilt, gaps, repeated_positions
 from worker.pipeline.statements import SIDE_WORDS
 
 MIN_SLICES = 10
 MAX_OBLIQUITY_DEG = 20.0
-MAX_GANTRY_TILT_DEG = 2.0
-# Rounded positions make steps uneven by a few per cent; a missing slice doubles one.
-MAX_UNEVENNESS = 0.25
-MAX_SLICE_SPACING_MM = 6.0
 MIN_AGE_YEARS = 18
 
 SeriesRule = Callable[[Series], Reason | None]
@@ -58,45 +52,6 @@ def orientation(series: Series) -> Reason | None:
     if angle > MAX_OBLIQUITY_DEG:
         text = f"Oblique by {angle:.0f}°, at most {MAX_OBLIQUITY_DEG:.0f}° are accepted."
         return Reason(ReasonCode.ORIENTATION, text)
-    return None
-
-
-def gantry_tilt(series: Series) -> Reason | None:
-    """Slices shifted against each other: the positions tell it, the header's tilt may lie."""
-    first, last = (known(geometry.position_of(series.headers[i])) for i in (0, -1))
-    step = last - first
-    length = float(np.linalg.norm(step))
-    if length < SAME_POSITION_MM:
-        return None
-    cosine = abs(float(step @ geometry.normal_of(_directions(series)))) / length
-    angle = float(np.degrees(np.arccos(min(1.0, cosine))))
-    if angle <= MAX_GANTRY_TILT_DEG:
-        return None
-    return Reason(
-        ReasonCode.ORIENTATION, f"The slices are sheared by {angle:.0f}° (gantry tilt)."
-    )
-
-
-def gaps(series: Series) -> Reason | None:
-    """Even steps, no position twice, no step too wide to see a neck."""
-    distances = geometry.distances_along(
-        series.headers, geometry.normal_of(_directions(series))
-    )
-    assert distances is not None  # noqa: S101 - no_geometry saw to it
-    steps = np.array([after - before for before, after in pairwise(distances)])
-    if steps.size == 0:
-        return None
-    doubles = int((steps < SAME_POSITION_MM).sum())
-    if doubles:
-        text = f"{doubles} of {len(distances)} slices lie at a position that is taken."
-        return Reason(ReasonCode.GAPS, text)
-    usual, widest = float(np.median(steps)), float(steps.max())
-    if np.abs(steps - usual).max() > MAX_UNEVENNESS * usual:
-        text = f"Missing or uneven slices: usually {usual:.1f} mm apart, up to {widest:.1f} mm."
-        return Reason(ReasonCode.GAPS, text)
-    if usual > MAX_SLICE_SPACING_MM:
-        limit = f"at most {MAX_SLICE_SPACING_MM:.0f} mm are accepted"
-        return Reason(ReasonCode.GAPS, f"Slices are {usual:.1f} mm apart, {limit}.")
     return None
 
 

@@ -12,6 +12,10 @@ from worker.pipeline.geometry import Array, known
 from worker.pipeline.results import Reason, ReasonCode, Series
 
 SAME_POSITION_MM = 0.01
+MAX_GANTRY_TILT_DEG = 2.0
+# Rounded positions make steps uneven by a few per cent; a missing slice doubles one.
+MAX_UNEVENNESS = 0.25
+MAX_SLICE_SPACING_MM = 6.0
 # What a series' affine may move a slice by: well under what the finder can see.
 MAX_DEVIATION_MM = 2.0
 
@@ -29,6 +33,42 @@ def repeated_positions(series: Series) -> Reason | None:
         return None
     text = f"Each position holds {usual} images: several phases, energies or reconstructions."
     return Reason(ReasonCode.MIXED, text)
+
+
+def gantry_tilt(series: Series) -> Reason | None:
+    """Slices shifted against each other: the positions tell it, the header's tilt may lie."""
+    positions = _positions(series)
+    step = positions[-1] - positions[0]
+    length = float(np.linalg.norm(step))
+    if length < SAME_POSITION_MM:
+        return None
+    cosine = abs(float(step @ geometry.normal_of(_directions(series)))) / length
+    angle = float(np.degrees(np.arccos(min(1.0, cosine))))
+    if angle <= MAX_GANTRY_TILT_DEG:
+        return None
+    return Reason(
+        ReasonCode.ORIENTATION, f"The slices are sheared by {angle:.0f}° (gantry tilt)."
+    )
+
+
+def gaps(series: Series) -> Reason | None:
+    """Even steps, no position twice, no step too wide to see a neck."""
+    distances = _positions(series) @ geometry.normal_of(_directions(series))
+    steps = np.diff(distances)
+    if steps.size == 0:
+        return None
+    doubles = int((steps < SAME_POSITION_MM).sum())
+    if doubles:
+        text = f"{doubles} of {len(distances)} slices lie at a position that is taken."
+        return Reason(ReasonCode.GAPS, text)
+    usual, widest = float(np.median(steps)), float(steps.max())
+    if np.abs(steps - usual).max() > MAX_UNEVENNESS * usual:
+        text = f"Missing or uneven slices: usually {usual:.1f} mm apart, up to {widest:.1f} mm."
+        return Reason(ReasonCode.GAPS, text)
+    if usual > MAX_SLICE_SPACING_MM:
+        limit = f"at most {MAX_SLICE_SPACING_MM:.0f} mm are accepted"
+        return Reason(ReasonCode.GAPS, f"Slices are {usual:.1f} mm apart, {limit}.")
+    return None
 
 
 def crooked(series: Series) -> Reason | None:
