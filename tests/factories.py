@@ -5,7 +5,6 @@ the pipeline's own loader and crop.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,13 @@ from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import CTImageStorage
 
-from worker.pipeline import reformat
+from tests.hip_phantom import (
+    HEADS_MM,
+    NECKS_MM,
+    coronal_plane,
+    make_volume,
+    turned_plane,
+)
 from worker.pipeline.crop import crop_hip
 from worker.pipeline.grade import worse_grade
 from worker.pipeline.results import (
@@ -31,10 +36,6 @@ from worker.pipeline.results import (
     Side,
     Volume,
 )
-
-HEADS_MM: dict[Side, PointMm] = {"R": (-92.0, 2.0, 0.0), "L": (92.0, 2.0, 0.0)}
-NECKS_MM: dict[Side, PointMm] = {"R": (-116.0, 2.0, -24.0), "L": (116.0, 2.0, -24.0)}
-SHAFTS_MM: dict[Side, PointMm] = {"R": (-135.0, 2.0, -130.0), "L": (135.0, 2.0, -130.0)}
 
 # Row direction, column direction and step from slice to slice, patient LPS.
 AXES: dict[Orientation, tuple[PointMm, PointMm, PointMm]] = {
@@ -142,94 +143,23 @@ def _ct_header(index: int, attributes: Mapping[str, Any], **geometry: Any) -> Da
     return header
 
 
-def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
-    """The canonical coronal volume of a phantom seen by these headers.
-
-    ``square`` : axial planes are resampled to square pixels, as the loader does.
-    """
-    row, column = np.reshape([float(v) for v in headers[0].ImageOrientationPatient], (2, 3))
-    positions = [[float(v) for v in header.ImagePositionPatient] for header in headers]
-    row_mm, column_mm = (float(v) for v in headers[0].PixelSpacing)
-    step = np.subtract(positions[-1], positions[0]) / max(1, len(headers) - 1)
-    affine = np.eye(4)
-    affine[:3] = np.column_stack([step, column * row_mm, row * column_mm, positions[0]])
-    shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
-    uids = tuple(str(header.SOPInstanceUID) for header in headers)
-    hu = _phantom_hu(shape, tuple(map(tuple, affine.tolist())))
-    volume = reformat.canonical(Volume(hu, affine, uids))
-    if volume.source_sop_uids or not square:
-        return volume
-    return reformat.resample_rows(volume, volume.spacing_mm[2])
-
-
-@lru_cache(maxsize=8)
-def _phantom_hu(
-    shape: tuple[int, int, int], rows: tuple[tuple[float, ...], ...]
-) -> npt.NDArray[np.int16]:
-    """HU of an ellipsoid body with two femurs, on a grid along the patient's axes.
-
-    ``rows`` : of the affine. Shared between calls, so not to be written to.
-    """
-    affine = np.array(rows)
-    hu = np.random.default_rng(7).integers(-20, 21, shape, dtype=np.int16)
-    axes = np.abs(affine[:3, :3]).argmax(axis=0)  # the patient axis of each grid axis
-    at = [
-        affine[a, i] * np.arange(n) + affine[a, 3]
-        for i, (a, n) in enumerate(zip(axes, shape, strict=True))
-    ]
-    radii = np.array([205.0, 130.0, 400.0])[axes]
-    inside = sum(np.ix_(*((x / radius) ** 2 for x, radius in zip(at, radii, strict=True))))
-    hu += np.where(inside < 1, 40, -1000).astype(np.int16)
-    for side in HEADS_MM:
-        head, neck, shaft = (
-            np.array(place[side])[axes] for place in (HEADS_MM, NECKS_MM, SHAFTS_MM)
-        )
-        rods = ((head, head, 23.0), (head, neck, 16.0), (neck, shaft, 15.0))
-        for inset_mm, value in ((0.0, 900), (4.0, 160)):  # cortex, then what it encloses
-            for start, end, radius in rods:
-                _draw_rod(hu, at, (start, end), radius - inset_mm, value)
-    hu.flags.writeable = False
-    return hu
-
-
-def _draw_rod(
-    hu: npt.NDArray[np.int16],
-    at: list[npt.NDArray[np.float64]],
-    ends: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    radius: float,
-    value: int,
-) -> None:
-    """A rod with round ends, in place."""
-    start, end = ends
-    box = [
-        np.flatnonzero((x > min(a, b) - radius) & (x < max(a, b) + radius))
-        for x, a, b in zip(at, start, end, strict=True)
-    ]
-    points = np.stack(
-        np.meshgrid(*(x[i] for x, i in zip(at, box, strict=True)), indexing="ij"), axis=-1
-    )
-    axis = end - start
-    along = np.clip((points - start) @ axis / max(float(axis @ axis), 1e-9), 0, 1)
-    distance = np.linalg.norm(points - start - along[..., None] * axis, axis=-1)
-    part = hu[np.ix_(*box)]
-    hu[np.ix_(*box)] = np.where(distance < radius, value, part)
-
-
 def make_hip(
     volume: Volume,
     side: Side,
     grade: Grade,
     *,
     index: int | None = None,
+    turn_deg: float | None = None,
     probabilities: Probabilities | None = None,
     neck_hu: float | None = 161.3,
 ) -> Hip:
-    """A graded hip on plane ``index`` (default: through the femoral head)."""
-    at = round(float(volume.to_index(HEADS_MM[side])[0])) if index is None else index
-    uids = volume.source_sop_uids
-    x, y, z = volume.to_mm((at, 0, 0)).tolist()
-    _, row_mm, column_mm = volume.spacing_mm
-    plane = Plane(at, volume.hu[at], (x, y, z), row_mm, column_mm, uids[at] if uids else None)
+    """A graded hip on plane ``index`` (default: through the femoral head), or on one through
+    the head that is turned about the long axis of the body."""
+    if turn_deg is None:
+        at = round(float(volume.to_index(HEADS_MM[side])[0])) if index is None else index
+        plane = coronal_plane(volume, at)
+    else:
+        plane = turned_plane(volume, side, turn_deg)
     femur = Femur(side, HEADS_MM[side], 23.0, NECKS_MM[side], 0.93)
     return Hip(
         side=side,
@@ -266,6 +196,7 @@ def make_screening(
     right: Grade | Reason | None = Grade.OSTEOPENIA,
     left: Grade | Reason | None = Grade.OSTEOPOROSIS,
     planes: tuple[int | None, int | None] = (None, None),
+    turns_deg: tuple[float | None, float | None] = (None, None),
     volume: Volume | None = None,
     model: ModelInfo = MODEL,
     warnings: tuple[str, ...] = (),
@@ -273,17 +204,21 @@ def make_screening(
 ) -> Screening:
     """A finished screening; each side a grade, the reason against one, or None: not found.
 
-    ``planes`` : slice of the canonical volume for right and left.
+    ``planes`` : slice of the canonical volume for right and left. ``turns_deg`` : or upright
+    planes turned by so much.
     """
     headers = headers or make_ct_headers()
     volume = volume or make_volume(headers)
     hips: list[Hip] = []
     sides: tuple[tuple[Side, Grade | Reason | None], ...] = (("R", right), ("L", left))
-    for (side, result), index in zip(sides, planes, strict=True):
+    for (side, result), index, turn_deg in zip(sides, planes, turns_deg, strict=True):
         if isinstance(result, Reason):
             hips.append(Hip(side=side, reason=result))
         elif result is not None:
-            hips.append(make_hip(volume, side, result, index=index, neck_hu=neck_hu))
+            hip = make_hip(
+                volume, side, result, index=index, turn_deg=turn_deg, neck_hu=neck_hu
+            )
+            hips.append(hip)
     return Screening(
         series_instance_uid=str(headers[0].SeriesInstanceUID),
         orientation="coronal" if volume.source_sop_uids else "axial",

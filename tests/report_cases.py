@@ -7,8 +7,10 @@ from functools import cache
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
+from pydicom.uid import EnhancedCTImageStorage
 
-from tests.factories import MODEL, make_ct_headers, make_screening, make_volume
+from tests.factories import MODEL, make_ct_headers, make_screening
+from tests.hip_phantom import make_volume
 from worker.pipeline.capture import build_capture
 from worker.pipeline.header import to_bytes
 from worker.pipeline.report import build_report
@@ -34,6 +36,21 @@ def _axial(**attributes: object) -> Screening:
 def _not_square() -> Screening:
     headers = make_ct_headers(**AXIAL)  # type: ignore[arg-type]
     return make_screening(headers, volume=make_volume(headers, square=False))
+
+
+def _turned(size: tuple[int, int], pixel_mm: tuple[float, float]) -> Screening:
+    """Two planes along the necks of a patient whose right thigh is turned further."""
+    headers = make_ct_headers(orientation="axial", slices=90, size=size, pixel_mm=pixel_mm)
+    return make_screening(headers, turns_deg=(-21.0, 9.0))
+
+
+def _frames() -> Screening:
+    """Slices that are the frames of one enhanced CT."""
+    headers = make_ct_headers(SOPClassUID=EnhancedCTImageStorage)
+    for number, header in enumerate(headers, 1):
+        header.SOPInstanceUID = headers[0].SOPInstanceUID
+        header.ReferencedFrameNumber = number
+    return make_screening(headers, planes=(5, 7))
 
 
 def _bare() -> Screening:
@@ -90,6 +107,9 @@ CASES: dict[str, Callable[[], Screening]] = {
     "axial": _axial,
     "axial without frame of reference": lambda: _axial(FrameOfReferenceUID=None),
     "axial, pixels not square": _not_square,
+    "axial, planes turned apart": lambda: _turned((128, 512), (3.2, 0.8)),
+    "axial, planes turned apart, coarse": lambda: _turned((64, 240), (6.4, 1.7)),
+    "frames of an enhanced CT": _frames,
     "coronal, pixels not square": lambda: make_screening(
         make_ct_headers(size=(300, 512), pixel_mm=(1.4, 0.9))
     ),

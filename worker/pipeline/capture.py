@@ -80,10 +80,11 @@ def _add_pixels(ds: Dataset, picture: Picture, pixels: np.ndarray) -> None:
 
 def _derivation(screening: Screening, banner_rows: int) -> str:
     model = screening.model
+    halves = statements.separate_halves(screening)
     return (
         f"Grad-CAM of {model.name} {model.version} (weights SHA-256 {model.sha256}) blended "
         f"0.3 into the windowed CT inside the crop boxes; {banner_rows} rows of text below "
-        f"the anatomy. {statements.notice(model)}"
+        f"the anatomy. {halves and halves + ' '}{statements.notice(model)}"
     )
 
 

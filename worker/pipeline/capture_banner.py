@@ -1,6 +1,7 @@
 """The banner below the anatomy: the notice, grades in words, then numbers, then the rest."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ GRADE_COLORS = {
     Grade.OSTEOPOROSIS: (230, 110, 20),
 }
 NOT_ASSESSABLE = "NOT ASSESSABLE"
+MAX_WARNINGS = 3
 LARGEST_PX, BODY_PX, SMALL_PX = 32, 15, 13  # at 512 columns
 
 # Pillow's embedded font, the one that every machine has, draws ASCII and these.
@@ -168,15 +170,22 @@ def _draw_foot(page: _Page, screening: Screening, y: int) -> int:
     y = _draw_color_bar(page, x, y + page.px(5))
     for line in (
         f"{_planes(screening)}. Window {WINDOW_CENTER_HU}/{WINDOW_WIDTH_HU} HU. "
-        "Corners: model input. Outline: neck HU.",
+        f"Corners: model input. Outline: neck HU. {statements.separate_halves(screening)}",
         f"Model {model.name} {model.version} ({model.modality}). Not a T-score, not BMD.",
     ):
         y = _draw_lines(page, line, (x, y), width, SMALL_PX, PALE)
-    if screening.warnings:
-        count = len(screening.warnings)
-        line = f"{count} warning{'s' if count > 1 else ''}: see the structured report."
+    for line in _warnings(screening):
         y = _draw_lines(page, line, (x, y), width, SMALL_PX, AMBER)
     return y
+
+
+def _warnings(screening: Screening) -> Iterable[str]:
+    """As many as a reader takes in; all of them are in the structured report."""
+    shown, rest = screening.warnings[:MAX_WARNINGS], screening.warnings[MAX_WARNINGS:]
+    yield from (f"Warning: {warning}" for warning in shown)
+    if rest:
+        more = "1 more warning" if len(rest) == 1 else f"{len(rest)} more warnings"
+        yield f"{more}: see the structured report."
 
 
 def _draw_color_bar(page: _Page, x: int, y: int) -> int:

@@ -9,14 +9,14 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import map_coordinates
 
+from worker.pipeline.capture_layout import Half, Layout, arrange
 from worker.pipeline.crop import window
-from worker.pipeline.results import Hip, HipCrop, NeckAttenuation, Plane
+from worker.pipeline.results import Hip, NeckAttenuation
 
-MIN_COLUMNS = 512
-SQUARE_TOLERANCE = 0.01
 IMAGE_SHARE, HEAT_SHARE = 0.7, 0.3  # the paper's overlay (Ha 2024, Grad-CAM figures)
 BOX_COLOR = (150, 210, 255)
 NECK_COLOR = (255, 255, 255)
+SEAM_COLOR = (120, 120, 120)
 
 # matplotlib's "inferno" (CC0) at 17 equal steps: rises evenly in lightness, so that it
 # reads in greyscale and with every colour vision, and its zero is black, so that bone
@@ -44,56 +44,19 @@ class Picture:
     column_spacing_mm: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """One graded hip with the plane and crop that a picture needs."""
-
-    hip: Hip
-    plane: Plane
-    crop: HipCrop
-    heat_map: npt.NDArray[np.float32]
-
-
 def draw_anatomy(hips: Sequence[Hip]) -> Picture:
-    """The planes of the graded hips, right first, as one picture with square pixels.
+    """The planes of the graded hips, right first, on one grid (``capture_layout``).
 
-    Two hips on two planes: each side of the seam, half-way between the crops, shows the
-    plane of its own hip. A plane with square pixels keeps its grid, magnified by a whole
-    number when it has fewer than 512 columns; one without is resampled linearly.
+    Two hips on two planes: each side of the seam shows the plane of its own hip.
     Raises ValueError where no hip is graded.
     """
-    shown = [
-        _Shown(hip, hip.plane, hip.crop, hip.heat_map)
-        for hip in hips
-        if hip.grade is not None and hip.plane and hip.crop and hip.heat_map is not None
-    ]
-    if not shown:
-        raise ValueError(
-            "A capture needs at least one graded hip with plane, crop and heat map."
-        )
-    plane = shown[0].plane
-    size = picture_size(plane)
-    row_mm = plane.hu.shape[0] * plane.row_spacing_mm / size[0]
-    column_mm = plane.hu.shape[1] * plane.column_spacing_mm / size[1]
-    pixels = np.empty((*size, 3), np.uint8)
-    parts = _parts(shown, size[1], column_mm)
-    for part, columns in zip(shown, parts, strict=True):
-        gray = np.repeat(_gray(part.plane, size)[..., None], 3, axis=2)
-        _blend_heat(gray, part, (row_mm, column_mm), columns)
-        pixels[:, columns] = np.rint(gray[:, columns]).astype(np.uint8)
-    picture = Picture(pixels, row_mm, column_mm)
-    return _annotated(picture, shown, parts)
-
-
-def picture_size(plane: Plane) -> tuple[int, int]:
-    """(rows, columns) of the picture of a plane: square pixels, at least 512 columns."""
-    rows, columns = plane.hu.shape
-    row_mm, column_mm = plane.row_spacing_mm, plane.column_spacing_mm
-    if abs(row_mm / column_mm - 1) > SQUARE_TOLERANCE:
-        pixel_mm = min(row_mm, column_mm)
-        rows, columns = round(rows * row_mm / pixel_mm), round(columns * column_mm / pixel_mm)
-    factor = -(-MIN_COLUMNS // columns)
-    return rows * factor, columns * factor
+    layout = arrange(hips)
+    pixels = np.empty((*layout.size, 3), np.uint8)
+    for half in layout.halves:
+        gray = np.repeat(_gray(half, layout.size)[..., None], 3, axis=2)
+        _blend_heat(gray, half)
+        pixels[:, half.columns] = np.rint(gray[:, half.columns]).astype(np.uint8)
+    return Picture(_annotated(pixels, layout), *layout.spacing_mm)
 
 
 def inferno(values: float | npt.NDArray[np.floating[Any]]) -> Floats:
@@ -103,83 +66,73 @@ def inferno(values: float | npt.NDArray[np.floating[Any]]) -> Floats:
     return np.stack(channels, axis=-1)
 
 
-def _parts(shown: Sequence[_Shown], columns: int, column_mm: float) -> list[slice]:
-    """The picture's columns that belong to each hip."""
-    if len(shown) == 1:
-        return [slice(0, columns)]
-    centers = [
-        (part.crop.col * part.plane.column_spacing_mm + _box_mm(part.crop) / 2) / column_mm
-        for part in shown
-    ]
-    seam = min(max(round(sum(centers) / len(centers)), 1), columns - 1)
-    return [slice(0, seam), slice(seam, columns)]
+def _gray(half: Half, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """``size`` float32 0–255 by the model's own window, black where there is no plane."""
+    gray = window(half.plane.hu)
+    factor, rest = divmod(half.size[0], gray.shape[0])
+    if rest == 0 and half.size == (gray.shape[0] * factor, gray.shape[1] * factor):
+        gray = np.kron(gray, np.ones((factor, factor), np.float32))
+    else:
+        resized = Image.fromarray(gray).resize(half.size[::-1], Image.Resampling.BILINEAR)
+        gray = np.asarray(resized, np.float32)
+    # Shifted by whole pixels: of the plane what is on the picture, of the picture where.
+    shown = np.zeros(size, np.float32)
+    to, of = [], []
+    for start, own, limit in zip((half.top, half.left), half.size, size, strict=True):
+        to.append(slice(max(start, 0), min(start + own, limit)))
+        of.append(slice(max(-start, 0), min(own, limit - start)))
+    shown[tuple(to)] = gray[tuple(of)]
+    return shown
 
 
-def _box_mm(crop: HipCrop) -> float:
-    return crop.size_px * crop.pixel_mm
-
-
-def _gray(plane: Plane, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """(rows, columns) float32 0–255 by the model's own window."""
-    gray = window(plane.hu)
-    factor, rest = divmod(size[0], gray.shape[0])
-    if rest == 0 and size == (gray.shape[0] * factor, gray.shape[1] * factor):
-        return np.kron(gray, np.ones((factor, factor), np.float32))
-    resized = Image.fromarray(gray).resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(resized, np.float32)
-
-
-def _blend_heat(
-    gray: npt.NDArray[np.float32],
-    part: _Shown,
-    spacing_mm: tuple[float, float],
-    columns: slice,
-) -> None:
+def _blend_heat(gray: npt.NDArray[np.float32], half: Half) -> None:
     """Blend the heat map in place, only within the crop box and the hip's own columns."""
-    crop, plane = part.crop, part.plane
-    start_mm = crop.row * plane.row_spacing_mm, crop.col * plane.column_spacing_mm
+    crop, heat_map = half.crop, half.hip.heat_map
+    start = half.to_picture((crop.row, crop.col))
     inside, at = [], []
-    for axis, limit in enumerate((slice(0, gray.shape[0]), columns)):
+    for axis, limit in enumerate((slice(0, gray.shape[0]), half.columns)):
         # Pixel centres on the crop's own grid, whose pixel i has its centre at i + 0.5.
-        centers = (np.arange(limit.start, limit.stop) + 0.5) * spacing_mm[axis]
-        position = (centers - start_mm[axis]) / crop.pixel_mm
+        centers = np.arange(limit.start, limit.stop) + 0.5 - start[axis]
+        position = centers * half.spacing_mm[axis] / crop.pixel_mm
         chosen = (position >= 0) & (position < crop.size_px)
         inside.append(np.flatnonzero(chosen) + limit.start)
         at.append(position[chosen] - 0.5)
-    if not all(len(index) for index in inside):
+    if heat_map is None or not all(len(index) for index in inside):
         return
     grid = np.meshgrid(*at, indexing="ij")
-    heat = np.clip(map_coordinates(part.heat_map, grid, order=1, mode="nearest"), 0, 1)
+    heat = np.clip(map_coordinates(heat_map, grid, order=1, mode="nearest"), 0, 1)
     box = np.ix_(*inside)
     gray[box] = IMAGE_SHARE * gray[box] + HEAT_SHARE * inferno(heat)
 
 
-def _annotated(picture: Picture, shown: Sequence[_Shown], parts: Sequence[slice]) -> Picture:
+def _annotated(pixels: Rgb, layout: Layout) -> Rgb:
     """Corners of the boxes, outlines of the necks, the seam of two planes, R and L."""
-    image = Image.fromarray(picture.pixels)
+    image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     unit = max(1, round(image.width / 512))
-    if len(shown) == 2 and shown[0].plane.index != shown[1].plane.index:
+    if layout.seam is not None:
         for y in range(0, image.height, 8 * unit):
-            draw.line([(parts[1].start, y), (parts[1].start, y + 4 * unit)], fill=(120,) * 3)
-    for part in shown:
-        _draw_box(draw, part, picture, unit)
-        if isinstance(part.hip.neck, NeckAttenuation):
-            _draw_neck(draw, part.plane, part.hip.neck, picture)
+            draw.line([(layout.seam, y), (layout.seam, y + 4 * unit)], fill=SEAM_COLOR)
+    for half in layout.halves:
+        _draw_box(draw, half, layout, unit)
+        if isinstance(half.hip.neck, NeckAttenuation):
+            _draw_neck(draw, half, half.hip.neck)
     _draw_sides(draw, image.width, unit)
-    pixels = np.asarray(image, np.uint8)
-    return Picture(pixels, picture.row_spacing_mm, picture.column_spacing_mm)
+    return np.asarray(image, np.uint8)
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, part: _Shown, picture: Picture, unit: int) -> None:
-    """Corners only: a whole frame would cross the other hip and hide bone."""
-    left = part.crop.col * part.plane.column_spacing_mm / picture.column_spacing_mm
-    top = part.crop.row * part.plane.row_spacing_mm / picture.row_spacing_mm
-    right = left + _box_mm(part.crop) / picture.column_spacing_mm - 1
-    bottom = top + _box_mm(part.crop) / picture.row_spacing_mm - 1
-    rows, columns = picture.pixels.shape[:2]
-    left, right = np.clip([left, right], 0, columns - 1)
-    top, bottom = np.clip([top, bottom], 0, rows - 1)
+def _draw_box(draw: ImageDraw.ImageDraw, half: Half, layout: Layout, unit: int) -> None:
+    """Corners only: a whole frame would cross the other hip and hide bone.
+
+    On planes that are turned apart the box ends at the seam: beyond is not its plane.
+    """
+    crop = half.crop
+    box_mm = crop.size_px * crop.pixel_mm
+    top, left = half.to_picture((crop.row, crop.col))
+    bottom, right = (top, left) + box_mm / np.array(layout.spacing_mm) - 1
+    columns = half.columns if layout.turned else slice(0, layout.size[1])
+    left, right = np.clip([left, right], columns.start, columns.stop - 1)
+    top, bottom = np.clip([top, bottom], 0, layout.size[0] - 1)
     arm = 12 * unit
     for x, inward_x in ((round(left), arm), (round(right), -arm)):
         for y, inward_y in ((round(top), arm), (round(bottom), -arm)):
@@ -187,14 +140,10 @@ def _draw_box(draw: ImageDraw.ImageDraw, part: _Shown, picture: Picture, unit: i
             draw.line([(x, y), (x, y + inward_y)], fill=BOX_COLOR, width=unit)
 
 
-def _draw_neck(
-    draw: ImageDraw.ImageDraw, plane: Plane, neck: NeckAttenuation, picture: Picture
-) -> None:
+def _draw_neck(draw: ImageDraw.ImageDraw, half: Half, neck: NeckAttenuation) -> None:
     """One pixel wide, so that the bone beneath stays in sight."""
-    row, column = (plane.to_index(neck.outline_mm) + 0.5).T
-    x = column * plane.column_spacing_mm / picture.column_spacing_mm - 0.5
-    y = row * plane.row_spacing_mm / picture.row_spacing_mm - 0.5
-    points = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    index = half.plane.to_index(neck.outline_mm) + 0.5
+    points = [(round(x - 0.5), round(y - 0.5)) for y, x in half.to_picture(index).tolist()]
     draw.line([*points, points[0]], fill=NECK_COLOR, width=1)
 
 

@@ -82,6 +82,8 @@ def _comments(screening: Screening, previous: PreviousResult | None) -> Iterable
         )
     yield statements.demographics(screening)
     yield statements.LIMITATIONS
+    if halves := statements.separate_halves(screening):
+        yield f"Capture: {halves}"
     for warning in screening.warnings:
         yield f"Warning: {warning}"
 

@@ -11,7 +11,8 @@ from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from worker.pipeline import geometry, report_codes
+from worker.pipeline import geometry, report_codes, statements
+from worker.pipeline.capture_layout import arrange
 from worker.pipeline.report_items import image
 from worker.pipeline.results import Plane, PointMm, Screening
 
@@ -29,23 +30,25 @@ class Grid:
 
     ``image`` : has SOPClassUID and SOPInstanceUID. ``origin_mm`` : outer corner of the first
     pixel, patient LPS. ``directions`` : (2, 3) unit vectors of growing column and row.
-    ``spacing_mm``, ``size`` : (columns, rows), the order of SCOORD.
+    ``spacing_mm``, ``begin``, ``end`` : (columns, rows), the order of SCOORD; the pixels that
+    show the plane.
     """
 
     image: Dataset
     origin_mm: Points
     directions: Points
     spacing_mm: tuple[float, float]
-    size: tuple[int, int]
+    begin: tuple[int, int]
+    end: tuple[int, int]
 
     def to_pixels(self, points_mm: npt.ArrayLike) -> Points:
-        """(n, 3) patient LPS mm → (n, 2) (column, row), clipped to the image.
+        """(n, 3) patient LPS mm → (n, 2) (column, row), clipped to what shows the plane.
 
         Pixel edges: the top-left corner of the image is (0, 0), the bottom-right one
         (columns, rows) (PS3.3 C.18.6.1.1, Pixel Origin Interpretation).
         """
         offset = np.asarray(points_mm, dtype=float) - self.origin_mm
-        return np.clip(offset @ self.directions.T / self.spacing_mm, 0, self.size)
+        return np.clip(offset @ self.directions.T / self.spacing_mm, self.begin, self.end)
 
 
 def source_grid(header: Dataset) -> Grid | None:
@@ -57,18 +60,25 @@ def source_grid(header: Dataset) -> Grid | None:
     columns_mm, rows_mm = spacing[1], spacing[0]
     half_pixel = (columns_mm * directions[0] + rows_mm * directions[1]) / 2
     size = int(header.Columns), int(header.Rows)
-    return Grid(header, position - half_pixel, directions, (columns_mm, rows_mm), size)
+    return Grid(header, position - half_pixel, directions, (columns_mm, rows_mm), (0, 0), size)
 
 
-def capture_grid(capture: Dataset, plane: Plane) -> Grid:
-    """The grid of the capture's anatomy, which shows the whole plane above its banner."""
-    rows_mm, columns_mm = (float(value) for value in capture.PixelSpacing)
-    size = (
-        round(plane.hu.shape[1] * plane.column_spacing_mm / columns_mm),
-        round(plane.hu.shape[0] * plane.row_spacing_mm / rows_mm),
+def capture_grid(capture: Dataset, screening: Screening, plane: Plane) -> Grid:
+    """The grid of the capture's anatomy, as far as it shows a hip's plane."""
+    layout = arrange(statements.both_hips(screening))
+    half = next(half for half in layout.halves if half.plane is plane)
+    rows_mm, columns_mm = half.spacing_mm
+    down, right = np.array(plane.row_direction), np.array(plane.column_direction)
+    outer = plane.to_mm((-0.5, -0.5))
+    columns = half.columns if layout.turned else slice(0, layout.size[1])
+    return Grid(
+        capture,
+        outer - half.top * rows_mm * down - half.left * columns_mm * right,
+        np.array([right, down]),
+        (columns_mm, rows_mm),
+        (columns.start, 0),
+        (columns.stop, layout.size[0]),
     )
-    directions = np.array([plane.column_direction, plane.row_direction])
-    return Grid(capture, plane.to_mm((-0.5, -0.5)), directions, (columns_mm, rows_mm), size)
 
 
 def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) -> RegionOf:
@@ -91,7 +101,7 @@ def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) 
         closed = [*outline, outline[0]]
         if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
             return _in_space(closed, frame_of_reference)
-        return _on_image(grid or capture_grid(capture, plane), closed)
+        return _on_image(grid or capture_grid(capture, screening, plane), closed)
 
     return region_of
 

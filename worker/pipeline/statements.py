@@ -2,12 +2,14 @@
 
 import math
 
+from worker.pipeline.capture_layout import turned_apart
 from worker.pipeline.geometry import number_of, value_of
 from worker.pipeline.results import (
     Grade,
     Hip,
     ModelInfo,
     NeckAttenuation,
+    Plane,
     Reason,
     ReasonCode,
     Screening,
@@ -132,14 +134,35 @@ def neck_region(neck: NeckAttenuation) -> str:
 
 
 def slice_name(screening: Screening, hip: Hip) -> str:
-    """Where to find a hip's plane: the source's instance number, or the place of a reformat."""
+    """Where to find a hip's plane: the source's instance and frame number, or what a reformat
+    is."""
     plane = hip.plane
     if plane is None:
         return ""
     if plane.source_sop_uid is None:
-        return f"coronal reformat {plane.index + 1}"
+        turn = turn_deg(plane)
+        name = f"coronal reformat {plane.index + 1}"
+        return f"{name} turned by {turn:.0f}°" if turn >= 1 else name
+    frame = "" if plane.source_frame is None else f" frame {plane.source_frame}"
     for header in screening.headers:
         number = number_of(header, "InstanceNumber")
         if header.get("SOPInstanceUID") == plane.source_sop_uid and number:
-            return f"image {number:.0f}"
+            return f"image {number:.0f}{frame}"
     return f"slice {plane.index + 1}"
+
+
+def turn_deg(plane: Plane) -> float:
+    """The angle between a plane's rows and the patient's right-left axis, degrees."""
+    x, y, z = plane.column_direction
+    return math.degrees(math.atan2(math.hypot(y, z), x))
+
+
+def separate_halves(screening: Screening) -> str:
+    """What must be known of a picture of two planes that are turned apart, else nothing."""
+    planes = [hip.plane for hip in both_hips(screening) if hip.grade and hip.plane]
+    if not turned_apart(planes):
+        return ""
+    return (
+        "Right and left half are reformatted separately, each along its femoral neck: "
+        "measure within a half, not across the dashed line."
+    )

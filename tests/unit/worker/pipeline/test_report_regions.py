@@ -10,7 +10,9 @@ from pydicom import Dataset
 
 from tests.report_cases import AT, built
 from tests.report_rules import groups, named
-from worker.pipeline.neck import neck_attenuation
+from worker.pipeline.capture_draw import draw_anatomy
+from worker.pipeline.crop import window
+from worker.pipeline.neck import neck_attenuation, pixels_inside
 from worker.pipeline.report import build_report
 from worker.pipeline.report_regions import SopClass
 from worker.pipeline.results import Hip, HipCrop, NeckAttenuation, Plane, Screening
@@ -169,6 +171,61 @@ def test_region_goes_to_the_capture_where_space_cannot_be_said(
         index = plane.to_index(hip.neck.outline_mm) + 0.5
         expected = index * (plane.row_spacing_mm, plane.column_spacing_mm) / spacing
         np.testing.assert_allclose(points(region)[:-1, ::-1], expected, atol=0.01)
+
+
+def test_region_on_a_capture_of_turned_planes_holds_the_pixels_that_were_measured() -> None:
+    case = "axial, planes turned apart"
+    shown = [
+        replace(hip, neck=None, heat_map=np.zeros((250, 250), np.float32))
+        for hip in built(case)[0].hips
+    ]
+    picture = draw_anatomy(shown).pixels[..., 0]
+    screening, _, report = built(case, "comprehensive")
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        assert isinstance(hip.neck, NeckAttenuation)
+        inside = pixels_inside(plane.to_index(hip.neck.outline_mm), plane.hu.shape)
+        on_capture = pixels_inside(points(region)[:-1, ::-1] - 0.5, picture.shape)
+
+        assert inside.sum() == on_capture.sum()
+        # In the crop box the picture is 0.7 of the windowed plane.
+        expected = 0.7 * window(plane.hu[inside]).mean()
+        assert picture[on_capture].mean() == pytest.approx(expected, abs=0.5)
+
+
+def test_crop_on_a_capture_of_turned_planes_ends_at_the_seam() -> None:
+    _, _, report = built("axial, planes turned apart", "comprehensive")
+    right, left = (points(region)[:, 0] for region in crops(report))
+
+    assert right.max() <= left.min()
+
+
+def test_regions_of_turned_planes_lie_in_space_on_each_plane() -> None:
+    screening, _, report = built("axial, planes turned apart")
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        plane, crop = plane_and_crop(hip)
+        normal = np.cross(plane.column_direction, plane.row_direction)
+
+        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
+        offsets = points(region) - plane.position_mm
+        np.testing.assert_allclose(offsets @ normal, 0, atol=1e-2)
+
+
+def test_region_of_a_frame_names_the_frame() -> None:
+    screening, _, report = built("frames of an enhanced CT")
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        reference = region.ContentSequence[0].ReferencedSOPSequence[0]
+        assert reference.ReferencedFrameNumber == plane.source_frame
+    frames = [
+        item.ReferencedSOPSequence[0].ReferencedFrameNumber
+        for item in named(report, "126200")[0].ContentSequence
+        if item.ValueType == "IMAGE"
+    ]
+    assert frames == [6, 8]
+    assert [len(series.ReferencedSOPSequence) for series in evidence] == [1, 1]
 
 
 def test_region_on_the_capture_stays_on_the_anatomy() -> None:
