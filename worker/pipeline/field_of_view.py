@@ -23,14 +23,16 @@ OUTSIDE_HU = -900
 HEAD_RIM_MM = 2.0
 HEAD_DEPTH = 0.45
 NECK_RADIUS = 0.7
-# From the middle between the trochanters to most of their outer surface, and to where the
-# lesser one ends.
+# From the middle of the trochanters to most of their outer surface. It lies a little beyond the
+# point where the axes of neck and shaft meet.
+BEYOND_AXES_MM = 10.0
 TROCHANTER_RADIUS_MM = 15.0
-SHAFT_MM = 20.0
+# From there to where the lesser trochanter ends.
+SHAFT_MM = 35.0
 SHAFT_RADIUS_MM = 10.0
 MOST = 0.95
-# Where the finder does not say where the axes of neck and shaft meet.
-TROCHANTER_ALONG_NECK = 1.8
+# Where the finder does not say where the axes meet.
+AXES_MEET_ALONG_NECK = 1.6
 
 EDGE_REACH_MM = 40.0
 BONE_HU = 200
@@ -93,8 +95,9 @@ def neck_points(femur: Femur) -> Points:
 
 
 def trochanter_points(femur: Femur) -> Points:
-    """Round the middle between the trochanters."""
-    return np.asarray(trochanter_of(femur) + TROCHANTER_RADIUS_MM * sphere_directions(200))
+    """Round the middle of the trochanters."""
+    middle = trochanter_of(femur) + BEYOND_AXES_MM * neck_axis_of(femur)
+    return np.asarray(middle + TROCHANTER_RADIUS_MM * sphere_directions(200))
 
 
 def shaft_points(femur: Femur) -> Points:
@@ -117,7 +120,7 @@ def trochanter_of(femur: Femur) -> Points:
     if femur.trochanter_mm is not None:
         return np.array(femur.trochanter_mm)
     head, neck = np.array(femur.center_mm), np.array(femur.neck_mm)
-    return np.asarray(head + TROCHANTER_ALONG_NECK * (neck - head))
+    return np.asarray(head + AXES_MEET_ALONG_NECK * (neck - head))
 
 
 def ring(center_mm: PointMm | Points, axis: Points, radius_mm: float) -> Points:
