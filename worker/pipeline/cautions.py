@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from worker.pipeline.acquisition import Envelope, warnings_of
 from worker.pipeline.contrast import contrast_medium
 from worker.pipeline.field_of_view import trochanter_at_edge
+from worker.pipeline.motion import motion
 from worker.pipeline.quality import noise
 from worker.pipeline.results import Femur, Hip, Series, Volume
 
 TOPICS = (
     "Tube voltage", "Reconstruction kernel", "Slice thickness", "Slice increment",
     "Manufacturer", "Not stated", "Training scans", "Contrast medium", "Field of view", "Noise",
+    "Motion",
 )  # fmt: skip
 
 
@@ -29,6 +31,7 @@ def cautions(
         contrast_medium(series, volume, found),
         trochanter_at_edge(volume, graded),
         noise(volume, graded),
+        motion(volume, graded),
     )
     said = (warning for warning in of_images if warning is not None)
     return (*warnings_of(series, envelope), *said)
