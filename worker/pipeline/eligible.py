@@ -1,9 +1,9 @@
 """Which series and which hips may be graded: one small function a reason.
 
 ``images`` has looked at the headers before they were sorted; ``check_series`` looks at a
-sorted series, by the rules of ``stack`` too, ``check_volume`` at its pixels, ``check_hip`` and ``missing_hip`` at one side by
-the rules of ``metal``, ``field_of_view`` and ``quality``. Every rule answers None or a
-``Reason`` whose sentence carries the numbers and never patient data.
+sorted series, by the rules of ``stack`` too, ``check_volume`` at its pixels, ``check_hip`` and
+``missing_hip`` at one side by the rules of ``metal``, ``field_of_view`` and ``quality``. Every
+rule answers None or a ``Reason`` whose sentence carries the numbers and never patient data.
 """
 
 import re
