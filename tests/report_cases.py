@@ -15,7 +15,7 @@ from worker.pipeline.capture import build_capture
 from worker.pipeline.header import to_bytes
 from worker.pipeline.report import build_report
 from worker.pipeline.report_regions import SopClass
-from worker.pipeline.results import Grade, Reason, ReasonCode, Screening
+from worker.pipeline.results import Grade, NeckUnseen, Reason, ReasonCode, Screening
 
 AT = datetime(2026, 11, 23, 15, 30, 1, 123456, tzinfo=UTC)
 METAL = Reason(ReasonCode.METAL, "metal at the hip: its artefacts hide the bone")
@@ -51,6 +51,13 @@ def _frames() -> Screening:
         header.SOPInstanceUID = headers[0].SOPInstanceUID
         header.ReferencedFrameNumber = number
     return make_screening(headers, planes=(5, 7))
+
+
+def _neck_unseen() -> Screening:
+    screening = make_screening()
+    right, left = screening.hips
+    unseen = NeckUnseen("The outline of the neck cannot be seen.")
+    return replace(screening, hips=(replace(right, neck=unseen), left))
 
 
 def _bare() -> Screening:
@@ -110,6 +117,7 @@ CASES: dict[str, Callable[[], Screening]] = {
     "axial, planes turned apart": lambda: _turned((128, 512), (3.2, 0.8)),
     "axial, planes turned apart, coarse": lambda: _turned((64, 240), (6.4, 1.7)),
     "frames of an enhanced CT": _frames,
+    "neck of one hip not seen": _neck_unseen,
     "coronal, pixels not square": lambda: make_screening(
         make_ct_headers(size=(300, 512), pixel_mm=(1.4, 0.9))
     ),

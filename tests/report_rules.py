@@ -62,6 +62,7 @@ def complaints(sr: Dataset, capture: Dataset, screening: Screening) -> list[str]
         *_tracking(sr),
         *_probabilities(sr),
         *_regions(sr, capture, screening),
+        *_measured_area(sr, capture, screening),
         *_sides(sr, screening),
         *_references(sr, capture),
         *_algorithm(sr, screening),
@@ -134,6 +135,33 @@ def _regions(sr: Dataset, capture: Dataset, screening: Screening) -> Iterator[st
                 )
                 if (points < 0).any() or (points > np.array(sizes[image]) + 1e-3).any():
                     yield "a point outside the image"
+
+
+def _measured_area(sr: Dataset, capture: Dataset, screening: Screening) -> Iterator[str]:
+    """Who measures attenuation says of how much, and it is what the outline encloses."""
+    images = {str(h.SOPInstanceUID): h for h in (*screening.headers, capture)}
+    for group in groups(sr):
+        means, deviations = named(group, "112181"), named(group, "112183")
+        areas, regions = named(group, "42798000"), named(group, "111030")
+        if not len(means) == len(deviations) == len(areas) <= 1:
+            yield "attenuation without its deviation or area"
+        for area, region in zip(areas, regions, strict=False):
+            said = float(area.MeasuredValueSequence[0].NumericValue)
+            if abs(said - _area_mm2(region, images)) > 0.2:
+                yield "an area that is not that of the outline"
+
+
+def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
+    """Half of the length of the summed cross products of neighbours, in one plane."""
+    if region.ValueType == "SCOORD3D":
+        points = np.reshape(region.GraphicData, (-1, 3))
+    else:
+        uid = region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        row_mm, column_mm = (float(v) for v in images[str(uid)].PixelSpacing)
+        flat = np.reshape(region.GraphicData, (-1, 2)) * (column_mm, row_mm)
+        points = np.column_stack([flat, np.zeros(len(flat))])
+    points = points - points[0]
+    return float(np.linalg.norm(np.cross(points[:-1], points[1:]).sum(axis=0)) / 2)
 
 
 def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:

@@ -140,6 +140,20 @@ def test_attenuation_is_that_of_the_source_pixels_inside_of_the_region(case: str
         assert f" {inside.sum()} pixels " in named(group, "121106")[0].TextValue
 
 
+def test_neck_that_was_not_measured_says_why_in_the_group_of_its_hip() -> None:
+    _, _, report = built("neck of one hip not seen")
+    right, left = (
+        [item.TextValue for item in named(group, "121106")]
+        for group in (groups(report)[1], groups(report)[2])
+    )
+
+    assert len(necks(report)) == 1
+    assert right == [
+        "Neck attenuation was not measured. The outline of the neck cannot be seen."
+    ]
+    assert left == []
+
+
 def test_region_of_a_reformatted_plane_is_given_in_space() -> None:
     screening, _, report = built("axial")
     for hip, region in zip(screening.hips, crops(report), strict=True):

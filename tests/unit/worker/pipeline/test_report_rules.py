@@ -14,6 +14,7 @@ from worker.pipeline.capture import build_capture
 from worker.pipeline.header import to_bytes
 from worker.pipeline.report import build_report
 from worker.pipeline.report_regions import SopClass
+from worker.pipeline.results import NeckAttenuation
 
 BOTH: tuple[SopClass, SopClass] = ("comprehensive3d", "comprehensive")
 
@@ -45,7 +46,8 @@ def test_highdicom_reads_the_groups_back(case: str) -> None:
     graded = [hip for hip in screening.hips if hip.grade is not None]
     rois = read.content.get_planar_roi_measurement_groups()
     others = read.content.get_image_measurement_groups()
-    assert len(rois) == len(graded) + sum(hip.neck is not None for hip in graded)
+    measured = [hip for hip in graded if isinstance(hip.neck, NeckAttenuation)]
+    assert len(rois) == len(graded) + len(measured)
     assert len(rois) + len(others) == len(groups(report))
 
 
@@ -96,6 +98,11 @@ def leave_the_image(sr: Dataset) -> None:
     named(sr, "111030")[0].GraphicData = [1, 1, 900, 1, 900, 9, 1, 9, 1, 1]
 
 
+def drop_deviation(sr: Dataset) -> None:
+    group = groups(sr)[2]
+    group.ContentSequence.remove(named(group, "112183")[0])
+
+
 def drop_capture(sr: Dataset) -> None:
     sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence.pop()
 
@@ -121,6 +128,8 @@ FAULTS: dict[str, Callable[[Dataset], object]] = {
     "notice": empty_comments,
     "not declared": lambda sr: delattr(sr, "CodingSchemeIdentificationSequence"),
     "unknown unit": bogus_unit,
+    "not that of the outline": lambda sr: set_number(named(sr, "42798000")[0], "95"),
+    "without its deviation": drop_deviation,
     "altered meaning": alter_meaning,
     "language": lambda sr: sr.ContentSequence.pop(0),
     "SEPARATE": lambda sr: setattr(sr, "ContinuityOfContent", "CONTINUOUS"),
