@@ -1,8 +1,9 @@
 """Settings that both services share. A wrong value stops the process with one line."""
 
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -10,13 +11,22 @@ from urllib.parse import urlsplit
 
 from psycopg2 import ProgrammingError  # type: ignore[import-untyped]
 from psycopg2.extensions import make_dsn  # type: ignore[import-untyped]
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic.config import JsonDict
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-PREFIX = "OSTEOSCREEN_"
+from db.setting_files import FileSource, UnreadableFile
+from db.setting_names import PREFIX, misspelt
+from db.tls import Tls
+
 SECRET: JsonDict = {"secret": True}
 """``json_schema_extra`` of a field whose value may hold a password or token: never printed."""
 
@@ -54,6 +64,29 @@ class CommonSettings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of the Prometheus endpoint; off when unset"
     )
+    tls_ca: FilePath | None = Field(
+        None, description="Certificates (PEM) that TLS peers are checked against"
+    )
+    tls_cert: FilePath | None = Field(
+        None,
+        description="Our TLS certificate (PEM): the Storage SCP speaks TLS only when it is set,"
+        " deliveries show it",
+    )
+    tls_key: FilePath | None = Field(
+        None, description="Key of our TLS certificate (PEM), without a password"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, files that the environment names, ``.env``."""
+        return init_settings, env_settings, FileSource(settings_cls), dotenv_settings
 
     @field_validator("database_url")
     @classmethod
@@ -84,6 +117,11 @@ class CommonSettings(BaseSettings):
             raise ValueError("the path is the number of a Redis database")
         return value
 
+    @property
+    def tls(self) -> Tls:
+        """Our files for TLS."""
+        return Tls(self.tls_ca, self.tls_cert, self.tls_key)
+
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -91,15 +129,33 @@ S = TypeVar("S", bound=BaseSettings)
 def load_settings(cls: type[S]) -> S:
     """Read the settings of one room, or exit 2 with one line a wrong setting."""
     try:
-        return cls()
+        settings = cls()
+        names = [*os.environ, *DotEnvSettingsSource(cls).env_vars]
     except ValidationError as error:
         lines = [_line(cls, problem) for problem in error.errors(include_url=False)]
+    except UnreadableFile as error:
+        lines = [str(error)]
     except SettingsError as error:  # a list or table that is not JSON
         lines = [f"{PREFIX}…: {error}"]
     except (OSError, UnicodeDecodeError) as error:
         lines = [f".env cannot be read ({type(error).__name__})"]
+    else:
+        if not (lines := _complain(names)):
+            return settings
     print("\n".join(lines), file=sys.stderr)
     raise SystemExit(2)
+
+
+def _complain(names: Iterable[str]) -> list[str]:
+    """One line for each name that is nearly a setting's: an allow-list must not get lost so.
+
+    A name that resembles none is only mentioned; it may be somebody else's.
+    """
+    unknown = misspelt(names)
+    for name, meant in unknown:
+        if meant is None:
+            print(f"{name}: not a setting, ignored", file=sys.stderr)
+    return [f"{name}: not a setting; is {meant} meant?" for name, meant in unknown if meant]
 
 
 @contextmanager

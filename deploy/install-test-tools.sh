@@ -1,7 +1,7 @@
 #!/bin/sh
 # The DICOM tools that the tests run: a PACS, a modality and two judges.
 set -eu
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools openssl"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||

@@ -7,7 +7,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from db.settings import PREFIX, CommonSettings
+from db.setting_names import PREFIX
+from db.settings import CommonSettings
 from storescp.settings import StoreScpSettings
 from worker.settings import WorkerSettings
 
@@ -17,7 +18,9 @@ INTRODUCTION = f"""# Settings
 Generated from the code by `python -m deploy.settings_page`; a test fails when it is stale.
 
 Every setting is an environment variable with the prefix `{PREFIX}`, or a line of `.env`.
-A wrong value stops the process at start with one line that names the setting.
+With `_FILE` behind its name, an environment variable names a file that holds the value: for
+passwords and tokens. A wrong value, or a name that is nearly a setting's, stops the process at
+start with one line that names the setting.
 """
 
 

@@ -33,7 +33,8 @@ def main() -> None:
     _check_schema(engine)
     writer = SpoolWriter(settings.spool_dir)
     arrivals = Arrivals()
-    server = StorageServer(settings, writer, arrivals)
+    with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
+        server = StorageServer(settings, writer, arrivals)
     publisher = Publisher(settings.broker_url)
     registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)
     with blame("SPOOL_DIR", settings.spool_dir):
@@ -49,6 +50,7 @@ def main() -> None:
         ae_title=settings.ae_title,
         host=settings.host,
         port=settings.port,
+        tls=settings.tls_cert is not None,
         leftovers_removed=leftovers,
     )
     if not settings.allowed_calling_aets and not settings.allowed_peers:

@@ -28,7 +28,7 @@ from pynetdicom.sop_class import (
     LegacyConvertedEnhancedCTImageStorage,
     Verification,
 )
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler
 
 from db.spool import SpoolWriter
 from db.telemetry import (
@@ -36,6 +36,7 @@ from db.telemetry import (
     OPEN_ASSOCIATIONS,
     get_logger,
 )
+from db.tls import server_context
 from storescp import fast_path, status
 from storescp.admission import (
     LOCAL_LIMIT_EXCEEDED,
@@ -46,6 +47,7 @@ from storescp.admission import (
 )
 from storescp.arrivals import Arrivals
 from storescp.command import Command
+from storescp.listener import Listener
 from storescp.operation import Intake, Operation, assoc_id
 from storescp.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from storescp.reception import StoreRequest
@@ -77,10 +79,6 @@ SHUTDOWN_SECONDS = 8.0  # within the 10 s that Docker gives
 log = get_logger(__name__)
 
 
-class _Server(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped
-    request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
-
-
 class StorageServer:
     """The Storage SCP on one address; every association has a thread of its own."""
 
@@ -92,7 +90,10 @@ class StorageServer:
         *,
         fast: bool | None = None,
     ) -> None:
-        """``fast`` : by the fast path; by default, where it knows the installed pynetdicom."""
+        """``fast`` : by the fast path; by default, where it knows the installed pynetdicom.
+
+        Raises OSError when the TLS files cannot be used.
+        """
         self._settings = settings
         self._arrivals = arrivals
         self._intake = Intake(writer, settings, arrivals)
@@ -104,7 +105,12 @@ class StorageServer:
         self._ae.network_timeout = settings.idle_seconds
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self._server: _Server | None = None
+        self._server: Listener | None = None
+        self._tls = (
+            None
+            if settings.tls_cert is None
+            else server_context(settings.tls, client_certificate=settings.must_show_certificate)
+        )
 
     def start(self) -> None:
         """Bind and serve in the background; raises OSError when the port is taken."""
@@ -118,9 +124,11 @@ class StorageServer:
                 (evt.EVT_RELEASED, self._handle_end, [True]),
                 (evt.EVT_ABORTED, self._handle_end, [False]),
             ],
-            server_class=_Server,
+            server_class=Listener,
             request_handler=self._request_handler(),
+            ssl_context=self._tls,
         )
+        self._server.limit_connections(self._settings.max_associations)
         self._ae._servers.append(self._server)
         threading.Thread(
             target=self._server.serve_forever, name="acceptor", daemon=True

@@ -4,7 +4,7 @@ import ipaddress
 import json
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from db.settings import CommonSettings
@@ -75,6 +75,25 @@ class StoreScpSettings(CommonSettings):
     min_free_mb: int = Field(
         1024, ge=0, description="Free disk space to keep, MB (status 0xA700 below)"
     )
+    tls_client_certificate: bool | None = Field(
+        None,
+        description="Whether a sender by TLS must show a certificate that `TLS_CA` confirms;"
+        " when unset: if `TLS_CA` is set",
+    )
     quiet_seconds: float = Field(
         10.0, gt=0, le=3600, description="Silence after which a series counts as complete, s"
     )
+
+    @field_validator("tls_client_certificate")
+    @classmethod
+    def _check_tls(cls, value: bool | None, context: ValidationInfo) -> bool | None:
+        if value and context.data.get("tls_ca") is None:
+            raise ValueError("this needs TLS_CA, to check the certificates against")
+        return value
+
+    @property
+    def must_show_certificate(self) -> bool:
+        """Whether a sender by TLS needs a certificate."""
+        if self.tls_client_certificate is None:
+            return self.tls_ca is not None
+        return self.tls_client_certificate

@@ -17,18 +17,13 @@ def deliver(
     """
     if isinstance(destination, DimseDestination):
         return dimse.send_c_store(
-            paths, destination, ae_title=settings.ae_title, tls=tls_of(settings)
+            paths, destination, ae_title=settings.ae_title, tls=settings.tls
         )
-    return dicomweb.store_stow_rs(paths, destination)
+    return dicomweb.store_stow_rs(paths, destination, tls=settings.tls)
 
 
 def check(destination: Destination, settings: WorkerSettings) -> Outcome:
     """Ask a destination, without sending anything, whether it talks with us."""
     if isinstance(destination, DimseDestination):
-        return dimse.send_c_echo(destination, ae_title=settings.ae_title, tls=tls_of(settings))
-    return dicomweb.search_qido_rs(destination)
-
-
-def tls_of(settings: WorkerSettings) -> dimse.Tls:
-    """Our files for associations over TLS."""
-    return dimse.Tls(settings.tls_ca, settings.tls_cert, settings.tls_key)
+        return dimse.send_c_echo(destination, ae_title=settings.ae_title, tls=settings.tls)
+    return dicomweb.search_qido_rs(destination, tls=settings.tls)

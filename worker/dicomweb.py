@@ -8,7 +8,9 @@ from typing import Any
 
 import requests
 from pydicom import dcmread
+from requests.adapters import HTTPAdapter
 
+from db.tls import SYSTEM, Tls, client_context
 from worker.outcomes import Accepted, Outcome, Unreachable, of_http, of_status
 from worker.settings import DicomwebDestination
 
@@ -23,7 +25,7 @@ FAILURE_REASON = "00081197"
 
 
 def store_stow_rs(
-    paths: Sequence[Path], destination: DicomwebDestination
+    paths: Sequence[Path], destination: DicomwebDestination, *, tls: Tls = SYSTEM
 ) -> dict[str, Outcome]:
     """Send all objects in one request, bytes as on disk; the outcome of each SOP Instance UID.
 
@@ -32,38 +34,58 @@ def store_stow_rs(
     files = [path.read_bytes() for path in paths]
     headers = [dcmread(io.BytesIO(data), stop_before_pixels=True) for data in files]
     uids = [str(ds.SOPInstanceUID) for ds in headers]
-    with _session(destination) as session:
-        try:
+    try:
+        with _session(destination, tls) as session:
             outcomes = _store(session, destination, uids, files)
-        except requests.RequestException as error:
-            return dict.fromkeys(uids, _no_connection(error))
-        for ds, uid in zip(headers, uids, strict=True):
-            outcome = outcomes[uid]
-            if isinstance(outcome, Accepted):
-                path = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}"
-                confirmed = _holds(session, f"{destination.root}{path}/instances", uid)
-                outcomes[uid] = Accepted(outcome.status, confirmed)
+            for ds, uid in zip(headers, uids, strict=True):
+                outcome = outcomes[uid]
+                if isinstance(outcome, Accepted):
+                    path = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}"
+                    confirmed = _holds(session, f"{destination.root}{path}/instances", uid)
+                    outcomes[uid] = Accepted(outcome.status, confirmed)
+    except OSError as error:  # requests' own errors are, and ssl's
+        return dict.fromkeys(uids, _no_connection(error))
     return outcomes
 
 
-def search_qido_rs(destination: DicomwebDestination) -> Outcome:
+def search_qido_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Outcome:
     """Ask for one study: does the server talk DICOMweb with us?"""
-    with _session(destination) as session:
-        try:
+    try:
+        with _session(destination, tls) as session:
             url = f"{destination.root}/studies"
             answer = session.get(url, params={"limit": 1}, timeout=TIMEOUT_SECONDS)
-        except requests.RequestException as error:
-            return _no_connection(error)
+    except OSError as error:
+        return _no_connection(error)
     return of_http(answer.status_code)
 
 
-def _no_connection(error: requests.RequestException) -> Unreachable:
+class _TlsAdapter(HTTPAdapter):  # type: ignore[misc] # requests is untyped
+    """HTTPS as our profile wants it, and by our CA alone where one is set.
+
+    requests would add its own CAs, or those of REQUESTS_CA_BUNDLE, to what the context trusts.
+    """
+
+    def __init__(self, tls: Tls) -> None:
+        self._context = client_context(tls)
+        self._verify: str | bool = True if tls.ca is None else str(tls.ca)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        return super().send(request, **options | {"verify": self._verify})
+
+
+def _no_connection(error: OSError) -> Unreachable:
     # The class alone: the text of the error repeats the URL with all that is in it.
     return Unreachable("no connection", f"no answer from the server ({type(error).__name__})")
 
 
-def _session(destination: DicomwebDestination) -> requests.Session:
+def _session(destination: DicomwebDestination, tls: Tls) -> requests.Session:
     session = requests.Session()
+    if destination.url.scheme == "https":
+        session.mount("https://", _TlsAdapter(tls))
     session.headers["Accept"] = JSON
     if destination.token is not None:
         session.headers["Authorization"] = f"Bearer {destination.token.get_secret_value()}"

@@ -1,10 +1,8 @@
 """C-STORE and C-ECHO as a service class user (PS3.4 Annexes A and B)."""
 
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -17,6 +15,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from db.tls import Tls, client_context
 from worker.checkpoint import guard
 from worker.outcomes import Accepted, Outcome, Refused, Unreachable, of_status
 from worker.settings import DimseDestination
@@ -39,15 +38,6 @@ REJECTIONS = {
     (3, 1): "temporary congestion",
     (3, 2): "local limit exceeded",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files (PEM) for associations over TLS (PS3.15 Annex B)."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
 
 
 class NoAssociation(Exception):
@@ -112,7 +102,7 @@ def _association(
             destination.host,
             destination.port,
             ae_title=destination.ae_title,
-            tls_args=(_tls_context(tls), destination.host) if destination.tls else None,
+            tls_args=(client_context(tls), destination.host) if destination.tls else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _send_at_once),
                 (evt.EVT_PDU_RECV, _keep_rejection, [rejections]),
@@ -123,7 +113,7 @@ def _association(
         problem = getattr(error, "strerror", None) or type(error).__name__
         raise NoAssociation(Unreachable(NO_CONNECTION, problem)) from None
     if not assoc.is_established:
-        raise NoAssociation(_why_not(assoc, rejections))
+        raise NoAssociation(_why_not(assoc, rejections, by_tls=destination.tls))
     guard(assoc)
     try:
         yield assoc
@@ -137,13 +127,6 @@ def _send_at_once(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
-
-
 def _keep_rejection(event: evt.Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
     # Not assoc.is_rejected: a peer that rejects at once is sometimes taken for one that does
     # not answer (pynetdicom 3.0.4: ACSE looks at the state machine after it is idle again).
@@ -151,11 +134,14 @@ def _keep_rejection(event: evt.Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
         rejections.append(event.pdu)
 
 
-def _why_not(assoc: Association, rejections: Sequence[A_ASSOCIATE_RJ]) -> Refused | Unreachable:
+def _why_not(
+    assoc: Association, rejections: Sequence[A_ASSOCIATE_RJ], *, by_tls: bool
+) -> Refused | Unreachable:
     if not rejections:
         if assoc.acceptor.primitive is not None:
             return Refused(NO_CONTEXT, "none of our SOP classes is accepted")
-        return Unreachable(NO_CONNECTION, "nobody answers at this host and port")
+        how = ", or one does not trust the other's certificate" if by_tls else ""
+        return Unreachable(NO_CONNECTION, f"nobody answers at this host and port{how}")
     pdu = rejections[0]
     result, source, reason = pdu.result, pdu.source, pdu.reason_diagnostic
     status = f"A-ASSOCIATE-RJ {result}/{source}/{reason}"

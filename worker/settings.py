@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    FilePath,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -84,11 +83,6 @@ class WorkerSettings(CommonSettings):
         repr=False,
         json_schema_extra=SECRET,
     )
-    tls_ca: FilePath | None = Field(
-        None, description="Certificates (PEM) that a TLS peer is checked against"
-    )
-    tls_cert: FilePath | None = Field(None, description="Our TLS certificate (PEM)")
-    tls_key: FilePath | None = Field(None, description="Key of our TLS certificate (PEM)")
     sr_sop_class: Literal["comprehensive3d", "comprehensive"] = Field(
         "comprehensive3d",
         description="SOP class of the report; `comprehensive` for older workstations",

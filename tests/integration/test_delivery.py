@@ -1,6 +1,6 @@
 """Delivery to real receivers: Orthanc by C-STORE and STOW-RS, dcmtk's storescp, a closed port.
 
-Not covered: TLS to a PACS (a later issue), and servers other than these.
+Not covered: TLS to a PACS (test_tls.py), and servers other than these.
 """
 
 from pathlib import Path

@@ -342,6 +342,8 @@ def test_the_log_names_no_patient(
     [
         ("ALLOWED_PEERS", "everybody", 2, "OSTEOSCREEN_ALLOWED_PEERS"),
         ("SPOOL_DIR", "/proc/none", 2, "OSTEOSCREEN_SPOOL_DIR"),
+        ("TLS_CERT", __file__, 2, "OSTEOSCREEN_TLS_CERT"),
+        ("TLS_CLIENT_CERTIFICATE", "true", 2, "OSTEOSCREEN_TLS_CLIENT_CERTIFICATE"),
         ("HOST", "nosuchhost.invalid", 2, "OSTEOSCREEN_HOST and OSTEOSCREEN_PORT"),
     ],
 )

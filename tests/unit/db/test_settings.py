@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from db.setting_names import NAMES
 from db.settings import CommonSettings, load_settings
+from storescp.settings import StoreScpSettings
+from worker.settings import WorkerSettings
 
 
 class Listed(CommonSettings):
@@ -117,3 +120,88 @@ def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert settings.spool_dir == Path("spool")
     assert settings.metrics_port is None
+
+
+def test_a_name_that_is_nearly_a_setting_stops_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_ALLOWED_PEER", "10.1.2.3")
+    (tmp_path / ".env").write_text("OSTEOSCREEN_QUIET_SECOND=3\n")
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert text.splitlines() == [
+        "OSTEOSCREEN_ALLOWED_PEER: not a setting; is OSTEOSCREEN_ALLOWED_PEERS meant?",
+        "OSTEOSCREEN_QUIET_SECOND: not a setting; is OSTEOSCREEN_QUIET_SECONDS meant?",
+    ]
+
+
+def test_a_name_that_resembles_no_setting_is_mentioned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_WARD", "7b")
+
+    load_settings(CommonSettings)
+
+    assert capsys.readouterr().err == "OSTEOSCREEN_WARD: not a setting, ignored\n"
+
+
+def test_the_names_are_those_of_all_rooms() -> None:
+    rooms = (CommonSettings, StoreScpSettings, WorkerSettings)
+
+    assert {name.upper() for room in rooms for name in room.model_fields} == NAMES
+
+
+def test_a_secret_is_read_from_the_file_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://user:geheim@host/db\n")
+    monkeypatch.setenv("OSTEOSCREEN_DATABASE_URL_FILE", str(secret))
+
+    assert load_settings(CommonSettings).database_url == "postgresql://user:geheim@host/db"
+
+
+def test_a_list_is_read_from_a_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numbers").write_text("[1, 2]")
+    monkeypatch.setenv("OSTEOSCREEN_NUMBERS_FILE", str(tmp_path / "numbers"))
+
+    assert load_settings(Listed).numbers == [1, 2]
+
+
+def test_the_environment_goes_before_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "port").write_text("9000")
+    monkeypatch.setenv("OSTEOSCREEN_METRICS_PORT_FILE", str(tmp_path / "port"))
+    assert load_settings(CommonSettings).metrics_port == 9000
+
+    monkeypatch.setenv("OSTEOSCREEN_METRICS_PORT", "9001")
+
+    assert load_settings(CommonSettings).metrics_port == 9001
+
+
+def test_a_file_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_BROKER_URL_FILE", "/no/such/file")
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert text == (
+        "OSTEOSCREEN_BROKER_URL_FILE: No such file or directory (got '/no/such/file')\n"
+    )
+
+
+def test_a_bad_secret_in_a_file_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "url").write_text("mysql://user:geheim@host/db")
+    monkeypatch.setenv("OSTEOSCREEN_DATABASE_URL_FILE", str(tmp_path / "url"))
+
+    text = complaint(CommonSettings, monkeypatch, capsys)
+
+    assert text.startswith("OSTEOSCREEN_DATABASE_URL: ")
+    assert "geheim" not in text

@@ -1,0 +1,43 @@
+"""Settings from files: ``OSTEOSCREEN_DATABASE_URL_FILE=/run/secrets/database_url``."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource, SettingsError
+
+from db.setting_names import FILE_SUFFIX, PREFIX
+
+
+class UnreadableFile(SettingsError):
+    """A file that should hold a setting does not; the text is the line for the operator."""
+
+
+class FileSource(PydanticBaseSettingsSource):
+    """Reads each setting whose name with ``_FILE`` is in the environment.
+
+    So no password needs to be in the environment, which children inherit and crash reports
+    show. White space around the value is not part of it.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value, the field's name, and that it is not JSON of its own accord."""
+        name = PREFIX + field_name.upper() + FILE_SUFFIX
+        path = os.environ.get(name)
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            problem = getattr(error, "strerror", None) or type(error).__name__
+            raise UnreadableFile(f"{name}: {problem} (got {path!r})") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """All values that files hold."""
+        values = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, _, is_complex = self.get_field_value(field, name)
+            if value is not None:
+                values[name] = self.prepare_field_value(name, field, value, is_complex)
+        return values

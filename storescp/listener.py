@@ -1,0 +1,53 @@
+"""Accepts connections: not too many, and by TLS where it is set."""
+
+import socket
+import threading
+from socketserver import TCPServer
+from typing import Any
+
+from pynetdicom.transport import ThreadedAssociationServer
+
+from db.telemetry import ASSOCIATIONS, get_logger
+
+TLS_SECONDS = 10.0
+SPARE_THREADS = 128  # for connections without an association yet, and for our own
+
+log = get_logger(__name__)
+
+
+class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped
+    """The listening socket; every connection gets a thread of its own."""
+
+    request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
+    _max_threads = SPARE_THREADS
+
+    def limit_connections(self, associations: int) -> None:
+        """Take so many associations, and some connections that have not asked for one yet."""
+        self._max_threads = 2 * associations + SPARE_THREADS
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept. pynetdicom speaks TLS here, and one silent peer holds up all others."""
+        return TCPServer.get_request(self)
+
+    def verify_request(self, request: socket.socket, client_address: Any) -> bool:
+        """Refuse connections that come in masses, before they ask for an association."""
+        return threading.active_count() < self._max_threads
+
+    def finish_request(self, request: socket.socket, client_address: Any) -> None:
+        """In a thread of the connection: speak TLS, then ask for the association."""
+        if self.ssl_context is not None:
+            try:
+                request.settimeout(TLS_SECONDS)
+                request = self.ssl_context.wrap_socket(request, server_side=True)
+                request.settimeout(None)
+            except OSError as error:
+                log.warning("tls_failed", peer=client_address[0], error=_reason(error))
+                ASSOCIATIONS.labels("tls_failed").inc()
+                self.shutdown_request(request)
+                return
+        super().finish_request(request, client_address)
+
+
+def _reason(error: OSError) -> str:
+    """``reason`` of an ssl.SSLError is a name, its text may repeat what was sent."""
+    return getattr(error, "reason", None) or type(error).__name__
