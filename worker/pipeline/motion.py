@@ -16,8 +16,8 @@ from worker.pipeline.statements import SIDE_WORDS
 
 Floats = npt.NDArray[np.float32]
 
-# 188 hips that lay still stayed under 2.0 mm in our real and simulated volumes; of steps of 5 mm
-# that were put into them, 95 % measured more than 3.2 mm.
+# 188 hips that lay still stayed under 2.0 mm in our real and simulated volumes; of the steps of
+# 5 mm that were put into them 95 % measured more than 3.2 mm.
 NOTICED_MM = 2.5
 
 BESIDE_MM, ABOVE_MM, BELOW_MM = 60.0, 35.0, 75.0

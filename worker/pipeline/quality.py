@@ -33,7 +33,7 @@ MAD_TO_SD = 1.4826
 MIN_DIFFERENCES = 100
 REACH_MM = 70.0
 SLICES_AROUND = 2
-LOOKED_AT = 16
+LOOKED_AT = 8
 # A child's pelvis cut to one hip holds more.
 MIN_TISSUE_ML = 300.0
 
