@@ -181,6 +181,18 @@ def test_every_transfer_syntax_gives_the_same_hu(tmp_path: Path, syntax: str) ->
     np.testing.assert_array_equal(volume.hu, hu)
 
 
+@pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmcjpeg is not installed")
+@pytest.mark.parametrize("option", ["+e1", "+el"], ids=["first-order", "any-order"])
+def test_jpeg_lossless_gives_the_same_hu(tmp_path: Path, option: str) -> None:
+    hu = noise(12, 64, 64)
+    images = images_of(tmp_path / "single", hu)
+    plain = enhanced_ct.write_enhanced(images, tmp_path)[0]
+    compressed = tmp_path / "compressed.dcm"
+    subprocess.run(["dcmcjpeg", option, plain, compressed], check=True)
+
+    np.testing.assert_array_equal(volume_of([compressed]).hu, hu)
+
+
 def write_as(ds: Dataset, path: Path, syntax: str) -> None:
     """Write an uncompressed object in another native syntax."""
     if syntax == ExplicitVRBigEndian:
