@@ -16,7 +16,9 @@ AIR_HU = -1024.0
 # trochanters; lengths go with the radius of the head.
 HEAD_GAP_MM = 2.0
 SECTION_RADII = 0.55
-PICTURE_FROM_RADII, PICTURE_BEYOND_MM, PICTURE_HALF_WIDTH_RADII = 0.7, 6.0, 1.75
+# Where the axes of neck and shaft meet lies beyond that line by about half of a shaft.
+TROCHANTER_SHARE = 0.85
+PICTURE_FROM_RADII, PICTURE_BEYOND_MM, PICTURE_HALF_WIDTH_RADII = 0.7, 6.0, 2.2
 
 # Where the neck flares into a trochanter its border is that much further out than where it is
 # narrowest; the region keeps nearly the width of the narrowest place.
@@ -63,14 +65,16 @@ def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckUnseen
     """Mean and SD of HU in the trabecular bone of the neck between head and trochanters.
 
     Along the neck's axis the region starts 2 mm beyond the head's surface and is 0.55 radii
-    of the head (about 13 mm) long; across, it ends where no blurred cortex is left
-    (``neck_outline``) and does not follow the flare into the trochanters. It is shortened
-    where the cortex of the shaft crosses it. Mean and SD are those of the plane's pixels
-    whose centres lie inside of the outline: anyone who draws it again gets them again.
+    of the head (about 13 mm) long, less where the trochanters are nearer or the cortex of the
+    shaft crosses it. Across, it ends where no blurred cortex is left (``neck_outline``), and
+    it does not follow the flare into the trochanters. Mean and SD are those of the plane's
+    pixels whose centres lie inside of the outline: who draws it again gets them again.
     """
     picture = _straightened(plane, femur)
     if picture is None:
         return NO_AXIS
+    if (picture.stop - picture.start) * STEP_MM < MIN_LENGTH_MM:
+        return TOO_SMALL
     radius_mm = femur.radius_mm
     sides = (
         find_border(picture.hu[:, ::-1], picture.across_mm, radius_mm),
@@ -125,6 +129,9 @@ def _straightened(plane: Plane, femur: Femur) -> _Picture | None:
     first = PICTURE_FROM_RADII * radius_mm
     begin = max(surface, first) + HEAD_GAP_MM
     end = begin + SECTION_RADII * radius_mm
+    if femur.trochanter_mm is not None:
+        trochanter = plane.to_index(femur.trochanter_mm) * spacing - head
+        end = min(end, TROCHANTER_SHARE * float(trochanter @ along))
     along_mm: Floats = np.arange(first, end + PICTURE_BEYOND_MM, STEP_MM)
     half = round(PICTURE_HALF_WIDTH_RADII * radius_mm / STEP_MM)
     across_mm: Floats = STEP_MM * np.arange(-half, half + 1, dtype=np.float64)

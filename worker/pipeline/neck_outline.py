@@ -18,11 +18,11 @@ Bools = npt.NDArray[np.bool_]
 STEP_MM = 0.5
 
 # Distances of the border from the neck's axis in radii of the head; usual is 0.75.
-BORDER_RADII = (0.35, 1.6)
+BORDER_RADII = (0.35, 2.0)
 USUAL_RADII, UNUSUAL_COST = 0.75, 0.5
 EDGE_SIGMA_MM = 1.0
 CLEAR_FALL_HU_PER_MM = 150.0
-MAX_SLOPE, SLOPE_COST = 2, 0.025
+MAX_SLOPE, SLOPE_COST = 6, 0.01
 BORDER_SIGMA_MM = 1.5
 
 DEPTH_MM = np.arange(-5.0, 14.0, 0.25)

@@ -3,16 +3,18 @@
 Not covered: anatomy; simulated and real hips are measured apart (``tests/bench``).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path
 from scipy.ndimage import gaussian_filter
 
 from worker.pipeline.neck import neck_attenuation, pixels_inside
-from worker.pipeline.results import Femur, NeckAttenuation, NeckUnseen, Plane
+from worker.pipeline.results import Femur, NeckAttenuation, NeckUnseen, Plane, PointMm
 
 Floats = npt.NDArray[np.float64]
 
@@ -170,6 +172,44 @@ def test_no_region_of_a_neck_that_runs_out_of_the_plane() -> None:
 
     assert isinstance(found, NeckUnseen)
     assert "run" in found.text
+
+
+def test_region_ends_before_near_trochanters() -> None:
+    def towards(along_mm: float) -> Femur:
+        x, y, z = FEMUR.center_mm
+        shift = along_mm / np.sqrt(2)
+        return replace(FEMUR, trochanter_mm=(x - shift, y, z - shift))
+
+    far, near = (extent(measured(bone(), towards(at)))[1] for at in (60.0, 40.0))
+    none = neck_attenuation(bone(), towards(31.0))
+
+    assert far == pytest.approx(1.55 * RADIUS_MM + 2, abs=0.6)
+    assert near == pytest.approx(0.85 * 40, abs=0.6)
+    assert isinstance(none, NeckUnseen)
+
+
+@given(
+    st.tuples(st.floats(-230, 30), st.floats(-30, 30), st.floats(-80, 180)),
+    st.tuples(st.floats(-60, 60), st.floats(-40, 40), st.floats(-60, 60)),
+    st.floats(12, 32),
+    st.one_of(st.none(), st.floats(0.2, 3)),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_femur_has_a_region_or_a_reason(
+    center: PointMm, offset: PointMm, radius_mm: float, trochanter: float | None
+) -> None:
+    """A finder may err: the answer is a region on the plane, or a sentence."""
+    neck = tuple(np.add(center, offset).tolist())
+    far = None if trochanter is None else tuple(np.add(center, np.multiply(offset, trochanter)))
+    source = bone(row_mm=1.2, column_mm=1.1)
+
+    found = neck_attenuation(source, Femur("R", center, radius_mm, neck, 0.5, None, far))
+
+    if isinstance(found, NeckUnseen):
+        assert found.text.endswith(".")
+    else:
+        index = source.to_index(found.outline_mm)
+        assert ((index >= 0) & (index < source.hu.shape)).all()
 
 
 def test_no_region_at_the_edge_of_the_plane() -> None:
