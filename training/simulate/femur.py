@@ -46,8 +46,8 @@ def femur_part(subject: Subject, hip: Hip, kvp: int) -> Part:
 NECK_SPHERE_MM = 5.0
 
 
-def neck_attenuation(subject: Subject, hip: Hip) -> float:
-    """Mean HU at 120 kVp within 5 mm of the middle of the neck, free of noise and blur."""
+def neck_attenuation(subject: Subject, hip: Hip, kvp: int = 120) -> float:
+    """Mean HU within 5 mm of the middle of the neck at ``kvp``, without noise and blur."""
     femur = femur_frame(subject, hip)
     x, z = femur.neck_end_mm
     middle = femur.frame.place((NECK_MIDDLE * x, 0.0, NECK_MIDDLE * z))
@@ -56,7 +56,7 @@ def neck_attenuation(subject: Subject, hip: Hip) -> float:
     grid = (dx + np.float32(middle[0]), dy + np.float32(middle[1]), dz + np.float32(middle[2]))
     p = femur.frame.local(grid)
     distance = outline(p, hip, femur)
-    hu = _inside(p, grid, distance, hip, femur, subject, 120, 0.6)
+    hu = _inside(p, grid, distance, hip, femur, subject, kvp, 0.6)
     return float(hu[dx**2 + dy**2 + dz**2 <= NECK_SPHERE_MM**2].mean())
 
 
