@@ -1,6 +1,6 @@
 """The proximal femurs of a volume, and the plane that shows each best."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +15,12 @@ from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
 from worker.pipeline.results import Femur, Plane, PointMm, Volume
 
 FIRST_LOOK, SECOND_LOOK = 12, 28
-SURE_QUALITY = 0.2
+SURE_QUALITY = 0.16
 MIN_ROUGH_QUALITY = 0.06
 # Ball and neck alone: less is no femur, whatever lies below.
 MIN_HEAD_QUALITY = 0.06
-SAME_MM = 8.0
+SAME_MM = 7.0
+LAST_SHIFTS_MM = (-4.0, 0.0, 4.0)
 
 
 def find_femurs(volume: Volume) -> tuple[Femur, ...]:
@@ -30,14 +31,14 @@ def find_femurs(volume: Volume) -> tuple[Femur, ...]:
     if min(volume.hu.shape) < 2:
         return ()
     grid = build_grid(volume)
-    ranked = rank(grid, find_balls(grid))
-    candidates = list(examine(grid, ranked[:FIRST_LOOK]))
+    looks = rank(grid, find_balls(grid))
+    candidates = examine(grid, looks[:FIRST_LOOK], [])
     found = best_pair(candidates)
     if len(found) < 2:
-        rest = ranked[FIRST_LOOK:SECOND_LOOK]
+        rest = looks[FIRST_LOOK:SECOND_LOOK]
         if found and found[0].quality >= SURE_QUALITY:
-            rest = [look for look in ranked[FIRST_LOOK:] if across_from(found[0], look[0])]
-        found = best_pair([*candidates, *examine(grid, rest)])
+            rest = [look for look in looks[FIRST_LOOK:] if across_from(found[0], look[0])]
+        found = best_pair(examine(grid, rest, candidates))
     return tuple(_femur(grid, candidate) for candidate in found)
 
 
@@ -55,21 +56,35 @@ def rank(grid: Grid, balls: Iterable[Ball]) -> list[tuple[Ball, Neck]]:
     return sorted(looks, key=lambda look: -(look[0].score + 0.15) * look[1].score)
 
 
-def examine(grid: Grid, looks: Iterable[tuple[Ball, Neck]]) -> Iterator[Candidate]:
-    """Fit and judge every ball that has not run into an earlier one and may be a head."""
+def examine(
+    grid: Grid, looks: Iterable[tuple[Ball, Neck]], earlier: list[Candidate]
+) -> list[Candidate]:
+    """The earlier candidates, and of the balls all that may be a head, fitted and judged.
+
+    A ball that runs into an earlier one is left out; it ends with a pair that is sure.
+    """
+    candidates = list(earlier)
     seen: list[Floats] = []
-    for start, seen_neck in looks:
+    for start, start_neck in looks:
         ball = climb(grid, start)
-        if any(np.linalg.norm(ball.center - center) < SAME_MM for center in seen):
+        if _near(ball, seen):
             continue
         seen.append(ball.center)
-        ball = fit_roughly(grid, ball, seen_neck.axis)
+        ball = fit_roughly(grid, ball, start_neck.axis)
+        if _near(ball, [each.ball.center for each in candidates if each.quality > 0]):
+            continue
         neck = find_neck(grid, ball)
         if ball.roundness * neck.score < MIN_ROUGH_QUALITY:
             continue
-        ball = fit_sphere(grid, ball, neck.axis)
-        seen.append(ball.center)
-        yield judge(grid, ball)
+        candidates.append(judge(grid, fit_sphere(grid, ball, neck.axis)))
+        pair = best_pair(candidates)
+        if len(pair) == 2 and min(each.quality for each in pair) >= SURE_QUALITY:
+            break
+    return candidates
+
+
+def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
+    return any(np.linalg.norm(ball.center - center) < SAME_MM for center in centers)
 
 
 def judge(grid: Grid, ball: Ball) -> Candidate:
@@ -87,8 +102,9 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
 
 
 def _femur(grid: Grid, candidate: Candidate) -> Femur:
-    ball, axis, shaft = candidate.ball, candidate.neck.axis, candidate.shaft
+    axis, shaft = candidate.neck.axis, candidate.shaft
     assert shaft is not None  # noqa: S101 - without one there is no quality
+    ball = fit_sphere(grid, candidate.ball, axis, LAST_SHIFTS_MM)
     meeting = ball.center + axis * shaft.offset_mm / np.linalg.norm(
         np.cross(axis, shaft.direction)
     )

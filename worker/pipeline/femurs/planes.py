@@ -8,7 +8,7 @@ from worker.pipeline.results import Femur, Plane, PointMm, Volume
 Floats = npt.NDArray[np.float64]
 
 # The neck is what is graded: a plane runs nearer to its centre than to the head's.
-NECK_SHARE = 0.65
+NECK_SHARE = 0.85
 # Anteversion with the rotation that a leg lies in; a cut tilted further is no longer coronal.
 MAX_TILT_DEG = 30.0
 SLAB_MM = 2.5

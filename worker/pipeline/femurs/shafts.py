@@ -38,9 +38,12 @@ NEAR_MM = 3.0
 MIN_LEVELS = 2
 MIN_KNOWN = 0.8
 
-# Angle between the axes of neck and shaft.
-NECK_SHAFT_DEG = np.arange(106.0, 148.1, 3.0)
-USUAL_DEG, SPREAD_DEG = 127.0, 10.0
+# Angles of a neck with its shaft, and forward out of the plane of head and shaft: the shaft
+# is bowed, and runs a little behind the axis of the neck.
+NECK_ANGLES_DEG = np.array(
+    [(angle, turn) for angle in range(112, 150, 4) for turn in range(-9, 25, 4)], np.float64
+)
+USUAL_DEG, SPREAD_DEG = (130.0, 8.0), (12.0, 20.0)
 
 FINE_AZIMUTHS = 24
 FINE_WIDTHS_MM = np.arange(5.0, 27.1, 1.0)
@@ -79,19 +82,28 @@ def find_shaft(grid: Grid, ball: Ball, neck: Neck) -> Shaft | None:
 
 
 def neck_between(grid: Grid, ball: Ball, shaft: Shaft) -> Neck:
-    """The neck between a head and its shaft, in the plane that holds both."""
+    """The neck between a head and its shaft, by the angles that necks have to shafts.
+
+    The axis is a mean over all of them, so that no single one decides.
+    """
     down = shaft.direction
     across = shaft.top - ball.center
     across = across - (across @ down) * down
     across /= np.linalg.norm(across)
-    angles = np.radians(NECK_SHAFT_DEG)
-    axes = -np.cos(angles)[:, None] * down + np.sin(angles)[:, None] * across
-    usual = np.exp(-(((NECK_SHAFT_DEG - USUAL_DEG) / SPREAD_DEG) ** 2) / 2)
+    forward = np.cross(down, across)
+    forward *= -np.sign(forward[0])
+    angle, turn = np.radians(NECK_ANGLES_DEG.T)[..., None]
+    upright = -np.cos(angle) * down + np.sin(angle) * across
+    axes = np.cos(turn) * upright + np.sin(turn) * forward
+    usual = np.exp(-(((NECK_ANGLES_DEG - USUAL_DEG) / SPREAD_DEG) ** 2).sum(axis=1) / 2)
     closed, covered = surface_of(grid, ball), bone_beyond(grid, ball)
     scores = rod_scores(grid, ball, axes) * openness(closed, axes) * usual
     scores *= socket(covered, axes)
-    best = int(scores.argmax())
-    return Neck(axes[best], float(scores[best]))
+    axis = (axes * scores[:, None] ** 8).sum(axis=0)
+    length = float(np.linalg.norm(axis))
+    if length == 0:
+        return Neck(axes[0], 0.0)
+    return Neck(axis / length, float(scores.max()))
 
 
 def _directions(neck: Neck) -> Floats:

@@ -9,6 +9,7 @@ meets *first*, and none is decided on before all rays agree on a sphere.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from worker.pipeline.femurs.heads import Ball, Floats
 DIRECTIONS = sphere_directions(240).astype(np.float64)
 FEW_DIRECTIONS = sphere_directions(120).astype(np.float64)
 # Rays nearer to the neck than this leave the head without a surface.
-NECK_COSINE = 0.65
+NECK_COSINE = 0.45
 # On the neck's side of the head's equator no socket covers it.
 FREE_COSINE = -0.05
 FREE_WEIGHT = 2.0
@@ -32,11 +33,11 @@ CLEAR_EDGE_HU = 160.0
 BONE_HU = (80.0, 160.0)
 SOFT_HU = (200.0, 300.0)
 # The inner face of the plate under the cartilage, and how far outside of it the head ends.
-INNER_FACE_WEIGHT = 0.3
+INNER_FACE_WEIGHT = 0.2
 PLATE_STEPS = 3
 MOST_CERTAIN = 0.9
 
-START_RADII_MM = (20.0, 23.0, 27.0)
+START_RADII_MM = (20.0, 24.0)
 # How far from the last sphere an edge may lie (SD of its weight), fit after fit.
 SPREADS_MM = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
 FEW_SPREADS_MM = (4.0, 2.5, 1.6)
@@ -49,11 +50,21 @@ SMALLEST_MM, LARGEST_MM = 16.5, 31.0
 USUAL_RADIUS_MM, USUAL_SPREAD_MM = 23.0, 3.0
 
 
-def fit_sphere(grid: Grid, ball: Ball, neck_axis: Floats) -> Ball:
-    """The best sphere that is reached from several radii: its surface is seen best, its size
-    is usual. ``roundness`` of the answer is how clearly it is seen, 0–1."""
+def fit_sphere(
+    grid: Grid, ball: Ball, neck_axis: Floats, shifts_mm: Sequence[float] = (0.0,)
+) -> Ball:
+    """The best sphere that is reached from several radii, and from centres shifted along the
+    neck: its surface is seen best, its size is usual.
+
+    ``roundness`` of the answer is how clearly it is seen, 0–1.
+    """
     rays, free = _rays(DIRECTIONS, neck_axis)
-    fits = [_fit(grid, ball, radius, rays, free, SPREADS_MM) for radius in START_RADII_MM]
+    starts = [replace(ball, center=ball.center + shift * neck_axis) for shift in shifts_mm]
+    fits = [
+        _fit(grid, start, radius, rays, free, SPREADS_MM)
+        for start in starts
+        for radius in START_RADII_MM
+    ]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
 
