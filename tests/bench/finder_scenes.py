@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.bench.finder_cases import acquire
-from tests.bench.finder_measure import KnownHip, known_hips
+from tests.bench.finder_measure import PADDING_HU, KnownHip, known_hips
 from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.arthrosis import with_advanced_arthrosis
 from training.simulate.femur import outline
@@ -134,7 +134,7 @@ def without_left_femur() -> Scan:
         points = volume.to_mm(np.column_stack([np.full(len(grid), index), grid]))
         local = (points - femur.frame.origin) @ femur.frame.axes
         x, y, z = (axis.astype(np.float32).reshape(hu.shape[1:]) for axis in local.T)
-        bone = outline((x, y, z), subject.hip("L"), femur) < 2.0
+        bone = (outline((x, y, z), subject.hip("L"), femur) < 2.0) & (hu[index] > PADDING_HU)
         hu[index][bone] = np.rint(rng.normal(50.0, 15.0, int(bone.sum())))
     return Volume(hu, volume.affine), tuple(hip for hip in hips if hip.side == "R")
 

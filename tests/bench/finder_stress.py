@@ -112,7 +112,7 @@ CASES: dict[str, Stress] = {
         partial(scan, 29, t_score=-4.5, age_years=91, sex="F", weight_kg=41.0)
     ),
     "very large patient, strong noise": _both(
-        partial(scan, 30, weight_kg=150.0, height_m=1.7, noise_hu=60.0, streaks=1.0, kvp=100)
+        partial(scan, 30, weight_kg=150.0, height_m=1.7, noise_hu=25.0, streaks=1.0)
     ),
     "left femur missing": Stress(scenes.without_left_femur, "accepted", NO_FEMUR),
     "right half in a mirror": Stress(scenes.mirrored_half, NO_FEMUR, "accepted"),

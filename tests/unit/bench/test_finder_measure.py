@@ -1,0 +1,137 @@
+"""How the bench judges: what is in view, how far a plane runs from a neck, what counts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.bench import finder_measure, finder_table
+from tests.bench.finder_measure import KnownHip, Outcome, beyond, measure, view_of
+from training.simulate.truth import HipTruth
+from worker.pipeline import eligible, select
+from worker.pipeline.results import Femur, Grade, Plane, Reason, ReasonCode, Volume
+
+HIP = HipTruth(
+    side="L",
+    center_mm=(90.0, 0.0, 0.0),
+    radius_mm=23.0,
+    neck_mm=(120.0, 5.0, -20.0),
+    intertrochanteric_mm=(138.0, 8.0, -48.0),
+    shaft_direction=(0.0, 0.0, -1.0),
+    neck_hu=100.0,
+    t_score=-1.0,
+    grade=Grade.NORMAL,
+    metal=False,
+)
+KNOWN = KnownHip("L", HIP.center_mm, "whole", neck_mm=HIP.neck_mm)
+
+
+def volume(right_mm: float = 0.0, left_mm: float = 200.0, top_mm: float = 60.0) -> Volume:
+    """Soft tissue in 2 mm voxels between two sagittal planes and under an axial one."""
+    shape = (50, round((top_mm + 120) / 2), round((left_mm - right_mm) / 2))
+    affine = np.array([[0, 0, 2, right_mm], [2, 0, 0, -50], [0, -2, 0, top_mm], [0, 0, 0, 1.0]])
+    return Volume(np.full(shape, 40, np.int16), affine)
+
+
+@pytest.mark.parametrize(
+    ("cut", "view"),
+    [
+        (volume(), "whole"),
+        (volume(left_mm=150.0), "part"),
+        (volume(left_mm=130.0), "absent"),
+        (volume(top_mm=16.0), "part"),
+        (volume(top_mm=8.0), "absent"),
+    ],
+)
+def test_view_is_whole_with_both_trochanters_and_absent_with_half_a_head(
+    cut: Volume, view: str
+) -> None:
+    assert view_of(cut, HIP) == view
+
+
+def test_padding_is_not_in_view() -> None:
+    padded = volume()
+    padded.hu[:, 50:] = -1024
+
+    assert view_of(padded, HIP) == "absent"
+
+
+def test_plane_behind_the_neck_is_positive_also_where_it_is_turned() -> None:
+    plane = Plane(0, np.zeros((2, 2), np.int16), (120.0, 8.0, 0.0), 1.0, 1.0, None)
+    turn = np.radians(20.0)
+    turned = replace(plane, column_direction=(float(np.cos(turn)), float(np.sin(turn)), 0.0))
+
+    assert beyond(plane, HIP.neck_mm) == pytest.approx(3.0)
+    assert beyond(turned, HIP.neck_mm) == pytest.approx(3.0 * np.cos(turn))
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Measure with a finder that says what the test wants."""
+
+    def run(femur: Femur, known: KnownHip, reason: Reason | None = None) -> Outcome:
+        monkeypatch.setattr(select, "find_femurs", lambda _: (femur,))
+        monkeypatch.setattr(eligible, "check_hip", lambda *_: reason)
+        return measure("case", ("group",), volume(), (known,))
+
+    return run
+
+
+FOUND = Femur("L", (92.0, 1.0, 2.0), 23.0, (121.0, 5.0, -20.0), 0.5)
+
+
+def test_errors_are_outwards_back_and_up(judge: Callable[..., Outcome]) -> None:
+    (hip,) = judge(FOUND, KNOWN).hips
+
+    assert hip.accepted
+    assert hip.center_mm == pytest.approx((2.0, 1.0, 2.0))
+    assert hip.neck_mm == pytest.approx(1.0)
+
+
+def test_other_side_is_a_swap_and_not_found(judge: Callable[..., Outcome]) -> None:
+    outcome = judge(replace(FOUND, side="R"), KNOWN)
+
+    assert outcome.swaps == ("L as R",)
+    assert not outcome.hips[0].accepted
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        replace(KNOWN, center_mm=(90.0, 0.0, 40.0)),
+        replace(KNOWN, view="absent"),
+        replace(KNOWN, metal=True),
+    ],
+    ids=["elsewhere", "cut off", "metal"],
+)
+def test_femur_where_none_may_be_graded_is_a_false_acceptance(
+    judge: Callable[..., Outcome], known: KnownHip
+) -> None:
+    assert len(judge(FOUND, known).false_acceptances) == 1
+    refused = Reason(ReasonCode.NO_FEMUR, "cut off")
+    assert judge(FOUND, known, refused).false_acceptances == ()
+
+
+def test_hip_in_part_counts_neither_as_found_nor_as_missed(
+    judge: Callable[..., Outcome],
+) -> None:
+    summary = finder_table.summarize([judge(FOUND, replace(KNOWN, view="part"))])
+
+    assert (summary.hips, summary.false_acceptances) == (0, 0)
+    assert summary.center_mm == (3.0, 3.0, 3.0)
+
+
+def test_refused_hip_is_a_failure_with_its_reason(judge: Callable[..., Outcome]) -> None:
+    outcome = judge(FOUND, KNOWN, Reason(ReasonCode.METAL, "a nail"))
+
+    assert finder_table.failures([outcome]) == ["case: missed L: METAL, a nail"]
+    assert finder_table.summarize([outcome]).hips_found == 0
+    assert outcome.hips[0].center_mm is None
+
+
+def test_right_place_is_as_wide_as_documented() -> None:
+    far = replace(FOUND, center_mm=(90.0, 0.0, finder_measure.RIGHT_PLACE_MM + 0.1))
+
+    assert finder_measure.at_head([KNOWN], far) is None
+    assert finder_measure.at_head([KNOWN], FOUND) is KNOWN
