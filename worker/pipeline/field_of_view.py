@@ -27,9 +27,10 @@ NECK_RADIUS = 0.7
 # point where the axes of neck and shaft meet.
 BEYOND_AXES_MM = 10.0
 TROCHANTER_RADIUS_MM = 15.0
-# From there to where the lesser trochanter ends.
-SHAFT_MM = 35.0
+# From where the axes meet to the lesser trochanter, below which the bone is a tube.
+SHAFT_MM = 25.0
 SHAFT_RADIUS_MM = 10.0
+# Gas in a joint may hide a point of an outline.
 MOST = 0.95
 # Where the finder does not say where the axes meet.
 AXES_MEET_ALONG_NECK = 1.6
@@ -42,14 +43,15 @@ TOUCHING = 0.05
 def cut_off(volume: Volume, femur: Femur) -> Reason | None:
     """The first part of the proximal femur that is not in the field of view, or None."""
     parts = (
-        ("femoral head", head_points(femur), 1.0),
-        ("femoral neck", neck_points(femur), MOST),
-        ("trochanter", trochanter_points(femur), MOST),
-        ("femoral shaft below the trochanter", shaft_points(femur), MOST),
+        ("femoral head", head_outline(femur)),
+        ("femoral head", head_depth(femur)),
+        ("femoral neck", neck_points(femur)),
+        ("trochanter", trochanter_points(femur)),
+        ("femoral shaft below the trochanter", shaft_points(femur)),
     )
-    for name, points, needed in parts:
+    for name, points in parts:
         share = float(seen(volume, points).mean())
-        if share < needed:
+        if share < MOST:
             text = (
                 f"The {SIDE_WORDS[femur.side]} {name} is cut off by the field of view: "
                 f"{max(1.0, 100 * (1 - share)):.0f} % of its outline lie outside."
@@ -80,13 +82,16 @@ def touches_edge(volume: Volume, femur: Femur) -> bool:
     return bool((left & (_hu(volume, last) > BONE_HU)).mean() > TOUCHING)
 
 
-def head_points(femur: Femur) -> Points:
-    """Round the outline of the head in the coronal plane, and in front of and behind it."""
-    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+def head_outline(femur: Femur) -> Points:
+    """Round the head in the coronal plane, just outside of its surface."""
     radius = femur.radius_mm + HEAD_RIM_MM
-    outline = radius * np.stack([np.cos(turn), 0 * turn, np.sin(turn)], axis=1)
-    depth = HEAD_DEPTH * femur.radius_mm * np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
-    return np.asarray(femur.center_mm + np.concatenate([outline, depth]))
+    return ring(femur.center_mm, np.array([0.0, 1.0, 0.0]), radius)
+
+
+def head_depth(femur: Femur) -> Points:
+    """In front of the centre of the head and behind it."""
+    depth = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
+    return np.asarray(femur.center_mm + HEAD_DEPTH * femur.radius_mm * depth)
 
 
 def neck_points(femur: Femur) -> Points:
@@ -124,11 +129,11 @@ def trochanter_of(femur: Femur) -> Points:
 
 
 def ring(center_mm: PointMm | Points, axis: Points, radius_mm: float) -> Points:
-    """(36, 3) points on a circle across an axis."""
+    """(72, 3) points on a circle across an axis."""
     first = np.cross(axis, np.eye(3)[int(np.abs(axis).argmin())])
     first /= np.linalg.norm(first)
     second = np.cross(axis, first)
-    turn = np.linspace(0, 2 * np.pi, 36, endpoint=False)[:, None]
+    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)[:, None]
     return np.asarray(center_mm + radius_mm * (np.cos(turn) * first + np.sin(turn) * second))
 
 

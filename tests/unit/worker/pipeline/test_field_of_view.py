@@ -35,7 +35,7 @@ def test_femur_inside_of_the_volume_is_whole() -> None:
         ((-180, -10, -160), (180, 80, 100), "right femoral neck"),
         ((-132, -80, -160), (180, 80, 100), "right trochanter"),
         ((-180, -80, -42), (180, 80, 100), "right trochanter"),
-        ((-180, -80, -58), (180, 80, 100), "right femoral shaft below the trochanter"),
+        ((-180, -80, -52), (180, 80, 100), "right femoral shaft below the trochanter"),
     ],
 )
 def test_first_part_that_the_volume_cuts_off_is_named(
@@ -52,6 +52,13 @@ def test_two_millimetres_of_the_head_are_missed() -> None:
 
     assert "head" in text_of(soft_tissue(high=(180, 80, int(top) - 1)), RIGHT)
     assert text_of(soft_tissue(high=(180, 80, int(top) + 7)), RIGHT) == ""
+
+
+def test_gas_in_the_joint_cuts_nothing_off() -> None:
+    volume = soft_tissue()
+    put(volume, (-90.0, 0.0, 26.0), 2.5, -1000)
+
+    assert text_of(volume, RIGHT) == ""
 
 
 def test_a_quarter_of_the_depth_may_be_missing() -> None:
