@@ -32,6 +32,7 @@ NAMES = frozenset(
         "MAX_INSTANCE_MB",
         "MIN_FREE_MB",
         "TLS_CLIENT_CERTIFICATE",
+        "COMMITMENT_PEERS",
         "QUIET_SECONDS",
         "MODEL_DIR",
         "DESTINATIONS",

@@ -58,7 +58,7 @@ def _default(field: FieldInfo) -> str:
         return "–"
     if isinstance(field.default, Path) and field.default.is_relative_to(ROOT):
         return f"`{field.default.relative_to(ROOT)}`"
-    return f"`{field.default}`" if field.default not in ("", ()) else "(empty)"
+    return f"`{field.default}`" if field.default not in ("", (), {}) else "(empty)"
 
 
 if __name__ == "__main__":

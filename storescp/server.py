@@ -5,29 +5,11 @@ import time
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import (
-    JPEG2000,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
 from pynetdicom import AE, Association, _config, evt
-from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    Verification,
-)
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import StorageCommitmentPushModelInstance
 from pynetdicom.transport import RequestHandler
 
 from db.spool import SpoolWriter
@@ -47,30 +29,15 @@ from storescp.admission import (
 )
 from storescp.arrivals import Arrivals
 from storescp.command import Command
+from storescp.commitment import REQUEST_COMMITMENT, read_request
+from storescp.contexts import supported_contexts
 from storescp.listener import Listener
 from storescp.operation import Intake, Operation, assoc_id
 from storescp.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from storescp.reception import StoreRequest
+from storescp.reporter import Reporter
 from storescp.settings import StoreScpSettings
 
-SOP_CLASSES = (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
-TRANSFER_SYNTAXES = [
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,  # retired, and still sent
-    JPEGLosslessSV1,
-    JPEGLossless,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    JPEG2000Lossless,
-    JPEG2000,
-    RLELossless,
-]
 MAX_PDU_BYTES = 128 * 1024
 REQUIRED = ("AffectedSOPClassUID", "AffectedSOPInstanceUID")
 NO_LIMIT = 1_000_000  # ours is in Arrivals: pynetdicom counts threads, also those that end
@@ -106,6 +73,7 @@ class StorageServer:
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._server: Listener | None = None
+        self._reporter = Reporter(settings)
         self._tls = (
             None
             if settings.tls_cert is None
@@ -121,6 +89,7 @@ class StorageServer:
                 (evt.EVT_REQUESTED, self._handle_requested),
                 (evt.EVT_C_STORE, self._handle_store),
                 (evt.EVT_DIMSE_RECV, self._handle_message),
+                (evt.EVT_N_ACTION, self._handle_action),
                 (evt.EVT_RELEASED, self._handle_end, [True]),
                 (evt.EVT_ABORTED, self._handle_end, [False]),
             ],
@@ -130,6 +99,7 @@ class StorageServer:
         )
         self._server.limit_connections(self._settings.max_associations)
         self._ae._servers.append(self._server)
+        self._reporter.start()
         threading.Thread(
             target=self._server.serve_forever, name="acceptor", daemon=True
         ).start()
@@ -140,6 +110,7 @@ class StorageServer:
         if server is None:
             return
         server.shutdown()
+        self._reporter.stop()
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         while self._arrivals.open_associations() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -230,8 +201,16 @@ class StorageServer:
         return status.SUCCESS if refusal is None else refusal.to_data_set()
 
     def _handle_message(self, event: evt.Event) -> None:
-        """The ordinary path: pynetdicom is silent where a C-STORE-RQ lacks something."""
+        """What pynetdicom's own thread would drop without a word.
+
+        An answer to a report of ours, and on the ordinary path a C-STORE-RQ without a UID.
+        """
         message = event.message
+        if isinstance(message, N_EVENT_REPORT_RSP):
+            answer = message.command_set
+            self._reporter.answered(
+                event.assoc, answer.MessageIDBeingRespondedTo, answer.Status
+            )
         if not isinstance(message, C_STORE_RQ) or "MessageID" not in message.command_set:
             return
         missing = [one for one in REQUIRED if not message.command_set.get(one)]
@@ -242,6 +221,27 @@ class StorageServer:
         response.Status = status.INVALID_UID
         response.ErrorComment = f"{missing[0]} is missing"
         event.assoc.dimse.send_msg(response, message.context_id)
+
+    def _handle_action(self, event: evt.Event) -> tuple[int, None]:
+        """Storage Commitment is asked for: the report comes later."""
+        if event.request.RequestedSOPInstanceUID != StorageCommitmentPushModelInstance:
+            return status.NO_SUCH_SOP_INSTANCE, None
+        if event.action_type != REQUEST_COMMITMENT:
+            return status.NO_SUCH_ACTION, None
+        try:
+            request = read_request(event.action_information)
+        except Exception as error:
+            # Whatever pydicom says of bytes that are no data set; the text may repeat them.
+            log.warning(
+                "commitment_refused",
+                assoc_id=assoc_id(event.assoc),
+                error=type(error).__name__,
+            )
+            return status.INVALID_ARGUMENT_VALUE, None
+        calling_ae_title = event.assoc.requestor.ae_title.strip()
+        if not self._reporter.ask(event.assoc, calling_ae_title, request):
+            return status.RESOURCE_LIMITATION, None
+        return status.SUCCESS, None
 
     def _begin_store(
         self, assoc: Association, command: Command, context: PresentationContext
@@ -268,11 +268,3 @@ class StorageServer:
         ASSOCIATIONS.labels(outcome).inc()
         OPEN_ASSOCIATIONS.dec()
         log.info("association_ended", assoc_id=assoc_id(assoc), outcome=outcome)
-
-
-def supported_contexts() -> list[PresentationContext]:
-    """Verification, and CT in every transfer syntax that the worker can decode."""
-    return [
-        build_context(Verification),
-        *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
-    ]

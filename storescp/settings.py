@@ -27,6 +27,20 @@ def _network(value: Any) -> Any:
     return ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
 
 
+def _peers(value: Any) -> Any:
+    """``TITLE=host:port``, comma-separated."""
+    if not isinstance(value, str):
+        return value
+    peers = {}
+    for part in _split(value):
+        title, _, address = part.partition("=")
+        host, _, port = address.rpartition(":")
+        if not host:
+            raise ValueError(f"TITLE=host:port is wanted, not {part!r}")
+        peers[title.strip()] = (host.strip(), port)
+    return peers
+
+
 # PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
 AeTitle = Annotated[str, Field(max_length=16, pattern=r"^ *[!-\[\]-~][ -\[\]-~]*$")]
 
@@ -79,6 +93,15 @@ class StoreScpSettings(CommonSettings):
         None,
         description="Whether a sender by TLS must show a certificate that `TLS_CA` confirms;"
         " when unset: if `TLS_CA` is set",
+    )
+    commitment_peers: Annotated[
+        dict[AeTitle, tuple[str, Annotated[int, Field(ge=1, le=65535)]]],
+        NoDecode,
+        BeforeValidator(_peers),
+    ] = Field(
+        {},
+        description="Where senders take reports of Storage Commitment once their association"
+        " has ended: `CT_01=10.1.2.3:104, PACS=pacs.example:11112`",
     )
     quiet_seconds: float = Field(
         10.0, gt=0, le=3600, description="Silence after which a series counts as complete, s"

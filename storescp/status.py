@@ -9,6 +9,12 @@ DATA_SET_DOES_NOT_MATCH = 0xA900  # PS3.4 Table B.2-1: command and data set disa
 UNDECODABLE = 0xC000  # PS3.4 Table B.2-1, 0xCxxx: truncated or not a data set
 INVALID_UID = 0xC010  # PS3.4 Table B.2-1, 0xCxxx: a UID is missing or is not one
 
+# PS3.7 C.4.2, C.5: N-ACTION
+NO_SUCH_ACTION = 0x0123
+INVALID_ARGUMENT_VALUE = 0x0115
+NO_SUCH_SOP_INSTANCE = 0x0112
+RESOURCE_LIMITATION = 0x0213
+
 MAX_COMMENT = 64  # Error Comment (0000,0902) is LO
 
 

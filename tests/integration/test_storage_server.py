@@ -31,8 +31,8 @@ from pydicom.uid import (
 
 from db.spool import SeriesKey
 from storescp import status
+from storescp.contexts import TRANSFER_SYNTAXES
 from storescp.part10 import read_header
-from storescp.server import TRANSFER_SYNTAXES
 from tests.ct_factory import ct_instance, ct_series, encode, write_files
 from tests.integration.door import OpenDoor, associated, send_bytes
 from tests.servers import DCMTK_ENVIRONMENT, child_environment, require_tool, storescu, wait_for

@@ -33,6 +33,17 @@ def test_peers_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+def test_peers_of_storage_commitment_are_titles_with_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_COMMITMENT_PEERS", "CT_01=10.1.2.3:104, P=pacs.example:1")
+
+    assert load_settings(StoreScpSettings).commitment_peers == {
+        "CT_01": ("10.1.2.3", 104),
+        "P": ("pacs.example", 1),
+    }
+
+
 def test_nothing_set_is_an_open_door_with_limits() -> None:
     settings = load_settings(StoreScpSettings)
 
@@ -55,6 +66,9 @@ def test_nothing_set_is_an_open_door_with_limits() -> None:
         ("MAX_ASSOCIATIONS", "0"),
         ("MAX_ASSOCIATIONS_PER_PEER", "0"),
         ("IDLE_SECONDS", "0"),
+        ("COMMITMENT_PEERS", "CT_01"),
+        ("COMMITMENT_PEERS", "CT_01=10.1.2.3"),
+        ("COMMITMENT_PEERS", "CT_01=10.1.2.3:0"),
         ("STALL_SECONDS", "inf"),
         ("MIN_KB_PER_SECOND", "-1"),
         ("MIN_FREE_MB", "-1"),

@@ -1,0 +1,51 @@
+"""What the Storage SCP supports: few contexts, since each costs time in every association."""
+
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    StorageCommitmentPushModel,
+    Verification,
+)
+
+SOP_CLASSES = (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+TRANSFER_SYNTAXES = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,  # retired, and still sent
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+    RLELossless,
+]
+
+
+def supported_contexts() -> list[PresentationContext]:
+    """Verification, Storage Commitment, and CT as the worker can decode it."""
+    return [
+        build_context(Verification),
+        build_context(StorageCommitmentPushModel),
+        *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
+    ]

@@ -1,0 +1,158 @@
+"""Covered: Storage Commitment as a sender sees it, with pynetdicom as the sender: the report on
+the association that asked, on one of ours, again after nobody was there; bad requests.
+
+Not covered: senders other than pynetdicom.
+"""
+
+import queue
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
+from pynetdicom import AE, Association, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from deploy.embedded import free_port
+from storescp import reporter, status
+from tests.ct_factory import ct_series
+from tests.integration.door import Door, OpenDoor
+
+pytestmark = pytest.mark.servers
+REPORT_SECONDS = 20
+# pynetdicom leaves the socket of a refused connection to the collector.
+REFUSED = "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+
+
+class Reports:
+    """Takes reports on any association of the sender."""
+
+    def __init__(self) -> None:
+        self.received: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+        self.handlers = [(evt.EVT_N_EVENT_REPORT, self._handle)]
+
+    def _handle(self, event: evt.Event) -> tuple[int, None]:
+        self.received.put((event.event_type, event.event_information))
+        return status.SUCCESS, None
+
+    def next(self) -> tuple[int, Dataset]:
+        return self.received.get(timeout=REPORT_SECONDS)
+
+
+@contextmanager
+def sender(door: Door, reports: Reports) -> Iterator[Association]:
+    ae = AE("CT_01")
+    ae.add_requested_context(CTImageStorage)
+    ae.add_requested_context(StorageCommitmentPushModel)
+    assoc = ae.associate(
+        "127.0.0.1", door.port, ae_title="OSTEOSCREEN", evt_handlers=reports.handlers
+    )
+    assert assoc.is_established
+    yield assoc
+    if assoc.is_established:
+        assoc.release()
+
+
+@contextmanager
+def listener(port: int, reports: Reports) -> Iterator[None]:
+    """The sender's own SCP, for reports."""
+    ae = AE("CT_01")
+    ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=reports.handlers)
+    yield
+    server.shutdown()
+
+
+def ask(
+    assoc: Association, instances: Sequence[Dataset], *, action: int = 1, transaction: str = ""
+) -> int:
+    """The status of an N-ACTION for these instances."""
+    ds = Dataset()
+    ds.TransactionUID = transaction or generate_uid()
+    ds.ReferencedSOPSequence = []
+    for one in instances:
+        item = Dataset()
+        item.ReferencedSOPClassUID = one.SOPClassUID
+        item.ReferencedSOPInstanceUID = one.SOPInstanceUID
+        ds.ReferencedSOPSequence.append(item)
+    answer, _ = assoc.send_n_action(
+        ds, action, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+    return int(answer.Status)
+
+
+def store(assoc: Association, instances: Sequence[Dataset]) -> None:
+    for ds in instances:
+        ds.file_meta = Dataset()
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+        assert assoc.send_c_store(ds).Status == status.SUCCESS
+
+
+def uids(sequence: Sequence[Dataset]) -> list[str]:
+    return [str(item.ReferencedSOPInstanceUID) for item in sequence]
+
+
+def test_the_report_comes_on_the_association_that_asked(open_door: OpenDoor) -> None:
+    door, reports = open_door(), Reports()
+    instances = ct_series(4)
+
+    with sender(door, reports) as assoc:
+        store(assoc, instances[:3])
+        assert ask(assoc, instances[:3], transaction="1.2.3") == status.SUCCESS
+        whole = reports.next()
+        assert ask(assoc, instances) == status.SUCCESS
+        part = reports.next()
+        store(assoc, instances[3:])
+
+    assert whole[0] == 1
+    assert whole[1].TransactionUID == "1.2.3"
+    assert uids(whole[1].ReferencedSOPSequence) == [ds.SOPInstanceUID for ds in instances[:3]]
+    assert part[0] == 2
+    assert uids(part[1].FailedSOPSequence) == [instances[3].SOPInstanceUID]
+    assert part[1].FailedSOPSequence[0].FailureReason == 0x0112
+
+
+def test_a_sender_that_has_gone_is_called(open_door: OpenDoor) -> None:
+    port, reports = free_port(), Reports()
+    door = open_door(commitment_peers=f"CT_01=127.0.0.1:{port}")
+    instances = ct_series(2)
+
+    with listener(port, reports):
+        with sender(door, reports) as assoc:
+            store(assoc, instances)
+            assert ask(assoc, instances) == status.SUCCESS
+        kind, information = reports.next()
+
+    assert kind == 1
+    assert len(information.ReferencedSOPSequence) == 2
+
+
+@pytest.mark.filterwarnings(REFUSED)
+def test_a_sender_that_is_away_is_called_again(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "RETRY_SECONDS", (0.5,) * 20)
+    port, reports = free_port(), Reports()
+    door = open_door(commitment_peers=f"CT_01=127.0.0.1:{port}")
+    instances = ct_series(1)
+    with sender(door, reports) as assoc:
+        store(assoc, instances)
+        assert ask(assoc, instances) == status.SUCCESS
+    with pytest.raises(queue.Empty):
+        reports.received.get(timeout=1.5)
+
+    with listener(port, reports):
+        assert reports.next()[0] == 1
+
+
+def test_bad_requests_are_refused_and_the_association_goes_on(open_door: OpenDoor) -> None:
+    door, reports = open_door(), Reports()
+    instances = ct_series(1)
+
+    with sender(door, reports) as assoc:
+        assert ask(assoc, instances, action=2) == status.NO_SUCH_ACTION
+        assert ask(assoc, []) == status.INVALID_ARGUMENT_VALUE
+        store(assoc, instances)
+        assert ask(assoc, instances) == status.SUCCESS
+        assert reports.next()[0] == 1
