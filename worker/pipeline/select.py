@@ -17,10 +17,10 @@ from worker.pipeline.results import Femur, Plane, PointMm, Volume
 FIRST_LOOK, SECOND_LOOK = 12, 28
 SURE_QUALITY = 0.16
 MIN_ROUGH_QUALITY = 0.06
+MIN_RADIUS_MM = 17.5
 # Ball and neck alone: less is no femur, whatever lies below.
 MIN_HEAD_QUALITY = 0.06
 SAME_MM = 7.0
-LAST_SHIFTS_MM = (-4.0, 0.0, 4.0)
 
 
 def find_femurs(volume: Volume) -> tuple[Femur, ...]:
@@ -90,7 +90,7 @@ def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
 def judge(grid: Grid, ball: Ball) -> Candidate:
     """Neck and shaft of a fitted ball, and quality = roundness × neck × shaft."""
     neck = find_neck(grid, ball)
-    if ball.roundness * neck.score < MIN_HEAD_QUALITY:
+    if ball.radius_mm < MIN_RADIUS_MM or ball.roundness * neck.score < MIN_HEAD_QUALITY:
         return Candidate(ball, neck, None, 0.0)
     shaft = find_shaft(grid, ball, neck)
     if shaft is None:
@@ -102,9 +102,8 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
 
 
 def _femur(grid: Grid, candidate: Candidate) -> Femur:
-    axis, shaft = candidate.neck.axis, candidate.shaft
+    ball, axis, shaft = candidate.ball, candidate.neck.axis, candidate.shaft
     assert shaft is not None  # noqa: S101 - without one there is no quality
-    ball = fit_sphere(grid, candidate.ball, axis, LAST_SHIFTS_MM)
     meeting = ball.center + axis * shaft.offset_mm / np.linalg.norm(
         np.cross(axis, shaft.direction)
     )

@@ -27,10 +27,12 @@ SHELL_SHARE = 0.85
 SHELL_DIRECTIONS = sphere_directions(26)
 PAD = 8
 MAX_POINTS = 5000
-CANDIDATES = 40
+CANDIDATES = 64
 CANDIDATE_DISTANCE_MM = 12.0
 FULL_EDGE_HU = 200.0
-STEADY_HU = 120.0
+STEADY_HU = 170.0
+# Weight of what lies within a ball against it: one edge may be a coarse trabecula, or noise.
+ENDS = 0.25
 SOFT_HU = (100.0, 240.0)
 BONE_HU = (100.0, 180.0)
 
@@ -131,7 +133,7 @@ def score_points(
         surface = surface_along(values, span)
         change = np.nan_to_num(np.abs(values[..., span:] - values[..., :-span]), nan=0.0)
         unlike = np.clip((change - STEADY_HU) / FULL_EDGE_HU, 0, 1)
-        before = np.maximum.accumulate(np.maximum(surface, unlike), axis=-1)
+        before = np.minimum(1, ENDS * np.cumsum(np.maximum(surface, unlike), axis=-1))
         known = np.isfinite(values[..., span:])
         for column, radius in enumerate(RADII_MM):
             near = np.abs(at - radius) <= 2.0

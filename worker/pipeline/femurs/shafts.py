@@ -7,6 +7,7 @@ head, that of a femur 3–5 cm beside it, with a neck between.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.pipeline.femurs.grid import Grid, sphere_directions
 from worker.pipeline.femurs.heads import Ball, Floats, surface_along
@@ -107,10 +108,16 @@ def neck_between(grid: Grid, ball: Ball, shaft: Shaft) -> Neck:
 
 
 def _directions(neck: Neck) -> Floats:
-    backward, down, left = DIRECTIONS.T
     cosine = DIRECTIONS @ neck.axis
-    allowed = (np.abs(left) <= MAX_SIDEWAYS) & (backward <= MAX_BACKWARD) & (down >= MIN_DOWN)
-    return np.asarray(DIRECTIONS[allowed & (cosine >= BETWEEN[0]) & (cosine <= BETWEEN[1])])
+    between = (cosine >= BETWEEN[0]) & (cosine <= BETWEEN[1])
+    return np.asarray(DIRECTIONS[between & _is_thigh(DIRECTIONS)])
+
+
+def _is_thigh(directions: Floats) -> npt.NDArray[np.bool_]:
+    """(n,) whether a patient can lie with a thigh along each direction."""
+    backward, down, left = directions.T
+    sideways = np.abs(left) <= MAX_SIDEWAYS
+    return np.asarray(sideways & (backward <= MAX_BACKWARD) & (down >= MIN_DOWN))
 
 
 def _around(axis: Floats, spread: float) -> Floats:
@@ -153,7 +160,8 @@ def _refined(
             direction = line
         top = _nearest(middle, direction, ball.center, neck.axis)
     offset = float(np.linalg.norm(np.cross(top - ball.center, direction)))
-    if not FITTED_OFFSET_MM[0] <= offset <= FITTED_OFFSET_MM[1]:
+    fits = FITTED_OFFSET_MM[0] <= offset <= FITTED_OFFSET_MM[1]
+    if not fits or not _is_thigh(direction[None])[0]:
         return None
     return Shaft(top, direction, score, offset)
 

@@ -9,7 +9,6 @@ meets *first*, and none is decided on before all rays agree on a sphere.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,21 +49,11 @@ SMALLEST_MM, LARGEST_MM = 16.5, 31.0
 USUAL_RADIUS_MM, USUAL_SPREAD_MM = 23.0, 3.0
 
 
-def fit_sphere(
-    grid: Grid, ball: Ball, neck_axis: Floats, shifts_mm: Sequence[float] = (0.0,)
-) -> Ball:
-    """The best sphere that is reached from several radii, and from centres shifted along the
-    neck: its surface is seen best, its size is usual.
-
-    ``roundness`` of the answer is how clearly it is seen, 0–1.
-    """
+def fit_sphere(grid: Grid, ball: Ball, neck_axis: Floats) -> Ball:
+    """The best sphere that is reached from several radii: its surface is seen best, its size
+    is usual. ``roundness`` of the answer is how clearly it is seen, 0–1."""
     rays, free = _rays(DIRECTIONS, neck_axis)
-    starts = [replace(ball, center=ball.center + shift * neck_axis) for shift in shifts_mm]
-    fits = [
-        _fit(grid, start, radius, rays, free, SPREADS_MM)
-        for start in starts
-        for radius in START_RADII_MM
-    ]
+    fits = [_fit(grid, ball, radius, rays, free, SPREADS_MM) for radius in START_RADII_MM]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
 
