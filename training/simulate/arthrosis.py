@@ -16,6 +16,7 @@ UP_AND_OUT = (0.35, 0.0, 0.94)
 """Where most heads migrate, in the side frame."""
 CONTACT_MM = 0.4
 RIM_MM = 9.0
+OSTEOPHYTE_MM = 5.0
 FLATTENED = 0.16
 CYST_HU = 35.0
 
@@ -54,6 +55,19 @@ def flattened(head: Array, z: Array, hip: Hip) -> Array:
         return head
     top = z - (1.0 - FLATTENED * min(excess(hip), 0.5)) * hip.head_radius_mm
     return np.asarray(np.maximum(head, top))
+
+
+def osteophyte_mm(across: Array, y: Array, hip: Hip) -> Array | float:
+    """Radius of the bony collar where the head ends, round the neck's axis (``across`` up).
+
+    Advanced collars are lumps, largest below; an even ring of that size would be a ball.
+    """
+    if not excess(hip):
+        return OSTEOPHYTE_MM * hip.arthritis
+    turn = np.arctan2(y, across)
+    below = 0.5 - 0.5 * np.cos(turn)
+    lumps = np.cos(1.5 * turn + 10.0 * hip.neck_width) ** 2
+    return np.asarray(OSTEOPHYTE_MM * (0.35 + 0.4 * below + 0.25 * lumps))
 
 
 def harden(hu: Array, p: Grid, hip: Hip, cortex_hu: float) -> Array:

@@ -90,7 +90,7 @@ def outline(p: Grid, hip: Hip, femur: FemurFrame) -> Array:
     if hip.arthritis > 0.3:
         rim = np.sqrt((across.clip(-r, r) - across) ** 2 + (along - 0.75 * r) ** 2)
         ring = np.sqrt((np.sqrt(across**2 + y * y) - 0.86 * r) ** 2 + rim**2)
-        d = smooth_min(d, ring - 5.0 * hip.arthritis, 4.0)
+        d = smooth_min(d, ring - arthrosis.osteophyte_mm(across, y, hip), 4.0)
     return d
 
 
