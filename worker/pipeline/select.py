@@ -8,7 +8,7 @@ import numpy as np
 from worker.pipeline.femurs import planes
 from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.femurs.heads import Ball, Floats, climb, find_balls
-from worker.pipeline.femurs.necks import Neck, find_neck, narrowest
+from worker.pipeline.femurs.necks import Neck, find_neck, glance, narrowest
 from worker.pipeline.femurs.pairs import Candidate, across_from, best_pair
 from worker.pipeline.femurs.shafts import find_shaft, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
@@ -21,6 +21,9 @@ MIN_RADIUS_MM = 17.5
 # Ball and neck alone: less is no femur, whatever lies below.
 MIN_HEAD_QUALITY = 0.06
 SAME_MM = 7.0
+BODY_HU = -150
+# A view may be off the middle of the body by as much.
+MAX_INWARD_MM = 40.0
 
 
 def find_femurs(volume: Volume) -> tuple[Femur, ...]:
@@ -52,7 +55,7 @@ def choose_plane(volume: Volume, femur: Femur) -> Plane:
 
 def rank(grid: Grid, balls: Iterable[Ball]) -> list[tuple[Ball, Neck]]:
     """Balls with their necks by what a first look says of both together, best first."""
-    looks = [(ball, find_neck(grid, ball)) for ball in balls]
+    looks = [(ball, glance(grid, ball)) for ball in balls]
     return sorted(looks, key=lambda look: -(look[0].score + 0.15) * look[1].score)
 
 
@@ -90,7 +93,8 @@ def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
 def judge(grid: Grid, ball: Ball) -> Candidate:
     """Neck and shaft of a fitted ball, and quality = roundness × neck × shaft."""
     neck = find_neck(grid, ball)
-    if ball.radius_mm < MIN_RADIUS_MM or ball.roundness * neck.score < MIN_HEAD_QUALITY:
+    usual = ball.radius_mm >= MIN_RADIUS_MM and points_outward(grid, ball, neck)
+    if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
         return Candidate(ball, neck, None, 0.0)
     shaft = find_shaft(grid, ball, neck)
     if shaft is None:
@@ -99,6 +103,13 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
     score = max(neck.score, between.score)
     quality = ball.roundness * score * shaft.score
     return Candidate(ball, replace(between, score=score), shaft, quality)
+
+
+def points_outward(grid: Grid, ball: Ball, neck: Neck) -> bool:
+    """Whether a neck points away from the middle of the body, or of the part in view."""
+    inside = np.flatnonzero((grid.hu > BODY_HU).any(axis=(0, 1)))
+    middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
+    return bool((ball.center[2] - middle) * np.sign(neck.axis[2]) > -MAX_INWARD_MM)
 
 
 def _femur(grid: Grid, candidate: Candidate) -> Femur:

@@ -29,10 +29,11 @@ OFFSET_MM = (24.0, 62.0)
 FITTED_OFFSET_MM = (18.0, 66.0)
 # Thighs are straight to flexed, a little to the side: grid axes are (posterior, down, left).
 MAX_SIDEWAYS, MAX_BACKWARD, MIN_DOWN = 0.5, 0.4, -0.2
-DIRECTIONS = sphere_directions(420).astype(np.float64)
+DIRECTIONS = sphere_directions(320).astype(np.float64)
 
 LEVELS_MM = np.arange(16.0, 81.0, 8.0)
-AZIMUTHS = 10
+FEW_LEVELS_MM = np.array([16.0, 24.0, 40.0, 56.0, 72.0])
+AZIMUTHS = 8
 WIDTHS_MM = np.arange(5.0, 25.1, 2.0)
 RADII_MM = np.array([10.0, 12.0, 14.0, 16.0, 18.0])
 NEAR_MM = 3.0
@@ -129,7 +130,7 @@ def _around(axis: Floats, spread: float) -> Floats:
 def tube_scores(grid: Grid, top: Floats, directions: Floats) -> Floats:
     """(n,) evidence of one tube around each axis out of ``top``: mean over the levels in the
     volume of surfaces at one common radius; 0 where too few levels are in it."""
-    centers = top + directions[:, None] * LEVELS_MM[None, :, None]
+    centers = top + directions[:, None] * FEW_LEVELS_MM[None, :, None]
     around = azimuths(directions, AZIMUTHS)
     rays = around[:, None, :, None] * WIDTHS_MM[:, None]
     values = grid.nearest((centers[:, :, None, None] + rays).astype(np.float32))

@@ -1,0 +1,181 @@
+"""Covered: the finder's parts on bodies of known shape: grid, sphere, shaft, planes, the bound
+of the search. Not covered: whole hips (test_select)."""
+
+import time
+
+import numpy as np
+import pytest
+
+from worker.pipeline import select
+from worker.pipeline.femurs.grid import build_grid
+from worker.pipeline.femurs.heads import MAX_POINTS, Ball, bone_points
+from worker.pipeline.femurs.necks import Neck
+from worker.pipeline.femurs.planes import MAX_TILT_DEG, cut_through, nearest_slice
+from worker.pipeline.femurs.shafts import find_shaft
+from worker.pipeline.femurs.spheres import fit_sphere
+from worker.pipeline.results import Femur, PointMm, Volume
+
+MUSCLE_HU, MARROW_HU, CORTEX_HU = 50, 120, 700
+CENTER = np.array([60.0, 50.0, 60.0])
+AXIS = np.array([0.0, np.cos(np.radians(53)), np.sin(np.radians(53))])
+
+
+def volume_of(hu: np.ndarray, spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Volume:
+    """A canonical volume whose first voxel lies at the origin."""
+    affine = np.zeros((4, 4))
+    affine[1, 0], affine[2, 1], affine[0, 2] = spacing[0], -spacing[1], spacing[2]
+    affine[3, 3] = 1
+    return Volume(hu.astype(np.int16), affine)
+
+
+def distances(shape: tuple[int, int, int], point: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Distance in mm of each 2 mm voxel from the part of a line below a point."""
+    away = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - point
+    along = np.clip(away @ axis, 0, None)
+    return np.asarray(np.linalg.norm(away - along[..., None] * axis, axis=-1))
+
+
+def bone(hu: np.ndarray, distance: np.ndarray, radius: float, cortex: float) -> None:
+    """Paint a body with a cortex by the distance from its core."""
+    hu[distance < radius] = CORTEX_HU
+    hu[distance < radius - cortex] = MARROW_HU
+
+
+def thigh(offset_mm: float) -> Volume:
+    """A head, a shaft straight below it at an offset, and a neck between."""
+    shape = (60, 110, 70)
+    hu = np.full(shape, MUSCLE_HU)
+    down = np.array([0.0, 1.0, 0.0])
+    top = CENTER + offset_mm * np.array([0.0, 1 / np.tan(np.radians(53)), 1.0])
+    bone(hu, distances(shape, top, down), 14, 5)
+    points = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - CENTER
+    bone(hu, np.linalg.norm(points, axis=-1), 23, 2)
+    return volume_of(hu)
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.7, 0.7), (5.0, 0.6, 0.6), (3.0, 1.3, 1.3)])
+def test_grid_has_the_same_voxels_and_places_for_every_spacing(
+    spacing: tuple[float, float, float],
+) -> None:
+    shape = tuple(int(60 / step) + 1 for step in spacing)
+    ramp = np.indices(shape)[1] * spacing[1] * 5
+    grid = build_grid(volume_of(ramp, spacing))
+
+    np.testing.assert_allclose(grid.voxel_mm, 2.0)
+    points = np.array([[20.0, 30.0, 20.0], [30.0, 22.0, 44.0]])
+    # Down the rows z falls by 1 mm and HU grow by 5.
+    found, expected = grid.interpolate(points), -grid.to_patient(points)[:, 2] * 5
+    np.testing.assert_allclose(found, expected, atol=3)
+    np.testing.assert_allclose(grid.from_patient(grid.to_patient(points)), points)
+
+
+def test_noise_has_a_bounded_number_of_points_and_no_femur() -> None:
+    rng = np.random.default_rng(5)
+    volume = volume_of(rng.normal(150, 200, (60, 130, 130)), (3.0, 1.6, 1.6))
+    start = time.process_time()
+
+    assert select.find_femurs(volume) == ()
+    assert len(bone_points(build_grid(volume))) <= MAX_POINTS
+    assert time.process_time() - start < 10
+
+
+def test_sphere_is_the_heads_and_not_the_thicker_sockets_around_it() -> None:
+    points = np.moveaxis(np.indices((60, 60, 60)), 0, -1) * 2.0 - 60.0
+    distance = np.linalg.norm(points, axis=-1)
+    hu = np.full(distance.shape, MUSCLE_HU)
+    socket = (distance > 26) & (distance < 32) & (points @ AXIS < 0)
+    hu[socket] = CORTEX_HU + 200
+    hu[distance < 23] = 350
+    hu[distance < 21] = MARROW_HU
+    grid = build_grid(volume_of(hu))
+
+    found = fit_sphere(grid, Ball(np.array([57.0, 63.0, 62.0]), 26.0, 0.3), AXIS)
+
+    np.testing.assert_allclose(found.center, [60, 60, 60], atol=1.5)
+    assert found.radius_mm == pytest.approx(23, abs=1.5)
+
+
+def test_shaft_beside_the_head_is_found_with_its_axis() -> None:
+    grid = build_grid(thigh(offset_mm=40.0))
+
+    shaft = find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6))
+
+    assert shaft is not None
+    assert shaft.direction @ (0, 1, 0) > np.cos(np.radians(4))
+    assert shaft.offset_mm == pytest.approx(40, abs=2.5)
+    assert shaft.score > 0.7
+
+
+def test_shaft_straight_below_its_head_is_that_of_a_shoulder() -> None:
+    grid = build_grid(thigh(offset_mm=8.0))
+
+    assert find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
+
+
+def test_shaft_that_is_not_in_view_is_none() -> None:
+    whole = thigh(offset_mm=40.0)
+    grid = build_grid(Volume(whole.hu[:, :48], whole.affine))
+
+    assert find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
+
+
+def oblique_femur(backward_mm: float) -> tuple[Volume, Femur]:
+    """A volume whose HU are the distance from its front, and a left femur in it."""
+    hu = np.broadcast_to(np.arange(80)[:, None, None] * 25, (80, 50, 120)).copy()
+    center: PointMm = (90.0, 100.0, -15.0)
+    neck: PointMm = (110.0, 100.0 + backward_mm, -35.0)
+    return volume_of(hu, (2.5, 1.0, 1.0)), Femur("L", center, 23.0, neck, 1.0)
+
+
+def test_cut_runs_through_the_centres_of_head_and_neck() -> None:
+    volume, femur = oblique_femur(backward_mm=8.0)
+
+    plane = cut_through(volume, femur)
+
+    for point in (femur.center_mm, femur.neck_mm):
+        np.testing.assert_allclose(plane.to_mm(plane.to_index(point)), point, atol=1e-6)
+        row, column = np.rint(plane.to_index(point)).astype(int)
+        # HU of the source grow by 10 a millimetre backward.
+        assert plane.hu[row, column] == pytest.approx(point[1] * 10, abs=6)
+    assert plane.row_direction == (0.0, 0.0, -1.0)
+    assert np.linalg.norm(plane.column_direction) == pytest.approx(1)
+    assert plane.row_spacing_mm == plane.column_spacing_mm == 1.0
+    assert plane.source_sop_uid is None
+
+
+def test_cut_is_tilted_no_further_than_a_coronal_plane_may_be() -> None:
+    volume, femur = oblique_femur(backward_mm=40.0)
+
+    across = cut_through(volume, femur).column_direction
+
+    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(MAX_TILT_DEG)
+
+
+def test_beyond_the_volume_a_cut_is_air() -> None:
+    volume, femur = oblique_femur(backward_mm=11.0)
+    shallow = Volume(volume.hu[34:50], volume.affine.copy())
+    shallow.affine[1, 3] = 34 * 2.5
+
+    plane = cut_through(shallow, femur)
+
+    assert plane.hu[10, 0] == -1024
+    assert plane.hu[10, 95] > 900
+
+
+def test_slice_of_a_coronal_series_is_the_nearest_to_the_neck() -> None:
+    volume, femur = oblique_femur(backward_mm=10.0)
+
+    plane = nearest_slice(volume, femur)
+
+    assert abs(plane.position_mm[1] - femur.neck_mm[1]) < 3
+    np.testing.assert_array_equal(plane.hu, volume.hu[plane.index])
+
+
+def test_neck_points_away_from_the_middle_of_the_body() -> None:
+    hu = np.full((20, 20, 150), -1000)
+    hu[:, :, 20:140] = MUSCLE_HU
+    grid = build_grid(volume_of(hu))
+    left_hip = Ball(np.array([20.0, 20.0, 240.0]), 23.0, 0.3)
+
+    assert select.points_outward(grid, left_hip, Neck(AXIS, 0.6))
+    assert not select.points_outward(grid, left_hip, Neck(AXIS * (1, 1, -1), 0.6))
