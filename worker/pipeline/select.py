@@ -1,5 +1,6 @@
 """The proximal femurs of a volume, and the plane that shows each best."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -91,7 +92,7 @@ def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
 
 
 def judge(grid: Grid, ball: Ball) -> Candidate:
-    """Neck and shaft of a fitted ball, and quality = roundness × neck × shaft."""
+    """Neck and shaft of a fitted ball, and quality = roundness × neck × √shaft."""
     neck = find_neck(grid, ball)
     usual = ball.radius_mm >= MIN_RADIUS_MM and points_outward(grid, ball, neck)
     if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
@@ -101,7 +102,8 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
         return Candidate(ball, neck, None, 0.0)
     between = neck_between(grid, ball, shaft)
     score = max(neck.score, between.score)
-    quality = ball.roundness * score * shaft.score
+    # A root: even a shaft whose cortex is half gone is one.
+    quality = ball.roundness * score * math.sqrt(shaft.score)
     return Candidate(ball, replace(between, score=score), shaft, quality)
 
 

@@ -21,7 +21,7 @@ PAIR_QUALITY = 0.10
 # and turn that a patient lies with.
 HIP_DISTANCE_MM = (120.0, 250.0)
 HIP_SHIFT_MM = 60.0
-RADIUS_DIFFERENCE_MM = 6.0
+RADIUS_DIFFERENCE_MM = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
