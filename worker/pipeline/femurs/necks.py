@@ -90,8 +90,10 @@ def axis_scores(
 
 
 def usualness(axes: Floats) -> Floats:
-    """(n,) 0–1, how near each axis is to that of a thigh at rest."""
-    down = (axes[:, 1] - USUAL_DOWN) / SPREAD
+    """(n,) 0–1, how near each axis is to that of a thigh at rest or flexed: one that is
+    turned forward about the line through both heads."""
+    downward = np.hypot(axes[:, 1], np.minimum(axes[:, 0], 0))
+    down = (downward - USUAL_DOWN) / SPREAD
     lateral = (np.abs(axes[:, 2]) - USUAL_LATERAL) / SPREAD
     return np.asarray(np.exp(-(down**2 + lateral**2) / 2))
 

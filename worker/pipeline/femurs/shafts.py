@@ -28,7 +28,7 @@ BETWEEN = (0.30, 0.87)
 OFFSET_MM = (24.0, 62.0)
 FITTED_OFFSET_MM = (18.0, 66.0)
 # Thighs are straight to flexed, a little to the side: grid axes are (posterior, down, left).
-MAX_SIDEWAYS, MAX_BACKWARD, MIN_DOWN = 0.5, 0.4, -0.2
+MAX_SIDEWAYS, MAX_BACKWARD, MIN_DOWN = 0.5, 0.4, 0.35
 DIRECTIONS = sphere_directions(320).astype(np.float64)
 
 LEVELS_MM = np.arange(16.0, 81.0, 8.0)
