@@ -33,7 +33,7 @@ RECEIVED_BYTES = Counter(
 )
 STORE_SECONDS = Histogram(
     "osteoscreen_store_seconds",
-    "From the whole C-STORE request to its durable file",
+    "From the command of a C-STORE to its durable file",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
     registry=REGISTRY,
 )

@@ -14,7 +14,8 @@ version, and without it everything goes the ordinary way:
   ``FastDul`` and ``Wire`` before its threads start;
 - ``DULServiceProvider._is_transport_event``, called by ``run_reactor`` once a round to read,
   and ``_read_pdu_data``; ``event_queue`` with Evt17 (connection closed) and Evt19 (invalid
-  PDU), ``to_provider_queue`` (something is to be sent), ``_idle_timer``, ``_kill_thread``;
+  PDU), ``to_provider_queue`` (something is to be sent), ``to_user_queue`` (something has
+  come), ``_idle_timer``, ``_kill_thread``;
 - ``Association._reactor_checkpoint``: the association's thread waits while it is cleared;
   ``_accepted_cx``; ``DIMSEServiceProvider.receive_primitive``.
 """
@@ -25,6 +26,7 @@ from collections.abc import Callable
 import pynetdicom
 from pynetdicom import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler
@@ -46,7 +48,7 @@ from storescp.status import SUCCESS, Refusal
 from storescp.wire import ConnectionLost, Wire
 
 KNOWN_VERSIONS = ("3.0.",)
-ESTABLISHED = "Sta6"
+ESTABLISHED, AWAITING_CLOSE = "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
 SLACK_BYTES = 64
 """Some senders do not count the headers of items into the length of a PDU."""
@@ -100,11 +102,18 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         self._parked = False
 
     def run_reactor(self) -> None:
-        """The thread. However it ends, nothing half-written stays and nobody stays parked."""
+        """The thread. However it ends, nothing half-written stays and nobody waits for it."""
         try:
             super().run_reactor()
+        except InvalidEventError as error:
+            # The association's thread had something to send to a peer that broke off.
+            log.info("association_ended_early", error=str(error))
         finally:
             self._let_go()
+            if self.socket is not None:
+                self.socket.close()
+            # Or that thread would wait 30 s for the request of a peer that has gone.
+            self.to_user_queue.put(None)
 
     def begin(self, command: Command, context_id: int) -> Sink:
         """A C-STORE-RQ has come."""
@@ -134,8 +143,14 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
 
     def _is_transport_event(self) -> bool:
         """A round of the reactor: True when an event waits for the state machine."""
-        if self.state_machine.current_state != ESTABLISHED:
+        state = self.state_machine.current_state
+        if state != ESTABLISHED:
             self._let_go()
+            if state == AWAITING_CLOSE:
+                # pynetdicom would take what still comes for PDUs, one event for each.
+                self.socket.drain()
+                self.socket.close()
+                return True
             return bool(super()._is_transport_event())
         try:
             return self._receive(self.socket)

@@ -31,7 +31,11 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
         """Refuse connections that come in masses, before they ask for an association."""
-        return threading.active_count() < self._max_threads
+        if threading.active_count() < self._max_threads:
+            return True
+        log.warning("connection_refused", peer=client_address[0], reason="too many connections")
+        ASSOCIATIONS.labels("too_many_connections").inc()
+        return False
 
     def finish_request(self, request: socket.socket, client_address: Any) -> None:
         """In a thread of the connection: speak TLS, then ask for the association."""

@@ -16,6 +16,7 @@ from pynetdicom.transport import AssociationSocket
 BUFFER_BYTES = 256 * 1024
 MAX_ORDINARY_PDU = 1024 * 1024
 """Bytes of a PDU other than P-DATA-TF: an A-ASSOCIATE-RQ with 128 contexts has about 20,000."""
+MAX_DRAINED = 1024 * 1024
 POLL_SECONDS = 0.1
 SEND_SECONDS = 30.0
 
@@ -84,6 +85,15 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom is untyped
     def readable(self) -> bool:
         """Whether ``fill`` would not wait."""
         return bool(super().ready)
+
+    def drain(self) -> None:
+        """Throw away what is there, so that closing does not reset the connection."""
+        self._start = self._end = 0
+        drained = 0
+        with suppress(ConnectionLost):
+            while drained < MAX_DRAINED and self.readable and self.fill():
+                drained += self.received
+                self._start = self._end = 0
 
     def acknowledge(self) -> None:
         """Do not delay the ACK: a sender with Nagle's algorithm waits 40 ms for it."""

@@ -14,7 +14,7 @@ import pytest
 from storescp import status
 from tests.ct_factory import ct_instance, encode
 from tests.integration.door import Door, OpenDoor, associated, send_bytes
-from tests.integration.test_storage_server_pdus import (
+from tests.integration.rude import (
     COMMAND,
     DATA,
     FAST_ONLY,

@@ -9,87 +9,33 @@ import struct
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage
-from pynetdicom import Association
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.sop_class import Verification
 
 from db.spool import INCOMING
 from storescp import status
 from storescp.server import MAX_PDU_BYTES
 from tests.ct_factory import ct_instance, encode
-from tests.integration.door import Door, OpenDoor, associated
+from tests.integration.door import OpenDoor, associated
+from tests.integration.rude import (
+    COMMAND,
+    DATA,
+    ECHO,
+    FAST_ONLY,
+    LAST,
+    RELEASE,
+    is_empty,
+    p_data,
+    pdv,
+    rude,
+    store,
+)
 from tests.servers import wait_for
 from tests.unit.storescp.test_command import command_set
 
 pytestmark = pytest.mark.servers
-
-COMMAND, DATA, LAST = 1, 0, 2
-ECHO = command_set(
-    AffectedSOPClassUID=Verification,
-    CommandField=0x0030,
-    CommandDataSetType=0x0101,
-    AffectedSOPInstanceUID=None,
-    Priority=None,
-)
-FAST_ONLY = pytest.mark.parametrize("open_door", ["fast path"], indirect=True)
-
-
-def pdv(context: int, control: int, part: bytes) -> bytes:
-    """A presentation data value item (PS3.8 9.3.5.1)."""
-    return struct.pack(">LBB", len(part) + 2, context, control) + part
-
-
-def p_data(*items: bytes) -> bytes:
-    """A P-DATA-TF PDU."""
-    return struct.pack(">BxL", 4, sum(map(len, items))) + b"".join(items)
-
-
-class Rude:
-    """An association whose PDUs the test writes itself."""
-
-    def __init__(self, assoc: Association) -> None:
-        self.assoc = assoc
-        self.contexts = {cx.abstract_syntax: cx.context_id for cx in assoc.accepted_contexts}
-        self.ct = self.contexts[CTImageStorage]
-        self.connection: socket.socket = assoc.dul.socket.socket
-
-    def send(self, *pdus: bytes) -> None:
-        for pdu in pdus:
-            self.connection.sendall(pdu)
-
-    def answer(self) -> C_STORE | C_ECHO:
-        _, message = self.assoc.dimse.get_msg(block=True)
-        assert message is not None, "no answer"
-        return message
-
-    def wait_for_abort(self) -> None:
-        self.assoc._reactor_checkpoint.set()
-        wait_for(lambda: self.assoc.is_aborted, "A-ABORT", seconds=10)
-
-
-@contextmanager
-def rude(door: Door) -> Iterator[Rude]:
-    with associated(door, sop_classes=[CTImageStorage, Verification]) as assoc:
-        assoc.dimse_timeout = 20
-        assoc._reactor_checkpoint.clear()
-        try:
-            yield Rude(assoc)
-        finally:
-            assoc._reactor_checkpoint.set()
-
-
-def is_empty(door: Door) -> bool:
-    return not door.files() and not list((door.settings.spool_dir / INCOMING).iterdir())
-
-
-def store(sop_instance_uid: str, message_id: int = 7) -> bytes:
-    return command_set(AffectedSOPInstanceUID=sop_instance_uid, MessageID=message_id)
 
 
 @pytest.mark.parametrize("missing", ["AffectedSOPInstanceUID", "AffectedSOPClassUID"])
@@ -180,7 +126,7 @@ def test_an_end_in_the_middle_of_a_data_set_leaves_nothing(
         if how == "abort":
             peer.send(b"\7\0\0\0\0\4\0\0\0\0")
         elif how == "release":
-            peer.send(b"\5\0\0\0\0\4\0\0\0\0")
+            peer.send(RELEASE)
         else:
             if how == "reset":
                 linger = struct.pack("ii", 1, 0)
@@ -195,64 +141,6 @@ def test_an_end_in_the_middle_of_a_data_set_leaves_nothing(
     wait_for(lambda: is_empty(door), "nothing to be left", seconds=10)
     with associated(door) as after:
         assert after.is_established
-
-
-def _begun(ct: int) -> bytes:
-    command = p_data(pdv(ct, COMMAND | LAST, store("1.2.3")))
-    return command + p_data(pdv(ct, DATA, b"begun"))
-
-
-HOSTILE: dict[str, Callable[[int], bytes]] = {
-    "item longer than its PDU": lambda ct: (
-        _begun(ct) + struct.pack(">BxLLBB", 4, 10, 100, ct, 0) + b"1234"
-    ),
-    "item of no length": lambda ct: _begun(ct) + struct.pack(">BxLLBB", 4, 6, 0, ct, 0),
-    "bytes behind the last item": lambda ct: _begun(ct) + p_data(pdv(ct, DATA, b"12"), b"abc"),
-    "PDU longer than agreed": lambda ct: (
-        _begun(ct) + struct.pack(">BxL", 4, 2**32 - 1) + bytes(64)
-    ),
-    "command within a data set": lambda ct: (
-        _begun(ct) + p_data(pdv(ct, COMMAND | LAST, store("1.2.4")))
-    ),
-    "data set without a command": lambda ct: p_data(pdv(ct, DATA | LAST, b"data")),
-    "context that was not accepted": lambda ct: p_data(pdv(99, COMMAND | LAST, store("1.2"))),
-    "other context within a message": lambda ct: (
-        _begun(ct) + p_data(pdv(99, DATA | LAST, b"rest"))
-    ),
-    "not a command set": lambda ct: p_data(pdv(ct, COMMAND | LAST, b"GET / HTTP/1.1")),
-    "command without a message ID": lambda ct: p_data(
-        pdv(ct, COMMAND | LAST, command_set(MessageID=None))
-    ),
-    "command without end": lambda ct: p_data(pdv(ct, COMMAND, bytes(65_530))) * 2,
-    "unknown PDU": lambda ct: _begun(ct) + struct.pack(">BxL", 9, 4) + bytes(4),
-    "association request again": lambda ct: _begun(ct) + struct.pack(">BxL", 1, 4) + bytes(4),
-}
-
-
-@FAST_ONLY
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_peer_that_breaks_the_rules_is_aborted_and_leaves_nothing(
-    case: str, open_door: OpenDoor
-) -> None:
-    door = open_door(max_associations=1)
-
-    with rude(door) as peer:
-        peer.send(HOSTILE[case](peer.ct))
-        peer.wait_for_abort()
-
-    wait_for(lambda: is_empty(door), "nothing to be left", seconds=10)
-    wait_for(lambda: door.arrivals.open_associations() == 0, "the place", seconds=10)
-    with associated(door) as after:
-        assert after.is_established
-
-
-@FAST_ONLY
-def test_a_huge_pdu_before_the_association_is_not_read(open_door: OpenDoor) -> None:
-    door = open_door()
-
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
-        connection.sendall(struct.pack(">BxL", 1, 2**32 - 1) + bytes(1000))
-        assert connection.recv(1) == b""
 
 
 @FAST_ONLY
