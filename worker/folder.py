@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from worker import outputs
 from worker.outputs import FileRole
-from worker.pipeline.results import Model, Rejected, to_json
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Model, Rejected
 from worker.pipeline.screen import screen
 
 SUFFIXES: dict[FileRole, str] = {"sr": "sr.dcm", "sc": "sc.dcm", "png": "png"}

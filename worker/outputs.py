@@ -15,7 +15,8 @@ from pydicom import Dataset
 from worker.pipeline.capture import build_capture, capture_png
 from worker.pipeline.header import to_bytes
 from worker.pipeline.report import PreviousResult, build_report
-from worker.pipeline.results import Screening, to_json
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Screening
 from worker.pipeline.screen import Stopwatch
 
 FileRole = Literal["sr", "sc", "png"]

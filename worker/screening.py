@@ -22,13 +22,13 @@ from worker.heartbeat import Heartbeat, fail
 from worker.outputs import FileRole, Outputs
 from worker.pipeline.cautions import topic_of
 from worker.pipeline.report import PreviousResult
+from worker.pipeline.result_json import to_json
 from worker.pipeline.results import (
     Grade,
     Hip,
     NeckAttenuation,
     Rejected,
     Screening,
-    to_json,
 )
 from worker.pipeline.screen import screen
 from worker.workshop import Workshop, utc_now

@@ -16,7 +16,8 @@ from tests.series import copy_series, simulate_small
 from worker.package import SHIPPED_DIR, load
 from worker.pipeline.classify import ImageModel
 from worker.pipeline.grade import worse_grade
-from worker.pipeline.results import Rejected, Screening, to_json
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen import screen
 
 ENTRY = {
