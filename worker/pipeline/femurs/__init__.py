@@ -1,2 +1,3 @@
 """How a proximal femur is found: ``grid`` (where is looked), ``heads`` (balls of bone),
-``necks`` (the rod that leaves a ball). ``select`` puts them together."""
+``spheres`` (their fit), ``necks`` and ``shafts`` (what leaves a ball), ``pairs`` (whose hips),
+``planes`` (what is shown). ``select`` puts them together."""

@@ -53,21 +53,25 @@ def best_pair(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 
 def opposite(right: Ball, left: Ball) -> bool:
-    """Whether two balls can be the right and the left head of one patient."""
+    """Whether two fitted balls can be the right and the left head of one patient."""
+    alike = abs(left.radius_mm - right.radius_mm) <= RADIUS_DIFFERENCE_MM
+    return alike and _across(right, left)
+
+
+def across_from(candidate: Candidate, ball: Ball) -> bool:
+    """Whether a ball lies where the other head of a candidate's patient must lie."""
+    if candidate.side == "R":
+        return _across(candidate.ball, ball)
+    return _across(ball, candidate.ball)
+
+
+def _across(right: Ball, left: Ball) -> bool:
     backward, down, apart = left.center - right.center
     return bool(
         HIP_DISTANCE_MM[0] <= apart <= HIP_DISTANCE_MM[1]
         and abs(down) <= HIP_SHIFT_MM
         and abs(backward) <= HIP_SHIFT_MM
-        and abs(left.radius_mm - right.radius_mm) <= RADIUS_DIFFERENCE_MM
     )
-
-
-def across_from(candidate: Candidate, ball: Ball) -> bool:
-    """Whether a ball can be the other head of a candidate's patient."""
-    if candidate.side == "R":
-        return opposite(candidate.ball, ball)
-    return opposite(ball, candidate.ball)
 
 
 def _mean(pair: tuple[Candidate, ...]) -> float:
