@@ -1,0 +1,69 @@
+"""The same patient as a coronal and as an axial series: the heads lie in the same places.
+
+Real CT goes through files and loader where ``OSTEOSCREEN_REALCT`` names a folder; simulated
+volumes are made as the loader makes them.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench.finder_cases import acquire
+from tests.real_ct import RealCt
+from training.simulate.acquisition import sample_acquisition
+from training.simulate.subject import sample_subject
+from worker.pipeline import select
+from worker.pipeline.results import Orientation, PointMm, Side, Volume
+
+# Read before the session fixture clears the settings of the caller.
+FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
+SAME_PLACE_MM = 4.0
+PLANES: tuple[Orientation, Orientation] = ("coronal", "axial")
+
+pytestmark = pytest.mark.slow
+
+
+def heads(volume: Volume) -> dict[Side, PointMm]:
+    return {femur.side: femur.center_mm for femur in select.find_femurs(volume)}
+
+
+def farthest_mm(first: dict[Side, PointMm], second: dict[Side, PointMm]) -> float:
+    return max(float(np.linalg.norm(np.subtract(first[side], second[side]))) for side in first)
+
+
+@pytest.mark.parametrize(("seed", "thickness_mm"), [(3, 3.0), (4, 3.0)])
+def test_simulated_heads_are_the_same_coronal_and_axial(seed: int, thickness_mm: float) -> None:
+    subject = sample_subject(np.random.default_rng(seed))
+    scale = {"rows": 256, "thickness_mm": thickness_mm, "increment_mm": thickness_mm}
+    coronal, axial = (
+        acquire(
+            subject,
+            sample_acquisition(np.random.default_rng(seed), subject, plane, "pelvis", **scale),
+        )
+        for plane in PLANES
+    )
+
+    found = heads(coronal), heads(axial)
+
+    assert set(found[0]) == set(found[1]) == {"R", "L"}
+    assert farthest_mm(*found) < SAME_PLACE_MM
+
+
+@pytest.mark.realct
+@pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT")
+@pytest.mark.parametrize("thickness", ["2.5", "5"])
+@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036"])
+def test_real_heads_are_the_same_coronal_and_axial(
+    case: str, thickness: str, tmp_path: Path
+) -> None:
+    assert FOLDER is not None
+    ct = RealCt(Path(FOLDER))
+    how = ("--spacing", "0.9", "--thickness", thickness)
+    coronal, axial = (
+        heads(ct.volume(case, tmp_path / plane, "--plane", plane, *how)) for plane in PLANES
+    )
+
+    assert set(coronal) == set(axial) == set(ct.heads_mm(case))
+    assert farthest_mm(coronal, axial) < SAME_PLACE_MM
