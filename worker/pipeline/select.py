@@ -77,7 +77,7 @@ def examine(
         ball = fit_roughly(grid, ball, start_neck.axis)
         if _near(ball, [each.ball.center for each in candidates if each.quality > 0]):
             continue
-        neck = find_neck(grid, ball)
+        neck = outward_neck(grid, ball)
         if ball.roundness * neck.score < MIN_ROUGH_QUALITY:
             continue
         candidates.append(judge(grid, fit_sphere(grid, ball, neck.axis)))
@@ -93,10 +93,10 @@ def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
 
 def judge(grid: Grid, ball: Ball) -> Candidate:
     """Neck and shaft of a fitted ball, and quality = roundness × neck × √shaft."""
-    neck = find_neck(grid, ball)
-    usual = ball.radius_mm >= MIN_RADIUS_MM and points_outward(grid, ball, neck)
+    neck = outward_neck(grid, ball)
+    usual = ball.radius_mm >= MIN_RADIUS_MM
     if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
-        return Candidate(ball, neck, None, 0.0)
+        return Candidate(ball, replace(neck, score=0.0), None, 0.0)
     shaft = find_shaft(grid, ball, neck)
     if shaft is None:
         return Candidate(ball, neck, None, 0.0)
@@ -107,11 +107,16 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
     return Candidate(ball, replace(between, score=score), shaft, quality)
 
 
-def points_outward(grid: Grid, ball: Ball, neck: Neck) -> bool:
-    """Whether a neck points away from the middle of the body, or of the part in view."""
+def outward_neck(grid: Grid, ball: Ball) -> Neck:
+    """The neck of a ball, which points away from the middle of the body or of the part in
+    view: the other rod beside a head is the upper branch of the pubis."""
+    neck = find_neck(grid, ball)
     inside = np.flatnonzero((grid.hu > BODY_HU).any(axis=(0, 1)))
     middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
-    return bool((ball.center[2] - middle) * np.sign(neck.axis[2]) > -MAX_INWARD_MM)
+    side = float(np.sign(neck.axis[2]))
+    if (ball.center[2] - middle) * side > -MAX_INWARD_MM:
+        return neck
+    return find_neck(grid, ball, -side)
 
 
 def _femur(grid: Grid, candidate: Candidate) -> Femur:

@@ -59,22 +59,26 @@ def glance(grid: Grid, ball: Ball) -> Neck:
     return Neck(axes[int(scores.argmax())], float(scores.max()))
 
 
-def find_neck(grid: Grid, ball: Ball) -> Neck:
-    """The direction in which bone leaves the ball without a surface, as a rod."""
+def find_neck(grid: Grid, ball: Ball, side: float = 0.0) -> Neck:
+    """The direction in which bone leaves the ball without a surface, as a rod.
+
+    ``side`` : 1 looks to the patient's left only, −1 to the right, 0 to both.
+    """
     closed, covered = surface_of(grid, ball), bone_beyond(grid, ball)
-    axes = DIRECTIONS[allowed(DIRECTIONS)].astype(np.float64)
+    axes = DIRECTIONS[allowed(DIRECTIONS, side)].astype(np.float64)
     scores = axis_scores(grid, ball, closed, covered, axes)
     for spread in REFINEMENTS:
         axes = _around(axes[int(scores.argmax())], spread)
-        axes = axes[allowed(axes)]
+        axes = axes[allowed(axes, side)]
         scores = axis_scores(grid, ball, closed, covered, axes)
     return Neck(axes[int(scores.argmax())], float(scores.max()))
 
 
-def allowed(axes: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """(n,) whether each axis may be that of a neck."""
+def allowed(axes: npt.NDArray[np.floating], side: float = 0.0) -> npt.NDArray[np.bool_]:
+    """(n,) whether each axis may be that of a neck, to one ``side`` or to both (0)."""
     backward, down, left = axes.T
-    lateral = (np.abs(left) >= LATERAL[0]) & (np.abs(left) <= LATERAL[1])
+    sideways = left * side if side else np.abs(left)
+    lateral = (sideways >= LATERAL[0]) & (sideways <= LATERAL[1])
     return np.asarray(
         lateral & (down >= DOWN[0]) & (down <= DOWN[1]) & (backward >= MIN_BACKWARD)
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from worker.pipeline.femurs.heads import Ball
 from worker.pipeline.femurs.necks import Neck
 from worker.pipeline.femurs.shafts import Shaft
@@ -17,10 +19,14 @@ MIN_QUALITY = 0.12
 PARTNER_QUALITY = 0.07
 PAIR_QUALITY = 0.10
 
+# Balls nearer than this are one head; farther, up to OVERLAP_MM, one of two at most is.
+SAME_HEAD_MM, OVERLAP_MM = 10.0, 25.0
+AS_GOOD = 0.85
+
 # Adult hips: centres of the heads about 18 cm apart, in one height and depth up to the tilt
-# and turn that a patient lies with.
+# and turn that a patient lies with; a patient rolled by 25° has one 8 cm behind the other.
 HIP_DISTANCE_MM = (120.0, 250.0)
-HIP_SHIFT_MM = 60.0
+DOWN_SHIFT_MM, BACKWARD_SHIFT_MM = 60.0, 90.0
 RADIUS_DIFFERENCE_MM = 5.0
 
 
@@ -34,6 +40,11 @@ class Candidate:
     quality: float
 
     @property
+    def head_quality(self) -> float:
+        """0–1, of ball and neck alone."""
+        return self.ball.roundness * self.neck.score
+
+    @property
     def side(self) -> Side:
         """The neck points away from the middle of the body; the third grid axis is left."""
         return "L" if self.neck.axis[2] > 0 else "R"
@@ -41,7 +52,12 @@ class Candidate:
 
 def best_pair(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The best candidate and the best that can be its patient's other hip, right first."""
-    sound = [each for each in candidates if each.quality >= PARTNER_QUALITY]
+    known = list(candidates)
+    sound = [
+        each
+        for each in known
+        if each.quality >= PARTNER_QUALITY and not is_doubted(each, known)
+    ]
     right = [each for each in sound if each.side == "R"]
     left = [each for each in sound if each.side == "L"]
     pairs = [both for both in product(right, left) if opposite(both[0].ball, both[1].ball)]
@@ -50,6 +66,27 @@ def best_pair(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
         return max((pair for pair in pairs if best in pair), key=_mean, default=(best,))
     pair = max(pairs, key=_mean, default=())
     return pair if pair and _mean(pair) >= PAIR_QUALITY else ()
+
+
+def is_doubted(candidate: Candidate, candidates: Iterable[Candidate]) -> bool:
+    """Whether a ball as good overlaps it that has no shaft in view.
+
+    Where a pelvis is cut off below the trochanters, a ball of head and socket roof together
+    lies high enough to take the true neck for its shaft; the true head beside it has none.
+    """
+    known = list(candidates)
+    with_shaft = [each.ball for each in known if each.shaft is not None]
+    return any(
+        each.head_quality >= AS_GOOD * candidate.head_quality
+        and SAME_HEAD_MM < _distance_mm(each.ball, candidate.ball) < OVERLAP_MM
+        and all(_distance_mm(each.ball, ball) > SAME_HEAD_MM for ball in with_shaft)
+        for each in known
+        if each.shaft is None
+    )
+
+
+def _distance_mm(one: Ball, other: Ball) -> float:
+    return float(np.linalg.norm(one.center - other.center))
 
 
 def opposite(right: Ball, left: Ball) -> bool:
@@ -69,8 +106,8 @@ def _across(right: Ball, left: Ball) -> bool:
     backward, down, apart = left.center - right.center
     return bool(
         HIP_DISTANCE_MM[0] <= apart <= HIP_DISTANCE_MM[1]
-        and abs(down) <= HIP_SHIFT_MM
-        and abs(backward) <= HIP_SHIFT_MM
+        and abs(down) <= DOWN_SHIFT_MM
+        and abs(backward) <= BACKWARD_SHIFT_MM
     )
 
 

@@ -9,7 +9,6 @@ meets *first*, and none is decided on before all rays agree on a sphere.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,6 @@ PLATE_STEPS = 3
 MOST_CERTAIN = 0.9
 
 START_RADII_MM = (20.0, 24.0)
-# Also from nearer to the socket: osteophytes around the neck draw a sphere outward.
-INWARD_MM = 5.0
 # How far from the last sphere an edge may lie (SD of its weight), fit after fit.
 SPREADS_MM = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
 FEW_SPREADS_MM = (4.0, 2.5, 1.6)
@@ -56,12 +53,7 @@ def fit_sphere(grid: Grid, ball: Ball, neck_axis: Floats) -> Ball:
     """The best sphere that is reached from several radii: its surface is seen best, its size
     is usual. ``roundness`` of the answer is how clearly it is seen, 0–1."""
     rays, free = _rays(DIRECTIONS, neck_axis)
-    inward = replace(ball, center=ball.center - INWARD_MM * neck_axis)
-    fits = [
-        _fit(grid, start, radius, rays, free, SPREADS_MM)
-        for start in (ball, inward)
-        for radius in START_RADII_MM
-    ]
+    fits = [_fit(grid, ball, radius, rays, free, SPREADS_MM) for radius in START_RADII_MM]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
 

@@ -9,7 +9,7 @@ import pytest
 from worker.pipeline import select
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.femurs.heads import MAX_POINTS, Ball, bone_points
-from worker.pipeline.femurs.necks import Neck
+from worker.pipeline.femurs.necks import Neck, find_neck
 from worker.pipeline.femurs.planes import MAX_TILT_DEG, cut_through, nearest_slice
 from worker.pipeline.femurs.shafts import find_shaft
 from worker.pipeline.femurs.spheres import fit_sphere
@@ -172,10 +172,19 @@ def test_slice_of_a_coronal_series_is_the_nearest_to_the_neck() -> None:
 
 
 def test_neck_points_away_from_the_middle_of_the_body() -> None:
-    hu = np.full((20, 20, 150), -1000)
-    hu[:, :, 20:140] = MUSCLE_HU
+    shape = (60, 60, 150)
+    hu = np.full(shape, -1000)
+    hu[:, :, 10:140] = MUSCLE_HU
+    center = np.array([60.0, 50.0, 230.0])
+    inward = np.array([0.0, 0.5, -0.87])
+    points = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - center
+    away = np.linalg.norm(points, axis=-1)
+    hu[away < 36] = CORTEX_HU
+    hu[away < 28] = MUSCLE_HU
+    bone(hu, away, 23, 4)
+    bone(hu, distances(shape, center + 21 * inward, inward), 14, 4)
     grid = build_grid(volume_of(hu))
-    left_hip = Ball(np.array([20.0, 20.0, 240.0]), 23.0, 0.3)
+    ball = Ball(center, 23.0, 0.3)
 
-    assert select.points_outward(grid, left_hip, Neck(AXIS, 0.6))
-    assert not select.points_outward(grid, left_hip, Neck(AXIS * (1, 1, -1), 0.6))
+    assert find_neck(grid, ball).axis[2] < 0
+    assert select.outward_neck(grid, ball).axis[2] > 0

@@ -15,6 +15,7 @@ from worker.pipeline import eligible, reformat, select
 from worker.pipeline.femurs.heads import Ball
 from worker.pipeline.femurs.necks import Neck
 from worker.pipeline.femurs.pairs import Candidate, best_pair
+from worker.pipeline.femurs.shafts import Shaft
 from worker.pipeline.results import Femur, Orientation, ReasonCode, Volume
 
 SMALL = {"rows": 256, "columns": 256, "pixel_mm": 1.6, "thickness_mm": 4.0, "increment_mm": 4.0}
@@ -160,6 +161,18 @@ def test_heads_of_one_patient_have_nearly_one_size() -> None:
     right, left = candidate(50, 0.5, False, 20.0), candidate(230, 0.3, True, 28.0)
 
     assert best_pair([right, left]) == (right,)
+
+
+def test_ball_beside_a_better_one_whose_shaft_is_cut_off_is_no_head() -> None:
+    """A pelvis that is cut below the trochanters: the true head's shaft is not in view."""
+    shaft = Shaft(np.array([60.0, 160.0, 190.0]), np.array([0.0, 1.0, 0.0]), 0.9, 40.0)
+    too_high = replace(candidate(230, 0.3, True), shaft=shaft)
+    beside = Ball(too_high.ball.center + np.array([0.0, 16.0, 0.0]), 23.0, 0.4, roundness=0.5)
+    true = Candidate(beside, too_high.neck, None, 0.0)
+
+    assert best_pair([too_high]) == (too_high,)
+    assert best_pair([too_high, true]) == ()
+    assert best_pair([too_high, replace(true, shaft=shaft, quality=0.35)])[0].ball is beside
 
 
 def test_reformatted_plane_has_no_source_instance() -> None:
