@@ -21,6 +21,8 @@ from worker.pipeline.results import PointMm, Series, Side, Volume
 pytestmark = pytest.mark.slow
 
 PLANES: dict[str, tuple[Point, Point]] = {"axial": AXIAL, "coronal": CORONAL}
+# What the accuracy suite asks of nearly all heads is 8 mm (docs/decisions/0002).
+NEAR_MM = 6.0
 STEPS_MM = {"axial": 2.5, "coronal": 3.0}
 
 
@@ -61,4 +63,4 @@ def test_heads_are_found_in_their_place_however_the_slices_are_turned(
 
     assert set(found) == set(heads)
     for side, head in heads.items():
-        assert np.linalg.norm(np.subtract(found[side], head)) < 3
+        assert np.linalg.norm(np.subtract(found[side], head)) < NEAR_MM

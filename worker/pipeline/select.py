@@ -10,7 +10,7 @@ from worker.pipeline.femurs import planes
 from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.femurs.heads import Ball, Floats, climb, find_balls
 from worker.pipeline.femurs.necks import Neck, find_neck, glance, narrowest
-from worker.pipeline.femurs.pairs import Candidate, across_from, best_pair
+from worker.pipeline.femurs.pairs import MIN_QUALITY, Candidate, across_from, best_pair
 from worker.pipeline.femurs.shafts import find_shaft, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
 from worker.pipeline.results import Femur, Plane, PointMm, Volume
@@ -38,10 +38,11 @@ def find_femurs(volume: Volume) -> tuple[Femur, ...]:
     looks = rank(grid, find_balls(grid))
     candidates = examine(grid, looks[:FIRST_LOOK], [])
     found = best_pair(candidates)
-    if len(found) < 2:
+    if len(found) < 2 or min(each.quality for each in found) < MIN_QUALITY:
         rest = looks[FIRST_LOOK:SECOND_LOOK]
-        if found and found[0].quality >= SURE_QUALITY:
-            rest = [look for look in looks[FIRST_LOOK:] if across_from(found[0], look[0])]
+        best = max(found, key=lambda each: each.quality, default=None)
+        if best is not None and best.quality >= SURE_QUALITY:
+            rest = [look for look in looks[FIRST_LOOK:] if across_from(best, look[0])]
         found = best_pair(examine(grid, rest, candidates))
     return tuple(_femur(grid, candidate) for candidate in found)
 
@@ -77,7 +78,7 @@ def examine(
         ball = fit_roughly(grid, ball, start_neck.axis)
         if _near(ball, [each.ball.center for each in candidates if each.quality > 0]):
             continue
-        neck = outward_neck(grid, ball)
+        neck, _ = outward_neck(grid, ball)
         if ball.roundness * neck.score < MIN_ROUGH_QUALITY:
             continue
         candidates.append(judge(grid, fit_sphere(grid, ball, neck.axis)))
@@ -93,7 +94,7 @@ def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
 
 def judge(grid: Grid, ball: Ball) -> Candidate:
     """Neck and shaft of a fitted ball, and quality = roundness × neck × √shaft."""
-    neck = outward_neck(grid, ball)
+    neck, better = outward_neck(grid, ball)
     usual = ball.radius_mm >= MIN_RADIUS_MM
     if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
         return Candidate(ball, replace(neck, score=0.0), None, 0.0)
@@ -103,20 +104,25 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
     between = neck_between(grid, ball, shaft)
     score = max(neck.score, between.score)
     # A root: even a shaft whose cortex is half gone is one.
-    quality = ball.roundness * score * math.sqrt(shaft.score)
+    quality = ball.roundness * score * math.sqrt(shaft.score) * better
     return Candidate(ball, replace(between, score=score), shaft, quality)
 
 
-def outward_neck(grid: Grid, ball: Ball) -> Neck:
+def outward_neck(grid: Grid, ball: Ball) -> tuple[Neck, float]:
     """The neck of a ball, which points away from the middle of the body or of the part in
-    view: the other rod beside a head is the upper branch of the pubis."""
+    view: the other rod beside a head is the upper branch of the pubis.
+
+    Also 0–1, how much it is the better one of the two: where what leads inward is clearer,
+    the ball is rather a part of the pelvis.
+    """
     neck = find_neck(grid, ball)
     inside = np.flatnonzero((grid.hu > BODY_HU).any(axis=(0, 1)))
     middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
     side = float(np.sign(neck.axis[2]))
     if (ball.center[2] - middle) * side > -MAX_INWARD_MM:
-        return neck
-    return find_neck(grid, ball, -side)
+        return neck, 1.0
+    outward = find_neck(grid, ball, -side)
+    return outward, min(1.0, outward.score / max(neck.score, 1e-6))
 
 
 def _femur(grid: Grid, candidate: Candidate) -> Femur:

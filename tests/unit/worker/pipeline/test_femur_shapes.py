@@ -187,4 +187,6 @@ def test_neck_points_away_from_the_middle_of_the_body() -> None:
     ball = Ball(center, 23.0, 0.3)
 
     assert find_neck(grid, ball).axis[2] < 0
-    assert select.outward_neck(grid, ball).axis[2] > 0
+    neck, better = select.outward_neck(grid, ball)
+    assert neck.axis[2] > 0
+    assert better < 1
