@@ -103,7 +103,6 @@ def test_the_report_comes_on_the_association_that_asked(open_door: OpenDoor) -> 
         whole = reports.next()
         assert ask(assoc, instances) == status.SUCCESS
         part = reports.next()
-        store(assoc, instances[3:])
 
     assert whole[0] == 1
     assert whole[1].TransactionUID == "1.2.3"
