@@ -8,7 +8,6 @@ reformatted is an augmentation.
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from training.presets import Cohort
 from training.simulate import scanner
@@ -106,8 +106,6 @@ def render_cohort(
     Also returns the processor seconds that rendering took, now or then. ``advance`` hears of
     every finished shard how many patients it has.
     """
-    # The processes inherit it: threads of BLAS in each would fight for the same cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cache_dir.mkdir(parents=True, exist_ok=True)
     jobs = {}
     paths = []
@@ -145,7 +143,16 @@ def code_sha256() -> str:
 
 
 def render_shard(cohort: Cohort, seed: int, patients: Sequence[int], path: Path) -> None:
-    """All crops of some patients, written to ``path`` at once."""
+    """All crops of some patients, written to ``path`` at once.
+
+    One thread of BLAS: more would fight for the cores of the other processes, and how a
+    product is split among threads shows in its last digit.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        _render_shard(cohort, seed, patients, path)
+
+
+def _render_shard(cohort: Cohort, seed: int, patients: Sequence[int], path: Path) -> None:
     start = time.process_time()
     rows: list[tuple[object, ...]] = []
     for patient in patients:
