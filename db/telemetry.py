@@ -9,7 +9,7 @@ import sys
 from typing import Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
@@ -64,6 +64,11 @@ WARNINGS = Counter(
     "osteoscreen_warnings",
     "Warnings of finished runs by what they are about (tube voltage, noise, …)",
     ["topic"],
+    registry=REGISTRY,
+)
+OLDEST_WAITING_SECONDS = Gauge(
+    "osteoscreen_oldest_waiting_seconds",
+    "How long the longest waiting series has been complete; 0 where none waits",
     registry=REGISTRY,
 )
 STEP_SECONDS = Histogram(
@@ -132,9 +137,3 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger: ``log.info("series_queued", series_instance_uid=…)``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
-
-
-def serve_metrics(port: int | None) -> None:
-    """Answer Prometheus on ``port`` from a thread of its own; nothing when it is None."""
-    if port is not None:
-        start_http_server(port, registry=REGISTRY)

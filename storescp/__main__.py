@@ -7,11 +7,12 @@ import threading
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from db import health
 from db.migrate import SchemaNotCurrent, require_current_schema
 from db.session import make_engine
 from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
-from db.telemetry import configure_logging, get_logger, serve_metrics
+from db.telemetry import configure_logging, get_logger
 from storescp.arrivals import Arrivals
 from storescp.publish import Publisher
 from storescp.register import Registrar
@@ -41,7 +42,16 @@ def main() -> None:
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
     with blame("METRICS_PORT", settings.metrics_port):
-        serve_metrics(settings.metrics_port)
+        health.serve(
+            settings.metrics_port,
+            [
+                registrar.rounds.probe(),
+                health.Probe("acceptor", server.ask_acceptor, live=True),
+                health.spool_probe(writer, min_free_mb=settings.min_free_mb),
+                # Intake goes on without it.
+                health.database_probe(engine, vital=False),
+            ],
+        )
     with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         server.start()
     registrar.start()

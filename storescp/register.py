@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db.backoff import backoff
+from db.health import Rounds
 from db.intake import Registered, open_series, register_revision
 from db.migrate import SchemaNotCurrent, require_current_schema
 from db.session import make_sessions
@@ -57,11 +58,13 @@ class Registrar(threading.Thread):
         self._failures = 0
         self._retry_at = 0.0
         self._stop_asked = threading.Event()
+        self._pause = min(MAX_TICK_SECONDS, settings.quiet_seconds / TICKS_PER_QUIET_PERIOD)
+        self.rounds = Rounds("registrar", pause_seconds=self._pause)
 
     def run(self) -> None:
         """Tick until ``stop``; the process boundary of this thread."""
-        tick = min(MAX_TICK_SECONDS, self._settings.quiet_seconds / TICKS_PER_QUIET_PERIOD)
-        while not self._stop_asked.wait(tick):
+        while not self._stop_asked.wait(self._pause):
+            self.rounds.count()
             try:
                 self.tick(time.monotonic())
             except Exception:

@@ -73,6 +73,7 @@ class StorageServer:
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._server: Listener | None = None
+        self._acceptor: threading.Thread | None = None
         self._reporter = Reporter(settings)
         self._tls = (
             None
@@ -100,9 +101,10 @@ class StorageServer:
         self._server.limit_connections(self._settings.max_associations)
         self._ae._servers.append(self._server)
         self._reporter.start()
-        threading.Thread(
+        self._acceptor = threading.Thread(
             target=self._server.serve_forever, name="acceptor", daemon=True
-        ).start()
+        )
+        self._acceptor.start()
 
     def stop(self) -> None:
         """Accept nobody any more, let open associations finish for a while, abort the rest."""
@@ -127,6 +129,12 @@ class StorageServer:
             stall_seconds=self._settings.stall_seconds,
             min_kb_per_second=self._settings.min_kb_per_second,
         )
+
+    def ask_acceptor(self) -> str | None:
+        """What a health probe wants to know: None while connections are accepted."""
+        if self._acceptor is None or not self._acceptor.is_alive():
+            return "no connection is accepted"
+        return None
 
     def reap(self) -> None:
         """Forget associations whose thread ended without an event (a peer that vanished)."""

@@ -11,10 +11,11 @@ from celery import Celery, signals
 from celery.concurrency import get_implementation
 from kombu import Exchange, Queue
 
+from db import health
 from db.migrate import SchemaNotCurrent
 from db.queue import DELIVER_TASK, DELIVERY_QUEUE, SCREEN_TASK, SCREENING_QUEUE
 from db.settings import blame, load_settings
-from db.telemetry import configure_logging, serve_metrics
+from db.telemetry import configure_logging
 from worker.nudge import Nudges
 from worker.settings import WorkerSettings
 from worker.sweep import Sweeper
@@ -71,7 +72,7 @@ app.conf.update(
 )
 
 nudges = Nudges(app)
-_sweepers: list[Sweeper] = []
+sweeper = Sweeper(workshop, nudges)
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
@@ -92,7 +93,16 @@ def _prepare(sender: Any, **_: Any) -> None:
     with blame("SPOOL_DIR", settings.spool_dir):
         workshop.spool.prepare()
     with blame("METRICS_PORT", settings.metrics_port):
-        serve_metrics(settings.metrics_port)
+        health.serve(
+            settings.metrics_port,
+            [
+                sweeper.rounds.probe(),
+                health.database_probe(workshop.engine, vital=True),
+                health.spool_probe(workshop.spool),
+                health.Probe("model", workshop.ask_model),
+                health.Probe("broker", _ask_broker),
+            ],
+        )
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -103,14 +113,16 @@ def _prepare_child(**_: Any) -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _start_sweeper(**_: Any) -> None:
-    _sweepers.append(Sweeper(workshop, nudges))
-    _sweepers[-1].start()
+    sweeper.start()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _stop_sweeper(**_: Any) -> None:
-    for sweeper in _sweepers:
-        sweeper.stop()
+    sweeper.stop()
+
+
+def _ask_broker() -> None:
+    nudges.waiting(SCREENING_QUEUE)
 
 
 def _load_model() -> None:

@@ -5,10 +5,11 @@ import time
 from datetime import timedelta
 
 from db import lease as leases
-from db import outbox
+from db import outbox, overview
+from db.health import Rounds
 from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
 from db.retention import remove_old_pixels
-from db.telemetry import get_logger
+from db.telemetry import OLDEST_WAITING_SECONDS, get_logger
 from worker.nudge import Nudges
 from worker.workshop import Workshop, utc_now
 
@@ -32,6 +33,8 @@ def sweep(workshop: Workshop, nudges: Nudges) -> None:
     with workshop.sessions.begin() as session:
         series_ids = leases.due_series(session, now=now, limit=BATCH)
         deliveries = outbox.due_deliveries(session, now=now, limit=BATCH)
+        waiting_since = overview.oldest_waiting(session)
+    OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
     if series_ids and nudges.waiting(SCREENING_QUEUE) == 0:
         for series_id in series_ids:
             nudges.screen(series_id)
@@ -56,6 +59,7 @@ class Sweeper:
         self._workshop = workshop
         self._nudges = nudges
         self._stopped = threading.Event()
+        self.rounds = Rounds("sweeper", pause_seconds=workshop.settings.sweep_seconds)
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
@@ -71,6 +75,7 @@ class Sweeper:
     def _run(self) -> None:
         forget_at = time.monotonic()
         while not self._stopped.is_set():
+            self.rounds.count()
             try:
                 sweep(self._workshop, self._nudges)
                 if time.monotonic() >= forget_at:

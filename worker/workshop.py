@@ -59,6 +59,10 @@ class Workshop:
                 self._model = package.load(self.settings.model_dir)
             return self._model
 
+    def ask_model(self) -> str | None:
+        """What a health probe wants to know: None once the model is loaded."""
+        return "not loaded" if self._model is None else None
+
     def wait_for_database(self) -> None:
         """Block until the database answers; raises SchemaNotCurrent."""
         while True:
