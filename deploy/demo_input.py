@@ -17,10 +17,10 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 
+from peers.checkpoint import guard
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
-from worker.checkpoint import guard
 
 SEED = 2024
 CT_CLASSES = frozenset(

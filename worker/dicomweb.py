@@ -8,14 +8,13 @@ from typing import Any
 
 import requests
 from pydicom import dcmread
-from requests.adapters import HTTPAdapter
 
-from db.tls import SYSTEM, Tls, client_context
+from db.tls import SYSTEM, Tls
+from peers.web import json_of, open_session, value_of
 from worker.outcomes import Accepted, Outcome, Unreachable, of_http, of_status
 from worker.settings import DicomwebDestination
 
 TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
-JSON = "application/dicom+json"
 
 # PS3.18 10.5.3.1, PS3.6: the store instances response module.
 REFERENCED_SOP_SEQUENCE = "00081199"
@@ -35,7 +34,7 @@ def store_stow_rs(
     headers = [dcmread(io.BytesIO(data), stop_before_pixels=True) for data in files]
     uids = [str(ds.SOPInstanceUID) for ds in headers]
     try:
-        with _session(destination, tls) as session:
+        with open_session(destination, tls) as session:
             outcomes = _store(session, destination, uids, files)
             for ds, uid in zip(headers, uids, strict=True):
                 outcome = outcomes[uid]
@@ -51,7 +50,7 @@ def store_stow_rs(
 def search_qido_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Outcome:
     """Ask for one study: does the server talk DICOMweb with us?"""
     try:
-        with _session(destination, tls) as session:
+        with open_session(destination, tls) as session:
             url = f"{destination.root}/studies"
             answer = session.get(url, params={"limit": 1}, timeout=TIMEOUT_SECONDS)
     except OSError as error:
@@ -59,37 +58,9 @@ def search_qido_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Ou
     return of_http(answer.status_code)
 
 
-class _TlsAdapter(HTTPAdapter):  # type: ignore[misc] # requests is untyped
-    """HTTPS as our profile wants it, and by our CA alone where one is set.
-
-    requests would add its own CAs, or those of REQUESTS_CA_BUNDLE, to what the context trusts.
-    """
-
-    def __init__(self, tls: Tls) -> None:
-        self._context = client_context(tls)
-        self._verify: str | bool = True if tls.ca is None else str(tls.ca)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=self._context)
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        return super().send(request, **options | {"verify": self._verify})
-
-
 def _no_connection(error: OSError) -> Unreachable:
     # The class alone: the text of the error repeats the URL with all that is in it.
     return Unreachable("no connection", f"no answer from the server ({type(error).__name__})")
-
-
-def _session(destination: DicomwebDestination, tls: Tls) -> requests.Session:
-    session = requests.Session()
-    if destination.url.scheme == "https":
-        session.mount("https://", _TlsAdapter(tls))
-    session.headers["Accept"] = JSON
-    if destination.token is not None:
-        session.headers["Authorization"] = f"Bearer {destination.token.get_secret_value()}"
-    return session
 
 
 def _store(
@@ -109,14 +80,14 @@ def _store(
     )
     whole = of_http(answer.status_code)
     outcomes: dict[str, Outcome] = dict.fromkeys(uids, whole)
-    report = _json(answer)
+    report = json_of(answer)
     for item in _items(report, REFERENCED_SOP_SEQUENCE):
-        outcomes[_value(item, REFERENCED_SOP_INSTANCE_UID)] = Accepted(
+        outcomes[value_of(item, REFERENCED_SOP_INSTANCE_UID)] = Accepted(
             f"HTTP {answer.status_code}"
         )
     for item in _items(report, FAILED_SOP_SEQUENCE):
-        reason = of_status(int(_value(item, FAILURE_REASON) or 0x0110))
-        outcomes[_value(item, REFERENCED_SOP_INSTANCE_UID)] = reason
+        reason = of_status(int(value_of(item, FAILURE_REASON) or 0x0110))
+        outcomes[value_of(item, REFERENCED_SOP_INSTANCE_UID)] = reason
     return {uid: outcomes[uid] for uid in uids}
 
 
@@ -134,22 +105,11 @@ def _holds(session: requests.Session, url: str, sop_instance_uid: str) -> bool:
         answer = session.get(url, params=query, timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
         return False
-    found = _json(answer) if answer.status_code == requests.codes.ok else None
+    found = json_of(answer) if answer.status_code == requests.codes.ok else None
     return isinstance(found, list) and len(found) > 0
-
-
-def _json(answer: requests.Response) -> Any:
-    try:
-        return answer.json()
-    except requests.JSONDecodeError:
-        return None
 
 
 def _items(report: Any, tag: str) -> list[dict[str, Any]]:
     # Some servers wrap the one response data set in a list.
     ds = report[0] if isinstance(report, list) and report else report
     return list(ds.get(tag, {}).get("Value", [])) if isinstance(ds, dict) else []
-
-
-def _value(item: dict[str, Any], tag: str) -> Any:
-    return next(iter(item.get(tag, {}).get("Value", [])), None)

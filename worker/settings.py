@@ -1,65 +1,28 @@
 """Settings of the worker."""
 
-import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
 from db.settings import SECRET, CommonSettings
+from peers.address import AE_TITLE_PATTERN, DicomwebPeer, DimsePeer, read_json, read_peer
 
-# PS3.5 6.2, VR AE: at most 16 characters of the default repertoire, no backslash, not blank.
-AE_TITLE_PATTERN = r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}$"
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 
 
-class DimseDestination(BaseModel):
+class DimseDestination(DimsePeer):
     """A PACS that takes C-STORE."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["dimse"]
     name: str = Field(pattern=NAME_PATTERN)
-    ae_title: str = Field(pattern=AE_TITLE_PATTERN)
-    host: str = Field(min_length=1)
-    port: int = Field(ge=1, le=65535)
-    tls: bool = False
 
 
-class DicomwebDestination(BaseModel):
-    """A PACS that takes STOW-RS; ``url`` is the root of its DICOMweb services."""
+class DicomwebDestination(DicomwebPeer):
+    """A PACS that takes STOW-RS."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["dicomweb"]
     name: str = Field(pattern=NAME_PATTERN)
-    url: AnyHttpUrl
-    token: SecretStr | None = None
-
-    @field_validator("token")
-    @classmethod
-    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
-        """What cannot be sent in an HTTP header (RFC 6750 2.1) is a mistake of the settings."""
-        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
-            raise ValueError("visible ASCII characters are wanted")
-        return token
-
-    @property
-    def root(self) -> str:
-        """The URL without a slash at its end."""
-        return str(self.url).rstrip("/")
 
 
 Destination = Annotated[DimseDestination | DicomwebDestination, Field(discriminator="kind")]
@@ -113,10 +76,7 @@ class WorkerSettings(CommonSettings):
     @classmethod
     def _read_destinations(cls, value: object) -> tuple[Destination, ...]:
         """Say which destination is wrong and why, without its token."""
-        try:
-            entries = json.loads(value) if isinstance(value, str) else value
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error}") from None
+        entries = read_json(value)
         if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
             raise ValueError("a JSON list is wanted")
         destinations = tuple(_destination(i, entry) for i, entry in enumerate(entries, 1))
@@ -133,14 +93,4 @@ class WorkerSettings(CommonSettings):
 def _destination(number: int, entry: Any) -> Destination:
     if isinstance(entry, DimseDestination | DicomwebDestination):
         return entry
-    try:
-        return _DESTINATION.validate_python(entry)
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"] if part not in KINDS)
-        raise ValueError(
-            f"entry {number}: {where} {problem['msg']}".replace("  ", " ")
-        ) from None
-
-
-KINDS = ("dimse", "dicomweb")
+    return read_peer(_DESTINATION, entry, where=f"entry {number}:")

@@ -13,10 +13,10 @@ from pynetdicom.dimse_primitives import C_STORE
 from db import spool
 from db.spool import SeriesKey, SpoolWriter
 from deploy.embedded import free_port
+from peers.checkpoint import guard
 from storescp.arrivals import Arrivals
 from storescp.server import StorageServer
 from storescp.settings import StoreScpSettings
-from worker.checkpoint import guard
 
 
 class Door:

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from worker.checkpoint import Checkpoint
+from peers.checkpoint import Checkpoint
 
 
 class Reactor(threading.Thread):
