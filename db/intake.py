@@ -14,9 +14,10 @@ from db.models import Instance, Screening, Series
 from db.states import RunOutcome, SeriesState
 from db.transition import By, append_event, move_series
 
-CompletedBy = Literal["quiet", "released", "scan"]
+CompletedBy = Literal["quiet", "released", "scan", "count"]
 """Evidence: nothing for the quiet period; nothing for the shorter one after the last sender
-released its association; found on disk without having been seen to arrive."""
+released its association; found on disk without having been seen to arrive; as many instances
+as the PACS counts."""
 
 UNFINISHED = (SeriesState.QUEUED, SeriesState.SCREENING)
 
@@ -67,6 +68,8 @@ class CompletedSeries:
     calling_ae_title: str | None
     spool_mtime_ns: int
     """Modification time of the folder before it was read; tells the scan what is new."""
+    expected_count: int | None = None
+    """What a PACS counted, if one was asked and answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,17 @@ def register_revision(
             "total_bytes": sum(one.bytes for one in completed.instances),
             "content_sha256": digest,
             "completed_by": completed.completed_by,
+            "expected_count": completed.expected_count,
             "completed_at": now,
             "last_received_at": max(received, default=None),
             "spool_mtime_ns": completed.spool_mtime_ns,
             "calling_ae_title": completed.calling_ae_title,
         },
-        detail={"completed_by": completed.completed_by, "instances": len(received)},
+        detail={
+            "completed_by": completed.completed_by,
+            "instances": len(received),
+            "expected": completed.expected_count,
+        },
     )
     return Registered(series.id, revision, changed=True)
 

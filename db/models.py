@@ -105,6 +105,8 @@ class Series(Base):
     total_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     content_sha256: Mapped[str | None] = mapped_column(SHA256)
     completed_by: Mapped[str | None] = mapped_column(String(16))
+    expected_count: Mapped[int | None]
+    """Instances that a PACS counted in the series; None where none was asked or answered."""
     completed_at: Mapped[datetime | None]
     last_received_at: Mapped[datetime | None]
     spool_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)

@@ -34,6 +34,7 @@ NAMES = frozenset(
         "TLS_CLIENT_CERTIFICATE",
         "COMMITMENT_PEERS",
         "QUIET_SECONDS",
+        "SOURCE_PACS",
         "MODEL_DIR",
         "DESTINATIONS",
         "SR_SOP_CLASS",

@@ -24,7 +24,7 @@ OPEN_ASSOCIATIONS = Gauge(
 )
 INSTANCES = Counter(
     "osteoscreen_instances",
-    "C-STORE requests by status (hexadecimal, as answered)",
+    "Instances offered by any way, by status (hexadecimal, as answered)",
     ["status"],
     registry=REGISTRY,
 )
@@ -46,6 +46,12 @@ REGISTERED_SERIES = Counter(
     "osteoscreen_registered_series",
     "Series revisions registered by evidence of completion",
     ["completed_by"],
+    registry=REGISTRY,
+)
+SOURCE_PACS = Counter(
+    "osteoscreen_source_pacs",
+    "Counts and fetches asked of the source PACS by outcome (counted, fetched, unavailable)",
+    ["outcome"],
     registry=REGISTRY,
 )
 SCREENINGS = Counter(

@@ -14,6 +14,8 @@ from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
 from db.telemetry import configure_logging, get_logger
 from storescp.arrivals import Arrivals
+from storescp.asker import make_asker
+from storescp.operation import Intake
 from storescp.publish import Publisher
 from storescp.register import Registrar
 from storescp.server import StorageServer
@@ -36,6 +38,7 @@ def main() -> None:
     arrivals = Arrivals()
     with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
         server = StorageServer(settings, writer, arrivals)
+    asker = make_asker(settings, Intake(writer, settings, arrivals))
     publisher = Publisher(settings.broker_url)
     registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)
     with blame("SPOOL_DIR", settings.spool_dir):
@@ -55,6 +58,8 @@ def main() -> None:
     with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         server.start()
     registrar.start()
+    if asker is not None:
+        asker.start()
     log.info(
         "storescp_ready",
         ae_title=settings.ae_title,
@@ -70,6 +75,8 @@ def main() -> None:
         )
     stop.wait()
     log.info("storescp_stopping")
+    if asker is not None:
+        asker.stop()
     server.stop()
     registrar.stop()
     publisher.close()

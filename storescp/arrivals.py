@@ -7,11 +7,12 @@ cannot be found again on disk: after a crash the scan rebuilds it from the spool
 import threading
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from db.intake import CompletedBy
 from db.spool import SeriesKey
+from storescp.census import MAX_FETCHES, Census, ask_at, fetch_at, next_census
 from storescp.completion import Evidence, judge
 
 
@@ -24,6 +25,8 @@ class _Pending:
     released: bool = False
     opened: bool = False
     not_before: float = 0.0
+    census: Census | None = None
+    asking: bool = False
 
 
 @dataclass(slots=True)
@@ -138,10 +141,68 @@ class Arrivals:
                     sending=sending[key],
                     released=one.released,
                     found_by_scan=one.found_by_scan,
+                    census=one.census,
                 )
                 if how := judge(evidence, now=now, quiet_seconds=quiet_seconds):
-                    found.append(Complete(key, how, one.instances))
+                    expected = None if one.census is None else one.census.expected
+                    found.append(Complete(key, how, one.instances, expected))
             return found
+
+    def next_question(self, *, now: float, quiet_seconds: float) -> "Question | None":
+        """The pending series whose count a PACS should be asked for now, the longest due first.
+
+        It is not handed out again before ``answer``.
+        """
+        with self._lock:
+            due = [
+                (at, key)
+                for key, one in self._pending.items()
+                if not one.asking and (at := _ask_at(one, quiet_seconds)) <= now
+            ]
+            if not due:
+                return None
+            key = min(due)[1]
+            one = self._pending[key]
+            one.asking = True
+            fetch_from = fetch_at(
+                last_arrival=one.last_arrival,
+                sending=any(sender.current == key for sender in self._senders.values()),
+                released=one.released,
+                quiet_seconds=quiet_seconds,
+            )
+            may_fetch = one.census is None or one.census.fetches < MAX_FETCHES
+            return Question(key, asked_at=now, may_fetch=may_fetch and now >= fetch_from)
+
+    def answer(
+        self, question: "Question", expected: int | None, held: int, *, fetching: bool = False
+    ) -> None:
+        """What the PACS counts (None: it gave no answer), and what the spool holds.
+
+        ``fetching`` : what is missing is fetched now, until ``fetch_ended``.
+        """
+        with self._lock:
+            one = self._pending.get(question.key)
+            if one is None:
+                return
+            one.asking = fetching
+            if expected is not None:
+                one.census = next_census(
+                    one.census,
+                    expected,
+                    held,
+                    asked_at=question.asked_at,
+                    last_arrival=one.last_arrival,
+                )
+
+    def fetch_ended(self, question: "Question") -> None:
+        """By success or otherwise: instances that came are noted as all others are."""
+        with self._lock:
+            one = self._pending.get(question.key)
+            if one is None:
+                return
+            one.asking = False
+            if one.census is not None:
+                one.census = replace(one.census, fetches=one.census.fetches + 1)
 
     def registered(self, done: "Complete") -> None:
         """Forget a series, unless more of it has arrived since it was judged complete."""
@@ -164,3 +225,18 @@ class Complete:
     key: SeriesKey
     completed_by: CompletedBy
     instances: int
+    expected: int | None = None
+    """What a PACS counts in it, if one was asked and answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A series whose count is wanted. ``may_fetch`` : what is missing is wanted, too."""
+
+    key: SeriesKey
+    asked_at: float
+    may_fetch: bool
+
+
+def _ask_at(one: _Pending, quiet_seconds: float) -> float:
+    return ask_at(one.census, last_arrival=one.last_arrival, quiet_seconds=quiet_seconds)

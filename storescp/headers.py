@@ -44,7 +44,11 @@ T = TypeVar("T")
 
 
 def read_complete(
-    spool_dir: Path, key: SeriesKey, completed_by: CompletedBy
+    spool_dir: Path,
+    key: SeriesKey,
+    completed_by: CompletedBy,
+    *,
+    expected_count: int | None = None,
 ) -> CompletedSeries | None:
     """What lies in the spool of a series now; None when nothing does (any more).
 
@@ -75,6 +79,7 @@ def read_complete(
         completed_by=completed_by,
         calling_ae_title=calling_ae_title or None,
         spool_mtime_ns=mtime_ns,
+        expected_count=expected_count,
     )
 
 

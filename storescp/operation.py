@@ -1,9 +1,8 @@
-"""One C-STORE from its command to its status: the process boundary around a ``Reception``."""
+"""One instance from its command to its status: the process boundary around a ``Reception``."""
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
-
-from pynetdicom import Association
 
 from db.spool import SpoolWriter
 from db.telemetry import INSTANCES, RECEIVED_BYTES, STORE_SECONDS, get_logger
@@ -20,23 +19,23 @@ INTERNAL_ERROR = Refusal(status.PROCESSING_FAILURE, "internal error")
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What all operations of a server share."""
+    """What all operations share."""
 
     writer: SpoolWriter
     settings: StoreScpSettings
     arrivals: Arrivals
 
-    def begin(self, assoc: Association, request: StoreRequest) -> "Operation":
-        """The command of a C-STORE has come."""
-        return Operation(self, assoc, request)
+    def begin(self, sender: Hashable, request: StoreRequest) -> "Operation":
+        """An instance is about to come. ``sender`` : an association, or a request by HTTP."""
+        return Operation(self, sender, request)
 
 
 class Operation:
     """Takes the data set in parts; whatever happens, ``finish`` returns what to answer."""
 
-    def __init__(self, intake: Intake, assoc: Association, request: StoreRequest) -> None:
+    def __init__(self, intake: Intake, sender: Hashable, request: StoreRequest) -> None:
         self._intake = intake
-        self._assoc = assoc
+        self._sender = sender
         self._request = request
         self._started = time.perf_counter()
         self._reception: Reception | None = None
@@ -63,7 +62,7 @@ class Operation:
         if refusal is not None:
             log.warning(
                 "instance_refused",
-                assoc_id=assoc_id(self._assoc),
+                assoc_id=assoc_id(self._sender),
                 calling_ae_title=self._request.calling_ae_title,
                 sop_instance_uid=self._request.sop_instance_uid[: status.MAX_COMMENT],
                 status=f"0x{refusal.status:04X}",
@@ -88,7 +87,7 @@ class Operation:
             self._log_failure()
             return INTERNAL_ERROR
         self._intake.arrivals.note(
-            self._assoc,
+            self._sender,
             stored.key,
             calling_ae_title=self._request.calling_ae_title,
             changed=stored.changed,
@@ -99,9 +98,9 @@ class Operation:
         return None
 
     def _log_failure(self) -> None:
-        log.exception("store_failed", assoc_id=assoc_id(self._assoc))
+        log.exception("store_failed", assoc_id=assoc_id(self._sender))
 
 
-def assoc_id(assoc: Association) -> str:
-    """Names an association in the log of this process."""
-    return f"{id(assoc):x}"
+def assoc_id(sender: Hashable) -> str:
+    """Names an association, or a request by HTTP, in the log of this process."""
+    return f"{id(sender):x}"

@@ -6,6 +6,7 @@ from mmap import mmap
 from db.incoming import Incoming
 from db.spool import SeriesKey, SpoolWriter, free_bytes, instance_path, is_valid_uid
 from storescp import status
+from storescp.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from storescp.dataset import Identity, Undecodable, read_identity
 from storescp.part10 import encode_header, holds_same
 from storescp.settings import MEGABYTE, StoreScpSettings
@@ -16,13 +17,17 @@ CHECK_SPACE_BYTES = 16 * MEGABYTE
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """The command of a C-STORE, and the presentation context that it came in."""
+    """The command of a C-STORE, and the presentation context that it came in.
+
+    ``study_instance_uid`` : the study that the instance must be of, where one was named.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     abstract_syntax: str
     transfer_syntax_uid: str
     calling_ae_title: str
+    study_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,8 @@ class Reception:
             raise Refusal(
                 status.DATA_SET_DOES_NOT_MATCH, "SOP Instance UID differs from the command"
             )
+        if request.study_instance_uid not in (None, identity.study_instance_uid):
+            raise Refusal(status.DATA_SET_DOES_NOT_MATCH, "instance is of another study")
         return identity
 
 
@@ -178,6 +185,11 @@ def _check_command(request: StoreRequest) -> None:
         raise Refusal(
             status.DATA_SET_DOES_NOT_MATCH, "SOP Class UID differs from the context's"
         )
+    # An association has settled these; a file may be of any kind.
+    if request.sop_class_uid not in SOP_CLASSES:
+        raise Refusal(status.SOP_CLASS_NOT_SUPPORTED, "not a CT image")
+    if request.transfer_syntax_uid not in TRANSFER_SYNTAXES:
+        raise Refusal(status.TRANSFER_SYNTAX_NOT_SUPPORTED, "transfer syntax not supported")
 
 
 def _check_uid(name: str, uid: str) -> None:

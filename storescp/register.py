@@ -145,7 +145,12 @@ class Registrar(threading.Thread):
             return None
 
     def _register(self, done: Complete) -> Registered | None:
-        completed = read_complete(self._settings.spool_dir, done.key, done.completed_by)
+        completed = read_complete(
+            self._settings.spool_dir,
+            done.key,
+            done.completed_by,
+            expected_count=done.expected,
+        )
         if completed is None:
             self._arrivals.registered(done)
             return None
@@ -163,6 +168,7 @@ class Registrar(threading.Thread):
                 study_instance_uid=done.key.study_instance_uid,
                 revision=registered.revision,
                 instances=len(completed.instances),
+                expected=done.expected,
                 completed_by=done.completed_by,
             )
         return registered

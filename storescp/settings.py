@@ -4,10 +4,11 @@ import ipaddress
 import json
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from db.settings import CommonSettings
+from db.settings import SECRET, CommonSettings
+from peers.address import DicomwebPeer, DimsePeer, read_json, read_peer
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 MEGABYTE = 1024 * 1024
@@ -39,6 +40,15 @@ def _peers(value: Any) -> Any:
             raise ValueError(f"TITLE=host:port is wanted, not {part!r}")
         peers[title.strip()] = (host.strip(), port)
     return peers
+
+
+SourcePacs = Annotated[DimsePeer | DicomwebPeer, Field(discriminator="kind")]
+_SOURCE_PACS: TypeAdapter[SourcePacs] = TypeAdapter(SourcePacs)
+
+
+def _source_pacs(value: Any) -> SourcePacs | None:
+    """One JSON object; what is wrong with it is said without its token."""
+    return None if value is None else read_peer(_SOURCE_PACS, read_json(value))
 
 
 # PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
@@ -105,6 +115,14 @@ class StoreScpSettings(CommonSettings):
     )
     quiet_seconds: float = Field(
         10.0, gt=0, le=3600, description="Silence after which a series counts as complete, s"
+    )
+    source_pacs: Annotated[SourcePacs | None, NoDecode, BeforeValidator(_source_pacs)] = Field(
+        None,
+        description="PACS that is asked how many instances a series has, and for those that are"
+        ' missing: JSON, `{"kind": "dimse", "ae_title", "host", "port", "tls"}` or'
+        ' `{"kind": "dicomweb", "url", "token"}`; nobody when unset',
+        repr=False,
+        json_schema_extra=SECRET,
     )
 
     @field_validator("tls_client_certificate")

@@ -7,6 +7,8 @@ PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.19: our own fault
 OUT_OF_RESOURCES = 0xA700  # PS3.4 Table B.2-1: disk full, instance too large
 DATA_SET_DOES_NOT_MATCH = 0xA900  # PS3.4 Table B.2-1: command and data set disagree
 UNDECODABLE = 0xC000  # PS3.4 Table B.2-1, 0xCxxx: truncated or not a data set
+SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.18 Table I.2-2, PS3.7 C.5.6
+TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  # PS3.18 Table I.2-2
 INVALID_UID = 0xC010  # PS3.4 Table B.2-1, 0xCxxx: a UID is missing or is not one
 
 # PS3.7 C.4.2, C.5: N-ACTION

@@ -72,7 +72,9 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
     head.add_row("study", series.study_instance_uid)
     head.add_row("state", f"[{COLORS[series.state]}]{series.state}[/] {_why(series)}")
     head.add_row("revision", f"{series.revision}, attempts {series.attempts}")
-    head.add_row("instances", f"{series.instance_count}, complete by {series.completed_by}")
+    of = "" if series.expected_count is None else f" of {series.expected_count} at the PACS"
+    evidence = f"complete by {series.completed_by}"
+    head.add_row("instances", f"{series.instance_count}{of}, {evidence}")
     if series.next_attempt_at is not None:
         head.add_row("next attempt", local(series.next_attempt_at))
     tables: list[RenderableType] = [head]
@@ -152,6 +154,11 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
     results = [run.result for run in history.screenings if run.result is not None]
     return {
         **series_json(history.series),
+        "instances": {
+            "received": history.series.instance_count,
+            "expected": history.series.expected_count,
+            "completed_by": history.series.completed_by,
+        },
         "result": results[-1] if results else None,
         "deliveries": [
             {

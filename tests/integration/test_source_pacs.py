@@ -1,0 +1,195 @@
+"""Covered: ``python -m storescp`` with a real Orthanc as the PACS that it asks for counts and
+for missing instances, by QIDO-RS and WADO-RS, by C-FIND and C-MOVE; one that is down, one that
+is silent.
+
+Not covered: TLS to it (the same code as delivery's, test_tls.py); a PACS that lies
+(tests/unit/storescp/test_asker.py: a real one does not).
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import Engine
+
+from db import overview
+from db.models import Series
+from db.session import make_engine, make_sessions
+from db.states import SeriesState
+from deploy.embedded import free_port
+from deploy.processes import Process
+from storescp.part10 import read_header
+from tests.ct_factory import PATIENT_ID, PATIENT_NAME, ct_series, write_files
+from tests.servers import Orthanc, running_orthanc, storescu, wait_for
+
+pytestmark = pytest.mark.servers
+Settings = dict[str, object]
+Start = Callable[[Settings], Process]
+LONG_QUIET_SECONDS = 20
+
+
+@pytest.fixture
+def pacs(child_settings: Settings, tmp_path: Path) -> Iterator[Orthanc]:
+    """An Orthanc that knows us as a destination of C-MOVE."""
+    us = ["OSTEOSCREEN", "127.0.0.1", child_settings["PORT"]]
+    with running_orthanc(tmp_path / "pacs", DicomModalities={"us": us}) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url, application_name="test")
+    yield engine
+    engine.dispose()
+
+
+def source(pacs: Orthanc, kind: str) -> dict[str, object]:
+    entry = pacs.dimse_destination() if kind == "dimse" else pacs.dicomweb_destination()
+    del entry["name"]
+    return entry
+
+
+def fill(pacs: Orthanc, paths: list[Path]) -> None:
+    sent = storescu(paths, pacs.dicom_port, called="ORTHANC", options=["-R"])
+    assert sent.returncode == 0, sent.stderr
+
+
+def send(paths: list[Path], settings: Settings, *, one_by_one: bool = False) -> None:
+    """As PACS and modalities do; some send one instance per association."""
+    for some in [[path] for path in paths] if one_by_one else [paths]:
+        sent = storescu(some, int(str(settings["PORT"])), options=["-R"])
+        assert sent.returncode == 0, sent.stderr
+
+
+def queued(engine: Engine, instances: list[Dataset], seconds: float = 30) -> Series:
+    def row() -> Series | None:
+        with make_sessions(engine)() as session:
+            series = overview.series_by_uid(session, instances[0].SeriesInstanceUID)
+        return series if series and series.state is SeriesState.QUEUED else None
+
+    found = wait_for(row, "the series to be queued", seconds)
+    assert found is not None
+    return found
+
+
+def data_sets(spool_dir: Path) -> set[bytes]:
+    """Encoded data sets of the spool, without their File Meta Information."""
+    paths = list(spool_dir.glob("*/*/*.dcm"))
+    return {path.read_bytes()[read_header(path).data_set_offset :] for path in paths}
+
+
+@pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+def test_a_count_that_is_reached_ends_the_quiet_period(
+    kind: str,
+    pacs: Orthanc,
+    child_settings: Settings,
+    start_storescp: Start,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    instances = ct_series(6)
+    paths = write_files(instances, tmp_path / "in")
+    fill(pacs, paths)
+    start_storescp(
+        child_settings
+        | {"QUIET_SECONDS": LONG_QUIET_SECONDS, "SOURCE_PACS": source(pacs, kind)}
+    )
+
+    send(paths, child_settings, one_by_one=True)
+    sent_at = time.monotonic()
+    series = queued(engine, instances)
+
+    assert time.monotonic() - sent_at < LONG_QUIET_SECONDS / 2
+    assert (series.completed_by, series.expected_count, series.instance_count) == (
+        "count", 6, 6
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+def test_what_is_missing_is_fetched_unchanged(
+    kind: str,
+    pacs: Orthanc,
+    child_settings: Settings,
+    start_storescp: Start,
+    engine: Engine,
+    spool_dir: Path,
+    tmp_path: Path,
+) -> None:
+    instances = ct_series(12, size=512)
+    paths = write_files(instances, tmp_path / "in")
+    fill(pacs, paths)
+    process = start_storescp(
+        child_settings | {"QUIET_SECONDS": 4, "SOURCE_PACS": source(pacs, kind)}
+    )
+
+    send(paths[:5] + paths[8:], child_settings)
+    series = queued(engine, instances)
+
+    assert (series.completed_by, series.expected_count, series.instance_count) == (
+        "count", 12, 12
+    )  # fmt: skip
+    assert data_sets(spool_dir) == {
+        path.read_bytes()[read_header(path).data_set_offset :] for path in paths
+    }
+    assert series.revision == 1
+    assert "fetched_missing" in process.log
+    assert "arrived=3" in process.log
+    assert not any(word in process.log for word in (PATIENT_NAME, PATIENT_ID))
+
+
+def test_what_the_pacs_cannot_send_is_waited_for_in_vain_and_not_for_ever(
+    child_settings: Settings,
+    start_storescp: Start,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    """It does not know where we are: C-MOVE 0xA801."""
+    instances = ct_series(5)
+    paths = write_files(instances, tmp_path / "in")
+    with running_orthanc(
+        tmp_path / "stranger", DicomAlwaysAllowFind=True, DicomAlwaysAllowMove=True
+    ) as pacs:
+        fill(pacs, paths)
+        process = start_storescp(
+            child_settings | {"QUIET_SECONDS": 1, "SOURCE_PACS": source(pacs, "dimse")}
+        )
+
+        send(paths[:3], child_settings)
+        series = queued(engine, instances)
+
+    assert series.completed_by != "count"
+    assert (series.expected_count, series.instance_count) == (5, 3)
+    assert "source_pacs_unavailable" in process.log
+
+
+@pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+def test_without_an_answer_the_quiet_period_rules(
+    kind: str,
+    child_settings: Settings,
+    start_storescp: Start,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    """Nobody listens, or somebody takes the connection and says nothing."""
+    instances, others = ct_series(3), ct_series(3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port, some in ((free_port(), instances), (silent.getsockname()[1], others)):
+            address = (
+                {"kind": "dimse", "ae_title": "P", "host": "127.0.0.1", "port": port}
+                if kind == "dimse"
+                else {"kind": "dicomweb", "url": f"http://127.0.0.1:{port}/dicom-web"}
+            )
+            settings = child_settings | {"PORT": free_port(), "SOURCE_PACS": address}
+            process = start_storescp(settings)
+
+            sent_at = time.monotonic()
+            send(write_files(some, tmp_path / str(port)), settings)
+            series = queued(engine, some)
+
+            assert time.monotonic() - sent_at < 6  # of which 1 s is quiet
+            assert series.completed_by != "count"
+            assert series.expected_count is None
+            process.stop()
