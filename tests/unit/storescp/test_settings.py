@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from db.settings import load_settings
+from peers.address import DimsePeer
 from storescp.settings import StoreScpSettings
 
 
@@ -42,6 +43,46 @@ def test_peers_of_storage_commitment_are_titles_with_addresses(
         "CT_01": ("10.1.2.3", 104),
         "P": ("pacs.example", 1),
     }
+
+
+def test_a_source_pacs_is_an_address_of_either_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "OSTEOSCREEN_SOURCE_PACS",
+        '{"kind": "dimse", "ae_title": "PACS", "host": "pacs", "port": 104}',
+    )
+
+    source = load_settings(StoreScpSettings).source_pacs
+
+    assert isinstance(source, DimsePeer)
+    assert (source.host, source.tls) == ("pacs", False)
+
+
+@pytest.mark.parametrize("wrong", ["{", "[]", '{"kind": "dimse", "port": 0}', "pacs"])
+def test_a_wrong_source_pacs_is_one_line(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_SOURCE_PACS", wrong)
+    with pytest.raises(SystemExit):
+        load_settings(StoreScpSettings)
+
+    line = capsys.readouterr().err
+    assert line.startswith("OSTEOSCREEN_SOURCE_PACS: ")
+    assert line.count("\n") == 1
+
+
+def test_the_token_of_a_source_pacs_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(
+        "OSTEOSCREEN_SOURCE_PACS",
+        '{"kind": "dicomweb", "url": "https://pacs", "token": "sesame", "tokn": 1}',
+    )
+    with pytest.raises(SystemExit):
+        load_settings(StoreScpSettings)
+
+    line = capsys.readouterr().err
+    assert "tokn" in line
+    assert "sesame" not in line
 
 
 def test_nothing_set_is_an_open_door_with_limits() -> None:
