@@ -1,7 +1,8 @@
 #!/bin/sh
-# The DICOM tools that the tests run: a PACS, a modality and two judges.
+# The tools that the tests run: a PACS, a modality and two judges of DICOM; those that read what
+# is written for containers, systemd and Prometheus.
 set -eu
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools openssl"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools openssl docker-compose prometheus systemd"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||

@@ -6,6 +6,8 @@ Covered: SCP and worker; database, broker and spool. Not covered: a thread that 
 
 import json
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from deploy.embedded import Postgres, Redis, free_port
 from tests.conftest import StartProcess
-from tests.servers import wait_for
+from tests.servers import child_environment, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -33,14 +35,25 @@ def ask(port: int, path: str = "/health/ready") -> tuple[int, dict[str, str]]:
     return status, answer["checks"]
 
 
+def as_container_asks(settings: Settings) -> int:
+    """Exit status of what the images name as their health check."""
+    command = [sys.executable, "-m", "db", "health"]
+    asked = subprocess.run(
+        command, env=child_environment(settings), capture_output=True, timeout=60
+    )
+    return asked.returncode
+
+
 def test_the_door_is_ready_without_a_database_and_not_without_a_spool(
     own_postgres: Postgres, child_settings: Settings, start_storescp: StartProcess
 ) -> None:
     port = free_port()
-    start_storescp(child_settings | {"DATABASE_URL": own_postgres.url, "METRICS_PORT": port})
+    settings = child_settings | {"DATABASE_URL": own_postgres.url, "METRICS_PORT": port}
+    start_storescp(settings)
     wait_for(lambda: ask(port)[0] == 200, "the door to be ready")
     assert set(ask(port)[1].values()) == {"ok"}
     assert set(ask(port, "/health/live")[1]) == {"registrar", "acceptor"}
+    assert as_container_asks(settings) == 0
 
     own_postgres.stop()
     status, checks = ask(port)
@@ -52,6 +65,7 @@ def test_the_door_is_ready_without_a_database_and_not_without_a_spool(
     status, checks = ask(port)
     assert (status, checks["spool"] != "ok") == (503, True)
     assert ask(port, "/health/live")[0] == 200
+    assert as_container_asks(settings) == 1
 
 
 def test_a_worker_is_ready_with_database_and_broker_only(

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Passwords for compose.yaml, made once: what is in deploy/secrets is never overwritten.
+set -eu
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+# keep NAME VALUE
+keep() { [ -e "secrets/$1" ] || printf '%s' "$2" > "secrets/$1"; }
+
+keep postgres_password "$(random)"
+keep redis_password "$(random)"
+keep grafana_password "$(random)"
+keep database_url \
+    "postgresql+psycopg2://osteoscreen:$(cat secrets/postgres_password)@postgres/osteoscreen"
+keep broker_url "redis://:$(cat secrets/redis_password)@redis:6379/0"
+# The demo PACS; put your own in its place.
+keep destinations \
+    '[{"name": "orthanc", "kind": "dimse", "ae_title": "ORTHANC", "host": "orthanc", "port": 4242}]'
+# Compose mounts the files as they are, and the services run as users of their own.
+chmod 0444 secrets/*
+chmod 0700 secrets
+echo "in $(pwd)/secrets: $(cd secrets && echo *)"
