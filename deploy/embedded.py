@@ -132,6 +132,11 @@ class Postgres(Server):
         """SQLAlchemy URL of the database."""
         return self.url_of(DATABASE)
 
+    @property
+    def programs(self) -> Path:
+        """Folder of its client programs (pg_dump and the like)."""
+        return self._programs / "bin"
+
     def url_of(self, database: str) -> str:
         """SQLAlchemy URL of another database of this server."""
         login = f"postgres:{self.password}@127.0.0.1:{self.port}"
