@@ -33,9 +33,12 @@ format: $(READY) ## format and mend what ruff can mend
 bench: $(READY) ## the benchmarks
 	$(BIN)/python -m tests.bench
 
-lock: $(READY) ## renew requirements/lock.txt from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --upgrade --quiet -o requirements/lock.txt
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+lock: $(READY) ## renew requirements/*.txt: everything, and what each image holds of it
+	$(LOCK) pyproject.toml --extra dev --upgrade -o requirements/lock.txt
+	for image in storescp worker worker-gpu; do \
+		$(LOCK) requirements/$$image.in -c requirements/lock.txt -o requirements/$$image.txt || exit; \
+	done
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
