@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # A module's tests stay together: its servers are started once.
 PARALLEL := --numprocesses auto --dist loadscope
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench docs lock clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -34,6 +34,9 @@ bench: $(READY) ## the benchmarks
 	$(BIN)/python -m tests.bench
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+docs: $(READY) ## the pages of docs/ as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lock: $(READY) ## renew requirements/*.txt: everything, and what each image holds of it
 	$(LOCK) pyproject.toml --extra dev --upgrade -o requirements/lock.txt
 	for image in storescp worker worker-gpu; do \

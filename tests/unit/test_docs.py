@@ -1,11 +1,15 @@
 """The pages say what is true: settings are those of the code, links lead somewhere."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy.settings_page import settings_page
+from worker.pipeline.results import ReasonCode
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("worker/shipped/*.md")]
@@ -32,3 +36,48 @@ def test_readme_names_every_make_target_that_it_promises() -> None:
     promised = set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text()))
 
     assert promised <= targets
+
+
+def test_what_the_troubleshooting_page_quotes_is_said_somewhere() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    firsts = re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)
+    quoted = {text for first in firsts for text in re.findall(r"`([^`]+)`", first)}
+    code = "\n".join(
+        path.read_text()
+        for room in ("db", "peers", "storescp", "worker")
+        for path in (ROOT / room).rglob("*.py")
+    )
+
+    unsaid = {text for text in quoted if text not in code and "…" not in text}
+
+    assert len(quoted) > 20
+    assert unsaid - {"show UID", "doctor"} == set()
+
+
+def test_every_reason_is_explained_to_radiologists() -> None:
+    page = (ROOT / "docs/radiologist.md").read_text()
+
+    assert [code for code in ReasonCode if f"`{code}`" not in page] == []
+
+
+def test_site_is_built_and_needs_nothing_from_outside(tmp_path: Path) -> None:
+    mkdocs = Path(sys.executable).with_name("mkdocs")
+
+    built = subprocess.run(
+        [mkdocs, "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
+    pages = list(tmp_path.rglob("*.html"))
+    fetched = [
+        element
+        for page in pages
+        for element in re.findall(r"<(?:script|link|img)[^>]+https?://[^>]+>", page.read_text())
+    ]
+    assert len(pages) > 10
+    assert fetched == []
