@@ -1,13 +1,111 @@
-"""Deliveries that are being sent stay with the worker that sends them."""
+"""Which deliveries are due, and which worker may send them now."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import tuple_, update
+from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from db.models import Delivery
-from db.outbox import Claim
+from db.models import Delivery, ResultObject, Screening
+from db.pause import open_pauses
+from db.states import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """One task's worth: the due objects of a screening for one destination."""
+
+    screening_id: int
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One object that this worker may send now."""
+
+    delivery_id: int
+    screening_id: int
+    series_id: int
+    destination: str
+    attempt: int
+    leased_by: str
+    role: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: str
+
+
+def due_deliveries(session: Session, *, now: datetime, limit: int) -> list[DueDelivery]:
+    """What may be sent now and nobody is sending, the longest waiting first."""
+    rows = session.execute(
+        select(Delivery.screening_id, Delivery.destination)
+        .where(*_is_due(now))
+        .group_by(Delivery.screening_id, Delivery.destination)
+        .order_by(func.min(Delivery.next_attempt_at), Delivery.screening_id)
+        .limit(limit)
+    )
+    return [DueDelivery(screening_id, destination) for screening_id, destination in rows]
+
+
+def claim_deliveries(
+    session: Session,
+    screening_id: int,
+    destination: str,
+    *,
+    leased_by: str,
+    now: datetime,
+    lease_seconds: float,
+    transaction_uid: str | None = None,
+) -> tuple[Claim, ...]:
+    """Take the due objects of a screening for one destination; empty when there are none.
+
+    Counts the attempt: commit before sending. Two workers never hold the same object.
+    ``transaction_uid`` : by which the destination may report Storage Commitment later.
+    """
+    claimed = session.execute(
+        update(Delivery)
+        .where(
+            Delivery.id.in_(
+                select(Delivery.id)
+                .where(
+                    Delivery.screening_id == screening_id,
+                    Delivery.destination == destination,
+                    *_is_due(now),
+                )
+                .with_for_update(skip_locked=True)
+            )
+        )
+        .values(
+            attempts=Delivery.attempts + 1,
+            leased_by=leased_by,
+            lease_until=now + timedelta(seconds=lease_seconds),
+            transaction_uid=transaction_uid,
+        )
+        .returning(Delivery.id, Delivery.object_id, Delivery.attempts)
+    ).all()
+    attempts = {object_id: (delivery_id, count) for delivery_id, object_id, count in claimed}
+    rows = session.execute(
+        select(ResultObject, Screening.series_id)
+        .join(Screening, Screening.id == ResultObject.screening_id)
+        .where(ResultObject.id.in_(attempts))
+        .order_by(ResultObject.id)
+    )
+    return tuple(
+        Claim(
+            delivery_id=attempts[one.id][0],
+            screening_id=screening_id,
+            series_id=series_id,
+            destination=destination,
+            attempt=attempts[one.id][1],
+            leased_by=leased_by,
+            role=one.role,
+            sop_class_uid=one.sop_class_uid,
+            sop_instance_uid=one.sop_instance_uid,
+            path=one.path,
+        )
+        for one, series_id in rows
+    )
 
 
 def extend_claims(
@@ -23,4 +121,13 @@ def extend_claims(
             Delivery.lease_until.is_not(None),
         )
         .values(lease_until=now + timedelta(seconds=lease_seconds))
+    )
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Delivery.state == DeliveryState.DUE,
+        Delivery.next_attempt_at <= now,
+        or_(Delivery.lease_until.is_(None), Delivery.lease_until < now),
+        Delivery.destination.not_in(open_pauses()),
     )

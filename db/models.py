@@ -1,72 +1,25 @@
 """Tables. Enums are text with a CHECK, stored by value; timestamps are aware."""
 
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Enum,
     ForeignKey,
     Identity,
     Index,
-    MetaData,
     String,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from db.base import AE_TITLE, GRADE_VALUES, SHA256, UID, Base, by_value
 from db.states import DeliveryState, RunOutcome, SeriesState
 
 NOT_STARTED_REVISION = 0
 """Revision of a series that is still being received for the first time."""
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can drop what they made."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: DateTime(timezone=True),
-        str: Text(),
-        dict[str, Any]: JSONB(),
-        list[str]: JSONB(),
-        dict[str, float]: JSONB(),
-    }
-
-
-def by_value(enum: type[StrEnum], name: str) -> Enum:
-    """A text column with a CHECK over the values of ``enum``.
-
-    Not a native enum: its values cannot be removed, so that a migration could not go down.
-    """
-    return Enum(
-        enum,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        length=16,
-        values_callable=lambda members: [member.value for member in members],
-    )
-
-
-UID = String(64)  # PS3.5 9.1
-AE_TITLE = String(16)  # PS3.5 6.2
-SHA256 = String(64)  # hexadecimal
-GRADE_VALUES = "('normal', 'osteopenia', 'osteoporosis')"
 
 
 class Series(Base):
@@ -249,6 +202,7 @@ class Delivery(Base):
         UniqueConstraint("object_id", "destination"),
         Index("ix_delivery_due", "next_attempt_at", postgresql_where=text("state = 'due'")),
         Index("ix_delivery_screening_id", "screening_id"),
+        Index("ix_delivery_transaction_uid", "transaction_uid"),
         CheckConstraint("attempts >= 0", name="attempts"),
     )
 
@@ -263,9 +217,35 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
+    confirmed_by: Mapped[str | None] = mapped_column(String(16))
+    """``query`` (the destination lists it) or ``commitment`` (it promised to keep it)."""
+    transaction_uid: Mapped[str | None] = mapped_column(UID)
+    """Of the newest request for Storage Commitment that may have been made for it."""
     last_status: Mapped[str | None]
     """DIMSE status (``0xA700``) or HTTP status of the last attempt."""
     error: Mapped[str | None]
+
+
+class Pause(Base):
+    """An operator's order to send nothing to a destination; open until ``resumed_at``."""
+
+    __tablename__ = "pause"
+    __table_args__ = (
+        Index(
+            "uq_pause_open",
+            "destination",
+            unique=True,
+            postgresql_where=text("resumed_at IS NULL"),
+        ),
+        CheckConstraint("(resumed_by IS NULL) = (resumed_at IS NULL)", name="resumed"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    destination: Mapped[str]
+    paused_at: Mapped[datetime]
+    paused_by: Mapped[str]
+    resumed_at: Mapped[datetime | None]
+    resumed_by: Mapped[str | None]
 
 
 class Event(Base):

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from db.claim import Claim
 from db.lease import Lease, finish_run
-from db.models import Delivery, Hip, ResultObject, Screening, Series
+from db.models import Delivery, Hip, ResultObject, Series
 from db.settle import move_to_delivered, settle_series
 from db.states import DeliveryState, RunOutcome, SeriesState
 from db.transition import By, append_event
 
 Role = Literal["sr", "sc"]
+ConfirmedBy = Literal["query", "commitment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +65,6 @@ class NewObject:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class DueDelivery:
-    """One task's worth: the due objects of a screening for one destination."""
-
-    screening_id: int
-    destination: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One object that this worker may send now."""
-
-    delivery_id: int
-    screening_id: int
-    series_id: int
-    destination: str
-    attempt: int
-    leased_by: str
-    role: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    path: str
-
-
 def save_screening(
     session: Session,
     lease: Lease,
@@ -132,84 +110,21 @@ def save_screening(
     return SeriesState.DELIVERED
 
 
-def due_deliveries(session: Session, *, now: datetime, limit: int) -> list[DueDelivery]:
-    """What may be sent now and nobody is sending, the longest waiting first."""
-    rows = session.execute(
-        select(Delivery.screening_id, Delivery.destination)
-        .where(*_is_due(now))
-        .group_by(Delivery.screening_id, Delivery.destination)
-        .order_by(func.min(Delivery.next_attempt_at), Delivery.screening_id)
-        .limit(limit)
-    )
-    return [DueDelivery(screening_id, destination) for screening_id, destination in rows]
-
-
-def claim_deliveries(
-    session: Session,
-    screening_id: int,
-    destination: str,
-    *,
-    leased_by: str,
-    now: datetime,
-    lease_seconds: float,
-) -> tuple[Claim, ...]:
-    """Take the due objects of a screening for one destination; empty when there are none.
-
-    Counts the attempt: commit before sending. Two workers never hold the same object.
-    """
-    claimed = session.execute(
-        update(Delivery)
-        .where(
-            Delivery.id.in_(
-                select(Delivery.id)
-                .where(
-                    Delivery.screening_id == screening_id,
-                    Delivery.destination == destination,
-                    *_is_due(now),
-                )
-                .with_for_update(skip_locked=True)
-            )
-        )
-        .values(
-            attempts=Delivery.attempts + 1,
-            leased_by=leased_by,
-            lease_until=now + timedelta(seconds=lease_seconds),
-        )
-        .returning(Delivery.id, Delivery.object_id, Delivery.attempts)
-    ).all()
-    attempts = {object_id: (delivery_id, count) for delivery_id, object_id, count in claimed}
-    rows = session.execute(
-        select(ResultObject, Screening.series_id)
-        .join(Screening, Screening.id == ResultObject.screening_id)
-        .where(ResultObject.id.in_(attempts))
-        .order_by(ResultObject.id)
-    )
-    return tuple(
-        Claim(
-            delivery_id=attempts[one.id][0],
-            screening_id=screening_id,
-            series_id=series_id,
-            destination=destination,
-            attempt=attempts[one.id][1],
-            leased_by=leased_by,
-            role=one.role,
-            sop_class_uid=one.sop_class_uid,
-            sop_instance_uid=one.sop_instance_uid,
-            path=one.path,
-        )
-        for one, series_id in rows
-    )
-
-
 def mark_sent(session: Session, claim: Claim, *, status: str, now: datetime) -> bool:
     """The destination accepted the object. The last one makes the series delivered."""
     values = {"state": DeliveryState.SENT, "sent_at": now, "last_status": status, "error": None}
     return _finish(session, claim, "sent", values, now=now)
 
 
-def mark_confirmed(session: Session, claim: Claim, *, now: datetime) -> bool:
-    """The destination was asked and has the object; after ``mark_sent``."""
-    values = {"state": DeliveryState.CONFIRMED, "confirmed_at": now}
+def mark_confirmed(
+    session: Session, claim: Claim, *, confirmed_by: ConfirmedBy, now: datetime
+) -> bool:
+    """The destination lists the object, or has promised to keep it; after ``mark_sent``."""
+    values = {
+        "state": DeliveryState.CONFIRMED,
+        "confirmed_at": now,
+        "confirmed_by": confirmed_by,
+    }
     return _finish(session, claim, "confirmed", values, now=now, before=DeliveryState.SENT)
 
 
@@ -243,14 +158,6 @@ def _run_values(screening: NewScreening) -> dict[str, Any]:
     }
 
 
-def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Delivery.state == DeliveryState.DUE,
-        Delivery.next_attempt_at <= now,
-        or_(Delivery.lease_until.is_(None), Delivery.lease_until < now),
-    )
-
-
 def _finish(
     session: Session,
     claim: Claim,
@@ -276,6 +183,7 @@ def _finish(
         "destination": claim.destination,
         "sop_instance_uid": claim.sop_instance_uid,
         "status": values.get("last_status"),
+        "confirmed_by": values.get("confirmed_by"),
         "attempt": claim.attempt,
     }
     append_event(session, series, by, what, detail=detail)

@@ -40,7 +40,13 @@ ALLOWED: dict[SeriesState, frozenset[SeriesState]] = {
     SeriesState.SCREENED: frozenset(
         {SeriesState.DELIVERED, SeriesState.RECEIVING, SeriesState.QUEUED}
     ),
-    SeriesState.DELIVERED: frozenset({SeriesState.RECEIVING, SeriesState.QUEUED}),
+    SeriesState.DELIVERED: frozenset(
+        {
+            SeriesState.RECEIVING,
+            SeriesState.QUEUED,
+            SeriesState.SCREENED,  # a destination does not keep what it had accepted
+        }
+    ),
     SeriesState.REJECTED: frozenset({SeriesState.RECEIVING, SeriesState.QUEUED}),
     SeriesState.FAILED: frozenset({SeriesState.RECEIVING, SeriesState.QUEUED}),
 }

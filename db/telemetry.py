@@ -84,6 +84,12 @@ STEP_SECONDS = Histogram(
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
     registry=REGISTRY,
 )
+COMMITMENTS = Counter(
+    "osteoscreen_commitments",
+    "Objects that destinations reported on by Storage Commitment (committed, failed)",
+    ["outcome"],
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
     "osteoscreen_deliveries",
     "Delivery attempts by destination and outcome (sent, confirmed, refused, unreachable)",

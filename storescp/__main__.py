@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from db import health
 from db.migrate import SchemaNotCurrent, require_current_schema
-from db.session import make_engine
+from db.session import make_engine, make_sessions
 from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
 from db.telemetry import configure_logging, get_logger
@@ -17,6 +17,7 @@ from storescp.arrivals import Arrivals
 from storescp.asker import make_asker
 from storescp.operation import Intake
 from storescp.publish import Publisher
+from storescp.receipts import Receipts
 from storescp.register import Registrar
 from storescp.server import StorageServer
 from storescp.settings import StoreScpSettings
@@ -37,7 +38,9 @@ def main() -> None:
     writer = SpoolWriter(settings.spool_dir)
     arrivals = Arrivals()
     with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
-        server = StorageServer(settings, writer, arrivals)
+        server = StorageServer(
+            settings, writer, arrivals, receipts=Receipts(make_sessions(engine))
+        )
     asker = make_asker(settings, Intake(writer, settings, arrivals))
     publisher = Publisher(settings.broker_url)
     registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)

@@ -43,9 +43,12 @@ TRANSFER_SYNTAXES = [
 
 
 def supported_contexts() -> list[PresentationContext]:
-    """Verification, Storage Commitment, and CT as the worker can decode it."""
+    """Verification, Storage Commitment in both roles, and CT as the worker can decode it."""
+    commitment = build_context(StorageCommitmentPushModel)
+    # PS3.4 J.3.3: a PACS that reports to us has asked for the association, and is the SCP.
+    commitment.scu_role = commitment.scp_role = True
     return [
         build_context(Verification),
-        build_context(StorageCommitmentPushModel),
+        commitment,
         *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
     ]

@@ -34,6 +34,7 @@ from storescp.contexts import supported_contexts
 from storescp.listener import Listener
 from storescp.operation import Intake, Operation, assoc_id
 from storescp.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from storescp.receipts import Receipts
 from storescp.reception import StoreRequest
 from storescp.reporter import Reporter
 from storescp.settings import StoreScpSettings
@@ -55,15 +56,18 @@ class StorageServer:
         writer: SpoolWriter,
         arrivals: Arrivals,
         *,
+        receipts: Receipts | None = None,
         fast: bool | None = None,
     ) -> None:
-        """``fast`` : by the fast path; by default, where it knows the installed pynetdicom.
+        """``receipts`` : who takes reports of Storage Commitment for what was delivered.
+        ``fast`` : by the fast path; by default, where it knows the installed pynetdicom.
 
         Raises OSError when the TLS files cannot be used.
         """
         self._settings = settings
         self._arrivals = arrivals
         self._intake = Intake(writer, settings, arrivals)
+        self._receipts = receipts
         self._fast = fast_path.is_supported() if fast is None else fast
         _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU to log it
         self._ae = AE(settings.ae_title)
@@ -91,6 +95,7 @@ class StorageServer:
                 (evt.EVT_C_STORE, self._handle_store),
                 (evt.EVT_DIMSE_RECV, self._handle_message),
                 (evt.EVT_N_ACTION, self._handle_action),
+                *self._report_handlers(),
                 (evt.EVT_RELEASED, self._handle_end, [True]),
                 (evt.EVT_ABORTED, self._handle_end, [False]),
             ],
@@ -118,6 +123,9 @@ class StorageServer:
             time.sleep(0.05)
             self.reap()
         self._ae.shutdown()
+
+    def _report_handlers(self) -> list[tuple[Any, ...]]:
+        return [(evt.EVT_N_EVENT_REPORT, self._receipts.take)] if self._receipts else []
 
     def _request_handler(self) -> Any:
         if not self._fast:

@@ -1,4 +1,4 @@
-"""``python -m worker screen | status | show | retry | doctor``.
+"""``python -m worker screen | status | show | retry | pause | resume | doctor``.
 
 Imports that take seconds are inside of the commands that need them.
 """
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Destination = Annotated[
+    str, typer.Argument(metavar="NAME", help="As OSTEOSCREEN_DESTINATIONS calls it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: JSON instead of tables.")]
 
 
@@ -49,6 +52,7 @@ def status(
 ) -> None:
     """The queue, the deliveries and the last results."""
     from db import overview
+    from db.pause import paused
     from worker import tables
 
     with _sessions().begin() as session:
@@ -57,6 +61,7 @@ def status(
             overview.count_deliveries(session),
             overview.oldest_waiting(session),
             overview.recent_series(session, limit=limit),
+            paused(session),
         )
     if as_json:
         _print_json(tables.status_json(*facts))
@@ -91,9 +96,7 @@ def retry(
     from db.retry import retry_series
 
     with _sessions().begin() as session:
-        retried = retry_series(
-            session, uid, actor=f"operator {getpass.getuser()}", now=datetime.now(UTC)
-        )
+        retried = retry_series(session, uid, actor=_operator(), now=datetime.now(UTC))
     if retried is None:
         _unknown(uid)
     # No message: the sweep of the workers finds within seconds what the record says is due.
@@ -103,6 +106,27 @@ def retry(
         print(f"{retried.deliveries} deliveries are due again")
     if not (retried.screening or retried.deliveries):
         print("nothing to do: the series is neither failed, rejected nor undelivered")
+
+
+@app.command()
+def pause(name: Destination) -> None:
+    """Send nothing to a destination until it is resumed; what is due waits."""
+    from db import pause as pauses
+
+    with _sessions().begin() as session:
+        _require_destination(session, name)
+        new = pauses.pause(session, name, actor=_operator(), now=datetime.now(UTC))
+    print(f"{name} is paused" if new else f"{name} was paused already")
+
+
+@app.command()
+def resume(name: Destination) -> None:
+    """Send to a destination again; what waits is due now."""
+    from db import pause as pauses
+
+    with _sessions().begin() as session:
+        resumed = pauses.resume(session, name, actor=_operator(), now=datetime.now(UTC))
+    print(f"{name} is resumed" if resumed else f"{name} was not paused")
 
 
 @app.command()
@@ -121,6 +145,20 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         tables.print_all([tables.doctor_table(checks)])
     raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+def _operator() -> str:
+    return f"operator {getpass.getuser()}"
+
+
+def _require_destination(session: "Session", name: str) -> None:
+    """Stop where neither settings nor record know the name: it is misspelt."""
+    from db.overview import count_deliveries
+
+    known = {one.name for one in _settings().destinations}
+    known |= {destination for destination, _ in count_deliveries(session)}
+    if name not in known:
+        _stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
 
 
 def _settings() -> "WorkerSettings":

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from db import outbox
 from db.backoff import backoff
-from db.claim import extend_claims
-from db.outbox import Claim
+from db.claim import Claim, claim_deliveries, extend_claims
 from db.telemetry import DELIVERIES, get_logger
+from peers.commitment import new_transaction_uid
 from worker.deliver import deliver
 from worker.errors import describe, stack_of
 from worker.heartbeat import BEATS_PER_LEASE
@@ -28,14 +29,16 @@ log = get_logger(__name__)
 
 def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> None:
     """Send what is due; each object's row says what came of it and when to try again."""
+    transaction_uid = new_transaction_uid()
     with workshop.sessions.begin() as session:
-        claims = outbox.claim_deliveries(
+        claims = claim_deliveries(
             session,
             screening_id,
             destination,
             leased_by=workshop.name,
             now=utc_now(),
             lease_seconds=workshop.settings.lease_seconds,
+            transaction_uid=transaction_uid,
         )
     if not claims:
         return  # sent already, or being sent: the message was only a nudge
@@ -43,7 +46,7 @@ def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> 
         screening_id=screening_id, destination=destination
     ):
         with _kept(workshop, claims):
-            outcomes = _send(workshop, claims)
+            outcomes = _send(workshop, claims, transaction_uid)
         with workshop.sessions.begin() as session:
             for claim, outcome in zip(claims, outcomes, strict=True):
                 _record(session, claim, outcome)
@@ -74,7 +77,7 @@ def _kept(workshop: Workshop, claims: Sequence[Claim]) -> Iterator[None]:
         thread.join()
 
 
-def _send(workshop: Workshop, claims: Sequence[Claim]) -> list[Outcome]:
+def _send(workshop: Workshop, claims: Sequence[Claim], transaction_uid: str) -> list[Outcome]:
     name = claims[0].destination
     try:
         destination = workshop.settings.destination(name)
@@ -83,7 +86,9 @@ def _send(workshop: Workshop, claims: Sequence[Claim]) -> list[Outcome]:
         return [gone] * len(claims)
     paths = [workshop.settings.spool_dir / claim.path for claim in claims]
     try:
-        outcomes = deliver(paths, destination, workshop.settings)
+        outcomes = deliver(
+            paths, destination, workshop.settings, transaction_uid=transaction_uid
+        )
         return [outcomes[claim.sop_instance_uid] for claim in claims]
     except Exception as error:
         # A process boundary: no file, half a file, or what a library did not expect.
@@ -94,21 +99,22 @@ def _send(workshop: Workshop, claims: Sequence[Claim]) -> list[Outcome]:
 def _record(session: Session, claim: Claim, outcome: Outcome) -> None:
     now = utc_now()
     match outcome:
-        case Accepted(status, confirmed):
+        case Accepted(status, confirmed_by):
             outbox.mark_sent(session, claim, status=status, now=now)
-            if confirmed:
-                outbox.mark_confirmed(session, claim, now=now)
-            kind = "confirmed" if confirmed else "sent"
+            if confirmed_by is not None:
+                outbox.mark_confirmed(session, claim, confirmed_by=confirmed_by, now=now)
+            kind = "sent" if confirmed_by is None else "confirmed"
         case Refused(status, text):
             outbox.mark_refused(session, claim, status=status, error=text, now=now)
             kind = "refused"
-        case Unreachable(status, text):
+        case Unreachable(status, text, retry_after_seconds):
             pause = backoff(
                 claim.attempt,
                 base_seconds=RETRY_BASE_SECONDS,
                 cap_seconds=RETRY_CAP_SECONDS,
                 jitter=random.random(),  # noqa: S311  # spreads retries, keeps no secret
             )
+            pause = max(pause, timedelta(seconds=retry_after_seconds))
             outbox.mark_unreachable(
                 session, claim, status=status, error=text, next_attempt_at=now + pause
             )

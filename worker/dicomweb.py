@@ -22,6 +22,9 @@ FAILED_SOP_SEQUENCE = "00081198"
 REFERENCED_SOP_INSTANCE_UID = "00081155"
 FAILURE_REASON = "00081197"
 
+READ_AND_EMPTY = (400, 409, 422)
+"""What servers say of a message without a part once they have read it."""
+
 
 def store_stow_rs(
     paths: Sequence[Path], destination: DicomwebDestination, *, tls: Tls = SYSTEM
@@ -41,7 +44,7 @@ def store_stow_rs(
                 if isinstance(outcome, Accepted):
                     path = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}"
                     confirmed = _holds(session, f"{destination.root}{path}/instances", uid)
-                    outcomes[uid] = Accepted(outcome.status, confirmed)
+                    outcomes[uid] = Accepted(outcome.status, "query" if confirmed else None)
     except OSError as error:  # requests' own errors are, and ssl's
         return dict.fromkeys(uids, _no_connection(error))
     return outcomes
@@ -55,7 +58,19 @@ def search_qido_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Ou
             answer = session.get(url, params={"limit": 1}, timeout=TIMEOUT_SECONDS)
     except OSError as error:
         return _no_connection(error)
-    return of_http(answer.status_code)
+    return of_http(answer.status_code, answer.headers.get("Retry-After"))
+
+
+def probe_stow_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Outcome:
+    """Send a message without a part: is STOW-RS there, and may we? Nothing is left behind."""
+    try:
+        with open_session(destination, tls) as session:
+            answer = _post(session, destination, ())
+    except OSError as error:
+        return _no_connection(error)
+    if answer.status_code in READ_AND_EMPTY:
+        return Accepted(f"HTTP {answer.status_code}")
+    return of_http(answer.status_code, answer.headers.get("Retry-After"))
 
 
 def _no_connection(error: OSError) -> Unreachable:
@@ -69,18 +84,13 @@ def _store(
     uids: Sequence[str],
     files: Sequence[bytes],
 ) -> dict[str, Outcome]:
-    boundary = uuid.uuid4().hex
-    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
-    answer = session.post(
-        f"{destination.root}/studies",
-        data=_multipart(files, boundary),
-        headers={"Content-Type": content_type},
-        timeout=TIMEOUT_SECONDS,
-        allow_redirects=False,  # a redirected POST would arrive as a GET
-    )
-    whole = of_http(answer.status_code)
-    outcomes: dict[str, Outcome] = dict.fromkeys(uids, whole)
+    answer = _post(session, destination, files)
+    whole = of_http(answer.status_code, answer.headers.get("Retry-After"))
     report = json_of(answer)
+    if isinstance(whole, Accepted) and _items(report, REFERENCED_SOP_SEQUENCE):
+        # It names what it stored: what it does not name is not there.
+        whole = Unreachable(whole.status, "the server does not say that it stored this object")
+    outcomes: dict[str, Outcome] = dict.fromkeys(uids, whole)
     for item in _items(report, REFERENCED_SOP_SEQUENCE):
         outcomes[value_of(item, REFERENCED_SOP_INSTANCE_UID)] = Accepted(
             f"HTTP {answer.status_code}"
@@ -89,6 +99,20 @@ def _store(
         reason = of_status(int(value_of(item, FAILURE_REASON) or 0x0110))
         outcomes[value_of(item, REFERENCED_SOP_INSTANCE_UID)] = reason
     return {uid: outcomes[uid] for uid in uids}
+
+
+def _post(
+    session: requests.Session, destination: DicomwebDestination, files: Sequence[bytes]
+) -> requests.Response:
+    boundary = uuid.uuid4().hex
+    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    return session.post(
+        f"{destination.root}/studies",
+        data=_multipart(files, boundary),
+        headers={"Content-Type": content_type},
+        timeout=TIMEOUT_SECONDS,
+        allow_redirects=False,  # a redirected POST would arrive as a GET
+    )
 
 
 def _multipart(files: Iterable[bytes], boundary: str) -> bytes:

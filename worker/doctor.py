@@ -1,10 +1,7 @@
 """Checks of everything that a screening needs; each failure comes with its remedy."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from kombu import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,23 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.migrate import SchemaNotCurrent, newest, require_current_schema
 from db.session import make_engine
 from db.spool import SpoolWriter, free_bytes
-from worker.deliver import check
-from worker.outcomes import Accepted, Refused
-from worker.settings import Destination, DimseDestination, WorkerSettings
+from worker.check import Check, first_line, without_password
+from worker.doctor_destination import check_destination
+from worker.settings import WorkerSettings
 
 # 100 slices of 512 × 512 × 2 bytes are 50 MB: room for twenty series.
 LOW_SPACE_BYTES = 1_000_000_000
 BROKER_SECONDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check. ``remedy`` : what to do, where it is not ``ok``."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def run_checks(settings: WorkerSettings) -> Iterator[Check]:
@@ -105,37 +92,3 @@ def check_model(model_dir: Path) -> Check:
         remedy = "correct OSTEOSCREEN_MODEL_DIR, or install the model package again"
         return Check("model", False, first_line(error), remedy)
     return Check("model", True, f"{info.name} {info.version}, SHA-256 {info.sha256[:16]}…")
-
-
-def check_destination(destination: Destination, settings: WorkerSettings) -> Check:
-    """Does the destination talk with us (C-ECHO, or a QIDO-RS query)?"""
-    if isinstance(destination, DimseDestination):
-        where = f"C-ECHO {destination.ae_title}@{destination.host}:{destination.port}"
-        remedies = (
-            f"enter our AE title {settings.ae_title} at the PACS, and its own title here",
-            "check host, port and firewall of the destination",
-        )
-    else:
-        where = f"QIDO-RS {without_password(destination.root)}"
-        remedies = (
-            "check url and token of the destination",
-            "check host, port and firewall of the destination",
-        )
-    name = f"destination {destination.name}"
-    outcome = check(destination, settings)
-    if isinstance(outcome, Accepted):
-        return Check(name, True, f"{where}: {outcome.status}")
-    detail = f"{where}: {outcome.status}, {outcome.text}"
-    return Check(name, False, detail, remedies[0 if isinstance(outcome, Refused) else 1])
-
-
-def without_password(url: str) -> str:
-    """The URL without user and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def first_line(error: BaseException | str) -> str:
-    """The first line of an error's text, without the credentials of a URL in it."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return re.sub(r"://[^@\s/]*@", "://", line)

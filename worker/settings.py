@@ -14,9 +14,10 @@ NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 
 
 class DimseDestination(DimsePeer):
-    """A PACS that takes C-STORE."""
+    """A PACS that takes C-STORE. ``commitment`` : ask for it, where it is offered."""
 
     name: str = Field(pattern=NAME_PATTERN)
+    commitment: bool = True
 
 
 class DicomwebDestination(DicomwebPeer):
@@ -41,7 +42,7 @@ class WorkerSettings(CommonSettings):
     destinations: Annotated[tuple[Destination, ...], NoDecode] = Field(
         (),
         description="Where SR and SC are sent: a JSON list of"
-        ' `{"name", "kind": "dimse", "ae_title", "host", "port", "tls"}` and'
+        ' `{"name", "kind": "dimse", "ae_title", "host", "port", "tls", "commitment"}` and'
         ' `{"name", "kind": "dicomweb", "url", "token"}`',
         repr=False,
         json_schema_extra=SECRET,

@@ -4,8 +4,8 @@ import threading
 import time
 from datetime import timedelta
 
+from db import claim, overview
 from db import lease as leases
-from db import outbox, overview
 from db.health import Rounds
 from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
 from db.retention import remove_old_pixels
@@ -32,7 +32,7 @@ def sweep(workshop: Workshop, nudges: Nudges) -> None:
         log.warning("leases_expired", series_ids=expired)
     with workshop.sessions.begin() as session:
         series_ids = leases.due_series(session, now=now, limit=BATCH)
-        deliveries = outbox.due_deliveries(session, now=now, limit=BATCH)
+        deliveries = claim.due_deliveries(session, now=now, limit=BATCH)
         waiting_since = overview.oldest_waiting(session)
     OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
     if series_ids and nudges.waiting(SCREENING_QUEUE) == 0:

@@ -8,12 +8,12 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from db.models import Series
+from db.models import Delivery, Pause, Series
 from db.overview import SeriesHistory
 from db.states import DeliveryState, SeriesState
 
 if TYPE_CHECKING:
-    from worker.doctor import Check
+    from worker.check import Check
 
 COLORS = {
     SeriesState.RECEIVING: "cyan",
@@ -40,6 +40,7 @@ def status_tables(
     deliveries: Mapping[tuple[str, DeliveryState], int],
     oldest_waiting: datetime | None,
     recent: Sequence[Series],
+    paused: Sequence[Pause],
 ) -> list[RenderableType]:
     """The queue, the deliveries of each destination, and the last results."""
     queue = Table("state", "series", title="Series", title_justify="left")
@@ -50,6 +51,11 @@ def status_tables(
         tables.append(f"longest waiting since {local(oldest_waiting)}")
     if deliveries:
         tables.append(_delivery_counts(deliveries))
+    tables += [
+        f"[yellow]{one.destination} is paused since {local(one.paused_at)}"
+        f" by {escape(one.paused_by)}[/]"
+        for one in paused
+    ]
     last = Table(
         "changed", "series", "revision", "state", "reason or error",
         title="Last changed", title_justify="left",
@@ -121,6 +127,7 @@ def status_json(
     deliveries: Mapping[tuple[str, DeliveryState], int],
     oldest_waiting: datetime | None,
     recent: Sequence[Series],
+    paused: Sequence[Pause],
 ) -> dict[str, Any]:
     """The same for scripts."""
     by_destination: dict[str, dict[str, int]] = {}
@@ -129,6 +136,10 @@ def status_json(
     return {
         "series": {state.value: count for state, count in series.items()},
         "deliveries": by_destination,
+        "paused": {
+            one.destination: {"at": one.paused_at.isoformat(), "by": one.paused_by}
+            for one in paused
+        },
         "oldest_waiting": oldest_waiting.isoformat() if oldest_waiting else None,
         "recent": [series_json(one) for one in recent],
     }
@@ -167,6 +178,7 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
                 "sop_uid": sent.result_object.sop_instance_uid,
                 "state": sent.delivery.state.value,
                 "status": sent.delivery.last_status,
+                "confirmed_by": sent.delivery.confirmed_by,
                 "attempts": sent.delivery.attempts,
                 "error": sent.delivery.error,
             }
@@ -189,6 +201,11 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
 def local(moment: datetime) -> str:
     """A time as the operator's clock shows it."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _state(delivery: Delivery) -> str:
+    by = delivery.confirmed_by
+    return delivery.state if by is None else f"{delivery.state} by {by}"
 
 
 def _why(series: Series) -> str:
@@ -214,7 +231,7 @@ def _deliveries(history: SeriesHistory) -> Table:
         table.add_row(
             sent.result_object.role,
             delivery.destination,
-            delivery.state,
+            _state(delivery),
             delivery.last_status or "–",
             str(delivery.attempts),
             local(delivery.next_attempt_at) if due else "–",

@@ -6,7 +6,8 @@ The connection comes from ``db.migrate``; there is no ``alembic.ini`` and no off
 from alembic import context
 from sqlalchemy import text
 
-from db.models import Base
+import db.models  # noqa: F401 - with it the base knows all tables
+from db.base import Base
 
 LOCK_KEY = 7_306_218_540  # any number, the same in every version
 WAIT_FOR_OTHER_MIGRATION = "120s"

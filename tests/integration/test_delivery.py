@@ -15,11 +15,20 @@ from pydicom.uid import (
 )
 
 from db.settings import load_settings
+from db.tls import SYSTEM
 from deploy.embedded import free_port
+from peers.commitment import new_transaction_uid
 from tests.servers import Orthanc, running_dcmtk_storescp, running_orthanc
-from worker.deliver import check, deliver
-from worker.outcomes import Accepted, Refused, Unreachable
-from worker.settings import DicomwebDestination, DimseDestination, WorkerSettings
+from worker import deliver as delivering
+from worker.dicomweb import probe_stow_rs, search_qido_rs
+from worker.dimse import probe
+from worker.outcomes import Accepted, Outcome, Refused, Unreachable
+from worker.settings import (
+    Destination,
+    DicomwebDestination,
+    DimseDestination,
+    WorkerSettings,
+)
 
 pytestmark = pytest.mark.servers
 
@@ -72,6 +81,21 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     return load_settings(WorkerSettings)
 
 
+def deliver(
+    paths: list[Path], destination: Destination, settings: WorkerSettings
+) -> dict[str, Outcome]:
+    return delivering.deliver(
+        paths, destination, settings, transaction_uid=new_transaction_uid()
+    )
+
+
+def check(destination: Destination) -> Outcome:
+    """Ask without sending anything."""
+    if isinstance(destination, DimseDestination):
+        return probe(destination, [], ae_title="OSTEOSCREEN", tls=SYSTEM).outcome
+    return search_qido_rs(destination)
+
+
 def uid_of(path: Path) -> str:
     return str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
 
@@ -93,7 +117,7 @@ def test_c_store_to_orthanc_is_accepted_and_confirmed_by_c_find(
 ) -> None:
     outcomes = deliver(objects, dimse(orthanc.dicom_port, "ORTHANC"), settings)
 
-    assert outcomes == {uid_of(path): Accepted("0x0000", confirmed=True) for path in objects}
+    assert outcomes == {uid_of(path): Accepted("0x0000", "query") for path in objects}
     assert len(orthanc.get("/instances")) == 2
     assert len(orthanc.get("/studies")) == 1
 
@@ -115,7 +139,7 @@ def test_stow_rs_to_orthanc_keeps_every_byte_and_is_confirmed_by_qido_rs(
 ) -> None:
     outcomes = deliver(objects, dicomweb(orthanc.dicomweb_url), settings)
 
-    assert outcomes == {uid_of(path): Accepted("HTTP 200", confirmed=True) for path in objects}
+    assert outcomes == {uid_of(path): Accepted("HTTP 200", "query") for path in objects}
     for path in objects:
         (found,) = orthanc.find("Instance", SOPInstanceUID=uid_of(path))
         assert orthanc.file(found["ID"]) == path.read_bytes()
@@ -142,7 +166,7 @@ def test_a_pacs_without_c_find_accepts_but_does_not_confirm(
     with running_dcmtk_storescp(tmp_path / "received") as port:
         outcomes = deliver(objects, dimse(port), settings)
 
-    assert set(outcomes.values()) == {Accepted("0x0000", confirmed=False)}
+    assert set(outcomes.values()) == {Accepted("0x0000")}
     assert len(list((tmp_path / "received").iterdir())) == 2
 
 
@@ -230,7 +254,7 @@ def test_a_closed_port_is_tried_again(objects: list[Path], settings: WorkerSetti
         outcomes = deliver(objects, destination, settings)
         assert {uid_of(path) for path in objects} == set(outcomes)
         assert all(isinstance(outcome, Unreachable) for outcome in outcomes.values())
-        assert isinstance(check(destination, settings), Unreachable)
+        assert isinstance(check(destination), Unreachable)
 
 
 def test_a_wrong_dicomweb_path_is_final(
@@ -253,13 +277,24 @@ def test_a_wrong_token_is_final(
     assert {outcome.status for outcome in outcomes.values()} == {"HTTP 401"}
 
 
-@pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
-def test_check_sends_nothing(orthanc: Orthanc, settings: WorkerSettings, kind: str) -> None:
-    destination = (
-        dimse(orthanc.dicom_port) if kind == "dimse" else dicomweb(orthanc.dicomweb_url)
-    )
+def test_asking_leaves_nothing_behind(orthanc: Orthanc) -> None:
+    web = dicomweb(orthanc.dicomweb_url)
 
-    outcome = check(destination, settings)
+    outcomes = [check(dimse(orthanc.dicom_port)), check(web), probe_stow_rs(web)]
 
-    assert isinstance(outcome, Accepted)
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 3
     assert orthanc.get("/instances") == []
+
+
+def test_what_a_pacs_takes_is_negotiated(tmp_path: Path) -> None:
+    profile = tmp_path / "only-sc.cfg"
+    profile.write_text(PROFILE.format(sop_class="SecondaryCaptureImageStorage"))
+    offered = [COMPREHENSIVE_3D_SR, SecondaryCaptureImageStorage]
+
+    with running_dcmtk_storescp(
+        tmp_path / "received", "--config-file", str(profile), "Default"
+    ) as port:
+        found = probe(dimse(port), offered, ae_title="OSTEOSCREEN", tls=SYSTEM)
+
+    assert found.accepted == {SecondaryCaptureImageStorage}
+    assert list((tmp_path / "received").iterdir()) == []

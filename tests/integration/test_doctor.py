@@ -10,17 +10,16 @@ import pytest
 
 from db.settings import load_settings
 from deploy.embedded import Postgres, free_port
-from tests.servers import Orthanc, child_environment, running_dcmtk_storescp
-from worker.doctor import (
-    Check,
-    check_broker,
-    check_database,
-    check_destination,
-    check_model,
-    check_spool,
-    without_password,
+from tests.servers import (
+    Orthanc,
+    child_environment,
+    running_dcmtk_storescp,
+    running_orthanc,
 )
-from worker.settings import DimseDestination, WorkerSettings
+from worker.check import Check, without_password
+from worker.doctor import check_broker, check_database, check_model, check_spool
+from worker.doctor_destination import check_destination
+from worker.settings import DicomwebDestination, DimseDestination, WorkerSettings
 
 pytestmark = pytest.mark.servers
 
@@ -141,6 +140,83 @@ def test_an_altered_model_is_not_well(model_dir: Path, tmp_path: Path) -> None:
 
     assert check_model(model_dir).ok
     assert failed(check_model(altered), "OSTEOSCREEN_MODEL_DIR")
+
+
+def taking(folder: Path, *sop_classes: str) -> list[str]:
+    """Options of dcmtk's storescp that accepts these classes and Verification."""
+    lines = [
+        "[[TransferSyntaxes]]\n[Any]\nTransferSyntax1 = LittleEndianExplicit",
+        "[[PresentationContexts]]\n[Only]",
+        *(f"PresentationContext{i} = {one}\\Any" for i, one in enumerate(sop_classes, 1)),
+        "[[Profiles]]\n[Default]\nPresentationContexts = Only\n",
+    ]
+    path = folder / "profile.cfg"
+    path.write_text("\n".join(lines))
+    return ["--config-file", str(path), "Default"]
+
+
+@pytest.mark.parametrize(
+    ("takes", "words"),
+    [
+        (["SecondaryCaptureImageStorage"], ["refuses Comprehensive 3D SR", "88.34"]),
+        (
+            ["SecondaryCaptureImageStorage", "ComprehensiveSRStorage"],
+            ["OSTEOSCREEN_SR_SOP_CLASS=comprehensive", "88.34"],
+        ),
+        (["Comprehensive3DSRStorage"], ["refuses Secondary Capture", "1.1.7)"]),
+    ],
+)
+def test_what_a_pacs_refuses_is_named_with_what_to_do(
+    takes: list[str], words: list[str], tmp_path: Path, settings: MakeSettings
+) -> None:
+    options = taking(tmp_path, "VerificationSOPClass", *takes)
+    with running_dcmtk_storescp(tmp_path / "received", *options) as port:
+        pacs = DimseDestination(
+            kind="dimse", name="pacs", ae_title="PACS", host="127.0.0.1", port=port
+        )
+        check = check_destination(pacs, settings())
+
+    assert not check.ok
+    for word in words:
+        assert word in check.detail + check.remedy
+    assert list((tmp_path / "received").iterdir()) == []
+
+
+def test_how_a_pacs_will_confirm_is_said(
+    orthanc: Orthanc, tmp_path: Path, settings: MakeSettings
+) -> None:
+    full = DimseDestination.model_validate(orthanc.dimse_destination())
+    only_find = full.model_copy(update={"commitment": False})
+    with running_dcmtk_storescp(tmp_path / "received") as port:
+        bare = full.model_copy(update={"port": port})
+        checks = [check_destination(one, settings()) for one in (full, only_find, bare)]
+
+    assert [check.ok for check in checks] == [True] * 3
+    for check, word in zip(
+        checks, ("by Storage Commitment", "by C-FIND", "confirms nothing"), strict=True
+    ):
+        assert word in check.detail
+
+
+def test_a_server_without_stow_rs_or_with_another_token_is_told(
+    tmp_path: Path, orthanc: Orthanc, settings: MakeSettings
+) -> None:
+    with running_orthanc(
+        tmp_path / "closed", AuthenticationEnabled=True, RegisteredUsers={"ai": "secret"}
+    ) as closed:
+        checks = [
+            check_destination(
+                DicomwebDestination.model_validate(
+                    {"kind": "dicomweb", "name": "web", "url": url, "token": "guess"}
+                ),
+                settings(),
+            )
+            for url in (closed.dicomweb_url, orthanc.url)  # the latter: REST, no DICOMweb
+        ]
+
+    assert failed(checks[0], "token")
+    assert "HTTP 401, the token is missing or wrong" in checks[0].detail
+    assert not checks[1].ok
 
 
 def test_a_pacs_that_refuses_us_wants_our_ae_title(

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError
 
 from db import migrate
-from db.models import Base
+from db.base import Base
 from db.session import make_engine
 from deploy.embedded import Postgres
 from tests.servers import child_environment

@@ -8,12 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from db import overview
+from db.claim import Claim, DueDelivery, claim_deliveries, due_deliveries
 from db.models import Delivery, Hip, ResultObject, Screening
 from db.outbox import (
-    Claim,
-    DueDelivery,
-    claim_deliveries,
-    due_deliveries,
     mark_confirmed,
     mark_refused,
     mark_sent,
@@ -226,11 +223,11 @@ def test_sent_becomes_confirmed_and_only_then(sessions: Sessions) -> None:
     _, screening_id = screened(sessions, "pacs")
     sr, _ = claim(sessions, screening_id)
     with sessions.begin() as session:
-        assert not mark_confirmed(session, sr, now=after(1))
+        assert not mark_confirmed(session, sr, confirmed_by="query", now=after(1))
     send(sessions, (sr,))
 
     with sessions.begin() as session:
-        assert mark_confirmed(session, sr, now=after(2))
+        assert mark_confirmed(session, sr, confirmed_by="query", now=after(2))
 
     assert states(sessions) == [DeliveryState.CONFIRMED, DeliveryState.DUE]
 

@@ -24,8 +24,8 @@ from tests.integration.test_delivery import SecondaryCaptureImageStorage, write_
 from tests.servers import Orthanc, running_orthanc, storescu, wait_for
 from tests.tls_proxy import tls_proxy
 from worker.dicomweb import search_qido_rs, store_stow_rs
-from worker.dimse import send_c_echo, send_c_store
-from worker.outcomes import Accepted, Unreachable
+from worker.dimse import probe, send_c_store
+from worker.outcomes import Accepted, Outcome, Unreachable
 from worker.settings import DicomwebDestination, DimseDestination
 
 pytestmark = pytest.mark.servers
@@ -204,6 +204,10 @@ def pacs(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
+def echo(destination: DimseDestination, tls: Tls) -> Outcome:
+    return probe(destination, [], ae_title="OSTEOSCREEN", tls=tls).outcome
+
+
 def by_dimse(pacs: Orthanc) -> DimseDestination:
     return DimseDestination.model_validate({**pacs.dimse_destination(), "tls": True})
 
@@ -228,9 +232,11 @@ def test_objects_are_delivered_by_dimse_over_tls(
     path = write_object(tmp_path, SecondaryCaptureImageStorage, "1.2.3.4")
     tls = Tls(authority.ca, ours.cert, ours.key)
 
-    outcomes = send_c_store([path], by_dimse(pacs), ae_title="OSTEOSCREEN", tls=tls)
+    outcomes = send_c_store(
+        [path], by_dimse(pacs), ae_title="OSTEOSCREEN", tls=tls, transaction_uid="1.2"
+    )
 
-    assert outcomes == {path.stem: Accepted("0x0000", confirmed=True)}
+    assert outcomes == {path.stem: Accepted("0x0000", "query")}
 
 
 def test_dimse_over_tls_needs_trust_on_both_sides(
@@ -245,10 +251,10 @@ def test_dimse_over_tls_needs_trust_on_both_sides(
         Tls(stranger.ca, ours.cert, ours.key),
         Tls(None, ours.cert, ours.key),
     ):
-        outcome = send_c_echo(destination, ae_title="OSTEOSCREEN", tls=tls)
+        outcome = echo(destination, tls)
         assert isinstance(outcome, Unreachable), tls
     good = Tls(authority.ca, ours.cert, ours.key)
-    assert send_c_echo(destination, ae_title="OSTEOSCREEN", tls=good) == Accepted("0x0000")
+    assert echo(destination, good) == Accepted("0x0000")
 
 
 def test_objects_are_delivered_by_dicomweb_over_tls(
@@ -258,7 +264,7 @@ def test_objects_are_delivered_by_dicomweb_over_tls(
 
     outcomes = store_stow_rs([path], web, tls=Tls(authority.ca))
 
-    assert outcomes == {path.stem: Accepted("HTTP 200", confirmed=True)}
+    assert outcomes == {path.stem: Accepted("HTTP 200", "query")}
 
 
 def test_dicomweb_trusts_our_authority_and_nobody_else(
@@ -286,7 +292,7 @@ def test_a_port_that_does_not_speak_tls_is_unreachable(authority: Authority) -> 
             port=listener.getsockname()[1],
             tls=True,
         )
-        outcome = send_c_echo(destination, ae_title="OSTEOSCREEN", tls=Tls(authority.ca))
+        outcome = echo(destination, Tls(authority.ca))
 
     assert isinstance(outcome, Unreachable)
     assert "certificate" in outcome.text

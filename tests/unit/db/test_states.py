@@ -26,8 +26,12 @@ def test_no_state_follows_itself() -> None:
 
 
 def test_results_come_only_from_a_run() -> None:
-    for result in (SeriesState.SCREENED, SeriesState.REJECTED):
-        assert [b for b in SeriesState if result in ALLOWED[b]] == [SeriesState.SCREENING]
+    def before(result: SeriesState) -> list[SeriesState]:
+        return [state for state in SeriesState if result in ALLOWED[state]]
+
+    assert before(SeriesState.REJECTED) == [SeriesState.SCREENING]
+    # Or its results are there, and a destination does not keep what it had accepted.
+    assert before(SeriesState.SCREENED) == [SeriesState.SCREENING, SeriesState.DELIVERED]
 
 
 @pytest.mark.parametrize("before", [s for s in SeriesState if s is not SeriesState.RECEIVING])

@@ -26,6 +26,7 @@ class Server(HTTPServer):
 
     status: int = 200
     report: Any = None
+    retry_after: str | None = None
     bodies: list[bytes]
     tokens: list[str | None]
 
@@ -43,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         )
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(body)))
+        if self.server.retry_after is not None:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(body)
 
@@ -106,7 +109,7 @@ def test_each_object_has_its_own_outcome(server: Server, objects: list[Path]) ->
 
     assert outcomes == {
         "1.2.1": Accepted("HTTP 202"),
-        "1.2.2": Refused("0xC122", "cannot understand"),
+        "1.2.2": Refused("0xC122", "transfer syntax not supported"),
     }
 
 
@@ -142,12 +145,33 @@ def test_an_answer_that_is_not_json_counts_by_its_status(
     assert {type(outcome) for outcome in outcomes.values()} == {Unreachable}
 
 
+def test_an_object_that_the_answer_does_not_name_is_not_taken_for_stored(
+    server: Server, objects: list[Path]
+) -> None:
+    server.report = sequence("00081199", item("1.2.1"))
+
+    outcomes = store_stow_rs(objects, at(server))
+
+    assert outcomes["1.2.1"] == Accepted("HTTP 200")
+    assert isinstance(outcomes["1.2.2"], Unreachable)
+
+
+def test_too_many_requests_come_back_when_the_server_says(
+    server: Server, objects: list[Path]
+) -> None:
+    server.status, server.retry_after = 429, "7"
+
+    (outcome,) = set(store_stow_rs(objects, at(server)).values())
+
+    assert outcome == Unreachable("HTTP 429", "the server cannot take it now", 7)
+
+
 def test_accepted_is_not_confirmed_where_the_server_cannot_be_asked(
     server: Server, objects: list[Path]
 ) -> None:
     outcomes = store_stow_rs(objects, at(server))
 
-    assert set(outcomes.values()) == {Accepted("HTTP 200", confirmed=False)}
+    assert set(outcomes.values()) == {Accepted("HTTP 200")}
 
 
 def test_files_are_sent_byte_for_byte_in_one_request_with_the_token(
