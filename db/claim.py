@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from db.due import LONGEST_LEASE, LONGEST_RETRY_AFTER, is_due, is_past
 from db.models import Delivery, ResultObject, Screening
 from db.pause import open_pauses
 from db.states import DeliveryState
@@ -127,7 +128,12 @@ def extend_claims(
 def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Delivery.state == DeliveryState.DUE,
-        Delivery.next_attempt_at <= now,
-        or_(Delivery.lease_until.is_(None), Delivery.lease_until < now),
+        is_due(
+            Delivery.next_attempt_at, Delivery.attempts, now, longest=LONGEST_RETRY_AFTER
+        ),
+        or_(
+            Delivery.lease_until.is_(None),
+            is_past(Delivery.lease_until, now, longest=LONGEST_LEASE),
+        ),
         Delivery.destination.not_in(open_pauses()),
     )

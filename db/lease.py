@@ -1,7 +1,8 @@
 """Who screens which series until when. Every function is one short transaction's work.
 
 An attempt is counted when the lease is given, before the run, so that a series which kills
-its process does not loop for ever. Lock order is series, then screening.
+its process does not loop for ever. Lock order is series, then screening. No clock is trusted
+to agree with another, nor with itself (``db/due.py``, ``worker/watch.py``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.due import is_due
 from db.models import Screening, Series
 from db.states import RunOutcome, SeriesState
 from db.transition import By, move_series
@@ -50,7 +52,7 @@ def due_series(session: Session, *, now: datetime, limit: int) -> list[int]:
     return list(
         session.scalars(
             select(Series.id)
-            .where(Series.state == SeriesState.QUEUED, Series.next_attempt_at <= now)
+            .where(Series.state == SeriesState.QUEUED, _is_due(now))
             .order_by(Series.next_attempt_at, Series.id)
             .limit(limit)
         )
@@ -70,7 +72,7 @@ def lease_series(
         SeriesState.QUEUED,
         SeriesState.SCREENING,
         By(leased_by, now),
-        where=(Series.next_attempt_at <= now,),
+        where=(_is_due(now),),
         values={"attempts": Series.attempts + 1},
     )
     if series is None:
@@ -175,15 +177,26 @@ def finish_failed(
     return after
 
 
-def expire_leases(session: Session, *, now: datetime, max_attempts: int) -> list[int]:
-    """End the runs whose lease ran out; their series are queued at once, or failed.
+def active_leases(session: Session) -> dict[int, datetime]:
+    """Screening id → until when it is leased, as its worker's clock has it, of active runs."""
+    rows = session.execute(
+        select(Screening.id, Screening.lease_until).where(Screening.finished_at.is_(None))
+    )
+    return {screening_id: lease_until for screening_id, lease_until in rows}
 
-    Returns the ids of the series that are due again.
+
+def expire_leases(
+    session: Session, silent: Mapping[int, datetime], *, now: datetime, max_attempts: int
+) -> list[int]:
+    """End runs whose lease was not extended; their series are queued at once, or failed.
+
+    ``silent`` : of ``active_leases``, those that stayed as they are for too long; what has been
+    extended since goes on. Returns the ids of the series that are due again.
     """
     ran_out = session.execute(
         select(Screening.id, Screening.leased_by, Series.id, Series.attempts)
         .join(Series, Series.id == Screening.series_id)
-        .where(Screening.finished_at.is_(None), Screening.lease_until < now)
+        .where(Screening.finished_at.is_(None), Screening.id.in_(silent))
         .order_by(Series.id)
         .with_for_update(of=Series, skip_locked=True)
     ).all()
@@ -192,7 +205,7 @@ def expire_leases(session: Session, *, now: datetime, max_attempts: int) -> list
         closed = _update_run(
             session,
             screening_id,
-            Screening.lease_until < now,  # a heartbeat may have come in between
+            Screening.lease_until == silent[screening_id],  # no heartbeat in between
             finished_at=now,
             outcome=RunOutcome.EXPIRED,
         )
@@ -242,6 +255,10 @@ def finish_run(
     if series is None or not closed:
         raise LeaseLost(lease.screening_id)
     return series
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return is_due(Series.next_attempt_at, Series.attempts, now)
 
 
 def _update_run(

@@ -26,7 +26,7 @@ from storescp.scan import Scan
 from storescp.settings import StoreScpSettings
 
 ACTOR = "storescp"
-MAX_TICK_SECONDS = 1.0
+MAX_TICK_SECONDS = 0.25  # what a series waits for nothing, at the most
 TICKS_PER_QUIET_PERIOD = 10
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 30.0

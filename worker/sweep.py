@@ -11,6 +11,7 @@ from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
 from db.retention import remove_old_pixels
 from db.telemetry import OLDEST_WAITING_SECONDS, get_logger
 from worker.nudge import Nudges
+from worker.watch import Watch
 from worker.workshop import Workshop, utc_now
 
 # So many are nudged at a time, and only while the queue is empty: a long backlog must not be
@@ -21,12 +22,13 @@ RETENTION_PAUSE_SECONDS = 3600.0
 log = get_logger(__name__)
 
 
-def sweep(workshop: Workshop, nudges: Nudges) -> None:
+def sweep(workshop: Workshop, nudges: Nudges, watch: Watch) -> None:
     """One look at the record. Raises what database and broker raise when they are away."""
     now = utc_now()
     with workshop.sessions.begin() as session:
+        silent = watch.silent(leases.active_leases(session), now=time.monotonic())
         expired = leases.expire_leases(
-            session, now=now, max_attempts=workshop.settings.max_attempts
+            session, silent, now=now, max_attempts=workshop.settings.max_attempts
         )
     if expired:
         log.warning("leases_expired", series_ids=expired)
@@ -58,6 +60,7 @@ class Sweeper:
     def __init__(self, workshop: Workshop, nudges: Nudges) -> None:
         self._workshop = workshop
         self._nudges = nudges
+        self._watch = Watch(workshop.settings.lease_seconds)
         self._stopped = threading.Event()
         self.rounds = Rounds("sweeper", pause_seconds=workshop.settings.sweep_seconds)
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -77,12 +80,13 @@ class Sweeper:
         while not self._stopped.is_set():
             self.rounds.count()
             try:
-                sweep(self._workshop, self._nudges)
+                sweep(self._workshop, self._nudges, self._watch)
                 if time.monotonic() >= forget_at:
                     forget(self._workshop)
                     forget_at = time.monotonic() + RETENTION_PAUSE_SECONDS
             except Exception as error:
                 # A process boundary: a database or broker that is away comes back, and the
                 # next sweep finds all that this one has missed.
+                self._watch.look_away()
                 log.warning("sweep_failed", error=type(error).__name__)
             self._stopped.wait(self._workshop.settings.sweep_seconds)

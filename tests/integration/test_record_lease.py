@@ -11,6 +11,7 @@ from sqlalchemy import select
 from db.lease import (
     Lease,
     LeaseLost,
+    active_leases,
     due_series,
     expire_leases,
     finish_failed,
@@ -76,8 +77,11 @@ def due(sessions: Sessions, seconds: float = 0) -> list[int]:
 
 
 def expire(sessions: Sessions, seconds: float) -> list[int]:
+    """Expire what was not extended beyond then."""
     with sessions.begin() as session:
-        return expire_leases(session, now=after(seconds), max_attempts=MAX_ATTEMPTS)
+        leases = active_leases(session)
+        silent = {run: until for run, until in leases.items() if until < after(seconds)}
+        return expire_leases(session, silent, now=after(seconds), max_attempts=MAX_ATTEMPTS)
 
 
 def fail(sessions: Sessions, held: Lease, *, now: float = 0) -> SeriesState:
@@ -96,8 +100,34 @@ def test_the_longest_waiting_series_is_due_first(sessions: Sessions) -> None:
     late = register(sessions, completed(series_instance_uid="1.9"), now=after(5)).series_id
     early = register(sessions, completed(series_instance_uid="1.8"), now=after(1)).series_id
 
-    assert due(sessions, 0) == []
     assert due(sessions, 5) == [early, late]
+
+
+def test_after_an_error_a_series_waits_unless_the_clock_went_back(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    fail(sessions, lease(sessions, series_id))
+
+    assert due(sessions, 29) == []
+    assert due(sessions, 30) == [series_id]
+    assert due(sessions, -3600) == [series_id]
+
+
+def test_a_series_that_was_never_tried_does_not_wait_for_a_clock(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+
+    assert due(sessions, -60) == [series_id]
+
+
+def test_a_lease_that_was_extended_meanwhile_does_not_expire(sessions: Sessions) -> None:
+    series_id = register(sessions).series_id
+    held = lease(sessions, series_id)
+    with sessions.begin() as session:
+        seen = active_leases(session)
+    with sessions.begin() as session:
+        heartbeat(session, held, now=after(-3600), lease_seconds=60)  # the clock went back
+
+    with sessions.begin() as session:
+        assert expire_leases(session, seen, now=after(99), max_attempts=1) == []
 
 
 def test_a_lease_counts_the_attempt_before_the_run(sessions: Sessions) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from worker.heartbeat import EXIT_OVERDUE, Heartbeat
 from worker.nudge import Nudges
 from worker.screening import screen_series
 from worker.sweep import Sweeper, forget, sweep
+from worker.watch import Watch
 from worker.workshop import Workshop, utc_now
 
 pytestmark = pytest.mark.servers
@@ -50,14 +52,14 @@ def test_a_sweep_nudges_what_is_due_once_and_again_when_the_messages_are_lost(
     for number in range(3):
         register(workshop, number)
 
-    sweep(workshop, nudges)
+    sweep(workshop, nudges, Watch(60))
     first = nudges.waiting(SCREENING_QUEUE)
-    sweep(workshop, nudges)
+    sweep(workshop, nudges, Watch(60))
     second = nudges.waiting(SCREENING_QUEUE)
     with Celery("flush", broker=redis_url, set_as_current=False).connection() as connection:
         connection.default_channel.client.flushall()
     lost = nudges.waiting(SCREENING_QUEUE)
-    sweep(workshop, nudges)
+    sweep(workshop, nudges, Watch(60))
 
     assert (first, second, lost, nudges.waiting(SCREENING_QUEUE)) == (3, 3, 0, 3)
 
@@ -67,7 +69,7 @@ def test_a_sweep_nudges_due_deliveries(workshop: Workshop, nudges: Nudges) -> No
     held = record.lease(workshop.sessions, series_id, now=utc_now())
     record.save(workshop.sessions, held, "pacs", "archive", now=utc_now())
 
-    sweep(workshop, nudges)
+    sweep(workshop, nudges, Watch(60))
 
     assert nudges.waiting(DELIVERY_QUEUE) == 2
     assert nudges.waiting(SCREENING_QUEUE) == 0
@@ -77,14 +79,15 @@ def test_a_sweep_gives_the_series_of_a_dead_worker_to_another(
     workshop: Workshop, nudges: Nudges
 ) -> None:
     series_id = register(workshop)
-    record.lease(workshop.sessions, series_id, now=utc_now() + timedelta(seconds=0))
-    with workshop.sessions.begin() as session:
-        history = series_history(session, row(workshop, series_id).series_instance_uid)
-        assert history is not None
-        session.merge(history.screenings[0]).lease_until = utc_now() - timedelta(seconds=1)
+    record.lease(workshop.sessions, series_id, now=utc_now() + timedelta(days=1))
+    watch = Watch(0.5)
 
-    sweep(workshop, nudges)
+    sweep(workshop, nudges, watch)
+    before = row(workshop, series_id).state
+    time.sleep(0.6)
+    sweep(workshop, nudges, watch)
 
+    assert before is SeriesState.SCREENING
     assert row(workshop, series_id).state is SeriesState.QUEUED
     assert nudges.waiting(SCREENING_QUEUE) == 1
 
