@@ -128,9 +128,7 @@ def extend_claims(
 def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Delivery.state == DeliveryState.DUE,
-        is_due(
-            Delivery.next_attempt_at, Delivery.attempts, now, longest=LONGEST_RETRY_AFTER
-        ),
+        is_due(Delivery.next_attempt_at, Delivery.attempts, now, longest=LONGEST_RETRY_AFTER),
         or_(
             Delivery.lease_until.is_(None),
             is_past(Delivery.lease_until, now, longest=LONGEST_LEASE),
