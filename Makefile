@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # A module's tests stay together: its servers are started once.
 PARALLEL := --numprocesses auto --dist loadscope
 
-.PHONY: help demo test check format bench docs lock clean
+.PHONY: help demo test check format bench fuzz docs lock clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -25,6 +25,10 @@ check: $(READY) ## lint, types, import contracts, fast tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/unit -m "not servers and not slow" $(PARALLEL)
+
+fuzz: $(READY) ## 100,000 hostile inputs to everything that takes bytes
+	$(BIN)/python -m tests.fuzz
+	$(BIN)/pytest tests/fuzz/test_structured.py --hypothesis-profile=fuzz -q
 
 format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -108,6 +108,11 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         except InvalidEventError as error:
             # The association's thread had something to send to a peer that broke off.
             log.info("association_ended_early", error=str(error))
+        except Exception as error:
+            # pynetdicom decodes some requests that it cannot hold (even context IDs). The text
+            # may repeat what was sent.
+            peer, problem = self.assoc.requestor.address, type(error).__name__
+            log.warning("association_broken_off", peer=peer, error=problem)
         finally:
             self._let_go()
             if self.socket is not None:

@@ -6,6 +6,7 @@ Not covered: long runs of random input (tests/fuzz).
 """
 
 import random
+import re
 import socket
 import struct
 import threading
@@ -95,6 +96,25 @@ def test_a_huge_pdu_before_the_association_is_not_read(open_door: OpenDoor) -> N
     with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
         connection.sendall(struct.pack(">BxL", 1, 2**32 - 1) + bytes(1000))
         assert connection.recv(1) == b""
+
+
+@FAST_ONLY
+def test_a_request_with_an_even_context_id_ends_its_connection_and_no_more(
+    open_door: OpenDoor,
+) -> None:
+    door = open_door()
+    before = threading.active_count()
+    request = bytearray(association_request(door))
+    item = re.search(rb"\x20\0..\x01\0", request, re.DOTALL)  # PS3.8 Table 9-13
+    assert item is not None
+    request[item.end() - 2] = 2
+
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
+        connection.sendall(request)
+        assert connection.recv(1) in (b"", b"\7")  # closed, or A-ABORT
+
+    # An exception that nobody catches would be a warning of pytest's, and an error here.
+    wait_for(lambda: threading.active_count() <= before, "all threads to end", seconds=10)
 
 
 @FAST_ONLY

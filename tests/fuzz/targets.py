@@ -1,0 +1,301 @@
+"""What is fed with hostile bytes, and what may come of it: an answer, or an error that says so.
+
+Each target has a corpus of valid inputs. ``feed`` raises where an input breaks it, ``end``
+where something was left behind.
+"""
+
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from db.spool import INCOMING, SpoolWriter
+from storescp.arrivals import Arrivals
+from storescp.assembly import Assembly, Sink
+from storescp.command import BadCommand, Command, decode_command, encode_response
+from storescp.dataset import Undecodable, read_identity
+from storescp.file_intake import FileIntake
+from storescp.multipart import BadMultipart, Parts
+from storescp.operation import Intake
+from storescp.part10 import NotPart10, read_header
+from storescp.pdu import PDV_HEADER, BadPdu, read_fragment
+from storescp.reception import Reception, StoreRequest
+from storescp.settings import MEGABYTE, StoreScpSettings
+from storescp.status import Refusal
+from tests.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.fuzz.mutate import mutate
+from tests.integration.rude import COMMAND, DATA, ECHO, LAST, pdv, store
+from worker.pipeline.eligible import check_series, check_volume
+from worker.pipeline.load import find_series, read_series, read_volume
+from worker.pipeline.results import Rejected
+
+SYNTAXES = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+MAX_BYTES = 4 * MEGABYTE
+
+
+class Target(Protocol):
+    """Something that takes bytes from outside."""
+
+    name: str
+
+    def feed(self, rng: random.Random) -> None:
+        """One input; raises what must not be raised."""
+
+    def end(self) -> None:
+        """After the last input: AssertionError where something was left."""
+
+
+def instance(**elements: object) -> bytes:
+    """A data set with a nested sequence, private elements and an empty value."""
+    ds = ct_instance(size=4, **elements)
+    ds.ReferencedImageSequence = [ct_instance(size=2), ct_instance(size=2)]
+    ds.ReferencedImageSequence.is_undefined_length = True
+    block = ds.private_block(0x0009, "FUZZ", create=True)
+    block.add_new(1, "UN", b"\0" * 10)
+    return encode(ds)
+
+
+def encoded_as(syntax: str) -> list[bytes]:
+    """Valid data sets in one transfer syntax."""
+    plain = ct_series(3, size=4)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        compress = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        return [compress.compress(instance()) + compress.flush()]
+    if syntax == ExplicitVRLittleEndian:
+        return [instance(), *(encode(ds) for ds in plain)]
+    return [encode(ds, syntax) for ds in plain]
+
+
+class Commands:
+    """Command sets."""
+
+    name = "command sets"
+
+    def __init__(self, _: Path) -> None:
+        self._corpus = [store("1.2.3"), store("1.2.3.4", 65_535), ECHO]
+
+    def feed(self, rng: random.Random) -> None:
+        with suppress(BadCommand):
+            encode_response(decode_command(mutate(rng, self._corpus)), 0xA700, "comment")
+
+    def end(self) -> None:
+        pass
+
+
+class DataSets:
+    """The walk over encoded data sets, in four transfer syntaxes."""
+
+    name = "data sets"
+
+    def __init__(self, _: Path) -> None:
+        self._corpora = {syntax: encoded_as(syntax) for syntax in SYNTAXES}
+
+    def feed(self, rng: random.Random) -> None:
+        syntax = rng.choice(SYNTAXES)
+        with suppress(Undecodable):
+            read_identity(mutate(rng, self._corpora[syntax]), syntax, max_bytes=MAX_BYTES)
+
+    def end(self) -> None:
+        pass
+
+
+class Headers:
+    """File Meta Information of files in the spool."""
+
+    name = "file headers"
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "file"
+        paths = write_files(ct_series(2, size=2), folder / "in")
+        self._corpus = [path.read_bytes()[:400] for path in paths]
+
+    def feed(self, rng: random.Random) -> None:
+        self._path.write_bytes(mutate(rng, self._corpus))
+        with suppress(NotPart10):
+            read_header(self._path)
+
+    def end(self) -> None:
+        pass
+
+
+class _Service:
+    """Takes messages as the fast path does, and keeps nothing."""
+
+    def begin(self, command: Command, context_id: int) -> Sink:
+        return self
+
+    def answer(self, command: Command, context_id: int, refusal: Refusal | None) -> None:
+        encode_response(command, 0)
+
+    def pass_on(self, context_id: int, control: int, part: bytes) -> None:
+        pass
+
+    def write(self, part: bytes | memoryview) -> None:
+        pass
+
+    def finish(self) -> Refusal | None:
+        return None
+
+    def discard(self) -> None:
+        pass
+
+
+class Fragments:
+    """Presentation data values, put together to messages."""
+
+    name = "fragments"
+
+    def __init__(self, _: Path) -> None:
+        self._corpus = [
+            pdv(1, COMMAND | LAST, store("1.2.3")) + pdv(1, DATA, b"12") + pdv(1, LAST, b"34"),
+            pdv(1, COMMAND, store("1.2")[:20]) + pdv(1, COMMAND | LAST, store("1.2")[20:]),
+            pdv(3, COMMAND | LAST, ECHO) * 3,
+        ]
+
+    def feed(self, rng: random.Random) -> None:
+        data = memoryview(mutate(rng, self._corpus))
+        assembly = Assembly(_Service())
+        with suppress(BadPdu, BadCommand):
+            while len(data) >= PDV_HEADER.size:
+                fragment = read_fragment(data[: PDV_HEADER.size], len(data))
+                assembly.check(fragment)
+                part = data[PDV_HEADER.size : PDV_HEADER.size + fragment.length]
+                data = data[PDV_HEADER.size + fragment.length :]
+                assembly.add(fragment, part, last=fragment.is_last)
+        assembly.discard()
+
+    def end(self) -> None:
+        pass
+
+
+class Receptions:
+    """The whole way of an instance: file, checks, spool."""
+
+    name = "receptions"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._spool_dir = folder / "spool"
+        values = {"spool_dir": self._spool_dir, "min_free_mb": 0, "max_instance_mb": 4}
+        self._settings = StoreScpSettings.model_validate(values)
+        self._writer = SpoolWriter(self._spool_dir)
+        self._writer.prepare()
+        self._uid = "1.2.3.4.5"
+        self._corpora = {
+            syntax: [encode(ct_instance(size=4, SOPInstanceUID=self._uid), syntax)]
+            for syntax in SYNTAXES[:3]
+        }
+
+    def feed(self, rng: random.Random) -> None:
+        syntax = rng.choice(SYNTAXES[:3])
+        data = mutate(rng, self._corpora[syntax])
+        uid = self._uid if rng.random() < 0.9 else rng.choice(("../x", "", "1/2", "\0", "1..2"))
+        request = StoreRequest(
+            sop_class_uid=CTImageStorage,
+            sop_instance_uid=uid,
+            abstract_syntax=CTImageStorage,
+            transfer_syntax_uid=syntax,
+            calling_ae_title="FUZZ",
+        )
+        reception = Reception(request, self._writer, self._settings)
+        for start in range(0, len(data), 100):
+            reception.write(data[start : start + 100])
+        with suppress(Refusal):
+            reception.finish()
+
+    def end(self) -> None:
+        check_spool(self._spool_dir)
+        assert [path.name for path in self._folder.iterdir()] == ["spool"]
+
+
+class Uploads:
+    """Bodies of STOW-RS: the parts of multipart/related, each a DICOM file."""
+
+    name = "uploads"
+
+    def __init__(self, folder: Path) -> None:
+        self._spool_dir = folder / "spool"
+        values = {"spool_dir": self._spool_dir, "min_free_mb": 0, "max_instance_mb": 4}
+        self._settings = StoreScpSettings.model_validate(values)
+        self._intake = Intake(SpoolWriter(self._spool_dir), self._settings, Arrivals())
+        self._intake.writer.prepare()
+        files = [path.read_bytes() for path in write_files(ct_series(2, size=2), folder / "in")]
+        head = b"--limit\r\nContent-Type: application/dicom\r\n\r\n"
+        body = b"".join(head + file + b"\r\n" for file in files) + b"--limit--\r\n"
+        self._corpus = [body, head + files[0] + b"\r\n--limit--\r\n"]
+
+    def feed(self, rng: random.Random) -> None:
+        body = mutate(rng, self._corpus)
+        files = FileIntake(self._intake, "fuzz", "FUZZ")
+        parts = Parts(b"limit", lambda headers: files)
+        size = rng.choice((1, 7, 100, 4096)) if len(body) < 4000 else 997
+        try:
+            for start in range(0, len(body), size):
+                parts.write(body[start : start + size])
+            parts.finish()
+        except BadMultipart:
+            pass
+        finally:
+            parts.discard()
+
+    def end(self) -> None:
+        check_spool(self._spool_dir)
+
+
+class Loads:
+    """The worker's loader with the rules about series, where one file or two are damaged."""
+
+    name = "loaded series"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "series"
+        paths = write_files(ct_series(12, size=4), self._folder)
+        self._files = {path: path.read_bytes() for path in paths}
+
+    def feed(self, rng: random.Random) -> None:
+        corpus = list(self._files.values())
+        damaged = rng.sample(list(self._files), rng.randint(1, 2))
+        for path in damaged:
+            path.write_bytes(mutate(rng, corpus))
+        for paths in find_series(self._folder).values():
+            series = read_series(paths)
+            if not isinstance(series, Rejected) and check_series(series) is None:
+                volume = read_volume(series)
+                if not isinstance(volume, Rejected):
+                    check_volume(volume)
+        for path in damaged:
+            path.write_bytes(self._files[path])
+
+    def end(self) -> None:
+        assert sorted(self._folder.iterdir()) == sorted(self._files)
+
+
+def check_spool(spool_dir: Path) -> None:
+    """Nothing is being written, and nothing lies where no instance may be."""
+    incoming = spool_dir / INCOMING
+    assert not list(incoming.iterdir()), "a file was left in incoming"
+    for path in spool_dir.rglob("*"):
+        if path != incoming and path.is_file():
+            parts = path.relative_to(spool_dir).parts
+            assert len(parts) == 3, f"{path} is not the place of an instance"
+            assert path.suffix == ".dcm"
+
+
+TARGETS: Sequence[Callable[[Path], Target]] = (
+    Commands, Fragments, DataSets, Headers, Receptions, Uploads, Loads,
+)  # fmt: skip
