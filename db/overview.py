@@ -98,8 +98,11 @@ def latest_screening(session: Session, series_id: int) -> Screening | None:
 def series_history(session: Session, series_instance_uid: str) -> SeriesHistory | None:
     """One series with all that happened to it, or None where the UID is unknown."""
     series = series_by_uid(session, series_instance_uid)
-    if series is None:
-        return None
+    return None if series is None else history_of(session, series)
+
+
+def history_of(session: Session, series: Series) -> SeriesHistory:
+    """All that happened to a series."""
     screenings = session.scalars(
         select(Screening).where(Screening.series_id == series.id).order_by(Screening.id)
     ).all()

@@ -43,6 +43,12 @@ NAMES = frozenset(
         "LIMIT_SECONDS",
         "SWEEP_SECONDS",
         "MAX_ATTEMPTS",
+        "REVIEW_HOST",
+        "REVIEW_PORT",
+        "REVIEW_TOKENS",
+        "REVIEW_TRUSTED_PROXIES",
+        "REVIEW_USER_HEADER",
+        "REVIEW_ROLE_HEADER",
     ]
 )
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 from db.setting_names import PREFIX
 from db.settings import CommonSettings
 from storescp.settings import StoreScpSettings
+from worker.review.settings import ReviewSettings
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,7 @@ def settings_page() -> str:
         ("Both services", shared.items()),
         ("`python -m storescp`", _own(StoreScpSettings)),
         ("`celery -A worker worker` and `python -m worker`", _own(WorkerSettings)),
+        ("`python -m worker review`", _own(ReviewSettings)),
     ]
     return INTRODUCTION + "".join(_section(title, fields) for title, fields in sections)
 

@@ -1,4 +1,4 @@
-"""``python -m worker screen | status | show | retry | pause | resume | doctor``.
+"""``python -m worker screen | status | show | retry | pause | resume | doctor | review``.
 
 Imports that take seconds are inside of the commands that need them.
 """
@@ -145,6 +145,14 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         tables.print_all([tables.doctor_table(checks)])
     raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+@app.command()
+def review() -> None:
+    """Serve the review page, for browsers."""
+    from worker.review.serve import serve
+
+    serve()
 
 
 def _operator() -> str:

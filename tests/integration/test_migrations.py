@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import migrate
 from db.base import Base
+from db.review_models import APPEND_ONLY
 from db.session import make_engine
 from deploy.embedded import Postgres
 from tests.servers import child_environment
@@ -173,18 +174,20 @@ def test_a_schema_from_the_future_is_not_downgraded_but_explained(engine: Engine
         migrate.require_current_schema(engine)
 
 
+@pytest.mark.parametrize("table", ["event", *APPEND_ONLY])
 @pytest.mark.parametrize(
-    "statement",
-    ["UPDATE event SET actor = 'nobody'", "DELETE FROM event", "TRUNCATE event"],
+    "statement", ["UPDATE {table} SET at = now()", "DELETE FROM {table}", "TRUNCATE {table}"]
 )
-def test_events_are_append_only(statement: str, engine: Engine) -> None:
+def test_what_was_said_and_seen_is_append_only(
+    statement: str, table: str, engine: Engine
+) -> None:
     migrate.upgrade(engine)
 
     with (
-        pytest.raises(DBAPIError, match="event is append-only"),
+        pytest.raises(DBAPIError, match=f"{table} is append-only"),
         engine.begin() as connection,
     ):
-        connection.execute(text(statement))
+        connection.execute(text(statement.format(table=table)))
 
 
 def test_names_of_constraints_are_given_and_short_enough() -> None:

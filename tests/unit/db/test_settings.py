@@ -8,6 +8,7 @@ from pydantic import Field
 from db.setting_names import NAMES
 from db.settings import CommonSettings, load_settings
 from storescp.settings import StoreScpSettings
+from worker.review.settings import ReviewSettings
 from worker.settings import WorkerSettings
 
 
@@ -147,7 +148,7 @@ def test_a_name_that_resembles_no_setting_is_mentioned(
 
 
 def test_the_names_are_those_of_all_rooms() -> None:
-    rooms = (CommonSettings, StoreScpSettings, WorkerSettings)
+    rooms = (CommonSettings, StoreScpSettings, WorkerSettings, ReviewSettings)
 
     assert {name.upper() for room in rooms for name in room.model_fields} == NAMES
 

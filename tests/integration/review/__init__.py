@@ -1,0 +1,1 @@
+"""The review page: every route, every page, in a real browser."""
