@@ -36,6 +36,7 @@ NAMES = frozenset(
         "QUIET_SECONDS",
         "SOURCE_PACS",
         "MODEL_DIR",
+        "SHADOW_MODEL_DIR",
         "DESTINATIONS",
         "SR_SOP_CLASS",
         "RETENTION_DAYS",

@@ -1,28 +1,27 @@
-"""``python -m worker screen | status | show | retry | pause | resume | doctor | review``.
+"""``python -m worker screen | status | show | retry | pause | resume | doctor | review``, and
+``shadow | promote | rollback`` of a candidate model.
 
 Imports that take seconds are inside of the commands that need them.
 """
 
-import getpass
-import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from worker import command_models
+from worker.operator_shell import AsJson, operator, print_json, read_settings, sessions, stop
+
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session, sessionmaker
-
-    from worker.settings import WorkerSettings
-
+    from sqlalchemy.orm import Session
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Destination = Annotated[
     str, typer.Argument(metavar="NAME", help="As OSTEOSCREEN_DESTINATIONS calls it.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts: JSON instead of tables.")]
+for command in (command_models.shadow, command_models.promote, command_models.rollback):
+    app.command()(command)
 
 
 @app.command()
@@ -37,7 +36,7 @@ def screen(
     """
     from worker.command_screen import screen_folder
 
-    settings = _settings()
+    settings = read_settings()
     raise SystemExit(
         screen_folder(
             folder, out, model or settings.model_dir, sr_sop_class=settings.sr_sop_class
@@ -55,7 +54,7 @@ def status(
     from db.pause import paused
     from worker import tables
 
-    with _sessions().begin() as session:
+    with sessions().begin() as session:
         facts = (
             overview.count_series(session),
             overview.count_deliveries(session),
@@ -64,7 +63,7 @@ def status(
             paused(session),
         )
     if as_json:
-        _print_json(tables.status_json(*facts))
+        print_json(tables.status_json(*facts))
     else:
         tables.print_all(tables.status_tables(*facts))
 
@@ -78,12 +77,12 @@ def show(
     from db import overview
     from worker import tables
 
-    with _sessions().begin() as session:
+    with sessions().begin() as session:
         history = overview.series_history(session, uid)
     if history is None:
         _unknown(uid)
     if as_json:
-        _print_json(tables.show_json(history))
+        print_json(tables.show_json(history))
     else:
         tables.print_all(tables.show_tables(history))
 
@@ -95,8 +94,8 @@ def retry(
     """Screen a failed or rejected series again; send again what was refused or waits."""
     from db.retry import retry_series
 
-    with _sessions().begin() as session:
-        retried = retry_series(session, uid, actor=_operator(), now=datetime.now(UTC))
+    with sessions().begin() as session:
+        retried = retry_series(session, uid, actor=operator(), now=datetime.now(UTC))
     if retried is None:
         _unknown(uid)
     # No message: the sweep of the workers finds within seconds what the record says is due.
@@ -113,9 +112,9 @@ def pause(name: Destination) -> None:
     """Send nothing to a destination until it is resumed; what is due waits."""
     from db import pause as pauses
 
-    with _sessions().begin() as session:
+    with sessions().begin() as session:
         _require_destination(session, name)
-        new = pauses.pause(session, name, actor=_operator(), now=datetime.now(UTC))
+        new = pauses.pause(session, name, actor=operator(), now=datetime.now(UTC))
     print(f"{name} is paused" if new else f"{name} was paused already")
 
 
@@ -124,8 +123,8 @@ def resume(name: Destination) -> None:
     """Send to a destination again; what waits is due now."""
     from db import pause as pauses
 
-    with _sessions().begin() as session:
-        resumed = pauses.resume(session, name, actor=_operator(), now=datetime.now(UTC))
+    with sessions().begin() as session:
+        resumed = pauses.resume(session, name, actor=operator(), now=datetime.now(UTC))
     print(f"{name} is resumed" if resumed else f"{name} was not paused")
 
 
@@ -139,9 +138,9 @@ def doctor(as_json: AsJson = False) -> None:
     from worker.doctor import run_checks
 
     logging.disable()  # the table says it, in the operator's words
-    checks = list(run_checks(_settings()))
+    checks = list(run_checks(read_settings()))
     if as_json:
-        _print_json([asdict(check) for check in checks])
+        print_json([asdict(check) for check in checks])
     else:
         tables.print_all([tables.doctor_table(checks)])
     raise SystemExit(0 if all(check.ok for check in checks) else 1)
@@ -155,50 +154,18 @@ def review() -> None:
     serve()
 
 
-def _operator() -> str:
-    return f"operator {getpass.getuser()}"
-
-
 def _require_destination(session: "Session", name: str) -> None:
     """Stop where neither settings nor record know the name: it is misspelt."""
     from db.overview import count_deliveries
 
-    known = {one.name for one in _settings().destinations}
+    known = {one.name for one in read_settings().destinations}
     known |= {destination for destination, _ in count_deliveries(session)}
     if name not in known:
-        _stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
-
-
-def _settings() -> "WorkerSettings":
-    from db.settings import load_settings
-    from worker.settings import WorkerSettings
-
-    return load_settings(WorkerSettings)
-
-
-def _sessions() -> "sessionmaker[Session]":
-    from db.migrate import SchemaNotCurrent, require_current_schema
-    from db.session import make_engine, make_sessions
-
-    engine = make_engine(_settings().database_url, application_name="osteoscreen operator")
-    try:
-        require_current_schema(engine)
-    except SchemaNotCurrent as error:
-        _stop(str(error))
-    return make_sessions(engine)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+        stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
 
 
 def _unknown(uid: str) -> NoReturn:
-    _stop(f"no series {uid} on record (see `python -m worker status`)")
-
-
-def _stop(reason: str, code: int = 1) -> NoReturn:
-    print(reason, file=sys.stderr)
-    raise SystemExit(code)
+    stop(f"no series {uid} on record (see `python -m worker status`)")
 
 
 def main() -> None:
@@ -209,7 +176,7 @@ def main() -> None:
         app()
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
-        _stop(f"database: {reason}; `python -m worker doctor` says more")
+        stop(f"database: {reason}; `python -m worker doctor` says more")
 
 
 if __name__ == "__main__":

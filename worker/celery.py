@@ -83,12 +83,12 @@ def _set_up_logging(loglevel: int, **_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare(sender: Any, **_: Any) -> None:
     """Before the first message: database, spool and, unless children are forked, the model."""
-    if get_implementation(sender.pool_cls) is not get_implementation("prefork"):
-        _load_model()  # TensorFlow does not survive a fork
     try:
         workshop.wait_for_database()
     except SchemaNotCurrent as error:
         _exit(str(error))
+    if get_implementation(sender.pool_cls) is not get_implementation("prefork"):
+        _load_models()  # TensorFlow does not survive a fork
     # Celery logs what a signal's receiver raises, and goes on; SystemExit it lets through.
     with blame("SPOOL_DIR", settings.spool_dir):
         workshop.spool.prepare()
@@ -108,7 +108,7 @@ def _prepare(sender: Any, **_: Any) -> None:
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _prepare_child(**_: Any) -> None:
     workshop.engine.dispose(close=False)  # connections are the parent's
-    _load_model()
+    _load_models()
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
@@ -125,11 +125,12 @@ def _ask_broker() -> None:
     nudges.waiting(SCREENING_QUEUE)
 
 
-def _load_model() -> None:
+def _load_models() -> None:
     from worker.package import ModelError
 
     try:
         workshop.load_model()
+        workshop.load_candidate()
     except ModelError as error:
         _exit(str(error))
 

@@ -17,6 +17,7 @@ from db.overview import EarlierResult
 from db.spool import SeriesKey, list_instances, results_folder
 from db.telemetry import GRADES, REJECTIONS, SCREENINGS, STEP_SECONDS, WARNINGS, get_logger
 from worker import outputs
+from worker.candidate import record_opinions
 from worker.errors import describe, stack_of
 from worker.heartbeat import Heartbeat, fail
 from worker.outputs import FileRole, Outputs
@@ -137,6 +138,7 @@ def _save_screened(
     GRADES.labels(result.grade.value).inc()
     _count("screened", built.screening)
     log.info("series_screened", grade=result.grade.value)
+    record_opinions(workshop, lease.screening_id, built.screening)
     return lease.screening_id if destinations else None
 
 

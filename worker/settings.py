@@ -36,6 +36,11 @@ class WorkerSettings(CommonSettings):
     model_dir: Path = Field(
         Path(__file__).parent / "shipped", description="Folder of the model package"
     )
+    shadow_model_dir: Path | None = Field(
+        None,
+        description="Folder of a candidate model, asked beside the live one: what it says is"
+        " recorded and not delivered",
+    )
     ae_title: str = Field(
         "OSTEOSCREEN", description="Our Application Entity title", pattern=AE_TITLE_PATTERN
     )

@@ -8,9 +8,11 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from db.candidates import Candidate
 from db.models import Delivery, Pause, Series
 from db.overview import SeriesHistory
 from db.states import DeliveryState, SeriesState
+from worker.agreement import GRADES, Agreement
 
 if TYPE_CHECKING:
     from worker.check import Check
@@ -120,6 +122,30 @@ def doctor_table(checks: "Sequence[Check]") -> Table:
         remedy = f"\n[yellow]→ {check.remedy}[/]" if check.remedy else ""
         table.add_row(check.name, mark, f"{check.detail}{remedy}")
     return table
+
+
+def agreement_tables(candidate: Candidate, found: Agreement) -> list[RenderableType]:
+    """How far a candidate agrees with the live model, hip by hip."""
+    who = f"{candidate.model_name} {candidate.model_version} beside the live model"
+    counts = Table("live model says", title=who, title_justify="left")
+    for grade in GRADES:
+        counts.add_column(f"candidate: {grade}", justify="right")
+    for grade, row in zip(GRADES, found.counts, strict=True):
+        counts.add_row(grade, *map(str, row))
+    lines = [f"{found.hips} hips, {sum(map(sum, found.counts))} graded by both."]
+    if found.share is not None and found.share_95 is not None:
+        low, high = found.share_95
+        lines.append(f"Same grade: {found.share:.1%} (95 % interval {low:.1%} to {high:.1%}).")
+    if found.kappa is not None:
+        lines.append(f"Weighted kappa {found.kappa:.2f}.")
+    if found.osteoporosis_difference is not None:
+        difference = 100 * found.osteoporosis_difference
+        lines.append(f"P(osteoporosis) differs by {difference:.1f} points on average.")
+    lines.append(
+        f"Refused by the candidate only: {found.refused_by_candidate_only},"
+        f" by the live model only: {found.refused_by_live_only}."
+    )
+    return [counts, "\n".join(lines)]
 
 
 def status_json(

@@ -7,11 +7,13 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.candidates import live_release
 from db.lease import Lease
 from db.migrate import require_current_schema
 from db.session import make_engine, make_sessions
@@ -33,7 +35,7 @@ class Workshop:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}")
     running: dict[int, Lease] = field(default_factory=dict)
     _loading: threading.Lock = field(default_factory=threading.Lock)
-    _model: Model | None = None
+    _loaded: dict[Path, Model] = field(default_factory=dict)
 
     @cached_property
     def engine(self) -> Engine:
@@ -51,17 +53,33 @@ class Workshop:
         return SpoolWriter(self.settings.spool_dir)
 
     def load_model(self) -> Model:
-        """The model, loaded and warmed once however many threads ask (ModelError)."""
+        """The live model: the one that was promoted last, else that of ``MODEL_DIR``.
+
+        Loaded and warmed once however many threads ask. Raises ModelError, and OperationalError
+        while the database is away.
+        """
+        with self.sessions() as session:
+            release = live_release(session)
+        if release is None or release.folder is None:
+            return self._load(self.settings.model_dir)
+        return self._load(self.settings.spool_dir / release.folder)
+
+    def load_candidate(self) -> Model | None:
+        """The model on trial (ModelError); None without one."""
+        candidate_dir = self.settings.shadow_model_dir
+        return None if candidate_dir is None else self._load(candidate_dir)
+
+    def _load(self, model_dir: Path) -> Model:
         with self._loading:
-            if self._model is None:
+            if model_dir not in self._loaded:
                 from worker import package  # TensorFlow: seconds and 500 MB
 
-                self._model = package.load(self.settings.model_dir)
-            return self._model
+                self._loaded[model_dir] = package.load(model_dir)
+            return self._loaded[model_dir]
 
     def ask_model(self) -> str | None:
-        """What a health probe wants to know: None once the model is loaded."""
-        return "not loaded" if self._model is None else None
+        """What a health probe wants to know: None once a model is loaded."""
+        return None if self._loaded else "not loaded"
 
     def wait_for_database(self) -> None:
         """Block until the database answers; raises SchemaNotCurrent."""

@@ -6,8 +6,9 @@ The connection comes from ``db.migrate``; there is no ``alembic.ini`` and no off
 from alembic import context
 from sqlalchemy import text
 
+import db.candidates
 import db.models
-import db.review_models  # noqa: F401 - with both the base knows all tables
+import db.review_models  # noqa: F401 - with these the base knows all tables
 from db.base import Base
 
 LOCK_KEY = 7_306_218_540  # any number, the same in every version

@@ -1,0 +1,117 @@
+"""A candidate model beside the live one, and its way into use, on the real worker.
+
+Covered: opinions recorded and not delivered, a broken candidate that harms nobody, promote and
+rollback by the operator's commands while the worker runs.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from db.session import make_engine, make_sessions
+from db.states import SeriesState
+from tests.conftest import StartProcess
+from tests.history import Record
+from tests.model_factory import DESCRIPTION
+from tests.series import copy_series, uid_of
+from tests.servers import child_environment, storescu
+from worker import candidate, package
+from worker.model import build
+from worker.package import Description
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+Settings = dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def candidate_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another untrained model, by another seed."""
+    folder = tmp_path_factory.mktemp("candidate")
+    keras.utils.set_random_seed(8)
+    described = {name: getattr(DESCRIPTION, name) for name in DESCRIPTION.__dataclass_fields__}
+    package.save(
+        folder, build("compact"), Description(**{**described, "name": "other", "version": "9"})
+    )
+    return folder
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        env=child_environment(settings),
+        cwd=str(settings["SPOOL_DIR"]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def screened_by(record: Record, paths: tuple[Path, ...], settings: Settings) -> str:
+    """Send a series; the name of the model that graded it."""
+    assert storescu(paths, int(str(settings["PORT"]))).returncode == 0
+    history = record.wait_until(uid_of(paths))
+    assert history.series.state is SeriesState.DELIVERED, history.series.error
+    return str(history.screenings[-1].model_name)
+
+
+def test_a_candidate_is_asked_promoted_and_rolled_back(
+    child_settings: Settings,
+    model_dir: Path,
+    candidate_dir: Path,
+    coronal_series: tuple[Path, ...],
+    start_storescp: StartProcess,
+    start_celery: StartProcess,
+    tmp_path: Path,
+) -> None:
+    settings = {
+        **child_settings, "MODEL_DIR": model_dir, "SHADOW_MODEL_DIR": candidate_dir
+    }  # fmt: skip
+    series = [copy_series(coronal_series, tmp_path / str(number)) for number in range(3)]
+    start_storescp(settings)
+    start_celery(settings)
+    nothing = command(settings, "rollback")
+    with Record(str(settings["DATABASE_URL"])) as record:
+        first = screened_by(record, series[0], settings)
+        shown = command(settings, "shadow")
+        promoted = command(settings, "promote")
+        second = screened_by(record, series[1], settings)
+        back = command(settings, "rollback")
+        third = screened_by(record, series[2], settings)
+    engine = make_engine(str(settings["DATABASE_URL"]), application_name="tests")
+    with make_sessions(engine)() as session:
+        compared = candidate.compare(session)
+    engine.dispose()
+
+    assert (nothing.returncode, "nothing to roll back" in nothing.stderr) == (1, True)
+    assert (shown.returncode, "other 9 beside the live model" in shown.stdout) == (0, True)
+    assert promoted.stdout.startswith("other 9 is live"), promoted.stderr
+    assert "MODEL_DIR is live again" in back.stdout, back.stderr
+    assert [first, second, third] == ["untrained", "other", "untrained"]
+    assert compared is not None
+    assert compared[0].model_name == "other"
+    # Two hips of three series; in the second the candidate was live itself.
+    assert compared[1].hips == 6
+
+
+def test_a_candidate_that_cannot_be_loaded_does_not_start(
+    child_settings: Settings, model_dir: Path, tmp_path: Path
+) -> None:
+    settings = {**child_settings, "MODEL_DIR": model_dir, "SHADOW_MODEL_DIR": tmp_path}
+
+    started = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
+        env=child_environment(settings),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    promoted = command(settings, "promote")
+
+    assert (started.returncode, promoted.returncode) == (2, 2)
+    assert "no model package" in started.stderr
+    assert "no model package" in promoted.stderr
