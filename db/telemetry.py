@@ -28,6 +28,12 @@ INSTANCES = Counter(
     ["status"],
     registry=REGISTRY,
 )
+STOW_REQUESTS = Counter(
+    "osteoscreen_stow_requests",
+    "STOW-RS requests by HTTP status",
+    ["status"],
+    registry=REGISTRY,
+)
 RECEIVED_BYTES = Counter(
     "osteoscreen_received_bytes", "Bytes of encoded data sets made durable", registry=REGISTRY
 )
@@ -140,6 +146,9 @@ def configure_logging(
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # What clients do wrong is counted and answered; these would repeat it, request by request.
+    for name in ("uvicorn", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # Warnings, too, carry values of data elements (pydicom).
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)

@@ -21,6 +21,7 @@ from storescp.receipts import Receipts
 from storescp.register import Registrar
 from storescp.server import StorageServer
 from storescp.settings import StoreScpSettings
+from storescp.stow_server import make_stow_server
 
 log = get_logger("storescp")
 
@@ -36,38 +37,57 @@ def main() -> None:
     engine = make_engine(settings.database_url, application_name="storescp")
     _check_schema(engine)
     writer = SpoolWriter(settings.spool_dir)
-    arrivals = Arrivals()
+    intake = Intake(writer, settings, Arrivals())
     with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
         server = StorageServer(
-            settings, writer, arrivals, receipts=Receipts(make_sessions(engine))
+            settings, writer, intake.arrivals, receipts=Receipts(make_sessions(engine))
         )
-    asker = make_asker(settings, Intake(writer, settings, arrivals))
+        stow = make_stow_server(settings, intake)
+    asker = make_asker(settings, intake)
     publisher = Publisher(settings.broker_url)
-    registrar = Registrar(arrivals, engine, publisher, settings, reap=server.reap)
+    registrar = Registrar(intake.arrivals, engine, publisher, settings, reap=server.reap)
     with blame("SPOOL_DIR", settings.spool_dir):
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
+    probes = [
+        registrar.rounds.probe(),
+        health.Probe("acceptor", server.ask_acceptor, live=True),
+        *([health.Probe("stow", stow.ask, live=True)] if stow else []),
+        health.spool_probe(writer, min_free_mb=settings.min_free_mb),
+        # Intake goes on without it.
+        health.database_probe(engine, vital=False),
+    ]
     with blame("METRICS_PORT", settings.metrics_port):
-        health.serve(
-            settings.metrics_port,
-            [
-                registrar.rounds.probe(),
-                health.Probe("acceptor", server.ask_acceptor, live=True),
-                health.spool_probe(writer, min_free_mb=settings.min_free_mb),
-                # Intake goes on without it.
-                health.database_probe(engine, vital=False),
-            ],
-        )
+        health.serve(settings.metrics_port, probes)
     with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         server.start()
+    if stow is not None:
+        with blame("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
+            stow.start()
     registrar.start()
     if asker is not None:
         asker.start()
+    _say_ready(settings, leftovers)
+    stop.wait()
+    log.info("storescp_stopping")
+    for service in (asker, stow):
+        if service is not None:
+            service.stop()
+    server.stop()
+    registrar.stop()
+    publisher.close()
+    engine.dispose()
+    log.info("storescp_stopped")
+
+
+def _say_ready(settings: StoreScpSettings, leftovers: int) -> None:
+    """Say what is open, and warn of what should not be."""
     log.info(
         "storescp_ready",
         ae_title=settings.ae_title,
         host=settings.host,
         port=settings.port,
+        stow_port=settings.stow_port,
         tls=settings.tls_cert is not None,
         leftovers_removed=leftovers,
     )
@@ -76,15 +96,11 @@ def main() -> None:
             "everybody_may_send",
             remedy="set OSTEOSCREEN_ALLOWED_CALLING_AETS or OSTEOSCREEN_ALLOWED_PEERS",
         )
-    stop.wait()
-    log.info("storescp_stopping")
-    if asker is not None:
-        asker.stop()
-    server.stop()
-    registrar.stop()
-    publisher.close()
-    engine.dispose()
-    log.info("storescp_stopped")
+    if settings.stow_port and settings.stow_token and settings.tls_cert is None:
+        log.warning(
+            "token_in_the_clear",
+            remedy="set OSTEOSCREEN_TLS_CERT, or put STOW-RS behind a proxy that speaks TLS",
+        )
 
 
 def _check_schema(engine: Engine) -> None:

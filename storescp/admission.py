@@ -40,7 +40,7 @@ def check_requestor(
     calling_ae_title: str, address: str, settings: StoreScpSettings
 ) -> Rejection | None:
     """Compare address and calling AE title with the lists; an empty list admits everybody."""
-    if settings.allowed_peers and not _is_in(address, settings):
+    if not peer_is_allowed(address, settings):
         return PEER_NOT_ALLOWED
     allowed = {title.strip() for title in settings.allowed_calling_aets}
     if allowed and calling_ae_title.strip() not in allowed:
@@ -48,7 +48,10 @@ def check_requestor(
     return None
 
 
-def _is_in(address: str, settings: StoreScpSettings) -> bool:
+def peer_is_allowed(address: str, settings: StoreScpSettings) -> bool:
+    """Compare an address with the list; an empty list admits everybody."""
+    if not settings.allowed_peers:
+        return True
     peer = ipaddress.ip_address(address)
     # A socket that listens on IPv6 shows an IPv4 peer as ::ffff:10.1.2.3.
     peer = getattr(peer, "ipv4_mapped", None) or peer

@@ -60,9 +60,9 @@ class Verdict:
         ds = Dataset()
         ds.TransactionUID = self.transaction_uid
         if self.committed:
-            ds.ReferencedSOPSequence = [_item(one) for one in self.committed]
+            ds.ReferencedSOPSequence = [reference_item(one) for one in self.committed]
         if self.failed:
-            ds.FailedSOPSequence = [_item(one, reason) for one, reason in self.failed]
+            ds.FailedSOPSequence = [reference_item(one, reason) for one, reason in self.failed]
         return ds
 
 
@@ -118,7 +118,8 @@ def _find(spool_dir: Path, sop_instance_uids: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _item(reference: Reference, reason: int | None = None) -> Dataset:
+def reference_item(reference: Reference, reason: int | None = None) -> Dataset:
+    """An item of Referenced SOP Sequence or, with a Failure Reason, Failed SOP Sequence."""
     ds = Dataset()
     ds.ReferencedSOPClassUID = reference.sop_class_uid
     ds.ReferencedSOPInstanceUID = reference.sop_instance_uid

@@ -2,9 +2,17 @@
 
 import ipaddress
 import json
+import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import NoDecode
 
 from db.settings import SECRET, CommonSettings
@@ -53,6 +61,13 @@ def _source_pacs(value: Any) -> SourcePacs | None:
 
 # PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
 AeTitle = Annotated[str, Field(max_length=16, pattern=r"^ *[!-\[\]-~][ -\[\]-~]*$")]
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 class StoreScpSettings(CommonSettings):
@@ -124,6 +139,43 @@ class StoreScpSettings(CommonSettings):
         repr=False,
         json_schema_extra=SECRET,
     )
+
+    stow_host: str | None = Field(
+        None,
+        description="Address that STOW-RS listens on; that of the Storage SCP when unset",
+    )
+    stow_token: SecretStr | None = Field(
+        None,
+        description="Bearer token that a client of STOW-RS must show",
+        json_schema_extra=SECRET,
+    )
+    stow_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of STOW-RS (`POST /studies`, `/studies/{uid}`), off when unset; needs"
+        " `STOW_TOKEN`, or a loopback address as `STOW_HOST`",
+    )
+    stow_max_request_mb: int = Field(
+        4096, ge=1, description="Largest request by STOW-RS, MB (status 413 above)"
+    )
+
+    @field_validator("stow_token")
+    @classmethod
+    def _check_stow_token(cls, value: SecretStr | None) -> SecretStr | None:
+        """What no HTTP header can carry (RFC 6750 2.1) would lock everybody out."""
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("visible ASCII characters are wanted")
+        return value
+
+    @field_validator("stow_port")
+    @classmethod
+    def _check_stow(cls, value: int | None, context: ValidationInfo) -> int | None:
+        """Nobody may be let in by omission."""
+        host, token = context.data.get("stow_host"), context.data.get("stow_token")
+        if value is not None and token is None and not _is_loopback(host):
+            raise ValueError("this needs STOW_TOKEN, or a loopback address as STOW_HOST")
+        return value
 
     @field_validator("tls_client_certificate")
     @classmethod

@@ -130,3 +130,41 @@ def test_a_wrong_value_stops_with_a_line_that_names_it(
 
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"OSTEOSCREEN_{name}")
+
+
+def stow(monkeypatch: pytest.MonkeyPatch, **values: str) -> StoreScpSettings:
+    for name, value in {"PORT": "8443", **values}.items():
+        monkeypatch.setenv(f"OSTEOSCREEN_STOW_{name}", value)
+    return load_settings(StoreScpSettings)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "10.1.2.3", "pacs"])  # noqa: S104
+def test_stow_rs_without_a_token_does_not_start(
+    host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        stow(monkeypatch, HOST=host)
+
+    assert capsys.readouterr().err.startswith("OSTEOSCREEN_STOW_PORT: ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_unless_a_loopback_address_is_stated(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stow(monkeypatch, HOST=host).stow_token is None
+
+
+def test_the_token_of_stow_rs_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("sesame\n")
+
+    settings = stow(monkeypatch, TOKEN_FILE=str(tmp_path / "token"))
+
+    assert settings.stow_token is not None
+    assert settings.stow_token.get_secret_value() == "sesame"
+    assert "sesame" not in repr(settings)
+    with pytest.raises(SystemExit):
+        stow(monkeypatch, TOKEN="se same")  # noqa: S106
+    assert "se same" not in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""STOW-RS on its port: uvicorn in a thread of its own, by TLS where it is set."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from db.tls import server_context
+from storescp.operation import Intake
+from storescp.settings import StoreScpSettings
+from storescp.stow import make_app
+
+HEADER_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 5
+SPARE_CONNECTIONS = 128  # that have not asked for anything yet
+SHUTDOWN_SECONDS = 8
+
+
+def make_stow_server(settings: StoreScpSettings, intake: Intake) -> "StowServer | None":
+    """None where no port is set; raises OSError when the TLS files cannot be used."""
+    return None if settings.stow_port is None else StowServer(settings, intake)
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 that waits for a request, but not for ever: uvicorn bounds silence between two
+    requests only, and neither before the first nor within the headers of one.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._waiting_since = self.loop.time()
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def _look(self) -> None:
+        if self.transport.is_closing():
+            return
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self.loop.time() - self._waiting_since > HEADER_SECONDS:
+            self.transport.abort()
+            return
+        self.loop.call_later(HEADER_SECONDS / 4, self._look)
+
+
+class StowServer:
+    """One per process; ``start`` raises OSError when the address cannot be used."""
+
+    def __init__(self, settings: StoreScpSettings, intake: Intake) -> None:
+        self.address = (settings.stow_host or settings.host, settings.stow_port or 0)
+        self._socket: socket.socket | None = None
+        tls = None
+        if settings.tls_cert is not None:
+            tls = server_context(
+                settings.tls, client_certificate=settings.must_show_certificate
+            )
+        self._server = uvicorn.Server(_configure(settings, intake, tls))
+        self._thread = threading.Thread(target=self._run, name="stow", daemon=True)
+
+    def start(self) -> None:
+        """Bind and serve in the background."""
+        family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        self._socket = socket.create_server(self.address, family=family, backlog=128)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nobody any more, let requests finish for a while."""
+        self._server.should_exit = True
+        self._thread.join(2 * SHUTDOWN_SECONDS)
+
+    def ask(self) -> str | None:
+        """What a health probe wants to know: None while requests are accepted."""
+        return None if self._thread.is_alive() else "no request is accepted"
+
+    def _run(self) -> None:
+        assert self._socket is not None  # noqa: S101 - for the type checker
+        with self._socket, asyncio.Runner() as runner:
+            runner.run(self._server.serve([self._socket]))
+
+
+def _configure(
+    settings: StoreScpSettings, intake: Intake, tls: ssl.SSLContext | None
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(intake),
+        http=PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,  # ours is set up already
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # anybody may write any address into X-Forwarded-For
+        limit_concurrency=2 * settings.max_associations + SPARE_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+    )
