@@ -80,6 +80,13 @@ class Server:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """SIGKILL to all of its processes at once, as a crash does; the data stay."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
     def close(self) -> None:
         """Stop and delete everything."""
         self.stop()
@@ -154,10 +161,10 @@ class Postgres(Server):
         if new:
             self.execute(f'CREATE DATABASE "{DATABASE}"')
 
-    def execute(self, statement: str) -> None:
+    def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one administrative statement outside of a transaction."""
         engine = create_engine(
-            self.url_of("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
+            self.url_of(database), isolation_level="AUTOCOMMIT", poolclass=NullPool
         )
         with engine.connect() as connection:
             connection.execute(text(statement))
@@ -231,7 +238,11 @@ class Postgres(Server):
 
 
 class Redis(Server):
-    """Redis that keeps everything in memory, as a broker in a hospital might."""
+    """Redis that keeps everything in memory, as a broker in a hospital might; or on disk."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        super().__init__()
+        self._durable = durable
 
     @property
     def url(self) -> str:
@@ -249,6 +260,8 @@ class Redis(Server):
         )
         # By standard input: a password in the arguments could be read by every user.
         settings = f'bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\nsave ""\n'
+        if self._durable:
+            settings += "appendonly yes\nappendfsync always\n"
         if process.stdin is not None:
             process.stdin.write(settings.encode())
             process.stdin.close()

@@ -4,8 +4,12 @@ from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import select
+
+from db.models import ResultObject, Series
 from db.overview import SeriesHistory, series_history
 from db.session import make_engine, make_sessions
+from db.spool import SeriesKey
 from db.states import RunOutcome, SeriesState
 from tests.servers import wait_for
 
@@ -34,6 +38,24 @@ class Record:
         """All about a series, None while it is not registered."""
         with self._sessions.begin() as session:
             return series_history(session, uid)
+
+    def standing(self) -> dict[SeriesKey, tuple[SeriesState, int]]:
+        """State and number of instances of every series."""
+        with self._sessions.begin() as session:
+            rows = session.execute(
+                select(
+                    Series.study_instance_uid,
+                    Series.series_instance_uid,
+                    Series.state,
+                    Series.instance_count,
+                )
+            )
+            return {SeriesKey(*uids): (state, count) for *uids, state, count in rows}
+
+    def object_uids(self) -> set[str]:
+        """SOP Instance UIDs of all objects of all series."""
+        with self._sessions.begin() as session:
+            return set(session.scalars(select(ResultObject.sop_instance_uid)))
 
     def history(self, uid: str) -> SeriesHistory:
         """All about a series that is registered."""

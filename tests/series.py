@@ -1,6 +1,6 @@
 """Small simulated CT series on disk, and copies of them that are changed for a test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,18 @@ SMALL = {
 
 
 def simulate_small(
-    folder: Path, plane: Orientation, *, view: Any = "pelvis", seed: int = 11, **subject: Any
+    folder: Path,
+    plane: Orientation,
+    *,
+    view: Any = "pelvis",
+    seed: int = 11,
+    scanner: Mapping[str, Any] = SMALL,
+    **subject: Any,
 ) -> tuple[Path, ...]:
     """Write a pelvis (or another view) of a patient with osteoporosis and intact hips."""
     rng = np.random.default_rng(seed)
     person = sample_subject(rng, **{"grade": "osteoporosis", "condition": "none", **subject})
-    acquisition = sample_acquisition(rng, person, plane, view, **SMALL)
+    acquisition = sample_acquisition(rng, person, plane, view, **scanner)
     return tuple(write_series(person, acquisition, folder))
 
 
@@ -65,3 +71,17 @@ def uid_of(paths: Sequence[Path]) -> str:
 def study_of(paths: Sequence[Path]) -> str:
     """The Study Instance UID."""
     return str(dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
+
+
+# A quarter of the usual matrix and only the slices about the hips: a whole screening, both
+# hips graded, for 0.4 s of CPU.
+QUICK = {**SMALL, "rows": 192, "columns": 192, "pixel_mm": 2.1}
+QUICK_SLICES = slice(20, 44)
+
+
+def simulate_quick(folder: Path) -> tuple[Path, ...]:
+    """Write the smallest coronal series that is screened like a whole one: 24 slices."""
+    paths = simulate_small(folder, "coronal", scanner=QUICK)[QUICK_SLICES]
+    for path in set(folder.iterdir()) - set(paths):
+        path.unlink()
+    return paths
