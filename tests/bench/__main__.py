@@ -10,6 +10,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "finder": ("--count", "45", "--jobs", str(os.cpu_count() or 1)),
     "neck": ("--count", "15"),
     "intake": (),
+    "latency": (),
+    "backlog": (),
 }
 
 

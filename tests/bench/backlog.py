@@ -1,0 +1,248 @@
+"""``python -m tests.bench.backlog``: what a series costs with 10, 1,000 and 100,000 on record.
+
+Three databases in one PostgreSQL, filled with series that went the whole way; then new ones are
+registered, leased, saved, delivered, swept and shown in each, in turn. Medians; JSON last.
+"""
+
+import argparse
+import json
+import secrets
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import lease as leases
+from db import outbox, overview
+from db.claim import extend_claims
+from db.intake import CompletedSeries, open_series, register_revision
+from db.lease import Lease
+from db.session import make_engine, make_sessions
+from deploy.embedded import Postgres
+from tests.conftest import upgrade
+from tests.integration import record
+
+SIZES = (10, 1_000, 100_000)
+INSTANCES = 80
+ACTOR = "bench"
+
+# One series that went the whole way takes 5 instances, a run, two hips, two objects, two
+# deliveries and 6 events; the ids of all rows are computed from its number.
+FILL = """
+INSERT INTO series (study_instance_uid, series_instance_uid, state, revision, attempts,
+    created_at, changed_at, instance_count, total_bytes, content_sha256, completed_by,
+    completed_at, spool_mtime_ns, patient_id, study_date)
+SELECT '1.2.' || n, '1.3.' || n, CASE WHEN n % 10 = 0 THEN 'rejected' ELSE 'delivered' END, 1,
+    1, t, t, 5, 2621440, md5(n::text), 'released', t, n, 'P' || n / 2, t::date
+FROM (SELECT n, now() - interval '1 minute' * (:count - n) AS t
+      FROM generate_series(1, :count) AS n) AS numbered;
+INSERT INTO instance (series_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, sha256,
+    bytes, revision, received_at)
+SELECT id, '1.4.' || id || '.' || k, '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1',
+    md5(id::text || k), 524288, 1, completed_at
+FROM series, generate_series(1, 5) AS k;
+INSERT INTO screening (series_id, revision, attempt, leased_by, lease_until, started_at,
+    finished_at, outcome, orientation, grade, model_name, model_version, warnings, timings_ms,
+    result)
+SELECT id, 1, 1, 'w', completed_at, completed_at, completed_at,
+    CASE WHEN state = 'rejected' THEN 'rejected' ELSE 'screened' END, 'coronal',
+    CASE WHEN state = 'rejected' THEN NULL ELSE 'normal' END, 'compact', '1', '[]', '{}',
+    jsonb_build_object('series_uid', series_instance_uid, 'hips', repeat('x', 1500))
+FROM series;
+INSERT INTO hip (screening_id, side, state, grade)
+SELECT id, side, 'graded', 'normal' FROM screening, (VALUES ('R'), ('L')) AS sides (side)
+WHERE outcome = 'screened';
+INSERT INTO result_object (screening_id, role, sop_class_uid, sop_instance_uid,
+    series_instance_uid, path)
+SELECT id, role, '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id || role, '2.25.9' || id || role,
+    'results/' || id || '/' || role
+FROM screening, (VALUES ('sr'), ('sc')) AS roles (role) WHERE outcome = 'screened';
+INSERT INTO delivery (screening_id, object_id, destination, state, attempts, next_attempt_at,
+    sent_at, confirmed_at, last_status)
+SELECT screening_id, id, 'pacs', 'confirmed', 1, now(), now(), now(), '0x0000'
+FROM result_object;
+INSERT INTO event (at, series_id, revision, actor, what, before, after, detail)
+SELECT completed_at, id, 1, 'bench', 'moved', 'queued', 'screening', '{}'
+FROM series, generate_series(1, 6);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A database with so many series on record."""
+
+    size: int
+    sessions: sessionmaker[Session]
+
+
+@contextmanager
+def site(postgres: Postgres, size: int, folder: Path) -> Iterator[Site]:
+    """Make and fill a database."""
+    name = f"site_{size}"
+    postgres.execute(f"CREATE DATABASE {name}")
+    upgrade(postgres.url_of(name), folder)
+    engine = make_engine(postgres.url_of(name), application_name=ACTOR)
+    with engine.begin() as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        for statement in FILL.split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement), {"count": size})
+    postgres.execute("VACUUM ANALYZE", name)
+    yield Site(size, make_sessions(engine))
+    engine.dispose()
+
+
+def new_series() -> CompletedSeries:
+    """A complete series of 80 instances that nobody has seen, of a patient who was here."""
+    uid = f"2.25.{secrets.randbits(120)}"
+    instances = tuple(
+        replace(record.instance(n), sop_instance_uid=f"{uid}.{n}") for n in range(INSTANCES)
+    )
+    facts = replace(record.completed().facts, patient_id="P3")
+    return record.completed(
+        *instances, study_instance_uid=uid, series_instance_uid=f"{uid}.1", facts=facts
+    )
+
+
+class Case:
+    """One new series on its way in one database; each step is a method, timed from outside."""
+
+    def __init__(self, at: Site) -> None:
+        self._sessions = at.sessions
+        self._series = new_series()
+        self._series_id = 0
+        self._lease: Lease | None = None
+
+    def register(self) -> None:
+        now = datetime.now(UTC)
+        study, series = self._series.study_instance_uid, self._series.series_instance_uid
+        with self._sessions.begin() as session:
+            open_series(session, study, series, calling_ae_title="CT", now=now, actor=ACTOR)
+        with self._sessions.begin() as session:
+            registered = register_revision(session, self._series, now=now, actor=ACTOR)
+        self._series_id = registered.series_id
+
+    def lease(self) -> None:
+        now = datetime.now(UTC)
+        with self._sessions.begin() as session:
+            self._lease = leases.lease_series(
+                session, self._series_id, leased_by=ACTOR, now=now, lease_seconds=60
+            )
+        assert self._lease is not None
+        with self._sessions.begin() as session:
+            assert leases.heartbeat(session, self._lease, now=now, lease_seconds=60)
+
+    def sweep(self) -> None:
+        now = datetime.now(UTC)
+        with self._sessions.begin() as session:
+            active = leases.active_leases(session)
+            leases.expire_leases(session, {}, now=now, max_attempts=3)
+            assert active
+        with self._sessions.begin() as session:
+            leases.due_series(session, now=now, limit=100)
+            outbox.due_deliveries(session, now=now, limit=100)
+
+    def save(self) -> None:
+        assert self._lease is not None
+        with self._sessions.begin() as session:
+            overview.previous_result(session, self._series_id)
+            overview.predecessor(session, self._series_id, revision=1)
+        with self._sessions.begin() as session:
+            outbox.save_screening(
+                session,
+                self._lease,
+                record.screening(),
+                record.HIPS,
+                record.objects(),
+                ("pacs",),
+                now=datetime.now(UTC),
+            )
+
+    def deliver(self) -> None:
+        assert self._lease is not None
+        now = datetime.now(UTC)
+        with self._sessions.begin() as session:
+            claims = outbox.claim_deliveries(
+                session,
+                self._lease.screening_id,
+                "pacs",
+                leased_by=ACTOR,
+                now=now,
+                lease_seconds=60,
+            )
+        with self._sessions.begin() as session:
+            extend_claims(session, claims, now=now, lease_seconds=60)
+        with self._sessions.begin() as session:
+            for claim in claims:
+                assert outbox.mark_sent(session, claim, status="0x0000", now=now)
+                assert outbox.mark_confirmed(session, claim, now=now)
+
+    def status(self) -> None:
+        with self._sessions.begin() as session:
+            overview.count_series(session)
+            overview.count_deliveries(session)
+            overview.oldest_waiting(session)
+            overview.recent_series(session, limit=10)
+
+    def show(self) -> None:
+        with self._sessions.begin() as session:
+            history = overview.series_history(session, self._series.series_instance_uid)
+        assert history is not None
+
+
+def steps(case: Case) -> dict[str, Callable[[], None]]:
+    """What is done with a series, in this order."""
+    names = ("register", "lease", "sweep", "save", "deliver", "status", "show")
+    return {name: getattr(case, name) for name in names}
+
+
+def measure(sites: Sequence[Site], rounds: int) -> dict[str, dict[int, float]]:
+    """Step → size → median ms."""
+    spent: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number in range(rounds + 1):
+        cases = [(at, steps(Case(at))) for at in sites]
+        for name in cases[0][1]:
+            for at, case in cases:
+                start = time.perf_counter()
+                case[name]()
+                if number:  # the first round is slow for other reasons
+                    spent[name][at.size].append((time.perf_counter() - start) * 1000)
+    return {
+        name: {size: round(statistics.median(values), 2) for size, values in sizes.items()}
+        for name, sizes in spent.items()
+    }
+
+
+def main() -> None:
+    """Measure, print a table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        postgres = stack.enter_context(Postgres())
+        sites = [stack.enter_context(site(postgres, size, folder)) for size in arguments.sizes]
+        results = measure(sites, arguments.rounds)
+    print(f"{'ms':10s}" + "".join(f"{size:>12,d}" for size in arguments.sizes))
+    for name, sizes in results.items():
+        print(f"{name:10s}" + "".join(f"{ms:12.2f}" for ms in sizes.values()))
+    first, last = arguments.sizes[0], arguments.sizes[-1]
+    growth = {
+        f"growth_{name}": round(row[last] / row[first], 2) for name, row in results.items()
+    }
+    report: dict[str, Any] = {"rounds": arguments.rounds, "ms": results, **growth}
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
