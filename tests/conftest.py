@@ -193,7 +193,7 @@ def wait_until_ready(worker: Process, times: int = 1) -> None:
         assert worker.running, f"the worker ended:\n{worker.log}"
         return worker.log.count(" ready.") >= times
 
-    wait_for(ready, "Celery", seconds=120)
+    wait_for(ready, "Celery", seconds=300)
 
 
 def upgrade(database_url: str, folder: Path) -> None:

@@ -21,9 +21,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from db import claim as claims
 from db import lease as leases
 from db import outbox, overview
-from db.claim import extend_claims
 from db.intake import CompletedSeries, open_series, register_revision
 from db.lease import Lease
 from db.session import make_engine, make_sessions
@@ -149,7 +149,7 @@ class Case:
             assert active
         with self._sessions.begin() as session:
             leases.due_series(session, now=now, limit=100)
-            outbox.due_deliveries(session, now=now, limit=100)
+            claims.due_deliveries(session, now=now, limit=100)
 
     def save(self) -> None:
         assert self._lease is not None
@@ -171,7 +171,7 @@ class Case:
         assert self._lease is not None
         now = datetime.now(UTC)
         with self._sessions.begin() as session:
-            claims = outbox.claim_deliveries(
+            claimed = claims.claim_deliveries(
                 session,
                 self._lease.screening_id,
                 "pacs",
@@ -180,11 +180,11 @@ class Case:
                 lease_seconds=60,
             )
         with self._sessions.begin() as session:
-            extend_claims(session, claims, now=now, lease_seconds=60)
+            claims.extend_claims(session, claimed, now=now, lease_seconds=60)
         with self._sessions.begin() as session:
-            for claim in claims:
+            for claim in claimed:
                 assert outbox.mark_sent(session, claim, status="0x0000", now=now)
-                assert outbox.mark_confirmed(session, claim, now=now)
+                assert outbox.mark_confirmed(session, claim, confirmed_by="query", now=now)
 
     def status(self) -> None:
         with self._sessions.begin() as session:

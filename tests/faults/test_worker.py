@@ -8,7 +8,6 @@ import pytest
 from db.states import RunOutcome, SeriesState
 from tests.faults.conftest import start_worker
 from tests.faults.hospital import PATIENCE_SECONDS, Hospital
-from tests.faults.line import Line
 from tests.faults.quick import QuickSeries
 from tests.history import outcomes
 from tests.servers import wait_for
@@ -93,13 +92,13 @@ def test_two_workers_and_many_messages_screen_a_series_once(
 
 
 def test_a_warm_shutdown_finishes_what_it_began(
-    hospital: Hospital, line: Line, quick: QuickSeries, tmp_path: Path
+    hospital: Hospital, quick: QuickSeries, tmp_path: Path
 ) -> None:
     hospital.send_all(quick.write(tmp_path / "series"))
     (key,) = hospital.acknowledged.series
     hospital.record.wait_until(key.series_instance_uid, {SeriesState.SCREENING})
 
-    assert hospital.worker.stop() == 0
+    assert hospital.worker.stop(PATIENCE_SECONDS) == 0
 
     assert outcomes(hospital.history(key)) == [RunOutcome.SCREENED]
     start_worker(hospital)
