@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CT ?=
+UI ?=
 READY := $(VENV)/.ready
 # A module's tests stay together: its servers are started once.
 PARALLEL := --numprocesses auto --dist loadscope
@@ -11,8 +12,8 @@ PARALLEL := --numprocesses auto --dist loadscope
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own
-	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)")
+demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own, UI=1 shows the review page
+	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)") $(if $(UI),--ui)
 
 test: $(READY) ## install what the tests need, run all of them
 	deploy/install-test-tools.sh

@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,9 @@ from db.overview import SeriesHistory, series_history
 from db.session import make_engine, make_sessions
 from db.states import SeriesState
 from deploy.demo_input import Sent, find_ct, send, simulate
+from deploy.demo_review import wait_for_reader
 from deploy.embedded import Postgres, Redis, free_port
-from deploy.processes import CELERY, STORESCP, UPGRADE, Process
+from deploy.processes import CELERY, STORESCP, UPGRADE, Process, child_environment
 
 START_SECONDS = 180.0
 SERIES_SECONDS = 120.0
@@ -67,6 +68,9 @@ def main() -> None:
     parser.add_argument("--ct", type=Path, help="send the CT under this folder instead")
     parser.add_argument("--out", type=Path, default=Path("demo-output"))
     parser.add_argument("--model", type=Path, help="model package; default: the shipped one")
+    parser.add_argument(
+        "--ui", action="store_true", help="leave the review page open at the end"
+    )
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # So that a terminated demo stops its servers like an interrupted one.
@@ -76,7 +80,8 @@ def main() -> None:
         console.print(f"{arguments.ct}: no CT series in it", style="red")
         sys.exit(2)
     try:
-        sys.exit(run(found, arguments.out.resolve(), arguments.model))
+        look = _show_review if arguments.ui else None
+        sys.exit(run(found, arguments.out.resolve(), arguments.model, look))
     except DemoFailed as error:
         console.print(str(error), style="red")
         sys.exit(1)
@@ -85,10 +90,16 @@ def main() -> None:
         sys.exit(130)
 
 
-def run(found: Sequence[Sent] | None, out: Path, model: Path | None) -> int:
+def run(
+    found: Sequence[Sent] | None,
+    out: Path,
+    model: Path | None,
+    look: Callable[[Ward], None] | None = None,
+) -> int:
     """The demo from start to end; whatever happens, everything that was started is stopped.
 
-    ``found`` : the series to send; simulated ones where it is None.
+    ``found`` : the series to send; simulated ones where it is None. ``look`` : called at the
+    end, while everything still runs.
     """
     prepare(out)
     with ExitStack() as stack:
@@ -99,13 +110,25 @@ def run(found: Sequence[Sent] | None, out: Path, model: Path | None) -> int:
         sent = send_all(ward, found or simulate(work / "input"))
         finals = wait_for_results(ward, sent)
         summary = [collect(ward, one, finals[one.series_instance_uid], out) for one in sent]
+        wrong = tell(summary, out)
+        if look is not None:
+            look(ward)
+    return 1 if wrong else 0
+
+
+def tell(summary: Sequence[Mapping[str, Any]], out: Path) -> list[str]:
+    """Write and print what came of each series; returns what is wrong."""
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     console.print(table_of(summary))
     console.print(f"pictures, SR and SC: {out}")
     wrong = [problem for entry in summary for problem in entry["problems"]]
     for problem in wrong:
         console.print(problem, style="red")
-    return 1 if wrong else 0
+    return wrong
+
+
+def _show_review(ward: Ward) -> None:
+    wait_for_reader(ward.database_url, ward.spool_dir, check=ward.check)
 
 
 def prepare(out: Path) -> None:
@@ -276,16 +299,6 @@ def table_of(summary: Sequence[Mapping[str, Any]]) -> Table:
             f"…{entry['series_uid'][-12:]}", was, result, hips, " + ".join(arrived) or "–"
         )
     return table
-
-
-def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the processes: these settings and none of the caller's."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("OSTEOSCREEN_")}
-    ours = {f"OSTEOSCREEN_{name}": value for name, value in settings.items()}
-    # They run in a folder of their own, so that no .env is read there.
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {**inherited, **ours, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def done(text: str) -> None:

@@ -15,6 +15,7 @@ STOP_SECONDS = 30.0
 STORESCP = (sys.executable, "-m", "storescp")
 CELERY = (sys.executable, "-m", "celery", "-A", "worker", "worker", "--loglevel=INFO")
 UPGRADE = (sys.executable, "-m", "db", "upgrade")
+REVIEW = (sys.executable, "-m", "worker", "review")
 
 
 class Process:
@@ -105,3 +106,13 @@ class Process:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the processes: these settings and none of the caller's."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("OSTEOSCREEN_")}
+    ours = {f"OSTEOSCREEN_{name}": value for name, value in settings.items()}
+    # They run in a folder of their own, so that no .env is read there.
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {**inherited, **ours, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

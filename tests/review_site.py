@@ -1,7 +1,6 @@
 """``python -m worker review`` on a database of its own, and clients with and without login."""
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ import requests
 
 from db.session import make_engine, make_sessions
 from deploy.embedded import free_port
-from deploy.processes import Process
+from deploy.processes import REVIEW, Process
 from tests.review_record import ReviewRecord
 from tests.servers import child_environment, wait_for
 
-REVIEW = ("-m", "worker", "review")
 TOKENS = {role: f"{role}-token-for-the-tests-only" for role in ("viewer", "reader", "operator")}
 
 
@@ -83,7 +81,7 @@ def running_site(
     cwd = folder / "cwd"
     cwd.mkdir(parents=True, exist_ok=True)
     process = Process(
-        (sys.executable, *REVIEW),
+        REVIEW,
         environment=child_environment(values),
         log_path=folder / "review.log",
         cwd=cwd,
@@ -97,6 +95,6 @@ def running_site(
             assert process.running, f"the review page ended:\n{process.log}"
             return "review_ready" in process.log
 
-        wait_for(ready, "the review page", seconds=60)
+        wait_for(ready, "the review page", seconds=180)
         record = ReviewRecord(make_sessions(engine), spool_dir)
         yield Site(f"http://127.0.0.1:{port}", record, process, stack)

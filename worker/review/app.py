@@ -11,7 +11,16 @@ from starlette.staticfiles import StaticFiles
 from db.session import make_engine, make_sessions
 from db.telemetry import get_logger
 from worker.errors import stack_of
-from worker.review import pages_actions, pages_login, pages_series, pages_worklist
+from worker.review import (
+    pages_actions,
+    pages_destinations,
+    pages_drift,
+    pages_dxa,
+    pages_export,
+    pages_login,
+    pages_series,
+    pages_worklist,
+)
 from worker.review.desk import HERE, Desk, make_templates, render
 from worker.review.doorkeeper import Doorkeeper
 from worker.review.gate import Gate
@@ -22,6 +31,10 @@ ROUTERS = (
     pages_worklist.router,
     pages_series.router,
     pages_actions.router,
+    pages_destinations.router,
+    pages_dxa.router,
+    pages_drift.router,
+    pages_export.router,
 )
 log = get_logger(__name__)
 

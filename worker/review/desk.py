@@ -21,7 +21,13 @@ from worker.review.roles import Role, Visitor
 from worker.review.settings import ReviewSettings
 
 HERE = Path(__file__).parent
-PAGES = (("/", "Worklist"),)
+PAGES = (
+    ("/", "Worklist"),
+    ("/destinations", "Destinations"),
+    ("/accuracy", "Against DXA"),
+    ("/drift", "Drift"),
+    ("/export", "Export"),
+)
 log = get_logger(__name__)
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse
 
-from db import overview, worklist
+from db import dxa, overview, worklist
 from db.access_log import record_access
 from db.feedback import feedback_on
 from db.models import Screening, Series
@@ -35,6 +35,7 @@ def show_series(request: Request, desk: AtDesk, visitor: Visiting, series_id: in
         history = overview.history_of(session, series)
         run = newest_result(history)
         opinions = feedback_on(session, [run.id] if run else [])
+        dxa_results = dxa.dxa_of_patient(session, series)
         others = worklist.other_series_of_patient(session, series, limit=OTHERS_SHOWN)
     return render(
         request,
@@ -42,6 +43,7 @@ def show_series(request: Request, desk: AtDesk, visitor: Visiting, series_id: in
         **series_view(desk, history),
         others=others,
         opinions=opinions,
+        dxa_results=dxa_results,
     )
 
 

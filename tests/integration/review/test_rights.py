@@ -25,11 +25,16 @@ FOR_VIEWERS = {("POST", "/login"), ("POST", "/logout"), ("POST", "/search")}
 """What may be posted by somebody who may only look: none of it changes anything."""
 
 # What each posted form needs to be understood, so that it is the role that refuses it.
-FORMS: dict[str, dict[str, str]] = {}
+FORMS = {
+    "/destinations/pause": {"destination": "pacs"},
+    "/destinations/resume": {"destination": "pacs"},
+    "/dxa": {"patient_id": "P", "dxa_date": "2026-11-01", "t_score": "-1"},
+}
+FOR_OPERATORS = ("/export/labels.csv", "/export/feedback.csv")
 
 TABLES = (
     "series", "instance", "screening", "hip", "result_object", "delivery", "event",
-    "feedback", "dxa_result",
+    "feedback", "dxa_result", "pause",
 )  # fmt: skip
 
 
@@ -81,6 +86,12 @@ def test_a_viewer_changes_nothing(method: str, path: str, site: Site, series: Se
         assert answer.status_code == 403
         assert "needs the role" in answer.text
     assert content(site) == before
+
+
+@pytest.mark.parametrize("path", FOR_OPERATORS)
+@pytest.mark.parametrize("role", ["viewer", "reader"])
+def test_labels_are_for_operators(role: str, path: str, site: Site) -> None:
+    assert site.client(role).get(path).status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
