@@ -15,7 +15,7 @@ from tests.servers import wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
-MEGABYTES = 5  # two quick series, and a bit
+MEGABYTES = 12  # two quick series and their results, and a bit
 
 
 @pytest.fixture
