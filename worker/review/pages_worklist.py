@@ -16,7 +16,7 @@ from db.states import SeriesState
 from db.worklist import Filters, Grade, Listed, Position
 from worker.review.desk import AtDesk, Desk, Form, Visiting, now, render, see, text_of
 from worker.review.pictures import picture_path, thumbnail_uri
-from worker.review.results import confidence_of
+from worker.review.results import confidence_of, is_demonstration
 
 router = APIRouter()
 PAGE_SIZE = 25
@@ -58,6 +58,7 @@ def show_worklist(
         request,
         "worklist.html",
         rows=[_row(desk, one) for one in listed],
+        demonstration_model=any(is_demonstration(one.screening) for one in listed),
         counts=counts,
         total=sum(counts.values()),
         scanners=[f"{maker} / {model}" for maker, model in scanners],
@@ -82,6 +83,7 @@ def search(request: Request, desk: AtDesk, visitor: Visiting, form: Form) -> Res
         request,
         "found.html",
         rows=[_row(desk, one) for one in found],
+        demonstration_model=any(is_demonstration(one.screening) for one in found),
         asked=bool(identifier),
         limit=worklist.FIND_LIMIT,
     )

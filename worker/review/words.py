@@ -73,8 +73,12 @@ def local(moment: datetime | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A probability or proportion, 0–1, in whole percent."""
-    return "–" if value is None else f"{100 * value:.0f} %"
+    """A probability or proportion, 0–1, in whole percent; only what is certain is 0 or 100."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 def size(count: int) -> str:

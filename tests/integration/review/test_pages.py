@@ -38,6 +38,7 @@ def test_the_worklist_shows_state_grade_confidence_and_picture(
 ) -> None:
     viewer.goto(site.url)
 
+    expect(viewer.get_by_text("Demonstration model, trained on simulated CT.")).to_be_visible()
     row = viewer.get_by_role("row").filter(has_text="Osteoporosis").first
     expect(row).to_contain_text("Delivered")
     expect(row).to_contain_text("83 %")

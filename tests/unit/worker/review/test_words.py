@@ -30,3 +30,18 @@ def test_every_state_reason_and_grade_has_words() -> None:
 )
 def test_sizes(count: int, said: str) -> None:
     assert words.size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "–"),
+        (0.0, "0 %"),
+        (0.004, "< 1 %"),
+        (0.5, "50 %"),
+        (0.996, "> 99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_percent_promises_no_certainty(value: float | None, said: str) -> None:
+    assert words.percent(value) == said
