@@ -48,7 +48,7 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     # The name of the project is newer than Debian's Compose.
     (tmp_path / "compose.yaml").write_text(re.sub(r"(?m)^name: .*$", "", text))
-    profiles = [f"--profile={name}" for name in ("cpu", "gpu", "demo", "monitoring")]
+    profiles = [f"--profile={name}" for name in ("cpu", "gpu", "review", "demo", "monitoring")]
 
     said = run(
         compose,
@@ -61,8 +61,8 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
     )
 
     services = yaml.safe_load(said)["services"]
-    assert {"storescp", "worker", "worker-gpu", "migrate", "orthanc", "flower"} <= set(services)
-    for name in ("storescp", "worker", "worker-gpu"):
+    assert {"storescp", "worker", "worker-gpu", "review", "migrate", "orthanc"} <= set(services)
+    for name in ("storescp", "worker", "worker-gpu", "review"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
     for name in ("postgres", "redis"):
