@@ -8,6 +8,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "screen": (),
     # The first part of the suite; all of its 300 volumes take an hour of CPU.
     "finder": ("--count", "45", "--jobs", str(os.cpu_count() or 1)),
+    "finder_cost": (),
     "neck": ("--count", "15"),
     "intake": (),
     "latency": (),

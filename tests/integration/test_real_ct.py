@@ -1,7 +1,8 @@
 """The finder on real CT through DICOM files; the folder comes from ``OSTEOSCREEN_REALCT``.
 
 Covered: sides and centres of the heads in every plane, spacing, thickness and order; what has
-no whole head. Not covered: grades (no patient of the folder has a DXA result).
+no whole head; patients who lie askew, pelves cut through. Not covered: grades (no patient of
+the folder has a DXA result).
 """
 
 import os
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.oblique import rotation
 from tests.real_ct import VARIANTS, RealCt
-from worker.pipeline import eligible, select
+from worker.pipeline import eligible, reformat, select
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import Femur, NeckAttenuation, Volume
 
@@ -70,6 +72,49 @@ def test_head_with_its_top_cut_is_found_in_its_place_or_not_at_all(
     for femur in found.values():
         head = real_ct.heads_mm("STS_046")["R"]
         assert np.linalg.norm(np.subtract(femur.center_mm, head)) < 10
+
+
+@pytest.mark.parametrize(("axis", "degrees"), [(0, -15), (1, -10), (1, 10), (2, 10), (2, 25)])
+def test_heads_are_found_however_the_patient_lies(
+    real_ct: RealCt, axis: int, degrees: float, tmp_path: Path
+) -> None:
+    """Tilted, leaning and rolled: sockets then have other faces, and roofs look like heads."""
+    upright = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[1])
+    turn = rotation(axis, degrees)
+    affine = np.eye(4)
+    affine[:3, :3] = turn
+    turned = reformat.canonical(Volume(upright.hu, affine @ upright.affine))
+    volume = reformat.along_patient_axes(turned, (2.5, 1.25, 1.25))
+
+    found = gradable(volume)
+
+    assert set(found) == {"R", "L"}
+    for side, head in real_ct.heads_mm("pelvis_two_hips").items():
+        assert np.linalg.norm(np.subtract(found[side].center_mm, turn @ head)) < 5
+
+
+@pytest.mark.parametrize("lowest", ["45", "60", "80", "100", "125"])
+@pytest.mark.parametrize("variant", [VARIANTS[1], VARIANTS[4]], ids=" ".join)
+def test_pelvis_that_ends_above_the_shafts_is_never_graded(
+    real_ct: RealCt, variant: tuple[str, ...], lowest: str, tmp_path: Path
+) -> None:
+    """The heads lie at about 100 mm: cut below the trochanters, through necks and heads, and
+    above them, where ilium and sacrum make balls with necks of their own."""
+    crop = ("--crop", "-240", "240", "-240", "240", lowest, "240")
+
+    assert gradable(real_ct.volume("pelvis_two_hips", tmp_path, *variant, *crop)) == {}
+
+
+@pytest.mark.parametrize(("side", "edges"), [("R", ("-240", "5")), ("L", ("5", "240"))])
+def test_half_a_pelvis_has_its_own_hip_only(
+    real_ct: RealCt, side: str, edges: tuple[str, str], tmp_path: Path
+) -> None:
+    crop = ("--crop", *edges, "-240", "240", "-70", "240")
+    found = gradable(real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0], *crop))
+
+    assert set(found) == {side}
+    head = real_ct.heads_mm("pelvis_two_hips")[found[side].side]
+    assert np.linalg.norm(np.subtract(found[side].center_mm, head)) < 5
 
 
 def test_neck_of_a_young_woman_is_dense_on_both_sides(real_ct: RealCt, tmp_path: Path) -> None:

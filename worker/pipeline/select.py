@@ -1,7 +1,6 @@
 """The proximal femurs of a volume, and the plane that shows each best."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,19 +8,22 @@ import numpy as np
 from worker.pipeline.femurs import planes
 from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.femurs.heads import Ball, Floats, climb, find_balls
-from worker.pipeline.femurs.necks import Neck, find_neck, glance, narrowest
+from worker.pipeline.femurs.necks import Neck, find_neck, flare, glance, narrowest
 from worker.pipeline.femurs.pairs import MIN_QUALITY, Candidate, across_from, best_pair
 from worker.pipeline.femurs.shafts import find_shaft, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
 from worker.pipeline.results import Femur, Plane, PointMm, Volume
 
-FIRST_LOOK, SECOND_LOOK = 12, 28
-SURE_QUALITY = 0.16
-MIN_ROUGH_QUALITY = 0.06
+FIRST_LOOK, SECOND_LOOK, ACROSS_LOOK = 12, 28, 20
+SURE_QUALITY = 0.11
+MIN_ROUGH_QUALITY = 0.05
 MIN_RADIUS_MM = 17.5
 # Ball and neck alone: less is no femur, whatever lies below.
-MIN_HEAD_QUALITY = 0.06
+MIN_HEAD_QUALITY = 0.05
 SAME_MM = 7.0
+# A fit ends up to 10 mm beside a head that has no joint space.
+AROUND_MM = 8.0 * np.vstack([np.eye(3), -np.eye(3)])
+SAME_FIT_MM, SETTLE_FITS = 2.0, 4
 BODY_HU = -150
 # A view may be off the middle of the body by as much.
 MAX_INWARD_MM = 40.0
@@ -35,16 +37,42 @@ def find_femurs(volume: Volume) -> tuple[Femur, ...]:
     if min(volume.hu.shape) < 2:
         return ()
     grid = build_grid(volume)
-    looks = rank(grid, find_balls(grid))
+    balls = find_balls(grid)
+    looks = rank(grid, balls.best())
     candidates = examine(grid, looks[:FIRST_LOOK], [])
     found = best_pair(candidates)
-    if len(found) < 2 or min(each.quality for each in found) < MIN_QUALITY:
-        rest = looks[FIRST_LOOK:SECOND_LOOK]
-        best = max(found, key=lambda each: each.quality, default=None)
-        if best is not None and best.quality >= SURE_QUALITY:
-            rest = [look for look in looks[FIRST_LOOK:] if across_from(best, look[0])]
-        found = best_pair(examine(grid, rest, candidates))
-    return tuple(_femur(grid, candidate) for candidate in found)
+    if not _both_sure(found) and all(each.quality < SURE_QUALITY for each in found):
+        candidates = examine(grid, looks[FIRST_LOOK:SECOND_LOOK], candidates)
+        found = best_pair(candidates)
+    if found and not _both_sure(found):
+        best = max(found, key=lambda each: each.quality)
+        across = balls.best(across_from(best, balls.points))
+        found = best_pair(examine(grid, rank(grid, across)[:ACROSS_LOOK], candidates))
+    return tuple(_femur(grid, settle(grid, each)) for each in found)
+
+
+def _both_sure(found: Sequence[Candidate]) -> bool:
+    return len(found) == 2 and min(each.quality for each in found) >= MIN_QUALITY
+
+
+def settle(grid: Grid, candidate: Candidate) -> Candidate:
+    """The best fit of the head of a candidate out of those from all around it.
+
+    Balls of one head share neck and shaft, and one that lies too deep in the socket has the
+    longer neck: what tells them apart is the surface, so it counts once more.
+    """
+    ball, fits = candidate.ball, list[Ball]()
+    for nudge in AROUND_MM:
+        start = climb(grid, replace(ball, center=ball.center + nudge))
+        fit = fit_roughly(grid, start, candidate.neck.axis)
+        if not _near(fit, [each.center for each in fits], SAME_FIT_MM):
+            fits.append(fit)
+    fits.sort(key=lambda fit: -fit.roundness)
+    others = [
+        judge(grid, fit_sphere(grid, fit, candidate.neck.axis)) for fit in fits[:SETTLE_FITS]
+    ]
+    same = [each for each in others if each.side == candidate.side]
+    return max([candidate, *same], key=lambda each: each.quality * each.ball.roundness)
 
 
 def choose_plane(volume: Volume, femur: Femur) -> Plane:
@@ -88,12 +116,12 @@ def examine(
     return candidates
 
 
-def _near(ball: Ball, centers: Iterable[Floats]) -> bool:
-    return any(np.linalg.norm(ball.center - center) < SAME_MM for center in centers)
+def _near(ball: Ball, centers: Iterable[Floats], near_mm: float = SAME_MM) -> bool:
+    return any(np.linalg.norm(ball.center - center) < near_mm for center in centers)
 
 
 def judge(grid: Grid, ball: Ball) -> Candidate:
-    """Neck and shaft of a fitted ball, and quality = roundness × neck × √shaft."""
+    """Neck and shaft of a fitted ball, and quality = roundness × neck × shaft²."""
     neck, better = outward_neck(grid, ball)
     usual = ball.radius_mm >= MIN_RADIUS_MM
     if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
@@ -102,9 +130,9 @@ def judge(grid: Grid, ball: Ball) -> Candidate:
     if shaft is None:
         return Candidate(ball, neck, None, 0.0)
     between = neck_between(grid, ball, shaft)
-    score = max(neck.score, between.score)
-    # A root: even a shaft whose cortex is half gone is one.
-    quality = ball.roundness * score * math.sqrt(shaft.score) * better
+    score = max(neck.score, between.score) * flare(grid, ball, between.axis)
+    # Squared: in the pelvis balls with necks are many, and the shaft alone tells them apart.
+    quality = ball.roundness * score * shaft.score**2 * better
     return Candidate(ball, replace(between, score=score), shaft, quality)
 
 

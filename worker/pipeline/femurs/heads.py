@@ -54,15 +54,28 @@ class Ball:
     roundness: float = 0.0
 
 
-def find_balls(grid: Grid) -> tuple[Ball, ...]:
-    """The candidates of a volume, best first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Balls:
+    """Every point of a volume that may lie inside a head: (n, 3) grid mm, with its best
+    score and radius."""
+
+    points: Floats
+    scores: Floats
+    radii_mm: Floats
+
+    def best(self, among: npt.NDArray[np.bool_] | None = None) -> tuple[Ball, ...]:
+        """The candidates, or those ``among`` some of the points, best first."""
+        scores = self.scores if among is None else np.where(among, self.scores, 0.0)
+        return tuple(
+            Ball(self.points[i], float(self.radii_mm[i]), float(scores[i]))
+            for i in spread_out(self.points, scores)
+        )
+
+
+def find_balls(grid: Grid) -> Balls:
+    """The balls of a volume around all of its points of bone."""
     points = bone_points(grid)
-    if not len(points):
-        return ()
-    scores, radii = score_points(grid, points, COARSE_DIRECTIONS, COARSE_STEPS)
-    return tuple(
-        Ball(points[i], float(radii[i]), float(scores[i])) for i in spread_out(points, scores)
-    )
+    return Balls(points, *score_points(grid, points, COARSE_DIRECTIONS, COARSE_STEPS))
 
 
 def bone_points(grid: Grid) -> Floats:

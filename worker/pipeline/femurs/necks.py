@@ -41,6 +41,12 @@ ALONG_MM = np.arange(5.0, 16.1, 1.0)
 USUAL_MM = 8.0
 WIDEST_SHARE = 1.1
 CLEAR_EDGE = 0.2
+MIN_OUTLINE = 0.5
+# Beyond the head: two sections beside it, three toward the trochanter. Their mean widths are
+# 1.0–1.3 to 1 in true necks, 0.7–0.9 in a rod that ends as a neck (docs/decisions/0002).
+FLARE_MM = np.array([0.0, 3.0, 9.0, 12.0, 15.0])
+FLARE_PARTS = ((0, 1), (2, 3, 4))
+FLARE = (0.65, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,22 +158,47 @@ def narrowest(grid: Grid, ball: Ball, axis: Floats) -> Floats:
 
     Where no section shows half of its outline, a usual distance along the axis.
     """
-    along = ball.radius_mm + ALONG_MM
+    centers = ball.center + axis * (ball.radius_mm + ALONG_MM)[:, None]
+    around, reach, clear = outlines(grid, ball, centers, axis)
+    outlined = np.flatnonzero(clear.mean(axis=1) >= MIN_OUTLINE)
+    if not outlined.size:
+        return np.asarray(ball.center + axis * (ball.radius_mm + USUAL_MM))
+    medians = [float(np.median(reach[i, clear[i]])) for i in outlined]
+    best = int(outlined[int(np.argmin(medians))])
+    reach = np.where(clear[best], reach[best], min(medians))
+    return np.asarray(centers[best] + (around * reach[:, None]).mean(axis=0))
+
+
+def flare(grid: Grid, ball: Ball, axis: Floats) -> float:
+    """0–1, whether a neck is no narrower toward the trochanter than where it leaves the head.
+
+    A ball of the socket's roof and the upper part of the head has the rest of the head and
+    then the neck for its rod, which narrows all the way. 1 where too little is seen.
+    """
+    centers = ball.center + axis * (ball.radius_mm + FLARE_MM)[:, None]
+    _, reach, clear = outlines(grid, ball, centers, axis)
+    seen = clear.mean(axis=1) >= MIN_OUTLINE
+    near, far = (
+        [np.median(reach[i, clear[i]]) for i in part if seen[i]] for part in FLARE_PARTS
+    )
+    if not near or not far:
+        return 1.0
+    low, high = FLARE
+    return float(np.clip((np.mean(far) / np.mean(near) - low) / (high - low), 0, 1))
+
+
+def outlines(
+    grid: Grid, ball: Ball, centers: Floats, axis: Floats
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """(a, 3) directions across an axis; from (n, 3) centres (n, a) mm to the surface, and
+    whether it is clear."""
     around = azimuths(axis[None], FINE_AZIMUTHS)[0]
-    centers = ball.center + axis * along[:, None]
     rays = around[:, None] * FINE_WIDTHS_MM[None, :, None]
     surface = surface_along(grid.interpolate(centers[:, None, None] + rays), 3)
     at = (FINE_WIDTHS_MM[:-3] + FINE_WIDTHS_MM[3:]) / 2
     surface = surface * (at <= WIDEST_SHARE * ball.radius_mm)
     clear = surface.max(axis=-1) > CLEAR_EDGE
-    width = at[surface.argmax(axis=-1)]
-    outlined = np.flatnonzero(clear.mean(axis=1) >= 0.5)
-    if not outlined.size:
-        return np.asarray(ball.center + axis * (ball.radius_mm + USUAL_MM))
-    medians = [float(np.median(width[i, clear[i]])) for i in outlined]
-    best = int(outlined[int(np.argmin(medians))])
-    reach = np.where(clear[best], width[best], min(medians))
-    return np.asarray(centers[best] + (around * reach[:, None]).mean(axis=0))
+    return around, at[surface.argmax(axis=-1)], clear
 
 
 def azimuths(axes: Floats, count: int) -> Floats:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
-from worker.pipeline.femurs.heads import Ball
+from worker.pipeline.femurs.heads import Ball, Floats
 from worker.pipeline.femurs.necks import Neck
 from worker.pipeline.femurs.shafts import Shaft
 from worker.pipeline.results import Side
@@ -15,9 +16,9 @@ from worker.pipeline.results import Side
 # sure one must lie, from PARTNER_QUALITY on; and two that are neither sure, but lie as the
 # hips of one patient do, from PAIR_QUALITY on in the mean. The qualities of true and false
 # candidates are in docs/decisions/0002-femur-finder.md.
-MIN_QUALITY = 0.12
-PARTNER_QUALITY = 0.07
-PAIR_QUALITY = 0.10
+MIN_QUALITY = 0.07
+PARTNER_QUALITY = 0.045
+PAIR_QUALITY = 0.055
 
 # Balls nearer than this are one head; farther, up to OVERLAP_MM, one of two at most is.
 SAME_HEAD_MM, OVERLAP_MM = 10.0, 25.0
@@ -92,22 +93,23 @@ def _distance_mm(one: Ball, other: Ball) -> float:
 def opposite(right: Ball, left: Ball) -> bool:
     """Whether two fitted balls can be the right and the left head of one patient."""
     alike = abs(left.radius_mm - right.radius_mm) <= RADIUS_DIFFERENCE_MM
-    return alike and _across(right, left)
+    return alike and bool(_across(right.center, left.center))
 
 
-def across_from(candidate: Candidate, ball: Ball) -> bool:
-    """Whether a ball lies where the other head of a candidate's patient must lie."""
+def across_from(candidate: Candidate, points: Floats) -> npt.NDArray[np.bool_]:
+    """(n,) whether the other head of a candidate's patient may lie at each point."""
     if candidate.side == "R":
-        return _across(candidate.ball, ball)
-    return _across(ball, candidate.ball)
+        return _across(candidate.ball.center, points)
+    return _across(points, candidate.ball.center)
 
 
-def _across(right: Ball, left: Ball) -> bool:
-    backward, down, apart = left.center - right.center
-    return bool(
-        HIP_DISTANCE_MM[0] <= apart <= HIP_DISTANCE_MM[1]
-        and abs(down) <= DOWN_SHIFT_MM
-        and abs(backward) <= BACKWARD_SHIFT_MM
+def _across(right: Floats, left: Floats) -> npt.NDArray[np.bool_]:
+    backward, down, apart = np.moveaxis(left - right, -1, 0)
+    return np.asarray(
+        (HIP_DISTANCE_MM[0] <= apart)
+        & (apart <= HIP_DISTANCE_MM[1])
+        & (np.abs(down) <= DOWN_SHIFT_MM)
+        & (np.abs(backward) <= BACKWARD_SHIFT_MM)
     )
 
 

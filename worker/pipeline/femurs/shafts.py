@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.femurs.grid import Grid, sphere_directions
+from worker.pipeline.femurs.grid import Floats32, Grid, sphere_directions
 from worker.pipeline.femurs.heads import Ball, Floats, surface_along
 from worker.pipeline.femurs.necks import (
     Neck,
@@ -48,8 +48,15 @@ NECK_ANGLES_DEG = np.array(
 USUAL_DEG, SPREAD_DEG = (130.0, 8.0), (12.0, 20.0)
 
 FINE_AZIMUTHS = 24
-FINE_WIDTHS_MM = np.arange(5.0, 27.1, 1.0)
+FINE_WIDTHS_MM = np.arange(5.0, 31.1, 1.0)
 FINE_SPAN = 3
+FINE_EDGES_MM = (FINE_WIDTHS_MM[:-FINE_SPAN] + FINE_WIDTHS_MM[FINE_SPAN:]) / 2
+RING_MM = 2.5
+# Thin old cortex in thick slices is still a ring: its place counts, not its height.
+FULL_RING = 0.5
+# Beyond a shaft lies muscle, with vessels full of contrast medium at most.
+OUTSIDE_MM = (4.0, 11.0)
+SOFT_HU = 220
 CLEAR_EDGE = 0.2
 MIN_OUTLINE = 0.6
 MIN_COSINE = 0.9
@@ -149,9 +156,8 @@ def _refined(
     grid: Grid, ball: Ball, neck: Neck, top: Floats, direction: Floats
 ) -> Shaft | None:
     """Fit the axis through the centres of the tube's outlines."""
-    score = 0.0
     for _ in range(REFINEMENTS):
-        score, middles = outlines(grid, top + direction * LEVELS_MM[:, None], direction)
+        middles, _ = sections(grid, top + direction * LEVELS_MM[:, None], direction)
         if len(middles) < MIN_LEVELS:
             return None
         middle = middles.mean(axis=0)
@@ -164,30 +170,62 @@ def _refined(
     fits = FITTED_OFFSET_MM[0] <= offset <= FITTED_OFFSET_MM[1]
     if not fits or not _is_thigh(direction[None])[0]:
         return None
+    middles, in_view = sections(grid, top + direction * LEVELS_MM[:, None], direction)
+    score = ring_score(grid, middles, direction) * len(middles) / max(1, in_view)
     return Shaft(top, direction, score, offset)
 
 
-def outlines(grid: Grid, centers: Floats, direction: Floats) -> tuple[float, Floats]:
-    """How well a tube is seen around (n, 3) points of its axis, 0–1, and (m, 3) centres of
-    the sections that show most of their outline."""
-    around = azimuths(direction[None], FINE_AZIMUTHS)[0]
-    values = grid.interpolate(
-        centers[:, None, None] + around[:, None] * FINE_WIDTHS_MM[:, None]
-    )
+def sections(grid: Grid, centers: Floats, direction: Floats) -> tuple[Floats, int]:
+    """(m, 3) centres of the sections of a tube that show most of their outline, of those
+    around (n, 3) points of its axis, and how many of these are in view."""
+    around, values = _across(grid, centers, direction)
     known = np.isfinite(values[..., RADII_MM[-1] >= FINE_WIDTHS_MM]).all(axis=2)
     inside = known.mean(axis=1) >= MIN_KNOWN
     surface = surface_along(values, FINE_SPAN)
-    at = (FINE_WIDTHS_MM[:-FINE_SPAN] + FINE_WIDTHS_MM[FINE_SPAN:]) / 2
     clear = surface.max(axis=2) > CLEAR_EDGE
     outlined = np.flatnonzero(inside & (clear.mean(axis=1) > MIN_OUTLINE))
-    middles = []
-    for level in outlined:
-        width = at[surface[level].argmax(axis=1)]
-        reach = np.where(clear[level], width, np.median(width[clear[level]]))
-        # The mean of a circle's points seen from beside its centre lies half-way to it.
-        middles.append(centers[level] + 2 * (around * reach[:, None]).mean(axis=0))
-    score = float(surface[inside].max(axis=2).mean()) if inside.any() else 0.0
-    return score, np.array(middles).reshape(-1, 3)
+    # The mean of a circle's points seen from beside its centre lies half-way to it.
+    middles = [
+        centers[level] + 2 * (around * _reach(surface[level])[:, None]).mean(axis=0)
+        for level in outlined
+    ]
+    return np.array(middles).reshape(-1, 3), int(inside.sum())
+
+
+def ring_score(grid: Grid, middles: Floats, direction: Floats) -> float:
+    """How much sections look like those of a femur's shaft, 0–1: each a ring of cortex of one
+    radius, with nothing but soft tissue around it.
+
+    In the pelvis many a bone has an edge in every direction, but at all distances, and more
+    bone beyond it: between ilium and sacrum a ball with a neck was taken for a hip.
+    """
+    if not len(middles):
+        return 0.0
+    _, values = _across(grid, middles, direction)
+    surface = surface_along(values, FINE_SPAN)
+    radius = np.array([np.median(_reach(section)) for section in surface])[:, None]
+    ring = surface * (np.abs(FINE_EDGES_MM - radius) <= RING_MM)[:, None]
+    beyond = FINE_WIDTHS_MM - radius
+    outside = (beyond >= OUTSIDE_MM[0]) & (beyond <= OUTSIDE_MM[1])
+    bone = ((values > SOFT_HU) & outside[:, None]).any(axis=2)
+    seen = np.minimum(1, ring.max(axis=2) / FULL_RING)
+    return float((seen * ~bone).mean())
+
+
+def _reach(surface: npt.NDArray[np.floating]) -> Floats:
+    """(a,) mm at which each ray of a section meets its edge; where that is unclear, the
+    median of the clear ones."""
+    clear = surface.max(axis=1) > CLEAR_EDGE
+    width = FINE_EDGES_MM[surface.argmax(axis=1)]
+    usual = float(np.median(width[clear])) if clear.any() else 0.0
+    return np.asarray(np.where(clear, width, usual))
+
+
+def _across(grid: Grid, centers: Floats, direction: Floats) -> tuple[Floats, Floats32]:
+    """(a, 3) directions around an axis, and (n, a, widths) HU along them."""
+    around = azimuths(direction[None], FINE_AZIMUTHS)[0]
+    rays = around[:, None] * FINE_WIDTHS_MM[:, None]
+    return around, grid.interpolate(centers[:, None, None] + rays)
 
 
 def _nearest(point: Floats, direction: Floats, other: Floats, axis: Floats) -> Floats:

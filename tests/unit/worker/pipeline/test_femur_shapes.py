@@ -9,9 +9,9 @@ import pytest
 from worker.pipeline import select
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.femurs.heads import MAX_POINTS, Ball, bone_points
-from worker.pipeline.femurs.necks import Neck, find_neck
+from worker.pipeline.femurs.necks import Neck, find_neck, flare
 from worker.pipeline.femurs.planes import MAX_TILT_DEG, cut_through, nearest_slice
-from worker.pipeline.femurs.shafts import find_shaft
+from worker.pipeline.femurs.shafts import find_shaft, ring_score
 from worker.pipeline.femurs.spheres import fit_sphere
 from worker.pipeline.results import Femur, PointMm, Volume
 
@@ -106,6 +106,40 @@ def test_shaft_beside_the_head_is_found_with_its_axis() -> None:
     assert shaft.score > 0.7
 
 
+def test_tube_with_more_bone_beside_it_is_hardly_a_shaft() -> None:
+    """As of the pelvis: an edge all around, but not alone in soft tissue."""
+    free = thigh(offset_mm=40.0)
+    hu = free.hu.copy()
+    hu[:, 45:, 60:] = CORTEX_HU
+    ball, neck = Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)
+
+    alone = find_shaft(build_grid(free), ball, neck)
+    beside = find_shaft(build_grid(Volume(hu, free.affine)), ball, neck)
+
+    assert alone is not None
+    assert alone.score > 0.8
+    assert beside is None or beside.score < 0.8 * alone.score
+
+
+def test_section_of_no_common_radius_is_no_ring() -> None:
+    """A flat bone, as of the ilium: an edge in every direction, at all distances."""
+    shape = (60, 110, 70)
+    down = np.array([0.0, 1.0, 0.0])
+    axis = np.array([60.0, 100.0, 70.0])
+    across = np.abs(np.indices(shape).T * 2.0 - axis).T
+    flat, round_ = np.full(shape, MUSCLE_HU), np.full(shape, MUSCLE_HU)
+    flat[(across[0] < 8) & (across[2] < 24)] = CORTEX_HU
+    bone(round_, distances(shape, axis - 60 * down, down), 14, 5)
+    middles = axis + np.arange(0.0, 41.0, 8.0)[:, None] * down
+
+    plate, shaft = (
+        ring_score(build_grid(volume_of(hu)), middles, down) for hu in (flat, round_)
+    )
+
+    assert shaft > 0.8
+    assert plate < 0.65 * shaft
+
+
 def test_shaft_straight_below_its_head_is_that_of_a_shoulder() -> None:
     grid = build_grid(thigh(offset_mm=8.0))
 
@@ -169,6 +203,29 @@ def test_slice_of_a_coronal_series_is_the_nearest_to_the_neck() -> None:
 
     assert abs(plane.position_mm[1] - femur.neck_mm[1]) < 3
     np.testing.assert_array_equal(plane.hu, volume.hu[plane.index])
+
+
+def test_rod_that_narrows_away_from_a_ball_is_no_neck() -> None:
+    """A ball above a head has the rest of the head for its rod, and then the neck."""
+    shape = (60, 80, 80)
+    center = np.array([60.0, 50.0, 50.0])
+    points = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - center
+    along = points @ AXIS
+    away = np.linalg.norm(points - along[..., None] * AXIS, axis=-1)
+
+    def flare_of(near_mm: float, far_mm: float) -> float:
+        width = np.interp(along, [22, 40], [near_mm, far_mm])
+        hu = np.full(shape, MUSCLE_HU)
+        hu[(away < width) & (along > 0)] = CORTEX_HU
+        return flare(build_grid(volume_of(hu)), Ball(center, 23.0, 0.3), AXIS)
+
+    assert flare_of(15, 20) > 0.95
+    assert flare_of(15, 15) > 0.8
+    assert flare_of(21, 13) < 0.6
+    assert (
+        flare(build_grid(volume_of(np.full(shape, MUSCLE_HU))), Ball(center, 23, 0.3), AXIS)
+        == 1
+    )
 
 
 def test_neck_points_away_from_the_middle_of_the_body() -> None:

@@ -12,9 +12,10 @@ from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.subject import Condition, Subject, sample_subject
 from training.simulate.truth import HipTruth, truth
 from worker.pipeline import eligible, reformat, select
-from worker.pipeline.femurs.heads import Ball
+from worker.pipeline.femurs.grid import build_grid
+from worker.pipeline.femurs.heads import Ball, Balls
 from worker.pipeline.femurs.necks import Neck
-from worker.pipeline.femurs.pairs import Candidate, best_pair
+from worker.pipeline.femurs.pairs import Candidate, across_from, best_pair
 from worker.pipeline.femurs.shafts import Shaft
 from worker.pipeline.results import Femur, Orientation, ReasonCode, Volume
 
@@ -62,6 +63,31 @@ def test_plane_shows_head_and_neck_of_its_hip() -> None:
         assert np.abs(plane.index * volume.spacing_mm[0] - depth).max() < hip.radius_mm / 2
         np.testing.assert_array_equal(plane.hu, volume.hu[plane.index])
         np.testing.assert_allclose(plane.to_mm((0, 0)), volume.to_mm((plane.index, 0, 0)))
+
+
+def test_ball_beside_a_head_settles_on_it() -> None:
+    subject, volume, femurs = simulated("coronal", "pelvis")
+    grid = build_grid(volume)
+    for femur, hip in zip(femurs, truth(subject), strict=True):
+        center = grid.from_patient(femur.center_mm) + np.array([-3.0, -4.0, -5.0])
+        axis = np.linalg.inv(grid.directions) @ np.array(femur.neck_axis)
+        beside = Candidate(Ball(center, 24.0, 0.3), Neck(axis, 0.5), None, 0.1)
+
+        settled = select.settle(grid, beside)
+
+        assert settled.side == femur.side
+        center_mm = grid.to_patient(settled.ball.center)
+        assert np.linalg.norm(center_mm - hip.center_mm) < 4
+
+
+def test_other_hip_is_looked_for_where_it_may_lie_only() -> None:
+    known = candidate(50, 0.5, False)
+    points = np.array([[50.0, 100.0, 230.0], [50.0, 100.0, 400.0], [200.0, 100.0, 230.0]])
+
+    assert across_from(known, points).tolist() == [True, False, False]
+    balls = Balls(points, np.array([0.2, 0.5, 0.4]), np.full(3, 23.0))
+    assert [ball.center[2] for ball in balls.best(across_from(known, points))] == [230]
+    assert len(balls.best()) == 3
 
 
 def test_abdomen_without_hips_has_no_femur() -> None:
@@ -140,8 +166,8 @@ def candidate(x: float, quality: float, left: bool, radius: float = 23.0) -> Can
 def test_partner_across_the_pelvis_may_be_less_sure() -> None:
     right, left, stray = (
         candidate(50, 0.5, False),
-        candidate(230, 0.09, True),
-        candidate(400, 0.1, True),
+        candidate(230, 0.06, True),
+        candidate(400, 0.07, True),
     )
 
     assert best_pair([stray, left, right]) == (right, left)
@@ -150,11 +176,11 @@ def test_partner_across_the_pelvis_may_be_less_sure() -> None:
 
 
 def test_two_that_fit_together_need_less_than_one_alone() -> None:
-    right, left = candidate(50, 0.10, False), candidate(230, 0.115, True)
+    right, left = candidate(50, 0.06, False), candidate(230, 0.075, True)
 
     assert best_pair([right, left]) == (right, left)
     assert best_pair([left]) == ()
-    assert best_pair([candidate(50, 0.08, False), left]) == ()
+    assert best_pair([candidate(50, 0.052, False), left]) == ()
 
 
 def test_heads_of_one_patient_have_nearly_one_size() -> None:
