@@ -176,11 +176,11 @@ def test_partner_across_the_pelvis_may_be_less_sure() -> None:
 
 
 def test_two_that_fit_together_need_less_than_one_alone() -> None:
-    right, left = candidate(50, 0.06, False), candidate(230, 0.075, True)
+    right, left = candidate(50, 0.055, False), candidate(230, 0.065, True)
 
     assert best_pair([right, left]) == (right, left)
     assert best_pair([left]) == ()
-    assert best_pair([candidate(50, 0.052, False), left]) == ()
+    assert best_pair([right, candidate(230, 0.046, True)]) == ()
 
 
 def test_heads_of_one_patient_have_nearly_one_size() -> None:
