@@ -15,7 +15,7 @@ from db.settle import move_to_delivered, settle_series
 from db.states import DeliveryState, RunOutcome, SeriesState
 from db.transition import By, append_event
 
-Role = Literal["sr", "sc"]
+Role = Literal["sr", "sc", "pm"]
 ConfirmedBy = Literal["query", "commitment"]
 
 

@@ -1,10 +1,10 @@
 """Read-only questions: what ``status`` and ``show`` print, and what a report looks back at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.models import Delivery, Event, Hip, ResultObject, Screening, Series
@@ -127,47 +127,64 @@ def history_of(session: Session, series: Series) -> SeriesHistory:
 
 def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierResult | None:
     """The newest result of an earlier revision of this series (its SR is superseded)."""
-    return _newest_result(
-        session, Screening.series_id == series_id, Screening.revision < revision
+    newest = (
+        _results()
+        .where(Screening.series_id == series_id, Screening.revision < revision)
+        .order_by(Screening.id.desc())
+        .limit(1)
     )
+    return next(_earlier_results(session, newest), None)
 
 
-def previous_result(session: Session, series_id: int) -> EarlierResult | None:
-    """The newest result of the same patient from an earlier study.
+def previous_results(session: Session, series_id: int, *, limit: int) -> list[EarlierResult]:
+    """The newest result of each earlier study of the same patient, newest study first.
 
     Same Patient ID and issuer; a series without Patient ID or Study Date has none.
     """
     series = session.get_one(Series, series_id)
     if not series.patient_id or series.study_date is None:
-        return None
-    return _newest_result(
-        session,
-        Series.patient_id == series.patient_id,
-        Series.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
-        Series.study_instance_uid != series.study_instance_uid,
-        Series.study_date < series.study_date,
+        return []
+    newest_of_each_study = (
+        _results()
+        .with_only_columns(func.max(Screening.id), maintain_column_froms=True)
+        .where(
+            Series.patient_id == series.patient_id,
+            Series.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
+            Series.study_instance_uid != series.study_instance_uid,
+            Series.study_date < series.study_date,
+        )
+        .group_by(Series.study_instance_uid)
     )
+    wanted = (
+        _results()
+        .where(Screening.id.in_(newest_of_each_study))
+        .order_by(Series.study_date.desc(), Screening.id.desc())
+        .limit(limit)
+    )
+    return list(_earlier_results(session, wanted))
 
 
-def _newest_result(session: Session, *where: ColumnElement[bool]) -> EarlierResult | None:
-    row = session.execute(
+def _results() -> "Select[Screening, Series, ResultObject]":
+    """Runs that ended in a report, with their series."""
+    return (
         select(Screening, Series, ResultObject)
         .join(Series, Series.id == Screening.series_id)
         .join(ResultObject, ResultObject.screening_id == Screening.id)
-        .where(Screening.outcome == RunOutcome.SCREENED, ResultObject.role == "sr", *where)
-        .order_by(Series.study_date.desc().nulls_last(), Screening.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    screening, series, report = row
-    return EarlierResult(
-        screening=screening,
-        hips=_hips(session, screening.id),
-        study_instance_uid=series.study_instance_uid,
-        study_date=series.study_date,
-        report=report,
+        .where(Screening.outcome == RunOutcome.SCREENED, ResultObject.role == "sr")
     )
+
+
+def _earlier_results(
+    session: Session, wanted: "Select[Screening, Series, ResultObject]"
+) -> Iterator[EarlierResult]:
+    for screening, series, report in session.execute(wanted).all():
+        yield EarlierResult(
+            screening=screening,
+            hips=_hips(session, screening.id),
+            study_instance_uid=series.study_instance_uid,
+            study_date=series.study_date,
+            report=report,
+        )
 
 
 def _hips(session: Session, screening_id: int) -> Sequence[Hip]:

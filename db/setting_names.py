@@ -43,6 +43,7 @@ NAMES = frozenset(
         "SHADOW_MODEL_DIR",
         "DESTINATIONS",
         "SR_SOP_CLASS",
+        "PARAMETRIC_MAP",
         "RETENTION_DAYS",
         "LEASE_SECONDS",
         "LIMIT_SECONDS",

@@ -16,6 +16,7 @@ from peers.checkpoint import guard
 
 CONNECTION_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+TRANSFER_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 PENDING = frozenset({0xFF00, 0xFF01})
 
 # Where there is no status, this is written in its place.
@@ -66,7 +67,7 @@ def associated(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = answer_seconds
     for sop_class in sop_classes:
         # Each in a context of its own: pynetdicom converts to what is accepted.
-        ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        ae.add_requested_context(sop_class, TRANSFER_SYNTAXES)
     rejections: list[A_ASSOCIATE_RJ] = []
     try:
         assoc = ae.associate(

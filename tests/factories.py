@@ -219,12 +219,13 @@ def make_screening(
                 volume, side, result, index=index, turn_deg=turn_deg, neck_hu=neck_hu
             )
             hips.append(hip)
+    grades = [hip.grade for hip in hips if hip.grade is not None]
     return Screening(
         series_instance_uid=str(headers[0].SeriesInstanceUID),
         orientation="coronal" if volume.source_sop_uids else "axial",
         headers=headers,
         hips=tuple(hips),
-        grade=worse_grade(hip.grade for hip in hips if hip.grade is not None),
+        grade=worse_grade(grades) if grades else None,
         model=model,
         warnings=warnings,
     )

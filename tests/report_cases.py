@@ -155,6 +155,6 @@ def built(
     """
     screening = CASES[case]()
     capture = build_capture(screening, at=AT)
-    report = build_report(screening, capture, at=AT, sop_class=sop_class)
+    report = build_report(screening, [capture], at=AT, sop_class=sop_class)
     objects = (dcmread(BytesIO(to_bytes(ds))) for ds in (capture, report))
     return screening, *objects

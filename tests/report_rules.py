@@ -21,6 +21,8 @@ GRADES = {
     "64859006": Grade.OSTEOPOROSIS,
 }
 ALGORITHM_NAME, ALGORITHM_VERSION = "111001", "111003"
+PRIVATE = "99OSTEOSCREEN"
+SITES_OWN = ("PerformedProcedureCodeSequence", "RequestedProcedureCodeSequence")
 REGION_SIDES = {"24028007": "R", "7771000": "L"}
 
 
@@ -51,12 +53,17 @@ def groups(sr: Dataset) -> list[Dataset]:
     return named(sr, "125007")
 
 
+def not_evaluated(sr: Dataset) -> list[Dataset]:
+    """The items that say of a hip that it has no grade."""
+    return [item for item in named(sr, "BMD_CLASS") if value(item) == "373121007"]
+
+
 def side_of(group: Dataset) -> str:
-    """R or L of a group; empty for both."""
+    """R or L of a group or an evaluation; empty for both."""
     return REGION_SIDES.get(value(named(group, "272741003")[0]), "")
 
 
-def complaints(sr: Dataset, capture: Dataset, screening: Screening) -> list[str]:
+def complaints(sr: Dataset, capture: Dataset | None, screening: Screening) -> list[str]:
     """Everything that is wrong; empty for a report that may leave the house."""
     found = [
         *_tracking(sr),
@@ -64,6 +71,7 @@ def complaints(sr: Dataset, capture: Dataset, screening: Screening) -> list[str]
         *_regions(sr, capture, screening),
         *_measured_area(sr, capture, screening),
         *_sides(sr, screening),
+        *_conclusion(sr),
         *_references(sr, capture),
         *_algorithm(sr, screening),
         *_notice(sr, screening),
@@ -71,8 +79,10 @@ def complaints(sr: Dataset, capture: Dataset, screening: Screening) -> list[str]
     ]
     if sr.VerificationFlag != "UNVERIFIED":
         found.append("verified by nobody")
-    if not named(sr, "121049") or not named(sr, "111028") or not named(sr, "126200"):
-        found.append("no language or image library")
+    if not named(sr, "121049"):
+        found.append("no language")
+    if not named(sr, "111028") or not named(sr, "126200"):
+        found.append("no image library")
     for item in [sr, *items(sr)]:
         if item.ValueType == "CONTAINER" and item.ContinuityOfContent != "SEPARATE":
             found.append("a container is not SEPARATE")
@@ -114,14 +124,14 @@ def _probabilities(sr: Dataset) -> Iterator[str]:
             yield "grade is not the most probable class"
 
 
-def _regions(sr: Dataset, capture: Dataset, screening: Screening) -> Iterator[str]:
+def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
     sizes = {str(h.SOPInstanceUID): (h.Columns, h.Rows) for h in screening.headers}
-    sizes[str(capture.SOPInstanceUID)] = (capture.Columns, capture.Rows)
+    if capture is not None:
+        sizes[str(capture.SOPInstanceUID)] = (capture.Columns, capture.Rows)
     for group in groups(sr):
         regions = named(group, "111030")
-        measured = any(item.ValueType == "NUM" for item in items(group))
-        if measured and len(regions) != 1:
-            yield "a measured group without exactly one region"
+        if len(regions) != 1:
+            yield "a group without exactly one region"
         for region in regions:
             dimensions = 3 if region.ValueType == "SCOORD3D" else 2
             points = np.reshape(region.GraphicData, (-1, dimensions))
@@ -137,9 +147,10 @@ def _regions(sr: Dataset, capture: Dataset, screening: Screening) -> Iterator[st
                     yield "a point outside the image"
 
 
-def _measured_area(sr: Dataset, capture: Dataset, screening: Screening) -> Iterator[str]:
+def _measured_area(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
     """Who measures attenuation says of how much, and it is what the outline encloses."""
-    images = {str(h.SOPInstanceUID): h for h in (*screening.headers, capture)}
+    pictures = () if capture is None else (capture,)
+    images = {str(h.SOPInstanceUID): h for h in (*screening.headers, *pictures)}
     for group in groups(sr):
         means, deviations = named(group, "112181"), named(group, "112183")
         areas, regions = named(group, "42798000"), named(group, "111030")
@@ -165,9 +176,12 @@ def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
 
 
 def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
-    told = {side_of(group) for group in groups(sr)[1:]}
-    if told != {"R", "L"}:
+    graded = {side_of(group) for group in groups(sr)}
+    silent = {side_of(item) for item in not_evaluated(sr)}
+    if graded | silent != {"R", "L"} or graded & silent:
         yield "a hip is passed over in silence"
+    if any(len(named(item, "NA_REASON")) != 1 for item in not_evaluated(sr)):
+        yield "no reason why a hip was not evaluated"
     by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
     for group in groups(sr):
         for region in named(group, "111030"):
@@ -191,7 +205,19 @@ def _center_x_mm(region: Dataset, headers: dict[str, Dataset]) -> float | None:
     return float(header.ImagePositionPatient[0]) + along * (column - 0.5) * spacing
 
 
-def _references(sr: Dataset, capture: Dataset) -> Iterator[str]:
+def _conclusion(sr: Dataset) -> Iterator[str]:
+    """The patient's grade is that of the worse hip, and names the sides that it rests on."""
+    graded = [group for group in groups(sr) if named(group, "BMD_CLASS")]
+    grades = [GRADES.get(value(item)) for group in graded for item in named(group, "BMD_CLASS")]
+    worst = max((g for g in grades if g), key=list(Grade).index, default=None)
+    (patient,) = named(sr, "121077") or [None]
+    if patient is None or GRADES.get(value(patient)) is not worst:
+        yield "the conclusion is not that of the worse hip"
+    elif len(graded) == 1 and side_of(patient) != side_of(graded[0]):
+        yield "the conclusion speaks of a hip that was not assessed"
+
+
+def _references(sr: Dataset, capture: Dataset | None) -> Iterator[str]:
     evidence = {
         str(sop.ReferencedSOPInstanceUID)
         for study in sr.CurrentRequestedProcedureEvidenceSequence
@@ -205,16 +231,18 @@ def _references(sr: Dataset, capture: Dataset) -> Iterator[str]:
     }
     if not used <= evidence:
         yield "a reference that is not in the evidence"
-    if str(capture.SOPInstanceUID) not in used:
+    if capture is not None and str(capture.SOPInstanceUID) not in used:
         yield "the capture is not referenced"
 
 
 def _algorithm(sr: Dataset, screening: Screening) -> Iterator[str]:
     model = screening.model
     for code, wanted in ((ALGORITHM_NAME, model.name), (ALGORITHM_VERSION, model.version)):
-        said = [[item.TextValue for item in named(group, code)] for group in groups(sr)]
-        if said != [[wanted]] * len(groups(sr)):
-            yield f"algorithm item {code} missing or unequal"
+        for place in (named(sr, "126010")[0], *groups(sr)):
+            children = place.get("ContentSequence", ())
+            said = [item.TextValue for item in children if name(item) == code]
+            if said != [wanted]:
+                yield f"algorithm item {code} missing or unequal"
     equipment = sr.ContributingEquipmentSequence[-1]
     pairs = (
         (named(sr, "121012")[0].UID, equipment.DeviceUID),
@@ -246,12 +274,12 @@ def _codes(sr: Dataset) -> Iterator[str]:
         meanings.setdefault((code.CodeValue, code.CodingSchemeDesignator), set()).add(
             code.CodeMeaning
         )
-        public = _public_meanings().get((code.CodingSchemeDesignator, code.CodeValue))
+        public = public_meanings().get((code.CodingSchemeDesignator, code.CodeValue))
         if public and code.CodeMeaning not in public:
             yield f"altered meaning: {code.CodeMeaning}"
         if len(code.CodeValue) > 16 or len(code.CodeMeaning) > 64:
             yield f"code too long: {code.CodeValue}"
-        if code.CodingSchemeDesignator == "99OSTEOSCREEN" and "99OSTEOSCREEN" not in declared:
+        if code.CodingSchemeDesignator == PRIVATE and PRIVATE not in declared:
             yield "private scheme not declared"
     for key, said in meanings.items():
         if len(said) > 1:
@@ -259,13 +287,14 @@ def _codes(sr: Dataset) -> Iterator[str]:
 
 
 def _coded(sr: Dataset) -> Iterable[Dataset]:
-    for item in [sr, *items(sr)]:
-        for keyword in ("ConceptNameCodeSequence", "ConceptCodeSequence"):
-            yield from item.get(keyword, ())
+    """Every code of the document, header included, but those of the site itself."""
+    for element in sr.iterall():
+        if element.VR == "SQ" and element.keyword not in SITES_OWN:
+            yield from (item for item in element.value if "CodeMeaning" in item)
 
 
 @cache
-def _public_meanings() -> dict[tuple[str, str], set[str]]:
+def public_meanings() -> dict[tuple[str, str], set[str]]:
     """Meanings of (scheme, value) in PS3.16's tables, without SNOMED's semantic tags."""
     meanings: dict[tuple[str, str], set[str]] = {}
     for scheme, keywords in concepts.items():

@@ -35,11 +35,15 @@ def screen(
     Exit 0: screened; 3: all rejected; 2: bad input; 1: a series ended by an error.
     """
     from worker.command_screen import screen_folder
+    from worker.outputs import Form
 
     settings = read_settings()
     raise SystemExit(
         screen_folder(
-            folder, out, model or settings.model_dir, sr_sop_class=settings.sr_sop_class
+            folder,
+            out,
+            model or settings.model_dir,
+            form=Form(settings.sr_sop_class, settings.parametric_map),
         )
     )
 

@@ -4,7 +4,6 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 # TensorFlow's greetings are not for an operator.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from worker import folder as folders
 from worker.errors import describe
 from worker.folder import Finished
+from worker.outputs import Form
 from worker.pipeline import load
 
 SCREENED, SOME_FAILED, BAD_INPUT, ALL_REJECTED = 0, 1, 2, 3
@@ -26,7 +26,7 @@ def screen_folder(
     out_dir: Path,
     model_dir: Path,
     *,
-    sr_sop_class: Literal["comprehensive3d", "comprehensive"],
+    form: Form,
 ) -> int:
     """Screen all series under ``folder``; returns the exit code. Speaks on stderr."""
     console = Console(stderr=True, highlight=False)
@@ -58,7 +58,7 @@ def screen_folder(
             out_dir,
             model,
             at=datetime.now().astimezone(),
-            sr_sop_class=sr_sop_class,
+            form=form,
         ):
             finished.append(one)
             progress.advance(task)

@@ -4,6 +4,7 @@ from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
 from pynetdicom.sop_class import StorageCommitmentPushModel
@@ -40,6 +41,7 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Che
         SecondaryCaptureImageStorage,
         dimse.FIND,
         StorageCommitmentPushModel,
+        *([ParametricMapStorage] if settings.parametric_map else []),
     ]
     probe = dimse.probe(destination, offered, ae_title=settings.ae_title, tls=settings.tls)
     if not isinstance(probe.outcome, Accepted):
@@ -47,6 +49,8 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Che
         enter = f"enter our AE title {settings.ae_title} at the PACS, and its own title here"
         return _failed(name, where, probe.outcome, enter if refused else REACH)
     wanted = [SR_SOP_CLASSES[settings.sr_sop_class], SecondaryCaptureImageStorage]
+    if settings.parametric_map:
+        wanted.append(ParametricMapStorage)
     refused_classes = [uid for uid in wanted if uid not in probe.accepted]
     detail = f"{where}: {probe.outcome.status}; {_confirmation(destination, probe.accepted)}"
     if not refused_classes:

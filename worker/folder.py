@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from worker import outputs
-from worker.outputs import FileRole
+from worker.outputs import DEFAULT_FORM, FileRole, Form
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Model, Rejected
 from worker.pipeline.screen import screen
 
-SUFFIXES: dict[FileRole, str] = {"sr": "sr.dcm", "sc": "sc.dcm", "png": "png"}
+SUFFIXES: dict[FileRole, str] = {"sr": "sr.dcm", "sc": "sc.dcm", "pm": "pm.dcm", "png": "png"}
 RESULT_JSON = "result.json"
 
 
@@ -32,7 +32,7 @@ def screen_series(
     model: Model,
     *,
     at: datetime,
-    sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d",
+    form: Form = DEFAULT_FORM,
 ) -> Iterator[Finished]:
     """Screen one series after the other and write its files to ``out_dir``.
 
@@ -45,7 +45,7 @@ def screen_series(
                 # A series whose files are all damaged does not know its own UID any more.
                 yield Finished(uid, to_json(replace(result, series_instance_uid=uid)))
                 continue
-            built = outputs.build_outputs(result, at=at, sr_sop_class=sr_sop_class)
+            built = outputs.build_outputs(result, at=at, form=form)
             yield Finished(
                 uid, outputs.write_files(built, partial(_path, out_dir, uid), _write)
             )

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from db import lease as leases
 from db import outbox, overview
 from db.lease import Lease, LeaseLost
+from db.models import Hip as HipRow
 from db.models import Series
 from db.overview import EarlierResult
 from db.spool import SeriesKey, list_instances, results_folder
@@ -20,9 +21,9 @@ from worker import outputs
 from worker.candidate import record_opinions
 from worker.errors import describe, stack_of
 from worker.heartbeat import Heartbeat, fail
-from worker.outputs import FileRole, Outputs
+from worker.outputs import FileRole, Form, Outputs
 from worker.pipeline.cautions import topic_of
-from worker.pipeline.report import PreviousResult
+from worker.pipeline.previous import PreviousHip, PreviousResult
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import (
     Grade,
@@ -34,8 +35,11 @@ from worker.pipeline.results import (
 from worker.pipeline.screen import screen
 from worker.workshop import Workshop, utc_now
 
-FILE_NAMES: Mapping[FileRole, str] = {"sr": "sr.dcm", "sc": "sc.dcm", "png": "sc.png"}
+FILE_NAMES: Mapping[FileRole, str] = {
+    "sr": "sr.dcm", "sc": "sc.dcm", "pm": "pm.dcm", "png": "sc.png",
+}  # fmt: skip
 RESULT_JSON = "result.json"
+MAX_PREVIOUS = 5
 
 log = get_logger(__name__)
 
@@ -128,16 +132,13 @@ def _save_screened(
             lease,
             _screening_row(built.screening, entry),
             [_hip_row(hip) for hip in built.screening.hips],
-            [
-                _object_row("sr", built.sr, folder, workshop.settings.spool_dir),
-                _object_row("sc", built.sc, folder, workshop.settings.spool_dir),
-            ],
+            _object_rows(built, folder, workshop.settings.spool_dir),
             destinations,
             now=utc_now(),
         )
-    GRADES.labels(result.grade.value).inc()
+    GRADES.labels(entry["grade"]).inc()
     _count("screened", built.screening)
-    log.info("series_screened", grade=result.grade.value)
+    log.info("series_screened", grade=entry["grade"])
     record_opinions(workshop, lease.screening_id, built.screening)
     return lease.screening_id if destinations else None
 
@@ -145,15 +146,15 @@ def _save_screened(
 def _build(workshop: Workshop, lease: Lease, result: Screening) -> Outputs:
     with workshop.sessions.begin() as session:
         series = session.get_one(Series, lease.series_id)
-        previous = overview.previous_result(session, lease.series_id)
+        earlier = overview.previous_results(session, lease.series_id, limit=MAX_PREVIOUS)
         replaced = overview.predecessor(session, lease.series_id, revision=lease.revision)
     return outputs.build_outputs(
         result,
         # Not "now": a second run over the same revision writes the same bytes.
         at=(series.completed_at or series.created_at).astimezone(),
-        sr_sop_class=workshop.settings.sr_sop_class,
+        form=Form(workshop.settings.sr_sop_class, workshop.settings.parametric_map),
         predecessor=_read_report(workshop, replaced),
-        previous=_previous(previous),
+        previous=[one for result in earlier if (one := _previous(result)) is not None],
     )
 
 
@@ -164,9 +165,7 @@ def _read_report(workshop: Workshop, earlier: EarlierResult | None) -> Dataset |
     return report
 
 
-def _previous(earlier: EarlierResult | None) -> PreviousResult | None:
-    if earlier is None:
-        return None
+def _previous(earlier: EarlierResult) -> PreviousResult | None:
     run = earlier.screening
     if earlier.study_date is None or run.grade is None:
         return None
@@ -175,13 +174,29 @@ def _previous(earlier: EarlierResult | None) -> PreviousResult | None:
         grade=Grade(run.grade),
         model_name=run.model_name or "",
         model_version=run.model_version or "",
+        model_sha256=run.model_sha256 or "",
+        hips={hip.side: _previous_hip(hip) for hip in earlier.hips},
+    )
+
+
+def _previous_hip(row: HipRow) -> PreviousHip:
+    probabilities = {
+        Grade.NORMAL: row.probability_normal,
+        Grade.OSTEOPENIA: row.probability_osteopenia,
+        Grade.OSTEOPOROSIS: row.probability_osteoporosis,
+    }
+    known = {grade: value for grade, value in probabilities.items() if value is not None}
+    return PreviousHip(
+        grade=None if row.grade is None else Grade(row.grade),
+        probabilities=known if len(known) == len(Grade) else None,
+        neck_hu=row.neck_hu,
     )
 
 
 def _screening_row(result: Screening, entry: Mapping[str, Any]) -> outbox.NewScreening:
     return outbox.NewScreening(
         orientation=result.orientation,
-        grade=result.grade.value,
+        grade=entry["grade"],
         model_name=result.model.name,
         model_version=result.model.version,
         model_modality=result.model.modality,
@@ -217,6 +232,16 @@ def _hip_row(hip: Hip) -> outbox.NewHip:
 def _float(value: float | None) -> float | None:
     # numpy's floats are not what the database driver adapts.
     return None if value is None else float(value)
+
+
+def _object_rows(built: Outputs, folder: Path, spool_dir: Path) -> list[outbox.NewObject]:
+    rows = [
+        _object_row("sr", built.sr, folder, spool_dir),
+        _object_row("sc", built.sc, folder, spool_dir),
+    ]
+    if built.pm is not None:
+        rows.append(_object_row("pm", built.pm, folder, spool_dir))
+    return rows
 
 
 def _object_row(

@@ -56,6 +56,11 @@ class WorkerSettings(CommonSettings):
         "comprehensive3d",
         description="SOP class of the report; `comprehensive` for older workstations",
     )
+    parametric_map: bool = Field(
+        False,
+        description="Whether the heat map is also sent as a Parametric Map, for viewers that"
+        " lay one over the CT",
+    )
     retention_days: int = Field(
         30,
         ge=1,

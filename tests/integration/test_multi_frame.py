@@ -73,7 +73,7 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     paths = enhanced_ct.write_enhanced(images, tmp_path, parts=2)
     screening = screened(paths, model)
     capture = build_capture(screening, at=AT)
-    report = build_report(screening, capture, at=AT)
+    report = build_report(screening, [capture], at=AT)
     by_uid = {str(ds.SOPInstanceUID): ds for ds in screening.headers}
     shown = {
         (hip.plane.source_sop_uid, hip.plane.source_frame)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -304,9 +305,32 @@ def test_previous_result_is_of_the_same_patient_and_an_earlier_study(
         values["study_instance_uid"] = f"1.8.{number}"
         registered = register(sessions, completed(facts=one, **values))
         with sessions() as session:
-            found.append(overview.previous_result(session, registered.series_id))
+            found.append(overview.previous_results(session, registered.series_id, limit=5))
 
-    assert [one is not None for one in found] == [True, False, False, False, False]
-    assert found[0] is not None
-    assert found[0].screening.grade == "osteopenia"
-    assert found[0].study_date == NOW.date()
+    assert [len(one) for one in found] == [1, 0, 0, 0, 0]
+    (earlier,) = found[0]
+    assert earlier.screening.grade == "osteopenia"
+    assert earlier.study_date == NOW.date()
+    assert [(hip.side, hip.neck_hu) for hip in earlier.hips] == [("R", 110.0), ("L", None)]
+
+
+def test_previous_results_are_one_a_study_the_newest_study_first(sessions: Sessions) -> None:
+    facts = completed().facts
+    series_ids = []
+    # Two series of the second study: the newer result counts.
+    for number, days in enumerate((300, 700, 700, 20, 0)):
+        one = completed(
+            facts=replace(facts, study_date=NOW.date() - timedelta(days=days)),
+            study_instance_uid=f"1.9.{days}",
+            series_instance_uid=f"1.9.1.{number}",
+        )
+        series_ids.append(register(sessions, one).series_id)
+        save(sessions, lease(sessions, series_ids[-1]))
+
+    with sessions() as session:
+        found = overview.previous_results(session, series_ids[-1], limit=5)
+        two = overview.previous_results(session, series_ids[-1], limit=2)
+
+    expected = [series_ids[3], series_ids[0], series_ids[2]]
+    assert [one.screening.series_id for one in found] == expected
+    assert [one.screening.series_id for one in two] == expected[:2]

@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pynetdicom import sop_class
 
+from deploy import conformance_page
 from deploy.settings_page import settings_page
+from tests.factories import make_screening
+from tests.report_cases import AT
+from worker.outputs import Form, build_outputs
 from worker.pipeline.results import ReasonCode
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +86,42 @@ def test_site_is_built_and_needs_nothing_from_outside(tmp_path: Path) -> None:
     ]
     assert len(pages) > 10
     assert fetched == []
+
+
+def test_conformance_statement_has_every_table_as_the_code_has_it() -> None:
+    page = conformance_page.PAGE.read_text()
+
+    assert set(re.findall(r"<!-- table: (\w+) -->", page)) == set(conformance_page.TABLES)
+    assert conformance_page.refreshed(page) == page
+
+
+def test_conformance_statement_names_every_sop_class_that_the_code_speaks() -> None:
+    """What a module of ours imports to negotiate it; UIDs are compared, not names."""
+    page = conformance_page.PAGE.read_text()
+    imported = {
+        name
+        for folder in ("storescp", "peers", "worker")
+        for path in (ROOT / folder).glob("*.py")
+        for block in re.findall(
+            r"from pynetdicom.sop_class import (?:\(([^)]*)\)|(.*))", path.read_text()
+        )
+        for name in re.findall(r"\w+", "".join(block))
+    }
+    uids = {name: str(getattr(sop_class, name)) for name in imported}
+
+    assert len(uids) > 5
+    # The well-known instance of Storage Commitment is no SOP class.
+    del uids["StorageCommitmentPushModelInstance"]
+    assert {name for name, uid in uids.items() if f"`{uid}`" not in page} == set()
+
+
+def test_conformance_statement_names_every_object_that_is_sent() -> None:
+    page = conformance_page.PAGE.read_text()
+    for sop_class_name in ("comprehensive3d", "comprehensive"):
+        form = Form(sop_class_name, parametric_map=True)  # type: ignore[arg-type]
+        built = build_outputs(make_screening(), at=AT, form=form)
+        for ds in (built.sr, built.sc, built.pm):
+            assert ds is not None
+            assert f"`{ds.SOPClassUID}`" in page
+            assert ds.SOPClassUID in conformance_page.SENT
+            assert str(ds.SeriesNumber) in page

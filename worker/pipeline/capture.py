@@ -1,6 +1,6 @@
 """The Secondary Capture: heat maps on the anatomy, the result in words below (PS3.3 A.8.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import BytesIO
 
@@ -14,6 +14,7 @@ from worker.pipeline import geometry, statements
 from worker.pipeline.capture_banner import draw_banner
 from worker.pipeline.capture_draw import Picture, draw_anatomy
 from worker.pipeline.header import code_item, derived_dataset, recoded, reference, seal
+from worker.pipeline.previous import PreviousResult
 from worker.pipeline.results import Screening
 
 SERIES_NUMBER = 9002
@@ -24,22 +25,24 @@ LOSSY = (
 )  # fmt: skip
 
 
-def build_capture(screening: Screening, *, at: datetime) -> Dataset:
+def build_capture(
+    screening: Screening, *, at: datetime, previous: Sequence[PreviousResult] = ()
+) -> Dataset:
     """The RGB picture of a screening, ready to be written; equal arguments give equal bytes.
 
-    ``at`` : aware; the only clock. Raises ValueError where no hip is graded.
+    ``at`` : aware; the only clock. ``previous`` : earlier studies of this patient.
+    Raises ValueError where no hip is graded.
     """
     hips = statements.both_hips(screening)
     picture = draw_anatomy(hips)
-    banner = draw_banner(screening, picture.pixels.shape[1])
+    banner = draw_banner(screening, picture.pixels.shape[1], previous)
     source = screening.headers[0]
     ds = derived_dataset(source, screening.model, SecondaryCaptureImageStorage)
     ds.Modality = "OT"
     ds.ConversionType = "WSD"
     ds.SeriesNumber = SERIES_NUMBER
     ds.SeriesDescription = f"AI hip heat map - {statements.short_notice(screening.model)}"
-    part = geometry.text_of(source, "BodyPartExamined")
-    ds.BodyPartExamined = part if part in UNPAIRED_PARTS else "PELVIS"
+    ds.BodyPartExamined = unpaired_part(source)
     ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
     # The planes are canonical: rows run to the patient's left, columns to the feet.
     ds.PatientOrientation = ["L", "F"]
@@ -50,11 +53,17 @@ def build_capture(screening: Screening, *, at: datetime) -> Dataset:
             ds.add(element)
     ds.DerivationDescription = _derivation(screening, banner.shape[0])
     ds.DerivationCodeSequence = [code_item(codes.DCM.PixelByPixelAddition)]
-    ds.SourceImageSequence = list(_source_images(screening))
+    ds.SourceImageSequence = list(source_images(screening))
     _add_pixels(ds, picture, np.vstack([picture.pixels, banner]))
     seal(ds, "sc", at)
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     return ds
+
+
+def unpaired_part(source: Dataset) -> str:
+    """The source's body part where it is unpaired, else the pelvis."""
+    part = geometry.text_of(source, "BodyPartExamined")
+    return part if part in UNPAIRED_PARTS else "PELVIS"
 
 
 def capture_png(capture: Dataset) -> bytes:
@@ -88,7 +97,7 @@ def _derivation(screening: Screening, banner_rows: int) -> str:
     )
 
 
-def _source_images(screening: Screening) -> Iterable[Dataset]:
+def source_images(screening: Screening) -> Iterable[Dataset]:
     """The slices that the picture shows, or all of a series that was reformatted; frames of
     one object are one item, which names them unless it means all (PS3.3 Table 10-3)."""
     shown = {

@@ -1,7 +1,7 @@
 """The banner below the anatomy: the notice, grades in words, then numbers, then the rest."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from worker.pipeline import statements
 from worker.pipeline.capture_draw import inferno
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
+from worker.pipeline.previous import PreviousResult, picture_line, picture_note
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 
 BACKGROUND, TRACK = (12, 12, 16), (64, 64, 72)
@@ -25,6 +26,7 @@ GRADE_COLORS = {
 NOT_ASSESSABLE = "NOT ASSESSABLE"
 MAX_WARNINGS = 3
 LARGEST_PX, BODY_PX, SMALL_PX = 32, 15, 13  # at 512 columns
+BELOW_PX = 24  # viewers write a line of their own at the lower edge
 
 # Pillow's embedded font, the one that every machine has, draws ASCII and these.
 DRAWN = "±·°"
@@ -50,15 +52,17 @@ class _Page:
         return round(value * self.unit)
 
 
-def draw_banner(screening: Screening, width: int) -> Rgb:
+def draw_banner(
+    screening: Screening, width: int, previous: Sequence[PreviousResult] = ()
+) -> Rgb:
     """(rows, ``width``, 3) uint8; as many rows as the wrapped text needs, nothing is cut.
 
     Never holds a patient's name, identifier or date.
     """
     # Drawn twice: the first pass only finds out how many rows it takes.
-    rows = _draw(Image.new("RGB", (width, 1)), screening)
+    rows = _draw(Image.new("RGB", (width, 1)), screening, previous)
     image = Image.new("RGB", (width, rows), BACKGROUND)
-    _draw(image, screening)
+    _draw(image, screening, previous)
     return np.asarray(image, np.uint8)
 
 
@@ -86,19 +90,22 @@ def wrap(text: str, font: Font, width: int) -> list[str]:
     return lines
 
 
-def _draw(image: Image.Image, screening: Screening) -> int:
+def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
     page = _Page(ImageDraw.Draw(image), image.width, image.width / 512)
     right, left = statements.both_hips(screening)
     bottom = _draw_notice(page, screening)
     top = bottom + page.px(8)
     middle = page.width // 2
     words_px = _words_px(page, (right, left), middle - 2 * page.px(12))
-    bottom = max(
-        _draw_hip(page, right, page.px(12), top, words_px),
-        _draw_hip(page, left, middle + page.px(12), top, words_px),
-    )
+    bottom = top
+    for hip, x in ((right, page.px(12)), (left, middle + page.px(12))):
+        y = _draw_hip(page, hip, x, top, words_px)
+        width = middle - 2 * page.px(12)
+        if then := picture_line(screening, hip, previous):
+            y = _draw_lines(page, then, (x, y + page.px(3)), width, SMALL_PX, PALE)
+        bottom = max(bottom, y)
     page.draw.line([(middle, top), (middle, bottom)], fill=TRACK, width=page.px(1))
-    return _draw_foot(page, screening, bottom + page.px(10)) + page.px(8)
+    return _draw_foot(page, screening, previous, bottom + page.px(10)) + page.px(BELOW_PX)
 
 
 def _draw_notice(page: _Page, screening: Screening) -> int:
@@ -134,6 +141,9 @@ def _draw_hip(page: _Page, hip: Hip, x: int, y: int, words_px: float) -> int:
     y += _line_px(words) + page.px(4)
     if hip.grade is None:
         return _draw_lines(page, statements.reason_text(hip), (x, y), width, BODY_PX, WHITE)
+    if doubt := statements.doubt_of(hip):
+        doubt = f"{doubt[:1].upper()}{doubt[1:]}"
+        y = _draw_lines(page, doubt, (x, y), width, BODY_PX, WHITE) + page.px(3)
     percents = statements.percents(hip, 0)
     for grade in Grade:
         fill = GRADE_COLORS[grade] if grade is hip.grade else PALE
@@ -162,15 +172,19 @@ def _draw_bar(
     return y + _line_px(font) + page.px(1)
 
 
-def _draw_foot(page: _Page, screening: Screening, y: int) -> int:
+def _draw_foot(
+    page: _Page, screening: Screening, previous: Sequence[PreviousResult], y: int
+) -> int:
     """Patient's grade, colour bar, where the planes are, and what computed it."""
     x, width = page.px(12), page.width - 2 * page.px(12)
     patient, model = statements.patient_sentence(screening), screening.model
     y = _draw_lines(page, patient, (x, y), width, BODY_PX, WHITE)
+    if note := picture_note(screening, previous):
+        y = _draw_lines(page, note, (x, y), width, SMALL_PX, PALE)
     y = _draw_color_bar(page, x, y + page.px(5))
     for line in (
         f"{_planes(screening)}. Window {WINDOW_CENTER_HU}/{WINDOW_WIDTH_HU} HU. "
-        f"Corners: model input. Outline: neck HU. {statements.separate_halves(screening)}",
+        f"Corners: model input. Outline: neck. {statements.separate_halves(screening)}",
         f"Model {model.name} {model.version} ({model.modality}). Not a T-score, not BMD.",
     ):
         y = _draw_lines(page, line, (x, y), width, SMALL_PX, PALE)
@@ -190,7 +204,7 @@ def _warnings(screening: Screening) -> Iterable[str]:
 
 def _draw_color_bar(page: _Page, x: int, y: int) -> int:
     font = page.font(SMALL_PX)
-    low = "Heat map (Grad-CAM): low"
+    low = "Where the model looked (Grad-CAM): less"
     start = x + round(font.getlength(low)) + page.px(8)
     length = page.px(120)
     page.draw.text((x, y), low, PALE, font, "la")
@@ -199,7 +213,7 @@ def _draw_color_bar(page: _Page, x: int, y: int) -> int:
         page.draw.line(
             [(start + step, y + page.px(2)), (start + step, y + page.px(13))], fill=color
         )
-    page.draw.text((start + length + page.px(8), y), "high", PALE, font, "la")
+    page.draw.text((start + length + page.px(8), y), "more", PALE, font, "la")
     return y + _line_px(font) + page.px(2)
 
 

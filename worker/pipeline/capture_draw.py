@@ -33,6 +33,7 @@ INFERNO = np.array(
 
 Rgb = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +88,42 @@ def _gray(half: Half, size: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 def _blend_heat(gray: npt.NDArray[np.float32], half: Half) -> None:
     """Blend the heat map in place, only within the crop box and the hip's own columns."""
-    crop, heat_map = half.crop, half.hip.heat_map
-    start = half.to_picture((crop.row, crop.col))
+    start = half.to_picture((half.crop.row, half.crop.col))
+    window_of = slice(0, gray.shape[0]), half.columns
+    found = heat_in_box(half.hip, start, half.spacing_mm, window_of)
+    if found is not None:
+        box, heat = found
+        gray[box] = IMAGE_SHARE * gray[box] + HEAT_SHARE * inferno(heat)
+
+
+def heat_in_box(
+    hip: Hip,
+    start: npt.ArrayLike,
+    spacing_mm: tuple[float, float],
+    window_of: tuple[slice, slice],
+) -> tuple[tuple[Indices, ...], Floats] | None:
+    """The heat map on the pixels of another grid: which (rows, columns), and 0-1 for them.
+
+    ``start`` : (row, column) of the crop box's outer corner on that grid, pixel edges.
+    ``spacing_mm`` : of the grid. ``window_of`` : its rows and columns that may show the hip.
+    None where there is nothing to show.
+    """
+    crop, heat_map = hip.crop, hip.heat_map
+    if crop is None or heat_map is None:
+        return None
     inside, at = [], []
-    for axis, limit in enumerate((slice(0, gray.shape[0]), half.columns)):
+    for limit, first, pixel_mm in zip(window_of, np.asarray(start), spacing_mm, strict=True):
         # Pixel centres on the crop's own grid, whose pixel i has its centre at i + 0.5.
-        centers = np.arange(limit.start, limit.stop) + 0.5 - start[axis]
-        position = centers * half.spacing_mm[axis] / crop.pixel_mm
+        centers = np.arange(limit.start, limit.stop) + 0.5 - first
+        position = centers * pixel_mm / crop.pixel_mm
         chosen = (position >= 0) & (position < crop.size_px)
         inside.append(np.flatnonzero(chosen) + limit.start)
         at.append(position[chosen] - 0.5)
-    if heat_map is None or not all(len(index) for index in inside):
-        return
+    if not all(len(index) for index in inside):
+        return None
     grid = np.meshgrid(*at, indexing="ij")
     heat = np.clip(map_coordinates(heat_map, grid, order=1, mode="nearest"), 0, 1)
-    box = np.ix_(*inside)
-    gray[box] = IMAGE_SHARE * gray[box] + HEAT_SHARE * inferno(heat)
+    return np.ix_(*inside), heat
 
 
 def _annotated(pixels: Rgb, layout: Layout) -> Rgb:

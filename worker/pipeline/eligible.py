@@ -8,7 +8,6 @@ rule answers None or a ``Reason`` whose sentence carries the numbers and never p
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
 
 from pydicom import Dataset
 
@@ -99,15 +98,8 @@ def _stated_age_years(ds: Dataset) -> float | None:
 
 
 def _age_by_dates_years(ds: Dataset) -> float | None:
-    born = _date(geometry.text_of(ds, "PatientBirthDate"))
-    studied = _date(geometry.text_of(ds, "StudyDate"))
+    born = geometry.date_of(ds, "PatientBirthDate")
+    studied = geometry.date_of(ds, "StudyDate")
     if born is None or studied is None or studied < born:
         return None
     return (studied - born).days / 365.25
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
-    except ValueError:
-        return None

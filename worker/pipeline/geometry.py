@@ -8,6 +8,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from datetime import date
 from typing import TypeVar
 
 import numpy as np
@@ -51,6 +52,15 @@ def text_of(ds: Dataset, keyword: str) -> str:
     """The value as stripped text, ``""`` where there is none."""
     value = value_of(ds, keyword)
     return "" if value is None else str(value).strip()
+
+
+def date_of(ds: Dataset, keyword: str) -> date | None:
+    """The date, or None where it is absent or not one (PS3.5 6.2, VR DA)."""
+    text = text_of(ds, keyword)
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
+    except ValueError:
+        return None
 
 
 def items_of(ds: Dataset, keyword: str) -> list[Dataset]:

@@ -1,8 +1,7 @@
 """The structured report: a TID 1500 document of one screening (PS3.16, IHE AIR)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
@@ -10,9 +9,10 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 from worker.pipeline import report_codes, statements
 from worker.pipeline.geometry import items_of, text_of
 from worker.pipeline.header import MANUFACTURER, derived_dataset, recoded, reference, seal
+from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report_content import content_tree
 from worker.pipeline.report_regions import SopClass, region_builder
-from worker.pipeline.results import Grade, Screening
+from worker.pipeline.results import Screening
 from worker.pipeline.uids import CODING_SCHEME_UID
 
 SERIES_NUMBER = 9001
@@ -22,29 +22,20 @@ SOP_CLASS_UIDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousResult:
-    """The grade of the same patient at an earlier study, from our own record."""
-
-    study_date: date
-    grade: Grade
-    model_name: str
-    model_version: str
-
-
 def build_report(
     screening: Screening,
-    capture: Dataset,
+    pictures: Sequence[Dataset],
     *,
     at: datetime,
     sop_class: SopClass = "comprehensive3d",
     predecessor: Dataset | None = None,
-    previous: PreviousResult | None = None,
+    previous: Sequence[PreviousResult] = (),
 ) -> Dataset:
     """The SR of a screening, ready to be written; equal arguments give equal bytes.
 
-    ``capture`` : the Secondary Capture that it points at. ``at`` : aware; the only clock.
-    ``predecessor`` : the SR of this series that the new one replaces.
+    ``pictures`` : what shows the Grad-CAM, the Secondary Capture first; none where no hip is
+    graded. ``at`` : aware; the only clock. ``predecessor`` : the SR of this series that the
+    new one replaces. ``previous`` : earlier studies of this patient.
     Raises ValueError for a graded hip without plane or crop.
     """
     source = screening.headers[0]
@@ -60,26 +51,22 @@ def build_report(
     # Never VERIFIED: no person answers for the content.
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
-    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence([*screening.headers, capture])]
+    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence([*screening.headers, *pictures])]
     if text_of(source, "AccessionNumber"):
         ds.ReferencedRequestSequence = [_request(source)]
     if predecessor is not None:
         ds.PredecessorDocumentsSequence = [_evidence([predecessor])]
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
     comments = _comments(screening, previous)
-    region_of = region_builder(screening, capture, sop_class)
-    ds.update(content_tree(screening, capture, region_of, comments))
+    region_of = region_builder(screening, pictures, sop_class)
+    ds.update(content_tree(screening, pictures, region_of, comments))
     return seal(ds, "sr", at)
 
 
-def _comments(screening: Screening, previous: PreviousResult | None) -> Iterable[str]:
+def _comments(screening: Screening, previous: Sequence[PreviousResult]) -> Iterable[str]:
     yield statements.notice(screening.model)
     yield statements.summary(screening)
-    if previous is not None:
-        yield (
-            f"Previous result, {previous.study_date.isoformat()}: {previous.grade.value} "
-            f"(model {previous.model_name} {previous.model_version})."
-        )
+    yield from report_lines(screening, previous)
     yield statements.demographics(screening)
     yield statements.LIMITATIONS
     if halves := statements.separate_halves(screening):

@@ -1,8 +1,9 @@
 """Every coded concept of the SR, with the public source that it was checked in.
 
-DCM, SCT, UCUM, LN and UMLS concepts come from pydicom's dictionaries of PS3.16, by keyword;
-this module names what those lack. A code that no public source confirms is not written:
-what is ours is private (``99OSTEOSCREEN``), declared in CodingSchemeIdentificationSequence.
+DCM, SCT, UCUM and LN concepts come from pydicom's dictionaries of PS3.16, by keyword; this
+module names what those lack, and says of each code where it is public (``PUBLIC``). A code that
+no public source confirms is not written: what is ours is private (``99OSTEOSCREEN``), declared
+in CodingSchemeIdentificationSequence.
 """
 
 from pydicom.sr.codedict import codes
@@ -72,3 +73,86 @@ REASONS: dict[ReasonCode, Code] = {
     ),
 }
 NO_REASON = Code("NA_UNKNOWN", PRIVATE_SCHEME, "No reason recorded")
+
+
+# Every public code that SR, SC or map may hold, and where it is public: template (TID) and
+# context group (CID) of PS3.16 Annexes A, B and D. Compared with what is written by a test,
+# and with pydicom's copy of the standard's tables.
+PUBLIC: dict[Code, str] = {
+    codes.DCM.ImagingMeasurementReport: "TID 1500, CID 7021",
+    codes.DCM.LanguageOfContentItemAndDescendants: "TID 1204",
+    ENGLISH: "TID 1204; RFC 5646",
+    codes.DCM.ObserverType: "TID 1002",
+    codes.DCM.Device: "CID 270",
+    codes.DCM.DeviceObserverUID: "TID 1004",
+    codes.DCM.DeviceObserverName: "TID 1004",
+    codes.DCM.DeviceObserverManufacturer: "TID 1004",
+    codes.DCM.DeviceObserverModelName: "TID 1004",
+    codes.DCM.ProcedureReported: "TID 1500; the value out of CID 100",
+    CT_PROCEDURE: "CID 100",
+    codes.DCM.ImageLibrary: "TID 1600",
+    codes.DCM.ImageLibraryGroup: "TID 1600",
+    SOURCE: "SNOMED CT as highdicom names images of TID 1410 and 1600",
+    codes.DCM.Modality: "TID 1602",
+    codes.DCM.ComputedTomography: "CID 29",
+    codes.DCM.FrameOfReferenceUID: "TID 1602",
+    codes.DCM.PixelDataRows: "TID 1602",
+    codes.DCM.PixelDataColumns: "TID 1602",
+    codes.DCM.HorizontalPixelSpacing: "TID 1604",
+    codes.DCM.VerticalPixelSpacing: "TID 1604",
+    codes.DCM.SliceThickness: "TID 1604",
+    codes.DCM.ImagingMeasurements: "TID 1500",
+    codes.DCM.AlgorithmName: "TID 4019",
+    codes.DCM.AlgorithmVersion: "TID 4019",
+    codes.DCM.AlgorithmParameters: "TID 4019",
+    codes.DCM.AlgorithmFamily: "TID 4019",
+    codes.DCM.ArtificialIntelligence: "CID 7162",
+    codes.DCM.MeasurementGroup: "TID 1410",
+    codes.DCM.TrackingIdentifier: "TID 1410",
+    codes.DCM.TrackingUniqueIdentifier: "TID 1410",
+    codes.DCM.Finding: "TID 1410",
+    codes.SCT.FindingSite: "TID 1410",
+    PROXIMAL_FEMUR: "CID 7304",
+    FEMORAL_NECK: "SNOMED CT, body-site tables of FHIR guides of HL7",
+    codes.SCT.Laterality: "TID 1410",
+    codes.SCT.Right: "CID 244",
+    codes.SCT.Left: "CID 244",
+    codes.SCT.Bilateral: "CID 244",
+    codes.DCM.ImageRegion: "TID 1410",
+    codes.DCM.VisualExplanation: "TID 1410",
+    MEASUREMENT_METHOD: "TID 1410",
+    codes.DCM.GradientWeightedClassActivation: "CID 217",
+    codes.DCM.MeanAttenuationCoefficient: "PS3.16 Annex D",
+    codes.DCM.StandardDeviationOfAttenuationCoefficient: "PS3.16 Annex D",
+    codes.SCT.Area: "TID 1419, CID 7461",
+    codes.DCM.Comment: "PS3.16 Annex D",
+    QUALITATIVE_EVALUATIONS: "TID 1500",
+    codes.DCM.Conclusion: "PS3.16 Annex D",
+    codes.SCT.Normal: "CID 222",
+    OSTEOPENIA: "SNOMED CT, value sets of FHIR guides of HL7; UMLS",
+    OSTEOPOROSIS: "SNOMED CT, value sets of FHIR guides of HL7",
+    NOT_EVALUATED: "CID 3703",
+    codes.UCUM.Percent: "UCUM; CID 82",
+    codes.UCUM.HounsfieldUnit: "UCUM; CID 82",
+    codes.UCUM.Millimeter: "UCUM; CID 7460",
+    codes.UCUM.SquareMillimeter: "UCUM; CID 7461",
+    codes.UCUM.NoUnits: "UCUM; CID 82",
+    PIXELS: "UCUM annotation; TID 1602",
+    codes.DCM.AcquisitionEquipment: "CID 7005",
+    codes.DCM.ProcessingEquipment: "CID 7005; IHE AIR",
+    codes.DCM.SourceImageForImageProcessingOperation: "CID 7202",
+    codes.DCM.PixelByPixelAddition: "CID 7203",
+    codes.DCM.UnspecifiedMethodOfCalculation: "CID 7203",
+    Code("246205007", "SCT", "Quantity"): "PS3.3 C.7.6.16.2.11, of a real world value",
+}
+
+PRIVATE: tuple[Code, ...] = (
+    *PROBABILITIES.values(),
+    BONE_DENSITY_CLASS,
+    NOT_EVALUATED_REASON,
+    USE_STATUS,
+    RESEARCH_ONLY,
+    DEMONSTRATION_ONLY,
+    *REASONS.values(),
+    NO_REASON,
+)

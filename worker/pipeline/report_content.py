@@ -1,6 +1,6 @@
 """The content tree of the SR: TID 1500 with what TID 1410 and 1501 say of each hip."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from highdicom.sr import UIDRefContentItem
 from highdicom.sr.value_types import ContentItem, ContentSequence
@@ -15,13 +15,14 @@ from worker.pipeline.report_items import (
     CONTAINS,
     CONTEXT,
     MODIFIER,
+    PROPERTY,
     code,
     container,
     image,
     number,
     text,
 )
-from worker.pipeline.report_library import image_library, key_slices
+from worker.pipeline.report_library import image_library
 from worker.pipeline.report_regions import RegionOf
 from worker.pipeline.results import (
     Grade,
@@ -30,14 +31,22 @@ from worker.pipeline.results import (
     NeckAttenuation,
     NeckUnseen,
     Screening,
+    Side,
 )
 from worker.pipeline.uids import device_uid, tracking_uid
 
 
 def content_tree(
-    screening: Screening, capture: Dataset, region_of: RegionOf, comments: Iterable[str]
+    screening: Screening,
+    pictures: Sequence[Dataset],
+    region_of: RegionOf,
+    comments: Iterable[str],
 ) -> ContentItem:
-    """The root container; ``comments`` follow the conclusion, one item each."""
+    """The root container.
+
+    ``pictures`` : the images of the Grad-CAM. ``comments`` follow the conclusion, one item
+    each.
+    """
     return container(
         codes.DCM.ImagingMeasurementReport,
         code(codes.DCM.LanguageOfContentItemAndDescendants, report_codes.ENGLISH, MODIFIER),
@@ -48,8 +57,7 @@ def content_tree(
             codes.DCM.ImagingMeasurements,
             *_algorithm(screening.model),
             *_parameters(screening.model),
-            _patient_group(screening, capture),
-            *_hip_groups(screening, capture, region_of),
+            *_hip_groups(screening, pictures, region_of),
             relationship=CONTAINS,
         ),
         _conclusion(screening, comments),
@@ -114,56 +122,31 @@ def _parameters(model: ModelInfo) -> list[ContentItem]:
     ]
 
 
-def _patient_group(screening: Screening, capture: Dataset) -> ContentItem:
-    """TID 1501, first of the groups so that it is read first; names the assessed sides only."""
-    sides = statements.graded_sides(screening)
-    return _group(
-        screening,
-        "Patient",
-        report_codes.PROXIMAL_FEMUR,
-        codes.SCT.Bilateral if len(sides) == 2 else report_codes.LATERALITY[sides[0]],
-        code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[screening.grade]),
-        text(codes.DCM.Comment, statements.summary(screening)),
-        *(image(codes.DCM.SourceOfMeasurement, header) for header in key_slices(screening)),
-        _visual_explanation(capture),
-    )
-
-
 def _hip_groups(
-    screening: Screening, capture: Dataset, region_of: RegionOf
+    screening: Screening, pictures: Sequence[Dataset], region_of: RegionOf
 ) -> Iterable[ContentItem]:
+    """TID 1410 of each region. Nothing without a region is a measurement group: OHIF stops
+    reading the whole report at one (it takes the first coordinates of every group)."""
     for hip in statements.both_hips(screening):
-        laterality = report_codes.LATERALITY[hip.side]
         if hip.grade is None:
-            yield _group(
-                screening,
-                laterality.meaning,
-                report_codes.PROXIMAL_FEMUR,
-                laterality,
-                code(report_codes.BONE_DENSITY_CLASS, report_codes.NOT_EVALUATED),
-                code(report_codes.NOT_EVALUATED_REASON, _reason_code(hip)),
-                text(codes.DCM.Comment, statements.hip_sentence(hip)),
-            )
             continue
         if hip.plane is None or hip.crop is None:
             raise ValueError(f"The graded hip {hip.side} has no plane or crop.")
         yield _group(
             screening,
-            laterality.meaning,
+            hip.side,
             report_codes.PROXIMAL_FEMUR,
-            laterality,
             region_of(hip.plane, hip.crop.corners_mm),
             *_probabilities(hip),
             code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[hip.grade]),
             *_neck_unseen(hip),
-            _visual_explanation(capture),
+            *(_visual_explanation(picture) for picture in pictures),
         )
         if isinstance(hip.neck, NeckAttenuation):
             yield _group(
                 screening,
-                laterality.meaning,
+                hip.side,
                 report_codes.FEMORAL_NECK,
-                laterality,
                 region_of(hip.plane, hip.neck.outline_mm),
                 *_attenuation(hip.neck),
             )
@@ -185,28 +168,30 @@ def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
 
 
 def _group(
-    screening: Screening, whose: str, structure: Code, laterality: Code, *items: ContentItem
+    screening: Screening, side: Side, structure: Code, *items: ContentItem
 ) -> ContentItem:
-    """TID 1410 where ``items`` hold a region, else TID 1501; what both begin with.
-
-    ``whose`` : "Right", "Left" or "Patient"; with the structure it names the group.
-    """
+    """TID 1410: what every region begins with, then ``items``."""
+    laterality = report_codes.LATERALITY[side]
     study = str(screening.headers[0].StudyInstanceUID)
-    uid = tracking_uid(study, whose, structure.value)
-    title = f"{whose}: {structure.meaning.lower()}"
-    site = code(codes.SCT.FindingSite, structure, MODIFIER)
-    site.ContentSequence = ContentSequence([code(codes.SCT.Laterality, laterality, MODIFIER)])
+    uid = tracking_uid(study, laterality.meaning, structure.value)
+    title = f"{laterality.meaning}: {structure.meaning.lower()}"
     return container(
         codes.DCM.MeasurementGroup,
         text(codes.DCM.TrackingIdentifier, title, CONTEXT),
         UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
         # The structure, not the grade: nobody who mines findings collects ours as diagnoses.
         code(codes.DCM.Finding, structure),
-        site,
+        _site(structure, laterality),
         *_algorithm(screening.model),
         *items,
         relationship=CONTAINS,
     )
+
+
+def _site(structure: Code, laterality: Code) -> ContentItem:
+    site = code(codes.SCT.FindingSite, structure, MODIFIER)
+    site.ContentSequence = ContentSequence([code(codes.SCT.Laterality, laterality, MODIFIER)])
+    return site
 
 
 def _probabilities(hip: Hip) -> Iterable[ContentItem]:
@@ -218,9 +203,9 @@ def _probabilities(hip: Hip) -> Iterable[ContentItem]:
         yield item
 
 
-def _visual_explanation(capture: Dataset) -> ContentItem:
-    """The Grad-CAM picture, with its method out of CID 217."""
-    item = image(codes.DCM.VisualExplanation, capture)
+def _visual_explanation(picture: Dataset) -> ContentItem:
+    """An image of the Grad-CAM, with its method out of CID 217."""
+    item = image(codes.DCM.VisualExplanation, picture)
     method = code(
         report_codes.MEASUREMENT_METHOD, codes.DCM.GradientWeightedClassActivation, MODIFIER
     )
@@ -229,7 +214,8 @@ def _visual_explanation(capture: Dataset) -> ContentItem:
 
 
 def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
-    """The container of qualitative evaluations of TID 1500, rows 12 to 14."""
+    """The container of qualitative evaluations of TID 1500: the patient, hips without a
+    grade, how the result may be used, remarks."""
     status = (
         report_codes.DEMONSTRATION_ONLY
         if screening.model.simulated
@@ -237,12 +223,38 @@ def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
     )
     return container(
         report_codes.QUALITATIVE_EVALUATIONS,
-        code(codes.DCM.Conclusion, report_codes.GRADES[screening.grade]),
+        _patient(screening),
+        *(_not_evaluated(hip) for hip in statements.both_hips(screening) if hip.grade is None),
         code(report_codes.USE_STATUS, status),
         *(text(codes.DCM.Comment, comment) for comment in comments),
         relationship=CONTAINS,
     )
 
 
-def _reason_code(hip: Hip) -> Code:
-    return report_codes.REASONS[hip.reason.code] if hip.reason else report_codes.NO_REASON
+def _patient(screening: Screening) -> ContentItem:
+    """The grade of the worse hip; its site names the assessed sides only."""
+    sides = statements.graded_sides(screening)
+    grade = screening.grade
+    conclusion = code(
+        codes.DCM.Conclusion,
+        report_codes.NOT_EVALUATED if grade is None else report_codes.GRADES[grade],
+    )
+    laterality = report_codes.LATERALITY[sides[0]] if len(sides) == 1 else codes.SCT.Bilateral
+    conclusion.ContentSequence = ContentSequence(
+        [_site(report_codes.PROXIMAL_FEMUR, laterality)]
+    )
+    return conclusion
+
+
+def _not_evaluated(hip: Hip) -> ContentItem:
+    """A hip without a grade is said so, with its reason: silence could be read as normal."""
+    reason = report_codes.REASONS[hip.reason.code] if hip.reason else report_codes.NO_REASON
+    item = code(report_codes.BONE_DENSITY_CLASS, report_codes.NOT_EVALUATED)
+    item.ContentSequence = ContentSequence(
+        [
+            _site(report_codes.PROXIMAL_FEMUR, report_codes.LATERALITY[hip.side]),
+            code(report_codes.NOT_EVALUATED_REASON, reason, PROPERTY),
+            text(codes.DCM.Comment, statements.hip_sentence(hip), PROPERTY),
+        ]
+    )
+    return item

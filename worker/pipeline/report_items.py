@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code
 
 from worker.pipeline import geometry
 
-CONTAINS, MODIFIER = "CONTAINS", "HAS CONCEPT MOD"
+CONTAINS, MODIFIER, PROPERTY = "CONTAINS", "HAS CONCEPT MOD", "HAS PROPERTIES"
 CONTEXT, ACQUISITION = "HAS OBS CONTEXT", "HAS ACQ CONTEXT"
 
 

@@ -26,7 +26,7 @@ def image_library(screening: Screening) -> ContentItem:
 
 def key_slices(screening: Screening) -> list[Dataset]:
     """The slice of each graded hip's plane, or the one nearest to its neck where the plane
-    was reformatted across slices."""
+    was reformatted across slices; the middle one where no hip is graded."""
     slices = {
         (str(header.SOPInstanceUID), geometry.frame_of(header)): header
         for header in screening.headers
@@ -39,7 +39,7 @@ def key_slices(screening: Screening) -> list[Dataset]:
         if header is None:
             header = _nearest_slice(screening, hip.femur.neck_mm)
         chosen[id(header)] = header
-    return list(chosen.values())
+    return list(chosen.values()) or [screening.headers[len(screening.headers) // 2]]
 
 
 def _nearest_slice(screening: Screening, point_mm: PointMm) -> Dataset:

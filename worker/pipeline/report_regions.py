@@ -81,7 +81,9 @@ def capture_grid(capture: Dataset, screening: Screening, plane: Plane) -> Grid:
     )
 
 
-def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) -> RegionOf:
+def region_builder(
+    screening: Screening, pictures: Sequence[Dataset], sop_class: SopClass
+) -> RegionOf:
     """How this report says where something is.
 
     On the source slice (SCOORD) where the plane is one. A reformatted plane is no source
@@ -101,7 +103,7 @@ def region_builder(screening: Screening, capture: Dataset, sop_class: SopClass) 
         closed = [*outline, outline[0]]
         if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
             return _in_space(closed, frame_of_reference)
-        return _on_image(grid or capture_grid(capture, screening, plane), closed)
+        return _on_image(grid or capture_grid(pictures[0], screening, plane), closed)
 
     return region_of
 

@@ -39,9 +39,9 @@ def to_json(
         "state": "screened",
         "reason": None,
         "orientation": result.orientation,
-        "slice": _slice(result.deciding_hip.plane),
+        "slice": _slice(result.deciding_hip.plane if result.deciding_hip else None),
         "hips": [_hip(hip) for hip in result.hips],
-        "grade": result.grade.value,
+        "grade": None if result.grade is None else result.grade.value,
         "model": {
             "name": result.model.name,
             "version": result.model.version,

@@ -307,19 +307,21 @@ class Screening:
     """One finished run over one series: what SR, SC, ``result.json`` and rows are made of.
 
     ``headers`` : the source data sets without pixels, sorted as the source was.
-    ``hips`` : right first. ``grade`` : patient level, the worse hip.
+    ``hips`` : right first. ``grade`` : patient level, the worse hip; None where neither is
+    graded, which the pipeline rejects instead (``Rejected``).
     """
 
     series_instance_uid: str
     orientation: Orientation
     headers: tuple[Dataset, ...]
     hips: tuple[Hip, ...]
-    grade: Grade
+    grade: Grade | None
     model: ModelInfo
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def deciding_hip(self) -> Hip:
+    def deciding_hip(self) -> Hip | None:
         """The hip whose grade is the patient's; its plane is the series' slice."""
-        return next(hip for hip in self.hips if hip.grade is self.grade)
+        graded = (hip for hip in self.hips if hip.grade is not None)
+        return next((hip for hip in graded if hip.grade is self.grade), None)

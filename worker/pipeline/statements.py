@@ -25,6 +25,9 @@ LIMITATIONS = (
     "The diagnosis needs DXA or another reference measurement."
 )
 
+# A runner-up of at least this share of the winner's probability makes the grade uncertain.
+DOUBT_SHARE = 0.6
+
 WORSE_HIP_RULE = "The patient's grade is that of the worse hip."
 
 
@@ -84,7 +87,20 @@ def hip_sentence(hip: Hip) -> str:
     side = SIDE_WORDS[hip.side].capitalize()
     if hip.grade is None:
         return f"{side} hip: NOT ASSESSABLE. {reason_text(hip)}"
-    return f"{side} hip: {hip.grade.value}, probability {percents(hip, 0)[hip.grade]:.0f} %."
+    doubt = f", {words}" if (words := doubt_of(hip)) else ""
+    percent = percents(hip, 0)[hip.grade]
+    return f"{side} hip: {hip.grade.value}{doubt}, probability {percent:.0f} %."
+
+
+def doubt_of(hip: Hip) -> str:
+    """Words for a grade that another one comes near, nothing for a clear one."""
+    if hip.grade is None:
+        return ""
+    chances = percents(hip, 1)
+    second = max((g for g in Grade if g is not hip.grade), key=lambda grade: chances[grade])
+    if chances[second] < DOUBT_SHARE * chances[hip.grade]:
+        return ""
+    return f"uncertain: may be {second.value}"
 
 
 def reason_text(hip: Hip) -> str:
@@ -96,7 +112,13 @@ def reason_text(hip: Hip) -> str:
 def patient_sentence(screening: Screening) -> str:
     """The patient's grade and what it rests on: never both hips where one was not assessed."""
     sides = graded_sides(screening)
-    basis = "the worse hip" if len(sides) == 2 else f"{SIDE_WORDS[sides[0]]} hip only"
+    if screening.grade is None:
+        return "Patient: NOT ASSESSABLE (neither hip)."
+    grades = {hip.grade for hip in both_hips(screening) if hip.grade is not None}
+    if len(sides) == 1:
+        basis = f"{SIDE_WORDS[sides[0]]} hip only"
+    else:
+        basis = "both hips" if len(grades) == 1 else "the worse hip"
     return f"Patient: {screening.grade.value} ({basis})."
 
 
@@ -148,7 +170,7 @@ def slice_name(screening: Screening, hip: Hip) -> str:
         number = number_of(header, "InstanceNumber")
         if header.get("SOPInstanceUID") == plane.source_sop_uid and number:
             return f"image {number:.0f}{frame}"
-    return f"slice {plane.index + 1}"
+    return frame.strip() or f"slice {plane.index + 1}"
 
 
 def turn_deg(plane: Plane) -> float:

@@ -9,6 +9,7 @@ from rich.text import Text
 from tests.ct_volume import write_ct
 from worker.command_screen import BAD_INPUT, line_of, screen_folder
 from worker.folder import Finished
+from worker.outputs import Form
 
 
 def test_brackets_of_a_header_are_no_markup() -> None:
@@ -27,7 +28,7 @@ def test_output_folder_that_is_none_is_bad_input_in_one_line(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
 
-    code = screen_folder(ct_folder, tmp_path / out, tmp_path, sr_sop_class="comprehensive3d")
+    code = screen_folder(ct_folder, tmp_path / out, tmp_path, form=Form())
 
     assert code == BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 1

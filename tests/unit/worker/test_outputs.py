@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from tests.factories import make_screening
 from worker.folder import screen_series, write_result_json
-from worker.outputs import Outputs, build_outputs, result_json, write_files
+from worker.outputs import Form, Outputs, build_outputs, result_json, write_files
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -49,7 +49,7 @@ def test_the_entry_names_absolute_paths_and_times_every_step(
 
 
 def test_the_report_is_of_the_class_that_is_asked_for() -> None:
-    old = build_outputs(make_screening(), at=AT, sr_sop_class="comprehensive")
+    old = build_outputs(make_screening(), at=AT, form=Form("comprehensive"))
 
     assert old.sr.SOPClassUID.name == "Comprehensive SR Storage"
 

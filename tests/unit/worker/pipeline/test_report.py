@@ -3,26 +3,24 @@ rules over every case: test_report_rules; validators: integration/test_judges.""
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom import Dataset, dcmread
 
 from tests.factories import make_ct_headers, make_screening
 from tests.report_cases import AT, CLINICAL_MODEL, METAL, built
-from tests.report_rules import groups, items, named, side_of, value
+from tests.report_rules import groups, named, not_evaluated, side_of, value
 from worker.pipeline.capture import build_capture
 from worker.pipeline.header import to_bytes
-from worker.pipeline.report import PreviousResult, build_report
+from worker.pipeline.report import build_report
 from worker.pipeline.results import Grade, Screening
 
 
 def report_of(screening: Screening, **options: object) -> Dataset:
     capture = build_capture(screening, at=AT)
-    return build_report(screening, capture, at=AT, **options)  # type: ignore[arg-type]
+    return build_report(screening, [capture], at=AT, **options)  # type: ignore[arg-type]
 
 
 def read_back(report: Dataset) -> Dataset:
@@ -37,7 +35,7 @@ def test_clock_changes_the_file_and_no_uid() -> None:
     screening = make_screening()
     capture = build_capture(screening, at=AT)
     now, later = (
-        build_report(screening, capture, at=at) for at in (AT, AT + timedelta(seconds=1))
+        build_report(screening, [capture], at=at) for at in (AT, AT + timedelta(seconds=1))
     )
 
     assert to_bytes(now) != to_bytes(later)
@@ -99,34 +97,48 @@ def test_tracking_uids_of_another_study_are_others() -> None:
 
 def test_hip_that_was_not_assessed_is_said_with_its_reason() -> None:
     report = report_of(make_screening(right=METAL, left=Grade.NORMAL))
-    right = next(group for group in groups(report)[1:] if side_of(group) == "R")
+    (right,) = not_evaluated(report)
 
-    assert [value(item) for item in named(right, "BMD_CLASS")] == ["373121007"]
+    assert side_of(right) == "R"
     assert [value(item) for item in named(right, "NA_REASON")] == ["NA_METAL"]
     assert "NOT ASSESSABLE. Metal at the hip" in comments(right)[0]
-    assert not [item for item in items(right) if item.ValueType == "NUM"]
+    assert {side_of(group) for group in groups(report)} == {"L"}
 
 
-def test_patient_group_of_one_assessed_hip_speaks_of_that_side_only() -> None:
-    patient = groups(report_of(make_screening(right=METAL, left=Grade.NORMAL)))[0]
+def test_conclusion_of_one_assessed_hip_speaks_of_that_side_only() -> None:
+    report = report_of(make_screening(right=METAL, left=Grade.NORMAL))
+    (conclusion,) = named(report, "121077")
 
-    assert side_of(patient) == "L"
-    assert "Patient: normal (left hip only). Right hip: NOT ASSESSABLE." in comments(patient)[0]
+    assert (side_of(conclusion), value(conclusion)) == ("L", "17621005")
+    said = " ".join(comments(report))
+    assert "Patient: normal (left hip only). Right hip: NOT ASSESSABLE." in said
 
 
 def test_side_that_was_not_found_is_not_passed_over() -> None:
-    right = groups(report_of(make_screening(right=None)))[1]
+    (right,) = not_evaluated(report_of(make_screening(right=None)))
 
     assert side_of(right) == "R"
     assert [value(item) for item in named(right, "NA_REASON")] == ["NA_NO_FEMUR"]
 
 
-def test_patient_group_comes_first_with_the_worse_grade_of_both() -> None:
-    patient = groups(report_of(make_screening()))[0]
+def test_conclusion_is_the_worse_grade_of_both_hips() -> None:
+    report = report_of(make_screening())
+    (conclusion,) = named(report, "121077")
 
-    assert [value(item) for item in named(patient, "BMD_CLASS")] == ["64859006"]
-    assert "osteoporosis (the worse hip)" in comments(patient)[0]
-    assert value(named(patient, "272741003")[0]) == "51440002"
+    assert value(conclusion) == "64859006"
+    assert value(named(conclusion, "272741003")[0]) == "51440002"
+    assert "osteoporosis (the worse hip)" in " ".join(comments(report))
+
+
+def test_report_of_two_hips_that_cannot_be_assessed_says_so_of_both() -> None:
+    """The pipeline rejects such a series and sends nothing; the report could be written."""
+    report = build_report(make_screening(right=METAL, left=None), [], at=AT)
+    (conclusion,) = named(report, "121077")
+
+    assert value(conclusion) == "373121007"
+    assert [side_of(item) for item in not_evaluated(report)] == ["R", "L"]
+    assert groups(report) == []
+    assert "Patient: NOT ASSESSABLE (neither hip)." in " ".join(comments(report))
 
 
 @pytest.mark.parametrize(
@@ -151,16 +163,14 @@ def test_demographics_are_said_to_be_unused_and_what_is_missing_is_named(
     assert (said in text) if said else ("Not in the source" not in text)
 
 
-def test_notice_limits_warnings_and_previous_result_are_said() -> None:
-    previous = PreviousResult(date(2024, 3, 2), Grade.NORMAL, "osteoscreen-compact", "2024.1")
+def test_notice_limits_and_warnings_are_said() -> None:
     screening = make_screening(warnings=("slices overlap",))
-    said = " ".join(comments(report_of(screening, previous=previous)))
+    said = " ".join(comments(report_of(screening)))
 
     for text in (
         "trained on simulated CT",
         "No T-score",
         "Warning: slices overlap",
-        "Previous result, 2024-03-02: normal (model osteoscreen-compact 2024.1).",
     ):
         assert text in said
 
@@ -218,36 +228,6 @@ def test_procedure_reported_is_out_of_its_context_group(
     assert [value(item) for item in named(report, "121058")] == [reported]
 
 
-NAMES: dict[str, tuple[str | list[str], str]] = {
-    "Japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
-    "Korean": (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
-    "Cyrillic": ("ISO_IR 144", "Люкceмбypг"),
-    "Arabic": ("ISO_IR 127", "قباني^لنزار"),
-    "Chinese": ("GB18030", "Wang^XiaoDong=王^小东"),
-    "Latin": ("ISO_IR 100", "Müller^Jörg"),
-}
-
-
-def through_a_file(header: Dataset) -> Dataset:
-    """The header as read: holding bytes of its own character set."""
-    header.file_meta = FileMetaDataset()
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = BytesIO()
-    dcmwrite(file, header, enforce_file_format=True)
-    return dcmread(BytesIO(file.getvalue()))
-
-
-@pytest.mark.parametrize("script", NAMES)
-def test_names_of_every_script_travel_unchanged(script: str) -> None:
-    charset, patient_name = NAMES[script]
-    headers = make_ct_headers(SpecificCharacterSet=charset, PatientName=patient_name)
-    screening = make_screening(tuple(through_a_file(header) for header in headers))
-    report = read_back(report_of(screening))
-
-    assert report.SpecificCharacterSet == "ISO_IR 192"
-    assert str(report.PatientName) == patient_name
-
-
 def test_odd_values_travel_unchanged_and_an_unknown_sex_is_left_empty() -> None:
     headers = make_ct_headers(
         PatientID="x" * 80, PatientBirthDate="unknown", PatientSex="X", StudyTime="25:99"
@@ -295,4 +275,4 @@ def test_graded_hip_without_plane_is_refused() -> None:
     hips = tuple(replace(hip, plane=None) for hip in screening.hips)
 
     with pytest.raises(ValueError, match="no plane or crop"):
-        build_report(replace(screening, hips=hips), capture, at=AT)
+        build_report(replace(screening, hips=hips), [capture], at=AT)

@@ -17,7 +17,7 @@ from worker.pipeline.results import Screening
 
 def report_of(screening: Screening) -> Dataset:
     """The report as a receiver reads it."""
-    report = build_report(screening, build_capture(screening, at=AT), at=AT)
+    report = build_report(screening, [build_capture(screening, at=AT)], at=AT)
     return dcmread(BytesIO(to_bytes(report)))
 
 

@@ -56,3 +56,27 @@ def test_slice_is_named_as_the_pacs_numbers_it() -> None:
 
     names = [statements.slice_name(screening, hip) for hip in screening.hips]
     assert names == ["image 5", "image 9"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "doubt"),
+    [
+        ((0.1, 0.7, 0.2), ""),
+        ((0.1, 0.55, 0.35), "uncertain: may be osteoporosis"),
+        ((0.45, 0.5, 0.05), "uncertain: may be normal"),
+    ],
+)
+def test_grade_that_another_comes_near_is_said_to_be_uncertain(
+    probabilities: tuple[float, float, float], doubt: str
+) -> None:
+    hip = make_screening(right=Grade.OSTEOPENIA).hips[0]
+    hip = replace(hip, probabilities=dict(zip(Grade, probabilities, strict=True)))
+
+    assert statements.doubt_of(hip) == doubt
+    assert ("uncertain" in statements.hip_sentence(hip)) is bool(doubt)
+
+
+def test_patient_whose_hips_have_one_grade_has_it_by_both() -> None:
+    one = make_screening(right=Grade.NORMAL, left=Grade.NORMAL)
+
+    assert statements.patient_sentence(one) == "Patient: normal (both hips)."

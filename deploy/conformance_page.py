@@ -1,0 +1,168 @@
+"""The tables of ``docs/conformance.md`` from the code: ``python -m deploy.conformance_page``.
+
+The page keeps its words; what stands between ``<!-- table: name -->`` and ``<!-- end -->`` is
+written anew.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pydicom.sr.coding import Code
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from db.tls import CIPHERS
+from peers import association
+from storescp import admission, commitment, part10, server, status
+from storescp.contexts import supported_contexts
+from storescp.settings import StoreScpSettings
+from worker.pipeline import report_codes, uids
+from worker.pipeline.report import SOP_CLASS_UIDS
+
+PAGE = Path(__file__).parents[1] / "docs/conformance.md"
+TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+# What we send, as SCU; SR and capture always, the map where PARAMETRIC_MAP is on.
+SENT = (*SOP_CLASS_UIDS.values(), SecondaryCaptureImageStorage, ParametricMapStorage)
+ASKED = (
+    (Verification, "`doctor`"),
+    (StudyRootQueryRetrieveInformationModelFind, "source PACS (count), destinations (confirm)"),
+    (StudyRootQueryRetrieveInformationModelMove, "source PACS (what is missing)"),
+    (StorageCommitmentPushModel, "destinations"),
+)
+STATUSES = (
+    (status.SUCCESS, "durable on disk; the same instance with the same bytes again, too"),
+    (status.OUT_OF_RESOURCES, "less than `MIN_FREE_MB` free, or larger than `MAX_INSTANCE_MB`"),
+    (status.DATA_SET_DOES_NOT_MATCH, "command and data set name another SOP class or instance"),
+    (status.UNDECODABLE, "truncated, or not a data set"),
+    (status.INVALID_UID, "a UID is missing or is not one"),
+    (status.PROCESSING_FAILURE, "a fault of ours; send again"),
+)
+REJECTIONS = (
+    admission.PEER_NOT_ALLOWED,
+    admission.CALLING_AE_NOT_RECOGNIZED,
+    admission.LOCAL_LIMIT_EXCEEDED,
+    admission.PEER_LIMIT_EXCEEDED,
+    admission.TEMPORARY_CONGESTION,
+)
+
+
+def refreshed(page: str) -> str:
+    """The page with every table as the code has it. Raises KeyError for an unknown table."""
+    return TABLE.sub(
+        lambda found: f"<!-- table: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->", page
+    )
+
+
+def _accepted() -> str:
+    rows = [
+        (
+            _named(context.abstract_syntax),
+            _role(context.scu_role, context.scp_role),
+            "<br>".join(_named(syntax) for syntax in context.transfer_syntax),
+        )
+        for context in supported_contexts()
+    ]
+    return _table(("SOP class", "role", "transfer syntaxes"), rows)
+
+
+def _proposed() -> str:
+    syntaxes = "<br>".join(_named(syntax) for syntax in association.TRANSFER_SYNTAXES)
+    rows = [(_named(uid), "SCU", "destinations", syntaxes) for uid in SENT]
+    rows += [(_named(uid), "SCU", to, syntaxes) for uid, to in ASKED]
+    return _table(("SOP class", "role", "to", "transfer syntaxes, each in one context"), rows)
+
+
+def _implementation() -> str:
+    fields = StoreScpSettings.model_fields
+    rows = [
+        ("Implementation Class UID, Storage SCP", f"`{part10.IMPLEMENTATION_CLASS_UID}`"),
+        ("Implementation Version Name", f"`{part10.IMPLEMENTATION_VERSION_NAME}`"),
+        ("Implementation Class UID, in our objects", f"`{uids.IMPLEMENTATION_CLASS_UID}`"),
+        ("Implementation Version Name", f"`OSTEOSCREEN_{uids.ENCODER_VERSION}`"),
+        ("Maximum PDU that we receive", f"{server.MAX_PDU_BYTES} bytes"),
+        ("AE title and port", f"`{fields['ae_title'].default}`, {fields['port'].default}"),
+        ("Associations at the same time", str(fields["max_associations"].default)),
+        ("… from one address", str(fields["max_associations_per_peer"].default)),
+        ("Pause that ends an association", f"{fields['idle_seconds'].default:g} s"),
+        ("Connection, as requestor", f"{association.CONNECTION_SECONDS:g} s"),
+        ("Answer, as requestor", f"{association.ANSWER_SECONDS:g} s"),
+        ("Our objects are written in", _named(ExplicitVRLittleEndian)),
+    ]
+    return _table(("what", "value (default where it is a setting)"), rows)
+
+
+def _rejections() -> str:
+    rows = [(str(r.result), str(r.source), str(r.reason), f"`{r.name}`") for r in REJECTIONS]
+    return _table(("result", "source", "reason", "why, as log and metric say it"), rows)
+
+
+def _statuses() -> str:
+    return _table(("status", "when"), [(f"0x{code:04X}", when) for code, when in STATUSES])
+
+
+def _commitments() -> str:
+    rows = [
+        (f"0x{commitment.NO_SUCH_OBJECT_INSTANCE:04X}", "not in the spool"),
+        (f"0x{commitment.CLASS_INSTANCE_CONFLICT:04X}", "there, and of another SOP class"),
+    ]
+    return _table(("Failure Reason", "when"), rows)
+
+
+def _public() -> str:
+    rows = [(*_code(code), where) for code, where in report_codes.PUBLIC.items()]
+    return _table(("code", "scheme", "meaning", "where it is public"), rows)
+
+
+def _private() -> str:
+    return _table(("code", "scheme", "meaning"), [_code(code) for code in report_codes.PRIVATE])
+
+
+def _ciphers() -> str:
+    return _table(("TLS 1.2 cipher suite",), [(f"`{name}`",) for name in CIPHERS.split(":")])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accepted": _accepted,
+    "proposed": _proposed,
+    "implementation": _implementation,
+    "rejections": _rejections,
+    "statuses": _statuses,
+    "commitments": _commitments,
+    "public_codes": _public,
+    "private_codes": _private,
+    "ciphers": _ciphers,
+}
+
+
+def _named(uid: str) -> str:
+    return f"{UID(uid).name} `{uid}`"
+
+
+def _role(scu: bool | None, scp: bool | None) -> str:
+    """Of ours; without role selection the acceptor is SCP (PS3.7 D.3.3.4)."""
+    return "SCP, SCU" if scu and scp else "SCP"
+
+
+def _code(code: Code) -> tuple[str, str, str]:
+    return f"`{code.value}`", code.scheme_designator, code.meaning
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(refreshed(PAGE.read_text()))
