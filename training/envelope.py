@@ -1,76 +1,39 @@
-"""How the scans of a cohort were acquired: what ``model.json`` says under ``acquisition``."""
+"""How the scans of a data set were acquired: what ``model.json`` says under ``acquisition``."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
-from training.cohort_crops import Scan, sample_scans
-from training.presets import Preset
-from training.simulate.series import KERNELS
+from training.dataset import Record
+from training.presets import Augment
 from worker.pipeline.acquisition import Envelope, Range
-from worker.pipeline.results import Orientation
+
+# A coronal picture's own pixels stand for axial slices as thin.
+THINNEST_MM = 0.6
 
 
-@dataclass(frozen=True, slots=True)
-class ScanFacts:
-    """One training scan; None where it is not known. ``manufacturer`` : none if simulated."""
+def measure_envelope(records: Iterable[Record], augment: Augment | None = None) -> Envelope:
+    """Ranges and names of all scans. Raises ValueError where none states its tube voltage.
 
-    orientation: Orientation
-    kvp: float | None
-    thickness_mm: float | None
-    increment_mm: float | None
-    kernel: str | None
-    manufacturer: str | None
-    enhanced: bool
-
-
-def measure_envelope(scans: Iterable[ScanFacts]) -> Envelope:
-    """Ranges and names of all scans. Raises ValueError where none states its tube voltage."""
-    known = list(scans)
+    Augmentation may make coronal crops look reformatted from axial slices: those count.
+    """
+    known = list({record.scan: record for record in records}.values())
+    thickness = _by_orientation(known, "thickness_mm")
+    increment = _by_orientation(known, "increment_mm")
+    if augment is not None and augment.slice_mm:
+        for ranges in (thickness, increment):
+            low, high = ranges.get("axial", (THINNEST_MM, augment.slice_mm))
+            ranges["axial"] = min(low, THINNEST_MM), max(high, augment.slice_mm)
     return Envelope(
         scans=len(known),
         kvp=_range(scan.kvp for scan in known),
-        thickness_mm=_by_orientation(known, "thickness_mm"),
-        increment_mm=_by_orientation(known, "increment_mm"),
+        thickness_mm=thickness,
+        increment_mm=increment,
         kernels=_names(scan.kernel for scan in known),
         manufacturers=_names(scan.manufacturer for scan in known),
-        contrast_share=round(sum(scan.enhanced for scan in known) / len(known), 3),
+        contrast_share=round(sum(bool(scan.enhanced) for scan in known) / len(known), 3),
     )
 
 
-def simulated_envelope(preset: Preset, seed: int) -> Envelope:
-    """Of a preset's cohort, whose scans are drawn again without rendering them.
-
-    All are coronal. Augmentation makes some crops look reformatted from axial slices: those
-    count from the thinnest that a coronal picture stands for, its own pixels, to the thickest.
-    """
-    scans = [
-        scan
-        for patient in range(preset.cohort.patients)
-        for scan in sample_scans(preset.cohort, seed, patient)
-    ]
-    axial = min(scan.acquisition.pixel_mm for scan in scans), preset.augment.slice_mm
-    measured = measure_envelope(map(_facts, scans))
-    return replace(
-        measured,
-        thickness_mm={**measured.thickness_mm, "axial": axial},
-        increment_mm={**measured.increment_mm, "axial": axial},
-    )
-
-
-def _facts(scan: Scan) -> ScanFacts:
-    acquisition = scan.acquisition
-    return ScanFacts(
-        orientation=acquisition.plane,
-        kvp=acquisition.kvp,
-        thickness_mm=acquisition.thickness_mm,
-        increment_mm=acquisition.increment_mm,
-        kernel=KERNELS[acquisition.kernel],
-        manufacturer=None,
-        enhanced=scan.subject.body.contrast_hu > 0,
-    )
-
-
-def _by_orientation(scans: Iterable[ScanFacts], name: str) -> dict[str, Range]:
+def _by_orientation(scans: Iterable[Record], name: str) -> dict[str, Range]:
     found: dict[str, list[float]] = {}
     for scan in scans:
         value = getattr(scan, name)

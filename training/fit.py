@@ -1,103 +1,180 @@
-"""``training fit``: a simulated cohort in, a model package with card and metrics out.
+"""Train one network on a data set, an epoch at a time, and go on where an earlier run was
+killed.
 
-Steps: render the crops → split by patient → train → calibrate → measure what is unfamiliar →
-measure on held-out patients → write the package.
+All state of a run is one file that is replaced at once after every epoch: weights, the best
+weights, optimizer, random streams and history. What comes next depends on nothing else.
 """
 
+import json
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from scipy.optimize import minimize_scalar
+from keras import layers, ops
 
-from training.augment import augment
-from training.cohort_crops import Crops
-from training.presets import Preset
-from worker.model import FEATURES, GRADES, LOGITS, build
+from training.dataset import Hips
+from training.inputs import OUTPUT_BATCH, Batches, labels, patient_vectors
+from training.presets import Fit, Preset
+from training.schedule import Epoch, best_epoch, is_finished, learning_rate
+from worker.model import CROP, FEATURES, GRADES, LOGITS, PATIENT, T_SCORE, build
 
 Floats = npt.NDArray[np.float32]
-OUTPUT_BATCH = 64
+STATE, LOGS = "state.npz", "logs"
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network with the weights of its best epoch, and how it got there."""
+    """A trained network, float32, with the weights of its best epoch, and how it got there."""
 
     network: keras.Model
-    history: tuple[dict[str, float], ...]
-    best_epoch: int
-    seconds: float
+    history: tuple[Epoch, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights these are."""
+        return best_epoch(self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a network says of hips: (n, 3) logits, (n, k) features, (n, 2) T-score or None."""
+
+    logits: Floats
+    features: Floats
+    t_score: Floats | None
 
 
 def fit(
-    train: Crops,
-    validation: Crops,
+    train: Hips,
+    validation: Hips,
     preset: Preset,
+    run_dir: Path,
     seed: int,
     *,
-    report: Callable[[dict[str, float]], None] = lambda epoch: None,
+    report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Fitted:
-    """Adam on cross-entropy with a cosine schedule; the epoch with the best validation loss
-    wins, and ``patience`` epochs without a better one end it.
+    """Train until the schedule ends it; the epoch with the least validation loss wins.
 
-    The same seed, data and machine give the same weights. ``report`` hears of every epoch.
+    Goes on from ``run_dir`` where an earlier run was stopped; writes TensorBoard logs there.
+    Several GPUs share each batch. ``report`` hears of every new epoch. The validation loss is
+    the cross-entropy of the grade, with all that is known of the patient.
     """
-    start = time.monotonic()
+    run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    network = build(preset.network)
-    steps = preset.fit.epochs * -(-len(train.pixels) // preset.fit.batch)
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(preset.fit.learning_rate, steps),
-        weight_decay=preset.fit.weight_decay,
-        clipnorm=1.0,
-    )
-    step = _train_step(network, optimizer, preset.fit.label_smoothing)
+    history, network, model = _start(preset, run_dir)
+    batches = Batches(train, preset, seed, network.input)
     expected = labels(validation)
-    history: list[dict[str, float]] = []
-    best, best_epoch, weights = np.inf, 0, network.get_weights()
-    for epoch in range(1, preset.fit.epochs + 1):
-        rng = np.random.default_rng([seed, epoch])
-        losses = [float(step(*batch)) for batch in _batches(train, preset, rng)]
-        logits, _ = outputs(network, validation.pixels)
-        loss = cross_entropy(logits, expected)
-        accuracy = float(np.mean(logits.argmax(axis=1) == expected))
-        history.append(
-            {
-                "epoch": epoch,
-                "loss": round(float(np.mean(losses)), 4),
-                "validation_loss": round(loss, 4),
-                "validation_accuracy": round(accuracy, 4),
-            }
+    best = network.get_weights()
+    if history:
+        best = _restore(run_dir, model, len(best))
+    logs = tf.summary.create_file_writer(str(run_dir / LOGS))
+    while not is_finished(history, preset.fit):
+        start = time.monotonic()
+        number, rate = len(history) + 1, learning_rate(history, preset.fit)
+        model.optimizer.learning_rate.assign(rate)
+        shown = model.fit(batches.epoch(number), verbose=0, shuffle=False)
+        logits = outputs(network, validation).logits
+        epoch = Epoch(
+            number=number,
+            learning_rate=rate,
+            loss=float(shown.history["loss"][0]),
+            validation_loss=cross_entropy(logits, expected),
+            validation_accuracy=float(np.mean(logits.argmax(axis=1) == expected)),
+            seconds=time.monotonic() - start,
         )
-        report(history[-1])
-        if loss < best:
-            best, best_epoch, weights = loss, epoch, network.get_weights()
-        elif epoch - best_epoch >= preset.fit.patience:
-            break
-    network.set_weights(weights)
-    return Fitted(network, tuple(history), best_epoch, time.monotonic() - start)
+        history.append(epoch)
+        if best_epoch(history) == number:
+            best = network.get_weights()
+        _save(run_dir, model, best, history)
+        _log(logs, epoch)
+        report(epoch)
+    keras.mixed_precision.set_global_policy("float32")
+    final = build(preset.network)
+    final.set_weights(best)
+    return Fitted(final, tuple(history))
 
 
-def labels(crops: Crops) -> npt.NDArray[np.intp]:
-    """(n,) index of each hip's grade in ``GRADES``."""
-    return np.array([GRADES.index(grade) for grade in crops.grades], np.intp)
+def _start(preset: Preset, run_dir: Path) -> tuple[list[Epoch], keras.Model, keras.Model]:
+    """The history so far, the network, and a model over it that trains it."""
+    keras.mixed_precision.set_global_policy(preset.fit.precision)
+    with strategy().scope():
+        network = build(preset.network)
+        heads = [network.output[name] for name in (LOGITS, T_SCORE) if name in network.output]
+        trained = layers.Concatenate(dtype="float32")(heads) if len(heads) > 1 else heads[0]
+        model = keras.Model(network.input, trained)
+        model.compile(optimizer=_optimizer(preset.fit), loss=loss_of(preset.fit))
+        model.optimizer.build(model.trainable_variables)
+    history: list[Epoch] = []
+    if (run_dir / STATE).exists():
+        with np.load(run_dir / STATE, allow_pickle=False) as state:
+            history = [Epoch(**entry) for entry in json.loads(str(state["history"]))]
+    return history, network, model
 
 
-def outputs(network: keras.Model, pixels: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """(n, 3) logits and (n, k) features of crops, as the worker computes them."""
-    run = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
-    logits, features = [], []
-    for first in range(0, len(pixels), OUTPUT_BATCH):
-        batch = np.asarray(pixels[first : first + OUTPUT_BATCH], np.float32)[..., np.newaxis]
-        result = run(tf.constant(batch))
-        logits.append(result[LOGITS].numpy())
-        features.append(result[FEATURES].numpy())
-    return np.concatenate(logits), np.concatenate(features)
+def strategy() -> tf.distribute.Strategy:
+    """Every GPU that there is gets its share of each batch; one device needs no strategy."""
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def _optimizer(fit: Fit) -> keras.optimizers.Optimizer:
+    if fit.weight_decay:
+        return keras.optimizers.AdamW(
+            fit.learning_rate, weight_decay=fit.weight_decay, clipnorm=1.0
+        )
+    return keras.optimizers.Adam(fit.learning_rate)
+
+
+def loss_of(fit: Fit) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Cross-entropy of the grade, and for a network with a T-score its negative log likelihood
+    under the logistic distribution, ``t_score_weight`` times."""
+
+    def loss(expected: tf.Tensor, trained: tf.Tensor) -> tf.Tensor:
+        one_hot = ops.one_hot(ops.cast(expected[:, 0], "int32"), len(GRADES))
+        grade = ops.categorical_crossentropy(one_hot, trained[:, :3], from_logits=True)
+        if trained.shape[-1] == len(GRADES):
+            return grade
+        middle, scale = trained[:, 3], trained[:, 4]
+        z = (expected[:, 1] - middle) / scale
+        likelihood = z + ops.log(scale) + 2.0 * ops.softplus(-z)
+        return grade + fit.t_score_weight * likelihood
+
+    return loss
+
+
+def outputs(network: keras.Model, hips: Hips, *, with_patient: bool = True) -> Outputs:
+    """What a network says of hips, with or without what is known of their patients."""
+    run = _forward(network)
+    patients = patient_vectors(hips) * float(with_patient)
+    found: dict[str, list[Floats]] = {}
+    for first in range(0, len(patients), OUTPUT_BATCH):
+        part = slice(first, first + OUTPUT_BATCH)
+        batch = {PATIENT: tf.constant(patients[part])}
+        if CROP in network.input:
+            pixels = hips.pixels[part].astype(np.float32)[..., np.newaxis]
+            batch[CROP] = tf.constant(pixels)
+        result = run({name: batch[name] for name in network.input})
+        for name, value in result.items():
+            found.setdefault(name, []).append(value.numpy().astype(np.float32))
+    joined = {name: np.concatenate(values) for name, values in found.items()}
+    return Outputs(joined[LOGITS], joined[FEATURES], joined.get(T_SCORE))
+
+
+def _forward(network: keras.Model) -> Callable[[Any], Any]:
+    """Traced once a network, whatever number of hips is left in the last batch."""
+    if not hasattr(network, "traced"):
+        network.traced = tf.function(
+            lambda batch: network(batch, training=False), reduce_retracing=True
+        )
+    return network.traced  # type: ignore[no-any-return]
 
 
 def cross_entropy(
@@ -110,41 +187,39 @@ def cross_entropy(
     return float(np.mean(log_sum - scaled[np.arange(len(expected)), expected]))
 
 
-def calibrate(logits: Floats, expected: npt.NDArray[np.intp]) -> float:
-    """The temperature with the least cross-entropy (Guo et al., ICML 2017)."""
-    found = minimize_scalar(
-        lambda log_t: cross_entropy(logits, expected, float(np.exp(log_t))),
-        bounds=(-2.0, 2.0),
-        method="bounded",
-    )
-    return round(float(np.exp(found.x)), 4)
+def _save(
+    run_dir: Path, model: keras.Model, best: Sequence[Floats], history: Sequence[Epoch]
+) -> None:
+    """Replace the state at once: a kill leaves the old one or the new one."""
+    arrays: dict[str, Any] = {
+        "history": json.dumps([asdict(epoch) for epoch in history]),
+        **{f"best{i}": array for i, array in enumerate(best)},
+        **{f"state{i}": v.numpy() for i, v in enumerate(_variables(model))},
+    }
+    partial = run_dir / f"partial-{STATE}"
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(run_dir / STATE)
 
 
-def _batches(
-    crops: Crops, preset: Preset, rng: np.random.Generator
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Augmented batches of one epoch in random order."""
-    order = rng.permutation(len(crops.pixels))
-    expected = labels(crops)
-    for first in range(0, len(order), preset.fit.batch):
-        chosen = order[first : first + preset.fit.batch]
-        pixels = crops.pixels[chosen].astype(np.float32)
-        yield augment(pixels, rng, preset.augment), tf.constant(expected[chosen])
+def _restore(run_dir: Path, model: keras.Model, weights: int) -> list[Floats]:
+    """Put the saved state into the model; returns the best weights so far."""
+    with np.load(run_dir / STATE, allow_pickle=False) as state:
+        for index, variable in enumerate(_variables(model)):
+            variable.assign(state[f"state{index}"])
+        return [state[f"best{index}"] for index in range(weights)]
 
 
-def _train_step(
-    network: keras.Model, optimizer: keras.optimizers.Optimizer, smoothing: float
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-    optimizer.build(network.trainable_variables)
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """All that changes: weights, moving means, random streams of dropout, optimizer."""
+    return [*model.variables, *model.optimizer.variables]
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(pixels: tf.Tensor, expected: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            logits = network(pixels[..., tf.newaxis], training=True)[LOGITS]
-            loss = loss_of(tf.one_hot(expected, len(GRADES)), logits)
-        gradients = tape.gradient(loss, network.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
-        return loss
 
-    return step  # type: ignore[no-any-return]
+def _log(logs: tf.summary.SummaryWriter, epoch: Epoch) -> None:
+    with logs.as_default(step=epoch.number):
+        for name, value in asdict(epoch).items():
+            if name != "number":
+                tf.summary.scalar(name, value)
+    logs.flush()

@@ -3,31 +3,35 @@
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 PATH = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
-    """What is simulated, and how it is split (shares of the patients)."""
+class Split:
+    """Shares of the hips: for testing, and of the rest to validate."""
 
-    patients: int
-    scans: int
     test_share: float
     validation_share: float
-    production_series: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Optimizer, schedule and stop."""
+    """Optimizer, schedule and stop; epochs without a better validation loss end it."""
 
     batch: int
     epochs: int
-    patience: int
+    early_stop: int
+    plateau: int
+    plateau_factor: float
     learning_rate: float
+    schedule: Literal["decay", "cosine"]
+    decay: float
     weight_decay: float
-    label_smoothing: float
+    t_score_weight: float
+    patient_dropout: float
+    precision: Literal["float32", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Augment:
     rotation_deg: float
     zoom: float
     shift_px: float
+    flip_columns: bool
+    flip_rows: bool
     noise_hu: float
     sharpness: float
     slice_mm: float
@@ -50,35 +56,51 @@ class Preset:
     network: str
     name: str
     version: str
-    cohort: Cohort
     fit: Fit
     augment: Augment
 
-    def resized(self, patients: int, epochs: int, series: int) -> "Preset":
-        """The preset with another size of the cohort and the training; 0 patients or epochs and
-        negative series keep its own."""
+    def within(self, epochs: int) -> "Preset":
+        """The preset at a budget of epochs; 0 keeps its own.
+
+        Stop and plateau shrink by the root of what the epochs shrink by: in proportion, 30 of
+        500 epochs would end at the third without gain, which a single noisy epoch decides.
+        """
+        if not epochs:
+            return self
+        share = (epochs / self.fit.epochs) ** 0.5
         return replace(
             self,
-            cohort=replace(
-                self.cohort,
-                patients=patients or self.cohort.patients,
-                production_series=self.cohort.production_series if series < 0 else series,
+            fit=replace(
+                self.fit,
+                epochs=epochs,
+                early_stop=max(1, round(self.fit.early_stop * share)),
+                plateau=max(1, round(self.fit.plateau * share)),
             ),
-            fit=replace(self.fit, epochs=epochs or self.fit.epochs),
         )
 
 
 def load(name: str, path: Path = PATH) -> Preset:
     """A preset by name. Raises ValueError for an unknown one, TypeError for unknown keys."""
     tables = tomllib.loads(path.read_text())
-    if name not in tables:
-        raise ValueError(f"unknown preset {name!r}; {path.name} has: {', '.join(tables)}")
+    known = [key for key, table in tables.items() if "network" in table]
+    if name not in known:
+        raise ValueError(f"unknown preset {name!r}; {path.name} has: {', '.join(known)}")
     table = tables[name]
+
+    def part(key: str) -> dict[str, Any]:
+        """A table of its own, or another preset's by name."""
+        value = table[key]
+        return dict(tables[value][key] if isinstance(value, str) else value)
+
     return Preset(
         network=table["network"],
         name=table["name"],
         version=table["version"],
-        cohort=Cohort(**table["cohort"]),
-        fit=Fit(**table["fit"]),
-        augment=Augment(**table["augment"]),
+        fit=Fit(**part("fit")),
+        augment=Augment(**part("augment")),
     )
+
+
+def load_split(path: Path = PATH) -> Split:
+    """How a data set is split."""
+    return Split(**tomllib.loads(path.read_text())["split"])

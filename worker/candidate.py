@@ -15,6 +15,7 @@ from db.spool import SpoolWriter
 from db.telemetry import get_logger
 from worker.agreement import Agreement, Pair, agreement
 from worker.errors import describe
+from worker.pipeline.demographics import demographics_of
 from worker.pipeline.results import Grade, Model, ModelInfo, Screening
 from worker.workshop import Workshop, utc_now
 
@@ -42,7 +43,9 @@ def record_opinions(workshop: Workshop, screening_id: int, screening: Screening)
 
 
 def opinions_of(model: Model, screening: Screening) -> Iterator[Opinion]:
-    """What a model says of every hip of a screening that has a crop."""
+    """What a model says of every hip of a screening that has a crop, knowing of the patient
+    what the header says."""
+    model = model.for_patient(demographics_of(screening.headers[0]))
     for hip in screening.hips:
         if hip.crop is None:
             continue

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from worker.model import GRADES, build
+from worker.model import CROP, GRADES, build
 from worker.pipeline import crop
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.classify import Familiarity, ImageModel
@@ -71,12 +71,19 @@ def save(
     description: Description,
     *,
     temperature: float = 1.0,
+    patient_temperature: float | None = None,
     familiarity: Familiarity | None = None,
     envelope: Envelope | None = None,
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
 ) -> None:
-    """Write a package; ``model.json`` comes last, so that half a package does not load."""
+    """Write a package; ``model.json`` comes last, so that half a package does not load.
+
+    ``patient_temperature`` : of a model that may also know the patient. Raises ValueError for
+    a network that sees no crop.
+    """
+    if CROP not in network.input:
+        raise ValueError(f"{description.name} sees no picture: the worker cannot use it")
     model_dir.mkdir(parents=True, exist_ok=True)
     (model_dir / HEADER).unlink(missing_ok=True)
     np.savez(model_dir / WEIGHTS, **_weights(network))
@@ -103,6 +110,7 @@ def save(
         "preprocessing": PREPROCESSING,
         "labels": [grade.value for grade in GRADES],
         "temperature": temperature,
+        "patient_temperature": patient_temperature,
         "acquisition": None if envelope is None else asdict(envelope),
         "sha256": {name: _sha256(model_dir / name) for name in files},
     }
@@ -131,12 +139,21 @@ def load(model_dir: Path) -> ImageModel:
             simulated=bool(header["simulated"]),
         )
         temperature = float(header["temperature"])
-        # Packages made before it was recorded have none.
+        # Packages made before they were recorded have none.
+        with_patient = header.get("patient_temperature")
+        patient_temperature = None if with_patient is None else float(with_patient)
         said = header.get("acquisition")
         envelope = None if said is None else Envelope.from_json(said)
     except (AttributeError, KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
         raise ModelError(f"model package {model_dir} cannot be read: {error}") from error
-    return ImageModel(info, compile_explain(network), temperature, familiarity, envelope)
+    return ImageModel(
+        info,
+        compile_explain(network),
+        temperature,
+        familiarity,
+        envelope,
+        patient_temperature,
+    )
 
 
 def _header(model_dir: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``python -m training simulate``: series on disk with their truth beside them."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +22,10 @@ GRADES = tuple(Grade)
 
 def plan_series(
     number: int, seed: int, plane: Literal["coronal", "axial"], grade: Grade | None,
-    condition: Choice,
+    condition: Choice, thickness_mm: float = 0.0,
 ) -> tuple[Subject, Acquisition]:  # fmt: skip
-    """The ``number``-th patient (from 1) and scan; without a grade the three take turns."""
+    """The ``number``-th patient (from 1) and scan; without a grade the three take turns, and
+    without a slice thickness it is drawn."""
     rng = np.random.default_rng([seed, number])
     grade = grade or GRADES[(number - 1) % len(GRADES)]
     # Two of the choices concern the field of view, the others the patient.
@@ -34,7 +36,8 @@ def plan_series(
     else:
         state = condition
     subject = sample_subject(rng, grade=grade, condition=state)
-    return subject, sample_acquisition(rng, subject, plane=plane, view=view)
+    fixed = {"thickness_mm": thickness_mm} if thickness_mm else {}
+    return subject, sample_acquisition(rng, subject, plane=plane, view=view, **fixed)
 
 
 def simulate(
@@ -42,7 +45,8 @@ def simulate(
     plans: list[tuple[Subject, Acquisition]],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write OUT/0001/IM0001.dcm … and OUT/truth.json; ``progress(done, slices)`` per slice."""
+    """Write OUT/0001/IM0001.dcm …, OUT/truth.json and OUT/manifest.csv, which the training
+    commands read; ``progress(done, slices)`` per slice."""
     total = sum(acquisition.slices for _, acquisition in plans)
     done = 0
     entries = []
@@ -54,6 +58,30 @@ def simulate(
         entries.append(describe(folder.name, subject, acquisition))
     text = json.dumps({"simulated": True, "series": entries}, indent=1)
     (out_dir / "truth.json").write_text(text + "\n", encoding="utf-8")
+    patients = [f"SIM{subject.seed:010d}" for subject, _ in plans]  # as in the headers
+    _write_manifest(out_dir / "manifest.csv", dict(zip(patients, entries, strict=True)))
+
+
+def _write_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
+    """One line a hip: DXA as a site would hand it in."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(
+            [
+                "series_dir",
+                "patient_id",
+                "t_score",
+                "side",
+                "sex",
+                "age",
+                "height_m",
+                "weight_kg",
+            ]
+        )
+        for who, entry in entries.items():
+            known = [entry[name] for name in ("sex", "age_years", "height_m", "weight_kg")]
+            for hip in entry["hips"]:
+                table.writerow([entry["folder"], who, hip["t_score"], hip["side"], *known])
 
 
 def _cleared(

@@ -1,14 +1,18 @@
 """Crop → calibrated probabilities, heat map, and whether the crop is a hip as trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.model import GRADES
 from worker.pipeline.acquisition import Envelope
+from worker.pipeline.demographics import Demographics
 from worker.pipeline.explain import Explain
 from worker.pipeline.results import Classification, ModelInfo, Reason, ReasonCode, Side
+
+WITH_DEMOGRAPHICS = "image, sex, age, height, weight"
+"""What ``modality`` says of a result that the patient's demographics went into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class ImageModel:
     """A loaded model of one crop (``results.Model``). Safe in many threads.
 
     ``familiarity`` is None for a model that cannot tell strange crops, ``envelope`` for one
-    that does not say how its training scans were acquired.
+    that does not say how its training scans were acquired. ``patient_temperature`` calibrates
+    a model that also knows the patient; None where it only ever sees the picture.
     """
 
     info: ModelInfo
@@ -45,13 +50,31 @@ class ImageModel:
     temperature: float
     familiarity: Familiarity | None
     envelope: Envelope | None = None
+    patient_temperature: float | None = None
+    patient: Demographics | None = None
+
+    def for_patient(self, patient: Demographics) -> "ImageModel":
+        """The model with what is known of a patient, and an ``info`` that says so.
+
+        A model that takes demographics wants all of them: with one missing it goes by the
+        picture alone, as it was calibrated.
+        """
+        if self.patient_temperature is None or not patient.is_complete:
+            return self
+        return replace(
+            self,
+            info=replace(self.info, modality=WITH_DEMOGRAPHICS),
+            temperature=self.patient_temperature,
+            patient=patient,
+        )
 
     def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
         """Grade one crop: (250, 250) float32, 0–255, as the picture shows it.
 
         The network knows right hips: a left one is mirrored, and its heat map mirrored back.
         """
-        explained = self.explain(_as_right(pixels, side))
+        known = None if self.patient is None else self.patient.vector()
+        explained = self.explain(_as_right(pixels, side), known)
         return Classification(
             probabilities=dict(
                 zip(

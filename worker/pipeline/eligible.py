@@ -6,12 +6,10 @@ sorted series, by the rules of ``stack`` too, ``check_volume`` at its pixels, ``
 rule answers None or a ``Reason`` whose sentence carries the numbers and never patient data.
 """
 
-import re
 from collections.abc import Callable, Iterable
 
-from pydicom import Dataset
-
 from worker.pipeline import geometry
+from worker.pipeline.demographics import age_by_dates_years, stated_age_years
 from worker.pipeline.field_of_view import cut_off
 from worker.pipeline.geometry import known
 from worker.pipeline.metal import metal, metal_for_hip
@@ -57,7 +55,7 @@ def orientation(series: Series) -> Reason | None:
 def too_young(series: Series) -> Reason | None:
     """Growing bone is another question. Any header that says so counts; none is normal."""
     ds = series.headers[0]
-    ages = (_stated_age_years(ds), _age_by_dates_years(ds))
+    ages = (stated_age_years(ds), age_by_dates_years(ds))
     if any(age is not None and age < MIN_AGE_YEARS for age in ages):
         text = f"The patient is younger than {MIN_AGE_YEARS} years."
         return Reason(ReasonCode.TOO_YOUNG, text)
@@ -87,19 +85,3 @@ SERIES_RULES: tuple[SeriesRule, ...] = (
 
 def _directions(series: Series) -> geometry.Array:
     return known(geometry.directions_of(series.headers[0]))
-
-
-def _stated_age_years(ds: Dataset) -> float | None:
-    """PatientAge, PS3.5 6.2 VR AS: three digits and D, W, M or Y."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", geometry.text_of(ds, "PatientAge").upper())
-    if match is None:
-        return None
-    return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
-
-
-def _age_by_dates_years(ds: Dataset) -> float | None:
-    born = geometry.date_of(ds, "PatientBirthDate")
-    studied = geometry.date_of(ds, "StudyDate")
-    if born is None or studied is None or studied < born:
-        return None
-    return (studied - born).days / 365.25

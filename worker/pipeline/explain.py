@@ -6,14 +6,16 @@ the mean gradient of the top grade's score before softmax, summed, negative part
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from worker.model import FEATURES, LAST_CONVOLUTION, LOGITS
+from worker.model import CROP, FEATURES, LAST_CONVOLUTION, LOGITS, PATIENT
 from worker.pipeline.crop import CROP_PX
+from worker.pipeline.demographics import VALUES, Demographics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +28,49 @@ class Explained:
     heat_map: npt.NDArray[np.float32]
 
 
-Explain = Callable[[npt.NDArray[np.float32]], Explained]
-"""(250, 250) float32, 0–255 → logits, features and heat map. Safe in many threads."""
+class Explain(Protocol):
+    """Logits, features and heat map of one crop. Safe in many threads."""
+
+    def __call__(
+        self, pixels: npt.NDArray[np.float32], patient: npt.NDArray[np.float32] | None = None
+    ) -> Explained:
+        """(250, 250) float32, 0–255; (10,) ``Demographics.vector``, None where unknown."""
+        ...
 
 
 def compile_explain(network: keras.Model) -> Explain:
     """Trace the pass for one crop and run it once, so that the first hip is not slow."""
     traced = tf.function(_one_pass(network)).get_concrete_function(
-        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32)
+        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
+        tf.TensorSpec((2 * VALUES,), tf.float32),
     )
+    unknown = Demographics().vector()
 
-    def explain(pixels: npt.NDArray[np.float32]) -> Explained:
-        logits, features, heat_map = traced(tf.constant(pixels, tf.float32))
+    def explain(
+        pixels: npt.NDArray[np.float32], patient: npt.NDArray[np.float32] | None = None
+    ) -> Explained:
+        logits, features, heat_map = traced(
+            tf.constant(pixels, tf.float32),
+            tf.constant(unknown if patient is None else patient, tf.float32),
+        )
         return Explained(logits.numpy(), features.numpy(), heat_map.numpy())
 
     explain(np.zeros((CROP_PX, CROP_PX), dtype=np.float32))
     return explain
 
 
-def _one_pass(network: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
+def _one_pass(network: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
     """The gradient runs through the head only: the trunk needs no backward pass."""
     maps_layer = network.get_layer(LAST_CONVOLUTION)
-    trunk = keras.Model(network.input, [maps_layer.output, network.output[FEATURES]])
-    head = keras.Model(maps_layer.output, network.output[LOGITS])
+    trunk = keras.Model(network.input[CROP], [maps_layer.output, network.output[FEATURES]])
+    beside = [network.input[PATIENT]] if PATIENT in network.input else []
+    head = keras.Model([maps_layer.output, *beside], network.output[LOGITS])
 
-    def one_pass(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def one_pass(pixels: tf.Tensor, patient: tf.Tensor) -> tuple[tf.Tensor, ...]:
         maps, features = trunk(pixels[tf.newaxis, :, :, tf.newaxis], training=False)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(maps)
-            logits = head(maps, training=False)[0]
+            logits = head([maps, *([patient[tf.newaxis]] if beside else [])], training=False)[0]
             score = tf.reduce_max(logits)
         weights = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2), keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1, keepdims=True))

@@ -16,6 +16,7 @@ from pydicom import Dataset
 
 if TYPE_CHECKING:
     from worker.pipeline.acquisition import Envelope
+    from worker.pipeline.demographics import Demographics
 
 Side = Literal["R", "L"]
 Orientation = Literal["coronal", "axial", "sagittal"]
@@ -295,6 +296,10 @@ class Model(Protocol):
     @property
     def envelope(self) -> "Envelope | None":
         """How the training scans were acquired, None where the model does not say."""
+        ...
+
+    def for_patient(self, patient: "Demographics") -> "Model":
+        """The model with what is known of a patient; ``info`` says what it goes by."""
         ...
 
     def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worker.pipeline import crop, eligible, load, select
 from worker.pipeline.cautions import cautions
+from worker.pipeline.demographics import demographics_of
 from worker.pipeline.grade import worse_grade
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import (
@@ -68,6 +69,7 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         reason = eligible.check_volume(volume)
     if reason is not None:
         return _rejected(series, reason, watch)
+    model = model.for_patient(demographics_of(series.headers[0]))
     with watch.step("select"):
         found = select.find_femurs(volume)
         femurs = {femur.side: femur for femur in found}

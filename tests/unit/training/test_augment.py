@@ -1,25 +1,28 @@
-"""Covered: each change does what it says and none shifts HU; the generator decides all."""
+"""Covered: each change does what it says and none shifts HU; the seed decides all; flips."""
 
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
 from training import presets
-from training.augment import GRAY_PER_HU, augment
+from training.augment import GRAY_PER_HU, augmentation, reformatted
 from training.presets import Augment
 
 NOTHING = Augment(
     rotation_deg=0,
     zoom=0,
     shift_px=0,
+    flip_columns=False,
+    flip_rows=False,
     noise_hu=0,
     sharpness=0,
-    slice_mm=1.0,
+    slice_mm=0,
     probability=1.0,
 )
-OURS = presets.load("compact").augment
+OURS = presets.load("osteoscreen").augment
 
 Pixels = npt.NDArray[np.float32]
 
@@ -33,7 +36,8 @@ def crops() -> Pixels:
 
 
 def changed(crops: Pixels, preset: Augment, seed: int = 0) -> Pixels:
-    return np.asarray(augment(crops, np.random.default_rng(seed), preset))
+    change = augmentation(preset)
+    return np.asarray(change(tf.constant(crops), tf.constant([seed, 1], tf.int32)))
 
 
 def center_of(picture: Pixels) -> npt.NDArray[np.float64]:
@@ -42,13 +46,10 @@ def center_of(picture: Pixels) -> npt.NDArray[np.float64]:
 
 
 def test_no_change_leaves_the_pixels(crops: Pixels) -> None:
-    # A slice as thin as a row: reformatting moves values by less than a row.
-    result = changed(crops, replace(NOTHING, probability=0.0))
-
-    np.testing.assert_allclose(result, crops, atol=1e-3)
+    np.testing.assert_allclose(changed(crops, NOTHING), crops, atol=1e-3)
 
 
-def test_same_generator_gives_the_same_pixels_and_another_does_not(crops: Pixels) -> None:
+def test_same_seed_gives_the_same_pixels_and_another_does_not(crops: Pixels) -> None:
     first, again, other = (changed(crops, OURS, seed) for seed in (3, 3, 4))
 
     np.testing.assert_array_equal(first, again)
@@ -56,28 +57,40 @@ def test_same_generator_gives_the_same_pixels_and_another_does_not(crops: Pixels
 
 
 def test_crops_of_a_batch_change_differently(crops: Pixels) -> None:
-    result = changed(crops, OURS)
-
-    assert len({picture.tobytes() for picture in result}) == len(crops)
+    assert len({picture.tobytes() for picture in changed(crops, OURS)}) == len(crops)
 
 
-def test_uniform_tissue_keeps_its_attenuation() -> None:
+@pytest.mark.parametrize("name", ["osteoscreen", "paper-image"])
+def test_uniform_tissue_keeps_its_attenuation(name: str) -> None:
     crops = np.full((24, 250, 250), 100, np.float32)
 
-    result = changed(crops, OURS)
+    result = changed(crops, presets.load(name).augment)
 
     np.testing.assert_allclose(result.mean(axis=(1, 2)), 100, atol=1.5 * GRAY_PER_HU)
-    np.testing.assert_allclose(result[:, 100:150, 100:150].mean(), 100, atol=GRAY_PER_HU)
+
+
+def test_an_offset_of_hu_goes_through_unchanged(crops: Pixels) -> None:
+    geometry = replace(OURS, noise_hu=0)
+
+    offset = changed(crops + 20 * GRAY_PER_HU, geometry) - changed(crops, geometry)
+
+    np.testing.assert_allclose(offset, 20 * GRAY_PER_HU, atol=1e-3)
 
 
 def test_reformatting_keeps_the_mean_and_blurs_along_the_rows_only(crops: Pixels) -> None:
-    result = changed(crops, replace(NOTHING, slice_mm=6.0, probability=1.0))
+    result = changed(crops, replace(NOTHING, slice_mm=6.0))
     blurred = [p for p, c in zip(result, crops, strict=True) if np.abs(p - c).max() > 1]
 
     assert blurred
     for picture in blurred:
         assert picture.mean() == pytest.approx(crops[0].mean(), abs=0.3)
         np.testing.assert_allclose(picture[110], crops[0][110], atol=0.01)
+
+
+def test_slices_as_thin_as_a_row_change_nothing() -> None:
+    picture = np.random.default_rng(0).normal(size=(250, 250))
+
+    np.testing.assert_allclose(reformatted(picture, 1.0, 0.0), picture, atol=1e-9)
 
 
 def test_shift_stays_within_its_range(crops: Pixels) -> None:
@@ -98,6 +111,21 @@ def test_zoom_is_about_the_centre_of_the_crop(crops: Pixels) -> None:
     for picture, area in zip(result, areas, strict=True):
         expected = middle + (center_of(crops[0]) - middle) * np.sqrt(area)
         np.testing.assert_allclose(center_of(picture), expected, atol=0.2)
+
+
+@pytest.mark.parametrize(("name", "axis"), [("flip_rows", 0), ("flip_columns", 1)])
+def test_flips_mirror_the_crop(crops: Pixels, name: str, axis: int) -> None:
+    result = changed(crops, replace(NOTHING, **{name: True}))
+
+    np.testing.assert_allclose(result[0], np.flip(crops[0], axis), atol=1e-3)
+
+
+def test_half_of_the_crops_are_flipped_with_the_papers_probability() -> None:
+    crops = np.tile(np.linspace(0, 255, 250, dtype=np.float32), (200, 250, 1))
+
+    result = changed(crops, replace(NOTHING, flip_columns=True, probability=0.5))
+
+    assert 0.35 < np.mean(result[:, 0, 0] > result[:, 0, -1]) < 0.65
 
 
 def test_noise_is_as_strong_as_allowed_and_has_no_mean(crops: Pixels) -> None:

@@ -1,78 +1,97 @@
-"""Covered: crops rendered alone are those of whole slices; the cache; mirrored left hips."""
+"""Covered: a crop rendered alone is the crop of the whole series by the worker's own steps, of
+coronal and axial series; the cohort's data set; the cache; mirrored left hips; the outline."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training import presets
-from training.cohort_crops import Crops, plane_of, render_cohort, render_shard
+from training import dataset
+from training.cohort_crops import code_sha256, cut_crop, render_cohort, sample_scans
+from training.cohort_planes import as_found, outline_of, plane_of
 from training.simulate.acquisition import sample_acquisition
-from training.simulate.scanner import render_volume
+from training.simulate.cohort import plan_cohort
+from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
-from worker.pipeline import crop
-from worker.pipeline.results import Femur, Plane
-
-COHORT = replace(presets.load("compact").cohort, patients=2, scans=2)
+from worker.pipeline import crop, load, select
+from worker.pipeline.results import Series, Volume
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_crop_of_a_region_is_the_crop_of_the_whole_slice(side: int) -> None:
+@pytest.mark.parametrize(
+    ("plane", "thickness"),
+    [("coronal", 4.0), pytest.param("axial", 5.0, marks=pytest.mark.slow)],
+)
+def test_crop_rendered_alone_is_that_of_the_whole_series(
+    plane: str, thickness: float, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(8)
     subject = sample_subject(rng)
-    acquisition = sample_acquisition(rng, subject, plane="coronal", reverse=bool(side))
-    hip = truth(subject)[side]
-    femur = Femur(hip.side, hip.center_mm, hip.radius_mm, hip.neck_mm, 1.0)
+    acquisition = sample_acquisition(
+        rng, subject, plane=plane, view="pelvis", thickness_mm=thickness, rows=320
+    )
+    hip = truth(subject)[0]
+    femur = as_found(rng, hip)
 
-    region = plane_of(subject, acquisition, femur, hip.neck_mm[1])
+    alone = crop.crop_hip(plane_of(subject, acquisition, femur), femur).pixels
 
-    index = round((hip.neck_mm[1] - acquisition.affine()[1, 3]) / acquisition.affine()[1, 0])
-    whole = render_volume(subject, acquisition, [index])
-    x, y, z = whole.to_mm((0, 0, 0)).tolist()
-    pixel_mm = acquisition.pixel_mm
-    plane = Plane(index, whole.hu[0], (x, y, z), pixel_mm, pixel_mm, None)
-    expected = crop.crop_hip(plane, femur).pixels
-    # A region's pixels may be 1 HU off, 0.13 gray levels.
-    np.testing.assert_allclose(crop.crop_hip(region, femur).pixels, expected, atol=0.14)
+    series = load.read_series(write_series(subject, acquisition, tmp_path))
+    assert isinstance(series, Series)
+    volume = load.read_volume(series)
+    assert isinstance(volume, Volume)
+    whole = crop.crop_hip(select.choose_plane(volume, femur), femur).pixels
+    # A region's pixels may be 1 HU off, and an axial one is rounded after reformatting.
+    np.testing.assert_allclose(alone, whole, atol=0.3)
 
 
-def test_shard_has_both_hips_of_every_scan_with_left_ones_mirrored(tmp_path: Path) -> None:
-    path = tmp_path / "shard.npz"
+def test_data_set_has_one_labelled_hip_a_scan_and_no_patient_in_two_parts(
+    tmp_path: Path,
+) -> None:
+    assert render_cohort(12, 15, 4, tmp_path, workers=1) == 15
 
-    render_shard(COHORT, 3, range(2), path)
-
-    crops = Crops(**{name: array for name, array in np.load(path).items() if name != "seconds"})
-    assert crops.pixels.shape == (8, 250, 250)
-    assert crops.patient.tolist() == [0] * 4 + [1] * 4
-    assert crops.scan.tolist() == [0, 0, 1, 1] * 2
-    assert crops.left.tolist() == [False, True] * 4
+    hips = dataset.load(tmp_path)
+    assert len({record.scan for record in hips.records}) == 15
+    parts: dict[str, set[str]] = {}
+    for record in hips.records:
+        parts.setdefault(record.patient, set()).add(str(record.part))
+    assert len(parts) == 12
+    assert all(len(part) == 1 for part in parts.values())
+    assert sum(len(hips.part(p).records) for p in ("train", "validation", "test")) == 15  # type: ignore[arg-type]
     # A right hip's picture has the patient's outside on its left: less tissue there.
-    for picture in crops.pixels.astype(np.float32):
+    for picture in hips.pixels.astype(np.float32):
         assert picture[:, :40].mean() < picture[:, -40:].mean()
 
 
-def test_cohort_is_the_same_with_any_number_of_processes_and_read_again(tmp_path: Path) -> None:
-    one, seconds = render_cohort(COHORT, 4, tmp_path / "one", workers=1)
-    render_shard(COHORT, 4, range(2), tmp_path / "direct.npz")
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").iterdir()}
+def test_second_run_renders_nothing(tmp_path: Path) -> None:
+    render_cohort(9, 9, 5, tmp_path, workers=1)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
+    pixels = np.load(tmp_path / dataset.PIXELS)
     advanced: list[int] = []
 
-    again, same_seconds = render_cohort(
-        COHORT, 4, tmp_path / "one", workers=1, advance=advanced.append
-    )
+    render_cohort(9, 9, 5, tmp_path, workers=1, advance=advanced.append)
 
-    np.testing.assert_array_equal(one.pixels, np.load(tmp_path / "direct.npz")["pixels"])
-    np.testing.assert_array_equal(again.pixels, one.pixels)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").iterdir()} == files
-    assert advanced == [2]
-    assert 0 < seconds == same_seconds
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shards").iterdir()} == files
+    np.testing.assert_array_equal(np.load(tmp_path / dataset.PIXELS), pixels)
+    assert advanced == [9]
 
 
-def test_another_seed_is_another_cohort(tmp_path: Path) -> None:
-    small = replace(COHORT, patients=1, scans=1)
+def test_outline_lies_on_bone() -> None:
+    patient = plan_cohort(3, 6)[0]
+    scan = next(sample_scans(patient, 6))
+    found = cut_crop(scan)
 
-    first, second = (render_cohort(small, seed, tmp_path, workers=1)[0] for seed in (1, 2))
+    inside = outline_of(scan.subject, found, scan.hip.side)
 
-    assert first.t_score.tolist() != second.t_score.tolist()
+    assert 0.02 < inside.mean() < 0.3
+    seen = inside & (found.pixels > 0)  # not below the end of the scan
+    assert found.pixels[seen].mean() > found.pixels[~inside & (found.pixels > 0)].mean() + 10
+
+
+def test_another_seed_is_another_cohort() -> None:
+    first, second = (plan_cohort(3, seed)[0].subject for seed in (1, 2))
+
+    assert first != second
+
+
+def test_code_is_named_by_its_content() -> None:
+    assert len(code_sha256()) == 64

@@ -1,141 +1,152 @@
-"""Covered: a tiny cohort from rendering to a package that the worker loads; repeatability;
-calibration. Not covered: how good a model gets (its metrics.json)."""
+"""Covered: fits on pictures that carry the answer and on permuted labels; a fit that is killed
+and started again; what the losses are. Not covered: how good a model gets (its card)."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from training import package, presets
-from training.cohort_crops import Crops
-from training.fit import calibrate, cross_entropy, fit, labels, outputs
-from training.model_card import write_card
-from worker import package as worker_package
-from worker.model import GRADES
+from tests.hips_factory import make_hips, write_hips
+from training import presets
+from training.calibration import calibrate
+from training.fit import STATE, cross_entropy, fit, loss_of, outputs
+from training.inputs import Batches, labels
+from training.presets import Preset
+from worker.model import CROP, GRADES, PATIENT
+from worker.pipeline.crop import CROP_PX
 
-COMPACT = presets.load("compact")
-TINY = replace(
-    COMPACT,
-    cohort=replace(COMPACT.cohort, patients=12, scans=1, production_series=0),
-    fit=replace(COMPACT.fit, epochs=2, batch=8),
-)
-SEED = 5
+OURS = presets.load("osteoscreen")
 
 
-class Quiet:
-    """A progress that remembers the names of the steps."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, int] = {}
-
-    @contextmanager
-    def step(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        self.done[name] = 0
-
-        def advance(parts: int) -> None:
-            self.done[name] += parts
-
-        yield advance
-
-    def say(self, text: str) -> None:
-        pass
-
-
-def synthetic_crops(count: int, seed: int) -> Crops:
-    """Pictures whose mean gray decides the grade: what a network must be able to learn."""
-    rng = np.random.default_rng(seed)
-    t_score = rng.choice([0.0, -1.8, -3.5], count).astype(np.float32)
-    pixels = rng.normal(90 + 12 * t_score[:, None, None], 4, (count, 250, 250))
-    return Crops(
-        pixels=pixels.astype(np.float16),
-        patient=np.arange(count, dtype=np.int32),
-        scan=np.zeros(count, np.int8),
-        left=np.zeros(count, bool),
-        t_score=t_score,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Quiet]:
-    progress = Quiet()
-    out = tmp_path_factory.mktemp("run")
-    model_dir = package.make_package(
-        TINY, out, seed=SEED, workers=1, command="python -m training fit", progress=progress
-    )
-    return model_dir, progress
-
-
-def test_tiny_cohort_ends_in_a_package_that_the_worker_loads(run: tuple[Path, Quiet]) -> None:
-    model_dir, progress = run
-
-    model = worker_package.load(model_dir)
-
-    assert model.info.simulated
-    assert "simulated" in model.info.training_data
-    assert model.familiarity is not None
-    result = model.classify(np.full((250, 250), 80, np.float32), "L")
-    assert sum(result.probabilities.values()) == pytest.approx(1, abs=3e-6)
-    assert progress.done == {"render patients": 12, "fit epochs": 2, "screen series": 0}
-
-
-def test_metrics_count_every_hip_and_the_card_says_the_same(run: tuple[Path, Quiet]) -> None:
-    model_dir, _ = run
-    metrics = json.loads((model_dir / worker_package.METRICS).read_text())
-
-    assert sum(metrics["training"]["hips"].values()) == 24
-    assert np.sum(metrics["test"]["confusion"]) == metrics["training"]["hips"]["test"]
-    assert len(metrics["training"]["history"]) == 2
-    assert (model_dir / worker_package.CARD).read_text() == write_card(metrics)
+def small(preset: Preset, epochs: int, batch: int = 16) -> Preset:
+    within = preset.within(epochs)
+    return replace(within, fit=replace(within.fit, batch=batch, early_stop=epochs))
 
 
 @pytest.mark.slow
-def test_second_run_renders_nothing_and_gives_the_same_weights(
-    run: tuple[Path, Quiet],
+def test_network_learns_what_the_pixels_say_and_chance_from_permuted_labels(
+    tmp_path: Path,
 ) -> None:
-    model_dir, _ = run
-    out = model_dir.parent
-    shards = {path: path.stat().st_mtime_ns for path in (out / "crops").iterdir()}
-    before = worker_package.load(model_dir).info.sha256
-
-    package.make_package(
-        TINY, out, seed=SEED, workers=1, command="python -m training fit", progress=Quiet()
+    train, validation = make_hips(96, 1), make_hips(48, 2)
+    # Without demographics: these follow the label by construction.
+    train = replace(train, records=tuple(replace(r, age=None, sex=None) for r in train.records))
+    shuffled = np.random.default_rng(3).permutation(train.t_scores)
+    permuted = replace(
+        train,
+        records=tuple(
+            replace(record, t_score=float(t))
+            for record, t in zip(train.records, shuffled, strict=True)
+        ),
     )
 
-    assert {p: p.stat().st_mtime_ns for p in (out / "crops").iterdir()} == shards
-    assert worker_package.load(model_dir).info.sha256 == before
+    def accuracy(data: object, name: str) -> float:
+        fitted = fit(data, validation, small(OURS, 6), tmp_path / name, 5)  # type: ignore[arg-type]
+        said = outputs(fitted.network, validation, with_patient=False).logits
+        return float(np.mean(said.argmax(axis=1) == labels(validation)))
+
+    assert accuracy(train, "true") > 0.8
+    assert accuracy(permuted, "permuted") < 0.6
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from training import presets, run, progress
+from dataclasses import replace
+preset = presets.load("paper-clinical").within(8)
+preset = replace(preset, fit=replace(preset.fit, early_stop=8))
+class Quiet(progress.Bars):
+    def say(self, text):
+        print(text, flush=True)
+with Quiet() as bars:
+    run.run(Path(sys.argv[1]), Path(sys.argv[2]), preset, seed=1, command="", progress=bars)
+"""
 
 
 @pytest.mark.slow
-def test_network_learns_what_the_pixels_say() -> None:
-    train, validation = synthetic_crops(192, 1), synthetic_crops(48, 2)
-    preset = replace(COMPACT, fit=replace(COMPACT.fit, epochs=8, batch=16))
+def test_killed_fit_goes_on_and_ends_at_the_same_epoch(tmp_path: Path) -> None:
+    write_hips(tmp_path / "data", make_hips_in(tmp_path / "data"))
+    arguments = [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(tmp_path / "run")]
+    first = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "run" / STATE).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    with np.load(tmp_path / "run" / STATE) as state:
+        done = len(json.loads(str(state["history"])))
 
-    fitted = fit(train, validation, preset, SEED)
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
 
-    logits, _ = outputs(fitted.network, validation.pixels)
-    assert np.mean(logits.argmax(axis=1) == labels(validation)) > 0.9
+    summary = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert 1 <= done <= 8
+    assert [epoch["number"] for epoch in summary["training"]["history"]] == list(range(1, 9))
+    assert summary["training"]["epochs"] == 8
+
+
+def make_hips_in(folder: Path):  # type: ignore[no-untyped-def]
+    folder.mkdir()
+    return make_hips(60, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["paper-clinical", pytest.param("osteoscreen", marks=pytest.mark.slow)]
+)
+def test_one_epoch_at_a_time_is_the_same_as_all_at_once(name: str, tmp_path: Path) -> None:
+    """What a resumed fit starts from is all that there is."""
+    train, validation = make_hips(16, 1), make_hips(8, 2)
+    preset = small(presets.load(name), 2, batch=8)
+    once = fit(train, validation, preset, tmp_path / "once", 5)
+
+    one = replace(preset, fit=replace(preset.fit, epochs=1, schedule="decay"))
+    two = replace(preset, fit=replace(preset.fit, schedule="decay"))
+    fit(train, validation, one, tmp_path / "twice", 5)
+    twice = fit(train, validation, two, tmp_path / "twice", 5)
+
+    assert len(once.history) == len(twice.history) == 2
+    assert [epoch.number for epoch in twice.history] == [1, 2]
+    assert twice.history[0].loss == pytest.approx(once.history[0].loss, rel=1e-3)
+
+
+def test_batches_hide_the_patients_of_some_and_keep_each_hip_once() -> None:
+    hips = make_hips(64, 1)
+    batches = Batches(hips, OURS, 3, {CROP, PATIENT})
+
+    seen = [(inputs, said.numpy()) for inputs, said in batches.epoch(1)]
+
+    patients = np.concatenate([inputs[PATIENT].numpy() for inputs, _ in seen])
+    assert 0.2 < np.mean(np.all(patients == 0, axis=1)) < 0.8
+    assert sorted(np.concatenate([said[:, 1] for _, said in seen]).tolist()) == sorted(
+        hips.t_scores.tolist()
+    )
+    assert seen[0][0][CROP].shape == (32, CROP_PX, CROP_PX, 1)
+
+
+def test_loss_is_the_cross_entropy_and_the_t_scores_likelihood() -> None:
+    logits = np.log([[0.7, 0.2, 0.1]]).astype(np.float32)
+    expected = np.array([[0.0, -0.5]], np.float32)
+    trained = np.concatenate([logits, [[-0.5, 0.4]]], axis=1).astype(np.float32)
+
+    alone = loss_of(OURS.fit)(expected, keras.ops.convert_to_tensor(logits))
+    both = loss_of(OURS.fit)(expected, keras.ops.convert_to_tensor(trained))
+
+    assert float(alone[0]) == pytest.approx(-np.log(0.7), rel=1e-5)
+    # At its middle the logistic density is 1 / (4 · scale).
+    assert float(both[0] - alone[0]) == pytest.approx(0.3 * np.log(4 * 0.4), rel=1e-4)
 
 
 def test_labels_are_the_who_grades_of_the_hips() -> None:
-    crops = replace(synthetic_crops(3, 0), t_score=np.array([-1.0, -2.4, -2.5], np.float32))
+    hips = make_hips(3, 0, t_scores=(-1.0, -2.4, -2.5))
 
-    assert [GRADES[i].value for i in labels(crops)] == ["normal", "osteopenia", "osteoporosis"]
-
-
-def test_patient_has_the_grade_of_the_worse_hip() -> None:
-    crops = replace(
-        synthetic_crops(4, 0),
-        patient=np.array([1, 1, 2, 2], np.int32),
-        t_score=np.array([0.0, -3.0, -1.5, 0.5], np.float32),
-    )
-
-    assert [grade.value for grade in crops.patient_grades] == [
-        "osteoporosis", "osteoporosis", "osteopenia", "osteopenia",
-    ]  # fmt: skip
+    assert [GRADES[i].value for i in labels(hips)] == ["normal", "osteopenia", "osteoporosis"]
 
 
 def test_calibration_finds_the_temperature_of_overconfident_logits() -> None:
@@ -150,8 +161,3 @@ def test_calibration_finds_the_temperature_of_overconfident_logits() -> None:
     assert cross_entropy(true_logits * 2.5, expected, temperature) < cross_entropy(
         true_logits * 2.5, expected
     )
-
-
-def test_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="compact"):
-        presets.load("paper")

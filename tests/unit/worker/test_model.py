@@ -1,10 +1,23 @@
 """Covered: shape, names and properties of the untrained networks."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
+from scipy.stats import logistic
 
-from worker.model import FEATURES, GRADES, LAST_CONVOLUTION, LOGITS, PRESETS, build
+from worker.model import (
+    CROP,
+    FEATURES,
+    GRADES,
+    LAST_CONVOLUTION,
+    LOGITS,
+    PATIENT,
+    PRESETS,
+    GradeLogits,
+    build,
+)
 from worker.pipeline.results import Grade
 
 
@@ -24,29 +37,51 @@ def test_grades_are_in_order_of_severity() -> None:
 
 
 def test_network_has_the_heads_that_others_look_up(network: keras.Model) -> None:
-    assert network.input_shape == (None, 250, 250, 1)
+    shapes = {CROP: (None, 250, 250, 1), PATIENT: (None, 10)}
+
+    assert {name: each.shape for name, each in network.input.items()} == {
+        name: shapes[name] for name in network.input
+    }
     assert network.output[LOGITS].shape == (None, 3)
     assert network.output[FEATURES].shape[0] is None
-    assert len(network.get_layer(LAST_CONVOLUTION).output.shape) == 4
+    if CROP in network.input:
+        assert len(network.get_layer(LAST_CONVOLUTION).output.shape) == 4
 
 
 def test_every_layer_with_weights_has_a_name_of_its_own(network: keras.Model) -> None:
-    automatic = {"conv2d", "dense", "batch_normalization"}
+    automatic = re.compile(r"(conv2d|dense|batch_normalization)(_\d{1,2})?")
 
-    for layer in network.layers:
-        assert layer.name.rstrip("_0123456789") not in automatic
-
-
-def test_compact_network_stays_small() -> None:
-    assert build("compact").count_params() < 500_000
+    assert not [layer.name for layer in network.layers if automatic.fullmatch(layer.name)]
 
 
-def test_one_hu_more_everywhere_moves_the_logits() -> None:
+@pytest.mark.parametrize("preset", ["compact", "osteoscreen"])
+def test_one_hu_more_everywhere_moves_the_logits(preset: str) -> None:
     """Density is the signal: no layer may normalize the picture away."""
     keras.utils.set_random_seed(3)
-    network = build("compact")
+    network = build(preset)
     crop = np.full((1, 250, 250, 1), 100, np.float32)
 
-    denser = network(crop + 255 / 2000, training=False)[LOGITS].numpy()
+    def logits(pixels: np.ndarray) -> np.ndarray:
+        every = {CROP: pixels, PATIENT: np.zeros((1, 10), np.float32)}
+        inputs = {name: every[name] for name in network.input}
+        return np.asarray(network(inputs, training=False)[LOGITS])
 
-    assert np.abs(denser - network(crop, training=False)[LOGITS].numpy()).max() > 1e-5
+    assert np.abs(logits(crop + 255 / 2000) - logits(crop)).max() > 1e-5
+
+
+def test_grades_are_the_mass_between_the_who_limits() -> None:
+    t_scores = np.array([[-1.75, 0.4], [0.5, 0.2], [-6.0, 0.11]], np.float32)
+
+    shares = np.exp(np.asarray(GradeLogits()(t_scores)))
+
+    below = logistic.cdf(np.array([[-2.5, -1.0]]), t_scores[:, :1], t_scores[:, 1:])
+    expected = np.stack([1 - below[:, 1], below[:, 1] - below[:, 0], below[:, 0]], axis=1)
+    np.testing.assert_allclose(shares, expected, atol=1e-5)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+
+
+def test_grades_far_from_a_limit_have_finite_logits() -> None:
+    logits = np.asarray(GradeLogits()(np.array([[40.0, 0.1], [-40.0, 0.1]], np.float32)))
+
+    assert np.all(np.isfinite(logits))
+    assert logits.argmax(axis=1).tolist() == [0, 2]

@@ -64,6 +64,9 @@ class Unused:
 
     info = make_screening().model
 
+    def for_patient(self, *_: object) -> None:
+        raise AssertionError
+
     def classify(self, *_: object) -> None:
         raise AssertionError
 

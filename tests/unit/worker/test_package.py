@@ -49,7 +49,7 @@ def test_loaded_model_says_what_was_saved(untrained: Path) -> None:
 def test_loaded_weights_are_the_saved_ones(tmp_path: Path) -> None:
     network = build("compact")
     pixels = np.random.default_rng(1).uniform(0, 255, (1, 250, 250, 1)).astype(np.float32)
-    expected = network(pixels, training=False)["logits"].numpy()[0]
+    expected = network({"crop": pixels}, training=False)["logits"].numpy()[0]
 
     package.save(tmp_path, network, DESCRIPTION)
 

@@ -8,9 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.model_factory import make_untrained_package
+from tests.model_factory import DESCRIPTION, make_untrained_package
 from worker import package
-from worker.pipeline.classify import Familiarity, ImageModel, probabilities
+from worker.model import build
+from worker.pipeline.classify import (
+    WITH_DEMOGRAPHICS,
+    Familiarity,
+    ImageModel,
+    probabilities,
+)
+from worker.pipeline.demographics import Demographics
 from worker.pipeline.results import Grade, ReasonCode
 
 Pixels = npt.NDArray[np.float32]
@@ -114,3 +121,34 @@ def test_temperature_softens_and_keeps_the_order() -> None:
     assert soft[0, 0] < plain[0, 0]
     assert np.argsort(soft[0]).tolist() == np.argsort(plain[0]).tolist()
     np.testing.assert_allclose(plain[1], [1, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> ImageModel:
+    """A model that may know the patient."""
+    folder = tmp_path_factory.mktemp("knowing")
+    network = build("osteoscreen")
+    description = replace(DESCRIPTION, preset="osteoscreen")
+    package.save(folder, network, description, temperature=2.0, patient_temperature=1.5)
+    return package.load(folder)
+
+
+def test_model_with_demographics_says_so_and_without_one_of_them_goes_by_the_picture(
+    knowing: ImageModel, pixels: Pixels
+) -> None:
+    whole = Demographics("F", 80.0, 1.55, 50.0)
+
+    asked = knowing.for_patient(whole)
+
+    assert (asked.info.modality, asked.temperature) == (WITH_DEMOGRAPHICS, 1.5)
+    assert (
+        asked.classify(pixels, "R").probabilities != knowing.classify(pixels, "R").probabilities
+    )
+    for lacking in ("sex", "age", "height_m", "weight_kg"):
+        alone = knowing.for_patient(replace(whole, **{lacking: None}))
+        assert (alone.info.modality, alone.temperature) == ("image", 2.0)
+        assert alone.patient is None
+
+
+def test_model_of_pictures_alone_never_takes_demographics(model: ImageModel) -> None:
+    assert model.for_patient(Demographics("F", 80.0, 1.55, 50.0)) is model

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from worker.model import LAST_CONVOLUTION, LOGITS, build
+from worker.model import CROP, LAST_CONVOLUTION, LOGITS, build
 from worker.pipeline.explain import compile_explain
 
 
@@ -29,7 +29,7 @@ def test_heat_map_follows_selvaraju_equations_1_and_2(
         network.input, [network.get_layer(LAST_CONVOLUTION).output, network.output[LOGITS]]
     )
     with tf.GradientTape() as tape:
-        maps, logits = both(pixels[None, :, :, None], training=False)
+        maps, logits = both({CROP: pixels[None, :, :, None]}, training=False)
         score = logits[0, int(np.argmax(logits[0]))]
     gradient = tape.gradient(score, maps).numpy()[0]
     weights = gradient.mean(axis=(0, 1))
@@ -49,7 +49,7 @@ def test_heat_map_follows_selvaraju_equations_1_and_2(
 def test_logits_are_the_network_s(
     network: keras.Model, pixels: npt.NDArray[np.float32]
 ) -> None:
-    expected = network(pixels[None, :, :, None], training=False)[LOGITS].numpy()[0]
+    expected = network({CROP: pixels[None, :, :, None]}, training=False)[LOGITS].numpy()[0]
 
     np.testing.assert_allclose(
         compile_explain(network)(pixels).logits, expected, rtol=1e-4, atol=1e-5

@@ -1,0 +1,62 @@
+"""Covered: the paper's presets are as the paper writes, and a budget is the same for all."""
+
+import pytest
+
+from training import presets
+from worker.model import build
+
+PAPER = ("paper-image", "paper-clinical", "paper-multimodal")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_training_is_as_written(name: str) -> None:
+    """Ha 2024, Methods."""
+    fit, augment = presets.load(name).fit, presets.load(name).augment
+
+    assert (fit.learning_rate, fit.decay, fit.batch) == (1e-3, 0.96, 32)
+    assert (fit.epochs, fit.plateau, fit.plateau_factor, fit.early_stop) == (500, 30, 0.7, 50)
+    assert (augment.rotation_deg, augment.zoom, augment.shift_px) == (10, 0.10, 10)
+    assert augment.flip_rows
+    assert augment.flip_columns
+    assert augment.probability == 0.5
+    assert augment.noise_hu == augment.sharpness == augment.slice_mm == 0
+
+
+def test_the_papers_image_network_is_as_written() -> None:
+    """Ha 2024: six 3 × 3 convolutions (16 to 512) with max-pooling, dense 4096, 1024, 128."""
+    layers = build("paper-image").layers
+    kinds = [type(layer).__name__ for layer in layers]
+
+    convolutions = [layer for layer in layers if type(layer).__name__ == "Conv2D"]
+    assert [layer.filters for layer in convolutions] == [16, 32, 64, 128, 256, 512]
+    assert {layer.kernel_size for layer in convolutions} == {(3, 3)}
+    assert kinds.count("MaxPooling2D") == kinds.count("BatchNormalization") == 6
+    dense = [layer.units for layer in layers if type(layer).__name__ == "Dense"]
+    assert dense == [4096, 1024, 128, 3]
+    assert {layer.rate for layer in layers if type(layer).__name__ == "Dropout"} == {0.2}
+
+
+def test_ours_has_a_tenth_of_the_papers_parameters_at_most() -> None:
+    ours = build("osteoscreen").count_params()
+
+    assert ours < 2_000_000
+    assert ours <= build("paper-image").count_params() / 10
+
+
+def test_a_budget_scales_all_presets_alike() -> None:
+    budgets = {
+        (fit.epochs, fit.plateau, fit.early_stop)
+        for name in (*PAPER, "osteoscreen")
+        for fit in (presets.load(name).within(20).fit,)
+    }
+
+    assert budgets == {(20, 6, 10)}
+
+
+def test_without_a_budget_a_preset_is_itself() -> None:
+    assert presets.load("paper-image").within(0) == presets.load("paper-image")
+
+
+def test_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="osteoscreen"):
+        presets.load("paper")

@@ -1,0 +1,108 @@
+"""Covered: the whole school on a tiny simulated site: series and manifest in, prepared, fitted,
+packaged, evaluated and reported; a second ``prepare`` reads nothing; the worker loads what came
+out. Not covered: that anything was learnt."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from training import dataset
+from training.__main__ import app
+from training.simulate.acquisition import sample_acquisition
+from training.simulate.series import write_series
+from training.simulate.subject import sample_subject
+from training.simulate.truth import truth
+from worker import package
+from worker.pipeline.results import Grade
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine patients, three of each grade, and one scan too long after DXA."""
+    folder = tmp_path_factory.mktemp("site")
+    rows = []
+    for number in range(10):
+        rng = np.random.default_rng([5, number])
+        subject = sample_subject(rng, grade=tuple(Grade)[number % 3])
+        acquisition = sample_acquisition(
+            rng, subject, plane="coronal", view="pelvis", rows=256, thickness_mm=4.0
+        )
+        if number < 9:
+            write_series(subject, acquisition, folder / str(number))
+        hip = truth(subject)[number % 2]
+        rows.append([number, f"SIM{number}", hip.t_score, hip.side, "20240101", "2024-02-01"])
+    rows[9][5] = "2024-09-01"
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["series_dir", "patient_id", "t_score", "side", "ct_date", "dxa_date"])
+        table.writerows(rows)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_manifest_to_a_package_that_the_worker_loads(site: Path, tmp_path: Path) -> None:
+    data, run, model = tmp_path / "data", tmp_path / "run", tmp_path / "model"
+
+    call("prepare", site / "manifest.csv", "--out", data, "--workers", 1)
+    shards = {path: path.stat().st_mtime_ns for path in (data / "shards").iterdir()}
+    call("prepare", site / "manifest.csv", "--out", data, "--workers", 1)
+    assert {p: p.stat().st_mtime_ns for p in (data / "shards").iterdir()} == shards
+    flow = json.loads((data / "flow.json").read_text())
+    hips = dataset.load(data)
+    assert flow["series"] == 10
+    assert flow["series_excluded"]["DATES_APART"] == 1
+    assert sum(flow["hips"].values()) == len(hips.records) >= 6
+    assert (data / "flow.png").stat().st_size > 5000
+
+    call("fit", "--data", data, "--out", run, "--epochs", 1)
+    call("evaluate", "--manifest", site / "manifest.csv", "--model", run / "model",
+         "--out", tmp_path / "evaluation", "--workers", 1)  # fmt: skip
+    call("package", run, "--out", model, "--evaluation", tmp_path / "evaluation")
+    loaded = package.load(model)
+    assert loaded.info.name == "osteoscreen"
+    assert loaded.envelope is not None
+    evaluation = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert evaluation["hips"] == 10
+    assert evaluation["hips_graded"] + sum(evaluation["reasons"].values()) == 10
+    assert "whole series" in (model / package.CARD).read_text()
+
+    call("fit", "--data", data, "--out", tmp_path / "clinical", "--preset", "paper-clinical",
+         "--epochs", 1)  # fmt: skip
+    call("report", "--data", data, "--run", run, "--run", tmp_path / "clinical",
+         "--out", tmp_path / "report")  # fmt: skip
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Simulated CT" in page
+    assert not re.search(r"(src|href)=['\"]http", page)
+    for title in ("Table 1", "Table 2", "Table 3", "Fig. 4", "Fig. 5", "Calibration"):
+        assert title in page
+
+
+def test_manifest_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("series_dir,patient_id\n")
+
+    result = CliRunner().invoke(
+        app, ["prepare", str(tmp_path / "manifest.csv"), "--out", str(tmp_path)]
+    )
+
+    assert result.exit_code == 2
+    assert "has no column t_score" in result.output
+
+
+def test_clinical_network_is_no_package_for_the_worker(tmp_path: Path) -> None:
+    from tests.model_factory import DESCRIPTION
+    from worker.model import build
+
+    with pytest.raises(ValueError, match="sees no picture"):
+        package.save(tmp_path, build("paper-clinical"), DESCRIPTION)
