@@ -55,7 +55,9 @@ class Table:
 
 def before_figures(results: Results) -> list[Table]:
     """All tables, in the paper's order and then ours."""
-    tables = [demographics(results), overall(results), pairs(results), differences(results)]
+    tables = [demographics(results), overall(results), pairs(results)]
+    if (found := differences(results)).rows:
+        tables.append(found)
     if all(summary["training"]["simulated"] for summary in results.summaries.values()):
         tables.append(limits())
     return tables
