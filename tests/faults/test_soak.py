@@ -11,9 +11,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.mark.timeout(600)
 def test_a_short_soak_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    report = run(tmp_path, series=10, every_seconds=2.0)
+    report = run(tmp_path, series=12, every_seconds=0.5)
 
-    assert report["series"] == 10
+    assert report["series"] == 12
     assert (report["lost"], report["duplicated"], report["unfinished"]) == (0, 0, 0), report
     assert report["failed"] == 0
     assert sum(report["kills"].values()) >= 2
