@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -29,11 +30,18 @@ STOP_SECONDS = 20.0
 DATABASE = "osteoscreen"
 
 
+# Below those that systems give to outgoing connections (Linux from 32768 on): a port that is
+# found free must not become one of them before its server has started.
+PORTS = range(10_240, 32_768)
+
+
 def free_port() -> int:
     """A TCP port on the loopback interface that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:

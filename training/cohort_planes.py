@@ -74,8 +74,13 @@ def _axial_part(subject: Subject, acquisition: Acquisition, femur: Femur) -> Vol
     depth = REACH_MM * float(np.sin(tilt)) + 8.0
     low, high = _part(acquisition, femur.neck_mm, (REACH_MM, depth, REACH_MM))
     thickness = max(1, round(PLANE_DISTANCE_MM / acquisition.pixel_mm))
-    # Slabs are counted from the first row of the picture.
+    # Slabs are counted from the first row of the picture, the new rows from the head.
     low[1] = low[1] // thickness * thickness
+    affine = acquisition.affine()
+    if affine[2, 0] > 0:
+        high[0] = acquisition.slices
+    else:
+        low[0] = 0
     rows, columns = slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
     slabs = [
         slab_means(
@@ -84,7 +89,6 @@ def _axial_part(subject: Subject, acquisition: Acquisition, femur: Femur) -> Vol
         )
         for index in range(int(low[0]), int(high[0]))
     ]
-    affine = acquisition.affine()
     affine[:3, 3] = (affine @ [*low, 1.0])[:3]
     volume = Volume(np.rint(slabs).astype(np.int16), affine @ slab_grid(thickness, 0))
     return resample_rows(canonical(volume), acquisition.pixel_mm)
