@@ -20,12 +20,14 @@ from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
 from worker import package
-from worker.model import LOGITS, build
+from worker.model import CROP, LOGITS, PATIENT, build
+from worker.pipeline.demographics import Demographics
 from worker.pipeline.explain import compile_explain
 from worker.pipeline.results import Model, Orientation, Rejected
 from worker.pipeline.screen import screen
 
 SEED = 11
+NETWORKS = ("osteoscreen", "paper-image")
 PLANES: tuple[Orientation, ...] = ("coronal", "axial")
 
 
@@ -45,15 +47,15 @@ def bench_network(preset: str, runs: int) -> dict[str, Any]:
     network = build(preset)
     pixels = np.random.default_rng(SEED).uniform(0, 255, (250, 250)).astype(np.float32)
     explain = compile_explain(network)
-    forward = tf.function(
-        lambda picture: network(picture[None, :, :, None], training=False)[LOGITS]
-    )
-    forward(tf.constant(pixels))
+    inputs = {CROP: pixels[None, :, :, None], PATIENT: Demographics().vector()[None]}
+    inputs = {name: tf.constant(inputs[name]) for name in network.input}
+    forward = tf.function(lambda given: network(given, training=False)[LOGITS])
+    forward(inputs)
     return {
         "parameters": network.count_params(),
         **medians_ms(
             runs,
-            forward_ms=lambda: forward(tf.constant(pixels)).numpy(),
+            forward_ms=lambda: forward(inputs).numpy(),
             forward_and_grad_cam_ms=lambda: explain(pixels),
         ),
     }
@@ -90,7 +92,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = package.load(arguments.model)
     report: dict[str, Any] = {"model": model.info.name}
-    report["networks"] = {"compact": bench_network("compact", arguments.passes)}
+    report["networks"] = {name: bench_network(name, arguments.passes) for name in NETWORKS}
     report["series"] = {plane: bench_series(model, plane, arguments.runs) for plane in PLANES}
     for name, network in report["networks"].items():
         print(

@@ -15,6 +15,7 @@ from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from deploy.embedded import free_port
+from peers.checkpoint import guard
 from storescp import reporter, status
 from tests.ct_factory import ct_series
 from tests.integration.door import Door, OpenDoor
@@ -49,6 +50,7 @@ def sender(door: Door, reports: Reports) -> Iterator[Association]:
         "127.0.0.1", door.port, ae_title="OSTEOSCREEN", evt_handlers=reports.handlers
     )
     assert assoc.is_established
+    guard(assoc)
     yield assoc
     if assoc.is_established:
         assoc.release()

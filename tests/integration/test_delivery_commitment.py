@@ -23,6 +23,7 @@ from db.overview import series_history
 from db.retry import retry_series
 from db.states import DeliveryState, SeriesState
 from deploy.processes import Process
+from peers.checkpoint import guard
 from tests.integration.record import after
 from tests.integration.test_outbox_delivery import delivery_due
 from tests.integration.workshops import with_settings
@@ -291,6 +292,7 @@ def test_the_storage_scp_takes_a_report_in_either_role(
         int(str(child_settings["PORT"])),
         ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
     )
+    guard(assoc)
 
     answers = []
     for uid in ("2.25.99", transaction_uid):
