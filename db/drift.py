@@ -14,10 +14,11 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from db.models import Hip, Screening, Series
-from db.states import RunOutcome, SeriesState
+from db.models import Hip, Series
+from db.states import SeriesState
+from db.worklist import newest_result
 
 FINISHED = (SeriesState.SCREENED, SeriesState.DELIVERED, SeriesState.REJECTED)
 QUANTILES = (0.25, 0.5, 0.75)
@@ -130,17 +131,7 @@ def _spreads(since: datetime) -> Select[Any]:
 
 def _results(since: datetime) -> Select[Any]:
     """A row for each finished series: its groups and its newest result."""
-    newest = (
-        select(Screening)
-        .where(
-            Screening.series_id == Series.id,
-            Screening.outcome.in_((RunOutcome.SCREENED, RunOutcome.REJECTED)),
-        )
-        .order_by(Screening.id.desc())
-        .limit(1)
-        .lateral()
-    )
-    run = aliased(Screening, newest)
+    run = newest_result()
     space = literal(" ")
     scanner = func.concat_ws(space, Series.manufacturer, Series.manufacturer_model_name)
     monday = func.date_trunc("week", Series.created_at)

@@ -52,7 +52,7 @@ def list_series(
 
     By an index and a key, so that the last page costs what the first does.
     """
-    newest = _newest_result()
+    newest = newest_result()
     statement = _with_result(newest, required=filters.grade is not None)
     if after is not None:
         key = tuple_(Series.created_at, Series.id)
@@ -74,7 +74,7 @@ def find_series(session: Session, identifier: str) -> list[Listed]:
         ids.update(
             session.scalars(select(Series.id).where(column == identifier).limit(FIND_LIMIT))
         )
-    statement = _with_result(_newest_result(), required=False).where(Series.id.in_(ids))
+    statement = _with_result(newest_result(), required=False).where(Series.id.in_(ids))
     return _listed(session, statement, FIND_LIMIT)
 
 
@@ -125,7 +125,8 @@ def hips_of(session: Session, screening_ids: Iterable[int]) -> Mapping[int, list
     return hips
 
 
-def _newest_result() -> type[Screening]:
+def newest_result() -> type[Screening]:
+    """The newest finished run of each series, to be joined laterally."""
     newest = (
         select(Screening)
         .where(
