@@ -13,6 +13,8 @@ from db.intake import CompletedSeries, NewInstance, SeriesFacts
 from db.lease import Lease, finish_failed, finish_rejected, lease_series
 from db.outbox import NewHip, NewObject, NewScreening
 from db.spool import SeriesKey, instance_path, results_folder
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Check, Reason, ReasonCode, Rejected
 
 PICTURE = Path(__file__).parents[1] / "docs/images/capture.png"
 GRADES = ("normal", "osteopenia", "osteoporosis")
@@ -131,6 +133,11 @@ class ReviewRecord:
         reason = {"code": code, "text": text}
         hips = [_unassessed(side, reason) for side in "RL"] if code == "METAL" else []
         entry = {"series_uid": key.series_instance_uid, "state": "rejected", "hips": hips}
+        if not hips:  # the others are as an earlier version left them
+            broken = Check("slices", text, ReasonCode(code))
+            kept = Check("orientation", "Axial, oblique by 1.0°.")
+            because = Reason(ReasonCode(code), text)
+            entry = to_json(Rejected(key.series_instance_uid, because, checks=(kept, broken)))
         held = self._lease(series_id)
         with self.sessions.begin() as session:
             finish_rejected(

@@ -23,6 +23,7 @@ from training.manifest import MAX_DAYS_APART, Row, by_series, read_manifest
 from worker.package import PREPROCESSING
 from worker.pipeline import crop, eligible, geometry, load, select
 from worker.pipeline.acquisition import kernel_of
+from worker.pipeline.checks import reason_of
 from worker.pipeline.contrast import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.results import Grade, HipCrop, Reason, Rejected, Series, Side
@@ -132,12 +133,12 @@ def crop_series(files: Sequence[Path]) -> Cropped | Reason:
     series = load.read_series(files)
     if isinstance(series, Rejected):
         return series.reason
-    if (reason := eligible.check_series(series)) is not None:
+    if (reason := reason_of(eligible.check_series(series))) is not None:
         return reason
     volume = load.read_volume(series)
     if isinstance(volume, Rejected):
         return volume.reason
-    if (reason := eligible.check_volume(volume)) is not None:
+    if (reason := reason_of(eligible.check_volume(volume))) is not None:
         return reason
     found = select.find_femurs(volume)
     femurs = {femur.side: femur for femur in found}
@@ -145,11 +146,14 @@ def crop_series(files: Sequence[Path]) -> Cropped | Reason:
     for side in SIDES:
         femur = femurs.get(side)
         if femur is None:
-            hips[side] = eligible.missing_hip(volume, side, found)
+            checks = eligible.missing_hip(volume, side, found)
         else:
-            hips[side] = eligible.check_hip(volume, femur) or crop.crop_hip(
-                select.choose_plane(volume, femur), femur
-            )
+            checks = eligible.check_hip(volume, femur)
+        reason = reason_of(checks)
+        if femur is not None and reason is None:
+            hips[side] = crop.crop_hip(select.choose_plane(volume, femur), femur)
+        elif reason is not None:
+            hips[side] = reason
     return Cropped(series, enhanced(volume, found), hips)
 
 

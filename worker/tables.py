@@ -1,6 +1,6 @@
 """What ``status``, ``show`` and ``doctor`` print: the record as tables and as JSON values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from db.candidates import Candidate
-from db.models import Delivery, Pause, Series
+from db.models import Delivery, Pause, Screening, Series
 from db.overview import SeriesHistory
 from db.states import DeliveryState, SeriesState
 from worker.agreement import GRADES, Agreement
@@ -26,6 +26,7 @@ COLORS = {
     SeriesState.REJECTED: "magenta",
     SeriesState.FAILED: "red",
 }
+CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
 
 
 def print_all(renderables: Iterable[RenderableType]) -> None:
@@ -100,6 +101,9 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
                 "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
             )
         tables.append(hips)
+    ended = [run for run in history.screenings if run.result is not None]
+    if ended:
+        tables.append(_rules(ended[-1]))
     if history.screenings and history.screenings[-1].warnings:
         warnings = Table("warnings of the last run")
         for warning in history.screenings[-1].warnings:
@@ -112,6 +116,37 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
         moved = f"{event.before or ''} → {event.after}" if event.after else ""
         events.add_row(local(event.at), str(event.revision), event.actor, event.what, moved)
     return [*tables, events]
+
+
+def _rules(run: Screening) -> RenderableType:
+    """Rule by rule why a series or hip was rejected, or why not."""
+    title = f"Rules, as asked of revision {run.revision}"
+    rows = [*_rule_rows(run.result or {})]
+    if not rows:
+        return f"{title}: not on record, this result is of an earlier version of osteoscreen."
+    table = Table("of", "rule", "", "requires", "found", title=title, title_justify="left")
+    for of, check in rows:
+        color, code = CHECK_COLORS[check["state"]], check["code"]
+        state = check["state"].replace("_", " ") + (f": {code}" if code else "")
+        table.add_row(
+            of,
+            check["rule"].replace("_", " "),
+            f"[{color}]{state}[/]",
+            check["requires"],
+            escape(check["found"] or ""),
+        )
+    if not any(of.startswith("hip") for of, _ in rows):
+        table.add_row("hips", "all", f"[{CHECK_COLORS['not_reached']}]not reached[/]")
+    return table
+
+
+def _rule_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a check is about, and the check as ``result.json`` has it."""
+    for check in result.get("checks", ()):
+        yield "series", check
+    for hip in result.get("hips", ()):
+        for check in hip.get("checks", ()):
+            yield f"hip {hip['side']}", check
 
 
 def doctor_table(checks: "Sequence[Check]") -> Table:

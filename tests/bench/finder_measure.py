@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from training.simulate.truth import HipTruth
 from worker.pipeline import eligible, select
+from worker.pipeline.checks import reason_of
 from worker.pipeline.results import Femur, Plane, PointMm, Reason, ReasonCode, Side, Volume
 
 View = Literal["whole", "part", "absent"]
@@ -93,7 +94,7 @@ def measure(
     start = time.process_time()
     femurs = select.find_femurs(volume)
     cpu_s = time.process_time() - start
-    checked = [(femur, eligible.check_hip(volume, femur)) for femur in femurs]
+    checked = [(femur, reason_of(eligible.check_hip(volume, femur))) for femur in femurs]
     false, swaps = [], []
     for femur, reason in checked:
         hip = at_head(hips, femur)
@@ -131,7 +132,7 @@ def _reasons(volume: Volume, checked: list[Checked]) -> dict[Side, ReasonCode | 
     sides: tuple[Side, Side] = ("R", "L")
     for side in sides:
         if side not in said:
-            said[side] = eligible.missing_hip(volume, side, femurs).code
+            said[side] = reason_of(eligible.missing_hip(volume, side, femurs)).code
     return said
 
 

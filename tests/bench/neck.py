@@ -18,6 +18,7 @@ from tests.bench.finder_measure import RIGHT_PLACE_MM
 from training.simulate.femur import neck_attenuation as simulated_attenuation
 from training.simulate.truth import truth
 from worker.pipeline import eligible, select
+from worker.pipeline.checks import reason_of
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import NeckAttenuation, NeckUnseen, Orientation
 
@@ -44,7 +45,7 @@ def measure(case: Case, cache: Path | None) -> Iterator[Measured]:
     true_mm = {hip.side: hip.center_mm for hip in truth(case.subject)}
     for femur in select.find_femurs(volume):
         off_mm = np.linalg.norm(np.subtract(femur.center_mm, true_mm[femur.side]))
-        if off_mm > RIGHT_PLACE_MM or eligible.check_hip(volume, femur) is not None:
+        if off_mm > RIGHT_PLACE_MM or reason_of(eligible.check_hip(volume, femur)) is not None:
             continue
         kvp = case.acquisition.kvp
         yield Measured(

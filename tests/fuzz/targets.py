@@ -35,6 +35,7 @@ from storescp.status import Refusal
 from tests.ct_factory import ct_instance, ct_series, encode, write_files
 from tests.fuzz.mutate import mutate
 from tests.integration.rude import COMMAND, DATA, ECHO, LAST, pdv, store
+from worker.pipeline.checks import reason_of
 from worker.pipeline.eligible import check_series, check_volume
 from worker.pipeline.load import find_series, read_series, read_volume
 from worker.pipeline.results import Rejected
@@ -274,10 +275,10 @@ class Loads:
             path.write_bytes(mutate(rng, corpus))
         for paths in find_series(self._folder).values():
             series = read_series(paths)
-            if not isinstance(series, Rejected) and check_series(series) is None:
+            if not isinstance(series, Rejected) and reason_of(check_series(series)) is None:
                 volume = read_volume(series)
                 if not isinstance(volume, Rejected):
-                    check_volume(volume)
+                    reason_of(check_volume(volume))
         for path in damaged:
             path.write_bytes(self._files[path])
 

@@ -16,6 +16,7 @@ from training.simulate.scanner import render_volume
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
 from worker.pipeline import eligible, load, select
+from worker.pipeline.checks import reason_of
 from worker.pipeline.results import PointMm, Series, Side, Volume
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ def test_heads_are_found_in_their_place_however_the_slices_are_turned(
     )
     series = load.read_series(paths)
     assert isinstance(series, Series)
-    assert eligible.check_series(series) is None
+    assert reason_of(eligible.check_series(series)) is None
     turned = load.read_volume(series)
     assert isinstance(turned, Volume)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.oblique import rotation
 from tests.real_ct import VARIANTS, RealCt
 from worker.pipeline import eligible, reformat, select
+from worker.pipeline.checks import reason_of
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import Femur, NeckAttenuation, Volume
 
@@ -36,7 +37,7 @@ def real_ct() -> RealCt:
 
 def gradable(volume: Volume) -> dict[str, Femur]:
     femurs = select.find_femurs(volume)
-    return {f.side: f for f in femurs if eligible.check_hip(volume, f) is None}
+    return {f.side: f for f in femurs if reason_of(eligible.check_hip(volume, f)) is None}
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.servers
 
 ENTRY_KEYS = {
     "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "model",
-    "warnings", "timings_ms", "outputs",
+    "warnings", "checks", "timings_ms", "outputs",
 }  # fmt: skip
 HIP_KEYS = {
     "side", "state", "reason", "center_mm", "neck_mm", "crop", "neck_hu", "probabilities",
-    "grade",
+    "grade", "checks",
 }  # fmt: skip
 
 
@@ -70,7 +70,20 @@ def test_a_folder_with_good_bad_and_foreign_files(
     assert set(entries) == {good, child}
     assert entries[child]["state"] == "rejected"
     assert entries[child]["reason"]["code"] == "TOO_YOUNG"
+    checks = {check["rule"]: check for check in entries[child]["checks"]}
+    assert checks["slices"] == {
+        "rule": "slices",
+        "requires": "at least 10 slices",
+        "state": "passed",
+        "code": None,
+        "found": f"{len(coronal_series)} slices.",
+    }
+    assert (checks["age"]["state"], checks["age"]["code"]) == ("failed", "TOO_YOUNG")
+    assert checks["anatomy"]["state"] == "not_reached"
     entry = entries[good]
+    asked = [*entry["checks"], *(check for hip in entry["hips"] for check in hip["checks"])]
+    assert {check["state"] for check in asked} == {"passed"}
+    assert all(check["found"] for check in asked)
     assert set(entry) >= ENTRY_KEYS
     assert entry["state"] == "screened"
     assert all(set(hip) >= HIP_KEYS for hip in entry["hips"])
@@ -165,6 +178,7 @@ def test_status_and_show_tell_what_is_on_record_without_the_patient(
     assert facts["series"]["screened"] == 1
     assert facts["deliveries"] == {"pacs": {"due": 2}}
     assert "METAL" in show.stdout
+    assert "not on record, this result is of an earlier version" in show.stdout
     shown = json.loads(show_json.stdout)
     assert shown["state"] == "screened"
     assert shown["result"] == {"grade": "osteopenia"}

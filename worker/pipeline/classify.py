@@ -9,7 +9,7 @@ from worker.model import GRADES
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.explain import Explain
-from worker.pipeline.results import Classification, ModelInfo, Reason, ReasonCode, Side
+from worker.pipeline.results import Classification, ModelInfo, Reason, ReasonCode, Side, Verdict
 
 WITH_DEMOGRAPHICS = "image, sex, age, height, weight"
 """What ``modality`` says of a result that the patient's demographics went into."""
@@ -84,15 +84,15 @@ class ImageModel:
                 )
             ),
             heat_map=np.ascontiguousarray(_as_right(explained.heat_map, side)),
-            reason=self._reason(explained.features),
+            familiar=self._familiar(explained.features),
         )
 
-    def _reason(self, features: npt.NDArray[np.float32]) -> Reason | None:
+    def _familiar(self, features: npt.NDArray[np.float32]) -> Verdict:
         if self.familiarity is None:
-            return None
+            return "Not asked: this model cannot tell strange crops."
         distance = float(self.familiarity.distance(features))
         if distance <= self.familiarity.limit:
-            return None
+            return f"Distance {distance:.1f}, limit {self.familiarity.limit:.1f}."
         return Reason(
             ReasonCode.OUT_OF_DISTRIBUTION,
             "The crop is unlike the hips that the model was trained on "

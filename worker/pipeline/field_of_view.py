@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.pipeline.femurs.grid import sphere_directions
-from worker.pipeline.results import Femur, PointMm, Reason, ReasonCode, Volume
+from worker.pipeline.results import Femur, PointMm, Reason, ReasonCode, Verdict, Volume
 from worker.pipeline.statements import SIDE_WORDS
 
 Points = npt.NDArray[np.float64]
@@ -40,8 +40,8 @@ BONE_HU = 200
 TOUCHING = 0.05
 
 
-def cut_off(volume: Volume, femur: Femur) -> Reason | None:
-    """The first part of the proximal femur that is not in the field of view, or None."""
+def cut_off(volume: Volume, femur: Femur) -> Verdict:
+    """The first part of the proximal femur that is not in the field of view."""
     parts = (
         ("femoral head", head_outline(femur)),
         ("femoral head", head_depth(femur)),
@@ -49,15 +49,17 @@ def cut_off(volume: Volume, femur: Femur) -> Reason | None:
         ("trochanter", trochanter_points(femur)),
         ("femoral shaft below the trochanter", shaft_points(femur)),
     )
+    shares: dict[str, float] = {}
     for name, points in parts:
         share = float(seen(volume, points).mean())
+        shares[name] = min(share, shares.get(name, 1.0))
         if share < MOST:
             text = (
                 f"The {SIDE_WORDS[femur.side]} {name} is cut off by the field of view: "
                 f"{max(1.0, 100 * (1 - share)):.0f} % of its outline lie outside."
             )
             return Reason(ReasonCode.NO_FEMUR, text)
-    return None
+    return f"In view: {', '.join(f'{name} {100 * s:.0f} %' for name, s in shares.items())}."
 
 
 def trochanter_at_edge(volume: Volume, femurs: Iterable[Femur]) -> str | None:

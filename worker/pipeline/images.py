@@ -1,20 +1,21 @@
 """Which images are slices of one CT volume, asked before they can be sorted.
 
-One small function a reason; every one answers None or a ``Reason``. A missing or malformed
-header value is a reason, never an error.
+One small function a rule; every one answers a ``Reason``, or what it found. A missing or
+malformed header value is a reason, never an error.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from worker.pipeline import geometry
+from worker.pipeline.checks import Rules, ask
 from worker.pipeline.frames import MULTI_FRAME, is_multi_frame
-from worker.pipeline.results import Reason, ReasonCode
+from worker.pipeline.results import Check, Reason, ReasonCode, Verdict
 
 NO_HU_IMAGE_TYPES = frozenset({"MIP", "MINIP", "MINIMUM", "MAXIMUM", "VRT", "VOLUME RENDERING"})
 # Volume Based Calculation Technique of a frame (PS3.3 C.8.16.2).
@@ -25,15 +26,13 @@ NO_HU_TECHNIQUES = frozenset(
 HU_TYPES = frozenset({"", "HU", "US"})
 SCOUT_IMAGE_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 
-ImagesRule = Callable[[Sequence[Dataset]], Reason | None]
+
+def check_images(headers: Sequence[Dataset]) -> tuple[Check, ...]:
+    """Whether these images are one CT volume; any order of headers."""
+    return ask(IMAGES_RULES, headers)
 
 
-def check_images(headers: Sequence[Dataset]) -> Reason | None:
-    """The first reason why these images are no CT volume, or None; any order of headers."""
-    return next((reason for rule in IMAGES_RULES if (reason := rule(headers))), None)
-
-
-def not_ct(headers: Sequence[Dataset]) -> Reason | None:
+def not_ct(headers: Sequence[Dataset]) -> Verdict:
     """Other modalities, colour captures and projections hold no HU of a slice."""
     for ds in headers:
         sop_class = geometry.text_of(ds, "SOPClassUID")
@@ -49,19 +48,19 @@ def not_ct(headers: Sequence[Dataset]) -> Reason | None:
         if kinds:
             kind = min(kinds)
             return Reason(ReasonCode.NOT_CT, f"A projection ({kind}), not CT values of slices.")
-    return None
+    return f"{len(headers)} images of CT."
 
 
-def not_hu(headers: Sequence[Dataset]) -> Reason | None:
+def not_hu(headers: Sequence[Dataset]) -> Verdict:
     """Maps of a multi-energy scan (effective Z, iodine, electron density) look like CT."""
     for ds in headers:
         if geometry.text_of(ds, "RescaleType").upper() not in HU_TYPES:
             kind = _code(ds, "RescaleType") or "an unknown unit"
             return Reason(ReasonCode.NOT_CT, f"The values are {kind}, not HU.")
-    return None
+    return "Every value is in HU, or its unit is not said."
 
 
-def localizer(headers: Sequence[Dataset]) -> Reason | None:
+def localizer(headers: Sequence[Dataset]) -> Verdict:
     """Scouts and dose reports (PS3.3 C.8.2.1.1.1, Image Type value 3)."""
     scouts = sum(bool(_image_type(ds) & SCOUT_IMAGE_TYPES) for ds in headers)
     if scouts:
@@ -70,10 +69,10 @@ def localizer(headers: Sequence[Dataset]) -> Reason | None:
         )
     if any("DOSE" in kind for ds in headers for kind in _image_type(ds)):
         return Reason(ReasonCode.LOCALIZER, "A dose report, not slices of a patient.")
-    return None
+    return f"None of {len(headers)} images."
 
 
-def frames(headers: Sequence[Dataset]) -> Reason | None:
+def frames(headers: Sequence[Dataset]) -> Verdict:
     """Every frame of a multi-frame object is described, and others have one frame."""
     described = Counter(
         geometry.text_of(ds, "SOPInstanceUID")
@@ -90,10 +89,11 @@ def frames(headers: Sequence[Dataset]) -> Reason | None:
             if count != known:
                 text = f"{known} of {count:.0f} frames of a multi-frame image are described."
                 return Reason(ReasonCode.UNDECODABLE, text)
-    return None
+    multi = len(described)
+    return f"{multi} multi-frame images, all described." if multi else "Single-frame images."
 
 
-def concatenation(headers: Sequence[Dataset]) -> Reason | None:
+def concatenation(headers: Sequence[Dataset]) -> Verdict:
     """An image that is sent in parts is whole (PS3.3 C.7.6.16.1), where its parts count."""
     parts: defaultdict[str, set[float | None]] = defaultdict(set)
     totals: dict[str, int] = {}
@@ -107,20 +107,20 @@ def concatenation(headers: Sequence[Dataset]) -> Reason | None:
         if len(parts[uid]) < total:
             text = f"{len(parts[uid])} of {total} parts of a multi-frame image are there."
             return Reason(ReasonCode.GAPS, text)
-    return None
+    return f"{len(totals)} images in parts, all there." if totals else "No image in parts."
 
 
-def no_uids(headers: Sequence[Dataset]) -> Reason | None:
+def no_uids(headers: Sequence[Dataset]) -> Verdict:
     """SR and SC refer to the images by UID, and files are named by that of the series."""
     keywords = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
     without = sum(not all(geometry.uid_of(ds, name) for name in keywords) for ds in headers)
     if not without:
-        return None
+        return f"{len(headers)} images, all with usable UIDs."
     text = f"{without} of {len(headers)} images have no usable study, series or instance UID."
     return Reason(ReasonCode.UNDECODABLE, text)
 
 
-def mixed(headers: Sequence[Dataset]) -> Reason | None:
+def mixed(headers: Sequence[Dataset]) -> Verdict:
     """One patient, study, frame of reference, matrix and pixel spacing."""
     same = {
         "patients": "PatientID",
@@ -136,10 +136,11 @@ def mixed(headers: Sequence[Dataset]) -> Reason | None:
     }
     if len(shapes) > 1:
         return Reason(ReasonCode.MIXED, f"The images have {len(shapes)} sizes, not one.")
-    return None
+    rows, columns = ("?" if size is None else f"{size:.0f}" for size in shapes.pop())
+    return f"One of each, {rows} × {columns} pixels."
 
 
-def no_geometry(headers: Sequence[Dataset]) -> Reason | None:
+def no_geometry(headers: Sequence[Dataset]) -> Verdict:
     """Position and orientation of every image, or nothing can be measured."""
     total = len(headers)
     missing = sum(geometry.directions_of(ds) is None for ds in headers)
@@ -150,10 +151,10 @@ def no_geometry(headers: Sequence[Dataset]) -> Reason | None:
     if missing:
         text = f"{missing} of {total} images have no usable position in the patient."
         return Reason(ReasonCode.ORIENTATION, text)
-    return None
+    return f"{total} images, all with both."
 
 
-def mixed_geometry(headers: Sequence[Dataset]) -> Reason | None:
+def mixed_geometry(headers: Sequence[Dataset]) -> Verdict:
     """One orientation and one pixel spacing (to be asked after ``no_geometry``)."""
     directions = np.array([geometry.directions_of(ds) for ds in headers])
     if np.abs(directions - directions[0]).max() > 1e-2:
@@ -167,13 +168,21 @@ def mixed_geometry(headers: Sequence[Dataset]) -> Reason | None:
         return Reason(ReasonCode.UNDECODABLE, text)
     if np.ptp(np.array(spacings, float), axis=0).max() > 1e-3:
         return Reason(ReasonCode.MIXED, "The images have several pixel spacings, not one.")
-    return None
+    rows_mm, columns_mm = geometry.known(spacings[0])
+    return f"One orientation, pixels of {rows_mm:.2f} × {columns_mm:.2f} mm."
 
 
-IMAGES_RULES: tuple[ImagesRule, ...] = (
-    not_ct, not_hu, localizer, frames, concatenation, no_uids, mixed, no_geometry,
-    mixed_geometry,
-)  # fmt: skip
+IMAGES_RULES: "Rules[[Sequence[Dataset]]]" = {
+    "ct": ("slices of CT, neither a projection nor a picture in color", not_ct),
+    "hounsfield_units": ("values in HU", not_hu),
+    "no_localizer": ("neither a localizer (scout) nor a dose report", localizer),
+    "frames": ("every frame of a multi-frame image is described", frames),
+    "whole_images": ("an image that is sent in parts has all of them", concatenation),
+    "uids": ("usable study, series and instance UID of every image", no_uids),
+    "one_volume": ("one patient, study, frame of reference and size of the images", mixed),
+    "geometry": ("orientation and position of every image", no_geometry),
+    "one_geometry": ("one orientation and one pixel spacing", mixed_geometry),
+}
 
 
 def _code(ds: Dataset, keyword: str) -> str:

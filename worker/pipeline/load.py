@@ -15,6 +15,8 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
 from worker.pipeline import geometry, images, pixels
+from worker.pipeline.checks import check, reason_of
+from worker.pipeline.eligible import FILES, PIXELS
 from worker.pipeline.frames import frame_headers, is_multi_frame
 from worker.pipeline.geometry import known
 from worker.pipeline.pixels import DecodeError, Image
@@ -85,9 +87,10 @@ def read_series(paths: Iterable[Path]) -> Series | Rejected:
     uid = geometry.text_of(headers[0], "SeriesInstanceUID")
     if unreadable:
         return _undecodable(uid, f"{unreadable} files of the series are not readable DICOM.")
-    reason = images.check_images(headers)
+    checks = (check(FILES, f"Readable objects: {len(read)}."), *images.check_images(headers))
+    reason = reason_of(checks)
     if reason is not None:
-        return Rejected(uid, reason)
+        return Rejected(uid, reason, checks=checks)
     directions = known(geometry.directions_of(headers[0]))
     distances = known(geometry.distances_along(headers, geometry.normal_of(directions)))
     order = np.argsort(distances, kind="stable")
@@ -96,6 +99,7 @@ def read_series(paths: Iterable[Path]) -> Series | Rejected:
         pixels=tuple(sources[i] for i in order),
         headers=tuple(headers[i] for i in order),
         orientation=geometry.orientation_of(directions),
+        checks=checks,
     )
 
 
@@ -203,5 +207,7 @@ def _affine(headers: Sequence[Dataset]) -> npt.NDArray[np.float64]:
 
 
 def _undecodable(uid: str, text: str, series: Series | None = None) -> Rejected:
-    orientation = None if series is None else series.orientation
-    return Rejected(uid, Reason(ReasonCode.UNDECODABLE, text), orientation)
+    reason = Reason(ReasonCode.UNDECODABLE, text)
+    if series is None:
+        return Rejected(uid, reason, checks=(check(FILES, reason),))
+    return Rejected(uid, reason, series.orientation, checks=(check(PIXELS, reason),))

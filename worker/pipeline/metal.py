@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from worker.pipeline.field_of_view import Points, neck_axis_of, trochanter_of
-from worker.pipeline.results import Femur, Reason, ReasonCode, Side, Volume
+from worker.pipeline.results import Femur, Reason, ReasonCode, Side, Verdict, Volume
 from worker.pipeline.statements import SIDE_WORDS
 
 Hu = npt.NDArray[np.int16]
@@ -70,12 +70,16 @@ class Pieces:
         return float(self.mm3()[touched].max()) if len(touched) else 0.0
 
 
-def metal(volume: Volume, femur: Femur) -> Reason | None:
+def metal(volume: Volume, femur: Femur) -> Verdict:
     """A prosthesis, nail, plate or screw in head, neck, trochanter or upper shaft, or at the
     joint."""
-    found = max(_core_mm3(volume, femur), _implant_mm3(volume, femur))
-    if not found:
-        return None
+    core, implant = _core_mm3(volume, femur), _implant_mm3(volume, femur)
+    if core < CORE_MM3 and implant < METAL_MM3:
+        return (
+            f"Largest dense piece: {core / 1000:.2f} ml inside of head and neck, "
+            f"{implant / 1000:.2f} ml in the bone or at the joint."
+        )
+    found = max(core if core >= CORE_MM3 else 0.0, implant if implant >= METAL_MM3 else 0.0)
     text = f"{found / 1000:.1f} ml of metal at the {SIDE_WORDS[femur.side]} hip."
     return Reason(ReasonCode.METAL, text)
 
@@ -119,7 +123,7 @@ def _core_mm3(volume: Volume, femur: Femur) -> float:
     # Only what lies in the core: dense cortex may touch it.
     inside = distances_mm(pieces.position_mm, axis) <= CORE_MM
     counts = np.bincount(pieces.of[inside], minlength=1) * pieces.voxel_mm3
-    return float(counts.max()) if counts.max() >= CORE_MM3 else 0.0
+    return float(counts.max())
 
 
 def _implant_mm3(volume: Volume, femur: Femur) -> float:
@@ -134,8 +138,7 @@ def _implant_mm3(volume: Volume, femur: Femur) -> float:
         return 0.0
     in_bone = distances_mm(pieces.position_mm, bone) <= BONE_MM
     at_joint = distances_mm(pieces.position_mm, head[None]) <= JOINT_MM
-    largest = pieces.largest_mm3(in_bone | (at_joint & pieces.saturated))
-    return largest if largest >= METAL_MM3 else 0.0
+    return pieces.largest_mm3(in_bone | (at_joint & pieces.saturated))
 
 
 def distances_mm(positions: Points, points: Points) -> npt.NDArray[np.float64]:

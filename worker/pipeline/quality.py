@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from worker.pipeline.results import Femur, Reason, ReasonCode, Volume
+from worker.pipeline.results import Femur, Reason, ReasonCode, Verdict, Volume
 from worker.pipeline.statements import SIDE_WORDS
 
 Hu = npt.NDArray[np.int16]
@@ -38,7 +38,7 @@ LOOKED_AT = 8
 MIN_TISSUE_ML = 300.0
 
 
-def no_anatomy(volume: Volume) -> Reason | None:
+def no_anatomy(volume: Volume) -> Verdict:
     """Empty air, a block of one value or nothing but noise: no bone needs to be looked for."""
     step = max(1, len(volume.hu) // LOOKED_AT)
     means, patch_mm2 = patches(volume.hu[step // 2 :: step], volume.spacing_mm)
@@ -51,14 +51,17 @@ def no_anatomy(volume: Volume) -> Reason | None:
     if sd is not None and sd > NOTHING_SEEN_HU:
         text = f"The images show nothing but noise (SD {sd:.0f} HU in soft tissue)."
         return Reason(ReasonCode.NO_FEMUR, text)
-    return None
+    noise = "too little of it to measure noise" if sd is None else f"noise of {sd:.0f} HU in it"
+    return f"{tissue_ml:.0f} ml of soft tissue, {noise}."
 
 
-def drowned(volume: Volume, femur: Femur) -> Reason | None:
+def drowned(volume: Volume, femur: Femur) -> Verdict:
     """Noise in which the neck of one grade cannot be told from that of another."""
     sd = noise_hu(volume, femur)
-    if sd is None or sd <= DROWNED_HU:
-        return None
+    if sd is None:
+        return "Too little even soft tissue at the hip to measure noise."
+    if sd <= DROWNED_HU:
+        return f"Noise of {sd:.0f} HU."
     text = (
         f"Noise of {sd:.0f} HU at the {SIDE_WORDS[femur.side]} hip, at most "
         f"{DROWNED_HU:.0f} HU are accepted: it hides {DIFFERENCE_HU:.0f} HU in the neck."

@@ -1,9 +1,11 @@
 """One entry of ``result.json``: its keys are a public contract."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker.pipeline.eligible import HIP_REQUIRES, SERIES_REQUIRES
 from worker.pipeline.results import (
+    Check,
     Hip,
     NeckAttenuation,
     Plane,
@@ -31,6 +33,7 @@ def to_json(
             "grade": None,
             "model": None,
             "warnings": list(result.warnings),
+            "checks": _checks(SERIES_REQUIRES, result.checks),
             "timings_ms": dict(result.timings_ms),
             "outputs": dict(NO_OUTPUTS),
         }
@@ -49,6 +52,7 @@ def to_json(
             "training_data": result.model.training_data,
         },
         "warnings": list(result.warnings),
+        "checks": _checks(SERIES_REQUIRES, result.checks),
         "timings_ms": dict(result.timings_ms),
         "outputs": dict(outputs or NO_OUTPUTS),
     }
@@ -96,4 +100,21 @@ def _hip(hip: Hip) -> dict[str, Any]:
         if hip.probabilities is None
         else {grade.value: round(p, 4) for grade, p in hip.probabilities.items()},
         "grade": None if hip.grade is None else hip.grade.value,
+        "checks": _checks(HIP_REQUIRES, hip.checks),
     }
+
+
+def _checks(required: Mapping[str, str], asked: Iterable[Check]) -> list[dict[str, str | None]]:
+    """All rules in their order; behind one that is broken they are not reached."""
+    found = {check.rule: check for check in asked}
+    return [_check(rule, requires, found.get(rule)) for rule, requires in required.items()]
+
+
+def _check(rule: str, requires: str, check: Check | None) -> dict[str, str | None]:
+    if check is None:
+        state, code, text = "not_reached", None, None
+    elif check.code is None:
+        state, code, text = "passed", None, check.text
+    else:
+        state, code, text = "failed", check.code.value, check.text
+    return {"rule": rule, "requires": requires, "state": state, "code": code, "found": text}

@@ -66,6 +66,22 @@ class Reason:
     text: str
 
 
+Verdict = Reason | str
+"""What a rule says: a reason against, or in a sentence what it found where it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule with what it found (never patient data).
+
+    ``code`` : None where the rule is kept; else ``text`` is the sentence of the ``Reason``.
+    """
+
+    rule: str
+    text: str
+    code: ReasonCode | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A series that cannot be graded. A return value of the pipeline, not a failure."""
@@ -77,6 +93,8 @@ class Rejected:
     """What was found before the series was given up, each hip with its own reason."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    """The rules of the series that were asked, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +117,14 @@ class Series:
 
     ``headers[i]`` describes the slice whose pixels lie at ``pixels[i]``: the data set of a
     single-frame image, or what a multi-frame one says of one frame (``frames``).
+    ``checks`` : the rules that were asked before there was an order.
     """
 
     series_instance_uid: str
     pixels: tuple[PixelData, ...]
     headers: tuple[Dataset, ...]
     orientation: Orientation
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +273,8 @@ class Hip:
     grade: Grade | None = None
     heat_map: npt.NDArray[np.float32] | None = None
     """(250, 250) float32, 0–1, on the crop's grid."""
+    checks: tuple[Check, ...] = ()
+    """The rules of a hip that were asked, in their order."""
 
     @property
     def state(self) -> Literal["graded", "not_assessable"]:
@@ -277,12 +299,17 @@ class Classification:
     """What a model says of one crop, in one forward and backward pass.
 
     ``heat_map`` : (250, 250) float32, 0–1, Grad-CAM of the most probable grade.
-    ``reason`` : set where the crop is out of the distribution that the model was trained on.
+    ``familiar`` : whether the crop is in the distribution that the model was trained on.
     """
 
     probabilities: Mapping[Grade, float]
     heat_map: npt.NDArray[np.float32]
-    reason: Reason | None = None
+    familiar: Verdict
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the crop must not be graded, or None."""
+        return self.familiar if isinstance(self.familiar, Reason) else None
 
 
 class Model(Protocol):
@@ -313,7 +340,8 @@ class Screening:
 
     ``headers`` : the source data sets without pixels, sorted as the source was.
     ``hips`` : right first. ``grade`` : patient level, the worse hip; None where neither is
-    graded, which the pipeline rejects instead (``Rejected``).
+    graded, which the pipeline rejects instead (``Rejected``). ``checks`` : the rules of the
+    series; those of a hip are the hip's.
     """
 
     series_instance_uid: str
@@ -324,6 +352,7 @@ class Screening:
     model: ModelInfo
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
 
     @property
     def deciding_hip(self) -> Hip | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from worker.pipeline import crop, eligible, load, select
 from worker.pipeline.cautions import cautions
+from worker.pipeline.checks import check, reason_of
 from worker.pipeline.demographics import demographics_of
 from worker.pipeline.grade import worse_grade
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.results import (
+    Check,
     Femur,
     Hip,
     Model,
@@ -58,17 +60,20 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
     if isinstance(series, Rejected):
         return series
     with watch.step("eligible"):
-        reason = eligible.check_series(series)
+        checks = (*series.checks, *eligible.check_series(series))
+    reason = reason_of(checks)
     if reason is not None:
-        return _rejected(series, reason, watch)
+        return _rejected(series, reason, checks, watch)
     with watch.step("load_pixels"):
         volume = load.read_volume(series)
     if isinstance(volume, Rejected):
-        return _rejected(series, volume.reason, watch)
+        return _rejected(series, volume.reason, (*checks, *volume.checks), watch)
     with watch.step("eligible"):
-        reason = eligible.check_volume(volume)
+        decoded = check(eligible.PIXELS, f"{len(series.headers)} slices decoded.")
+        checks = (*checks, decoded, *eligible.check_volume(volume))
+    reason = reason_of(checks)
     if reason is not None:
-        return _rejected(series, reason, watch)
+        return _rejected(series, reason, checks, watch)
     model = model.for_patient(demographics_of(series.headers[0]))
     with watch.step("select"):
         found = select.find_femurs(volume)
@@ -76,14 +81,14 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
     hips = tuple(
         _screen_hip(volume, femurs[side], model, watch)
         if side in femurs
-        else Hip(side=side, reason=eligible.missing_hip(volume, side, found))
+        else _refused(side, None, eligible.missing_hip(volume, side, found))
         for side in SIDES
     )
     with watch.step("warnings"):
         warnings = cautions(series, volume, hips, model.envelope)
     grades = [hip.grade for hip in hips if hip.grade is not None]
     if not grades:
-        return _rejected(series, _telling_reason(hips), watch, hips, warnings)
+        return _rejected(series, _telling_reason(hips), checks, watch, hips, warnings)
     return Screening(
         series_instance_uid=series.series_instance_uid,
         orientation=series.orientation,
@@ -93,25 +98,28 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         model=model.info,
         warnings=warnings,
         timings_ms=watch.timings_ms,
+        checks=checks,
     )
 
 
 def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) -> Hip:
     with watch.step("eligible"):
-        reason = eligible.check_hip(volume, femur)
-    if reason is not None:
-        return Hip(side=femur.side, femur=femur, reason=reason)
+        checks = eligible.check_hip(volume, femur)
+    if reason_of(checks) is not None:
+        return _refused(femur.side, femur, checks)
     with watch.step("crop"):
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
         neck = neck_attenuation(plane, femur)
     with watch.step("classify"):
         classification = model.classify(hip_crop.pixels, femur.side)
-    accepted = classification.reason is None
+    checks = (*checks, check(eligible.FAMILIARITY, classification.familiar))
+    reason = reason_of(checks)
+    accepted = reason is None
     return Hip(
         side=femur.side,
         femur=femur,
-        reason=classification.reason,
+        reason=reason,
         plane=plane,
         crop=hip_crop,
         neck=neck,
@@ -120,7 +128,12 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) ->
         if accepted
         else None,
         heat_map=classification.heat_map if accepted else None,
+        checks=checks,
     )
+
+
+def _refused(side: Side, femur: Femur | None, checks: tuple[Check, ...]) -> Hip:
+    return Hip(side=side, femur=femur, reason=reason_of(checks), checks=checks)
 
 
 def _telling_reason(hips: Sequence[Hip]) -> Reason:
@@ -133,6 +146,7 @@ def _telling_reason(hips: Sequence[Hip]) -> Reason:
 def _rejected(
     series: Series,
     reason: Reason,
+    checks: tuple[Check, ...],
     watch: Stopwatch,
     hips: tuple[Hip, ...] = (),
     warnings: tuple[str, ...] = (),
@@ -144,4 +158,5 @@ def _rejected(
         hips=hips,
         timings_ms=watch.timings_ms,
         warnings=warnings,
+        checks=checks,
     )

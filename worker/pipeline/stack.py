@@ -1,6 +1,6 @@
 """Whether the slices of a sorted series make one stack that an affine can describe.
 
-One small function a reason, as in ``eligible``, which asks them.
+One small function a rule, as in ``eligible``, which asks them.
 """
 
 from itertools import groupby
@@ -9,7 +9,7 @@ import numpy as np
 
 from worker.pipeline import geometry
 from worker.pipeline.geometry import Array, known
-from worker.pipeline.results import Reason, ReasonCode, Series
+from worker.pipeline.results import Reason, ReasonCode, Series, Verdict
 
 SAME_POSITION_MM = 0.01
 MAX_GANTRY_TILT_DEG = 2.0
@@ -20,7 +20,7 @@ MAX_SLICE_SPACING_MM = 6.0
 MAX_DEVIATION_MM = 2.0
 
 
-def repeated_positions(series: Series) -> Reason | None:
+def repeated_positions(series: Series) -> Verdict:
     """Phases, energies or kernels in one series: interleaved, they would make one volume.
 
     That the usual position holds several images tells it from a stray copy of a slice.
@@ -30,33 +30,33 @@ def repeated_positions(series: Series) -> Reason | None:
     places = np.cumsum(steps >= SAME_POSITION_MM)
     usual = int(np.median([len(list(same)) for _, same in groupby(places)]))
     if usual < 2:
-        return None
+        return "One image at each position."
     text = f"Each position holds {usual} images: several phases, energies or reconstructions."
     return Reason(ReasonCode.MIXED, text)
 
 
-def gantry_tilt(series: Series) -> Reason | None:
+def gantry_tilt(series: Series) -> Verdict:
     """Slices shifted against each other: the positions tell it, the header's tilt may lie."""
     positions = _positions(series)
     step = positions[-1] - positions[0]
     length = float(np.linalg.norm(step))
     if length < SAME_POSITION_MM:
-        return None
+        return "All slices lie at one position."
     cosine = abs(float(step @ geometry.normal_of(_directions(series)))) / length
     angle = float(np.degrees(np.arccos(min(1.0, cosine))))
     if angle <= MAX_GANTRY_TILT_DEG:
-        return None
+        return f"The slices are sheared by {angle:.1f}°."
     return Reason(
         ReasonCode.ORIENTATION, f"The slices are sheared by {angle:.0f}° (gantry tilt)."
     )
 
 
-def gaps(series: Series) -> Reason | None:
+def gaps(series: Series) -> Verdict:
     """Even steps, no position twice, no step too wide to see a neck."""
     distances = _positions(series) @ geometry.normal_of(_directions(series))
     steps = np.diff(distances)
     if steps.size == 0:
-        return None
+        return "There is only one slice."
     doubles = int((steps < SAME_POSITION_MM).sum())
     if doubles:
         text = f"{doubles} of {len(distances)} slices lie at a position that is taken."
@@ -68,16 +68,16 @@ def gaps(series: Series) -> Reason | None:
     if usual > MAX_SLICE_SPACING_MM:
         limit = f"at most {MAX_SLICE_SPACING_MM:.0f} mm are accepted"
         return Reason(ReasonCode.GAPS, f"Slices are {usual:.1f} mm apart, {limit}.")
-    return None
+    return f"Usually {usual:.1f} mm apart, from {steps.min():.1f} to {widest:.1f} mm."
 
 
-def crooked(series: Series) -> Reason | None:
+def crooked(series: Series) -> Verdict:
     """Slices beside the even line from the first to the last, along or across it."""
     positions = _positions(series)
     line = np.linspace(positions[0], positions[-1], len(positions))
     deviation = float(np.linalg.norm(positions - line, axis=1).max())
     if deviation <= MAX_DEVIATION_MM:
-        return None
+        return f"Up to {deviation:.1f} mm beside it."
     text = f"Slices lie up to {deviation:.1f} mm beside the place that even steps give them."
     return Reason(ReasonCode.GAPS, text)
 

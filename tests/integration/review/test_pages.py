@@ -245,3 +245,29 @@ def test_pages_fit_the_window(width: int, site: Site, series: Series, viewer: Pa
     for path in ("/", f"/series/{series.delivered}"):
         viewer.goto(site.url + path)
         assert viewer.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_of_a_series_shows_rule_by_rule_where_it_stopped(
+    site: Site, series: Series, viewer: Page
+) -> None:
+    open_series(viewer, site, series.rejected_early)
+    rules = viewer.get_by_role("region", name="Rules").locator("tbody tr")
+    expect(rules.first).not_to_be_visible()
+
+    viewer.get_by_text("all rules with what they found").click()
+
+    kept = rules.filter(has_text="orientation").filter(has_text="oblique by 1.0°.")
+    expect(kept).to_contain_text("passed")
+    expect(kept).to_contain_text("oblique by at most 20°")
+    expect(rules.filter(has_text="at least 10 slices")).to_contain_text(
+        "failed: TOO_FEW_SLICES"
+    )
+    expect(rules.filter(has_text="at least 18 years")).to_contain_text("not reached")
+
+
+def test_the_page_of_an_earlier_result_says_that_its_rules_are_not_on_record(
+    site: Site, series: Series, viewer: Page
+) -> None:
+    open_series(viewer, site, series.delivered)
+
+    expect(viewer.get_by_text("this result is of an earlier version")).to_be_visible()

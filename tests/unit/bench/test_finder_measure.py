@@ -10,6 +10,7 @@ from tests.bench import finder_measure, finder_table
 from tests.bench.finder_measure import KnownHip, Outcome, beyond, measure, view_of
 from training.simulate.truth import HipTruth
 from worker.pipeline import eligible, select
+from worker.pipeline.checks import check
 from worker.pipeline.results import Femur, Grade, Plane, Reason, ReasonCode, Volume
 
 HIP = HipTruth(
@@ -72,7 +73,8 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
 
     def run(femur: Femur, known: KnownHip, reason: Reason | None = None) -> Outcome:
         monkeypatch.setattr(select, "find_femurs", lambda _: (femur,))
-        monkeypatch.setattr(eligible, "check_hip", lambda *_: reason)
+        verdict = check("rule", reason or "Kept.")
+        monkeypatch.setattr(eligible, "check_hip", lambda *_: (verdict,))
         return measure("case", ("group",), volume(), (known,))
 
     return run

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from tests.ct_volume import AXIAL, CORONAL, SAGITTAL, ct_headers
 from tests.hip_volume import LEFT, RIGHT, put, soft_tissue
 from worker.pipeline import eligible, geometry
+from worker.pipeline.checks import reason_of
 from worker.pipeline.geometry import known
 from worker.pipeline.results import PointMm, Reason, ReasonCode, Series
 
@@ -30,11 +31,11 @@ def code_of(reason: Reason | None) -> ReasonCode | None:
 
 @pytest.mark.parametrize("directions", [CORONAL, AXIAL])
 def test_plain_series_is_eligible(directions: tuple[PointMm, PointMm]) -> None:
-    assert eligible.check_series(series(directions=directions)) is None
+    assert reason_of(eligible.check_series(series(directions=directions))) is None
 
 
 def test_sagittal_is_rejected() -> None:
-    reason = eligible.check_series(series(directions=SAGITTAL))
+    reason = reason_of(eligible.check_series(series(directions=SAGITTAL)))
 
     assert reason == Reason(
         ReasonCode.ORIENTATION, "Sagittal slices; coronal or axial are needed."
@@ -45,7 +46,7 @@ def test_sagittal_is_rejected() -> None:
     ("count", "accepted"), [(1, False), (7, False), (9, False), (10, True)]
 )
 def test_ten_slices_are_needed(count: int, accepted: bool) -> None:
-    reason = eligible.check_series(series(count))
+    reason = reason_of(eligible.check_series(series(count)))
 
     assert code_of(reason) is (None if accepted else ReasonCode.TOO_FEW_SLICES)
     if count == 7:
@@ -60,7 +61,7 @@ def test_oblique_by_more_than_twenty_degrees_is_rejected(angle: float, accepted:
     turn = np.radians(angle)
     along = (float(np.cos(turn)), float(np.sin(turn)), 0.0)
 
-    reason = eligible.check_series(series(directions=(along, (0, 0, -1))))
+    reason = reason_of(eligible.check_series(series(directions=(along, (0, 0, -1)))))
 
     assert code_of(reason) is (None if accepted else ReasonCode.ORIENTATION)
 
@@ -73,7 +74,8 @@ def test_rotation_in_the_plane_counts_as_oblique() -> None:
     )
 
     assert (
-        code_of(eligible.check_series(series(directions=directions))) is ReasonCode.ORIENTATION
+        code_of(reason_of(eligible.check_series(series(directions=directions))))
+        is ReasonCode.ORIENTATION
     )
 
 
@@ -81,19 +83,19 @@ def test_gantry_tilt_is_told_from_positions() -> None:
     tilted = series(directions=AXIAL, step=(0.0, 1.0, 3.0))
     told_only = series(directions=AXIAL, GantryDetectorTilt=18)
 
-    reason = eligible.check_series(tilted)
+    reason = reason_of(eligible.check_series(tilted))
 
     assert code_of(reason) is ReasonCode.ORIENTATION
     assert reason is not None
     assert "18°" in reason.text
-    assert eligible.check_series(told_only) is None
+    assert reason_of(eligible.check_series(told_only)) is None
 
 
 def test_missing_slice_is_a_gap() -> None:
     headers = ct_headers(14)
     del headers[6]
 
-    reason = eligible.check_series(sorted_series(headers))
+    reason = reason_of(eligible.check_series(sorted_series(headers)))
 
     assert code_of(reason) is ReasonCode.GAPS
     assert reason is not None
@@ -104,7 +106,7 @@ def test_two_images_at_one_position_are_rejected() -> None:
     headers = ct_headers(12)
     headers[4].ImagePositionPatient = headers[5].ImagePositionPatient
 
-    assert code_of(eligible.check_series(sorted_series(headers))) is ReasonCode.GAPS
+    assert code_of(reason_of(eligible.check_series(sorted_series(headers)))) is ReasonCode.GAPS
 
 
 def test_rounded_positions_are_even_enough() -> None:
@@ -112,11 +114,11 @@ def test_rounded_positions_are_even_enough() -> None:
     for ds in headers:
         ds.ImagePositionPatient = [round(float(v), 1) for v in ds.ImagePositionPatient]
 
-    assert eligible.check_series(sorted_series(headers)) is None
+    assert reason_of(eligible.check_series(sorted_series(headers))) is None
 
 
 def test_slices_too_far_apart_are_rejected() -> None:
-    reason = eligible.check_series(series(step=(0, 10.0, 0)))
+    reason = reason_of(eligible.check_series(series(step=(0, 10.0, 0))))
 
     assert code_of(reason) is ReasonCode.GAPS
     assert reason is not None
@@ -145,21 +147,21 @@ def test_slices_too_far_apart_are_rejected() -> None:
 def test_patients_under_eighteen_are_rejected(
     elements: dict[str, object], accepted: bool
 ) -> None:
-    reason = eligible.check_series(series(**elements))
+    reason = reason_of(eligible.check_series(series(**elements)))
 
     assert code_of(reason) is (None if accepted else ReasonCode.TOO_YOUNG)
 
 
 def test_hip_without_metal_inside_the_volume_is_fine() -> None:
-    assert eligible.check_hip(soft_tissue(), RIGHT) is None
+    assert reason_of(eligible.check_hip(soft_tissue(), RIGHT)) is None
 
 
 def test_metal_is_said_before_what_is_cut_off() -> None:
     volume = soft_tissue((-114, -80, -160))
     put(volume, RIGHT.center_mm, 16, 3071)
 
-    assert code_of(eligible.check_hip(volume, RIGHT)) is ReasonCode.METAL
-    assert code_of(eligible.check_hip(soft_tissue((-114, -80, -160)), RIGHT)) is (
+    assert code_of(reason_of(eligible.check_hip(volume, RIGHT))) is ReasonCode.METAL
+    assert code_of(reason_of(eligible.check_hip(soft_tissue((-114, -80, -160)), RIGHT))) is (
         ReasonCode.NO_FEMUR
     )
 
@@ -167,8 +169,45 @@ def test_metal_is_said_before_what_is_cut_off() -> None:
 def test_side_without_femur_says_prosthesis_or_nothing() -> None:
     volume = soft_tissue()
 
-    assert eligible.missing_hip(volume, "R", ()).code is ReasonCode.NO_FEMUR
+    assert code_of(reason_of(eligible.missing_hip(volume, "R", ()))) is ReasonCode.NO_FEMUR
 
     put(volume, LEFT.center_mm, 16, 3071)
-    assert eligible.missing_hip(volume, "L", (RIGHT,)).code is ReasonCode.METAL
-    assert eligible.missing_hip(volume, "R", ()).code is ReasonCode.NO_FEMUR
+    assert code_of(reason_of(eligible.missing_hip(volume, "L", (RIGHT,)))) is ReasonCode.METAL
+    assert code_of(reason_of(eligible.missing_hip(volume, "R", ()))) is ReasonCode.NO_FEMUR
+
+
+def test_every_rule_says_what_it_found_up_to_the_first_that_is_broken() -> None:
+    tilted = series(directions=AXIAL, step=(0.0, 1.0, 3.0))
+
+    checks = eligible.check_series(tilted)
+
+    assert [(one.rule, one.text) for one in checks] == [
+        ("orientation", "Axial, oblique by 0.0°."),
+        ("slices", "12 slices."),
+        ("positions", "One image at each position."),
+        ("gantry_tilt", "The slices are sheared by 18° (gantry tilt)."),
+    ]
+    assert [one.code for one in checks] == [None, None, None, ReasonCode.ORIENTATION]
+
+
+def test_a_kept_rule_of_a_hip_says_its_measure() -> None:
+    found = {one.rule: one.text for one in eligible.check_hip(soft_tissue(noise_hu=20), RIGHT)}
+
+    assert list(found) == ["femur", "metal", "field_of_view", "noise"]
+    assert found["femur"] == "Head of 23 mm radius, confidence 0.80."
+    assert found["metal"] == (
+        "Largest dense piece: 0.00 ml inside of head and neck, "
+        "0.00 ml in the bone or at the joint."
+    )
+    assert found["field_of_view"] == (
+        "In view: femoral head 100 %, femoral neck 100 %, trochanter 100 %, "
+        "femoral shaft below the trochanter 100 %."
+    )
+    assert 15 < float(found["noise"].removeprefix("Noise of ").removesuffix(" HU.")) < 25
+
+
+@pytest.mark.parametrize("age", ["064Y", "009Y"])
+def test_age_is_never_told(age: str) -> None:
+    checks = eligible.check_series(series(PatientAge=age, PatientID="SECRET"))
+
+    assert not any("64" in one.text or "9" in one.text for one in checks if one.rule == "age")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.hip_volume import LEFT, RIGHT, cut_circle, put, soft_tissue
+from tests.verdicts import against
 from worker.pipeline.field_of_view import cut_off, touches_edge, trochanter_at_edge
 from worker.pipeline.results import Femur, PointMm, ReasonCode, Volume
 
@@ -14,14 +15,14 @@ SEEN = replace(RIGHT, trochanter_mm=(-124.0, 7.0, -34.0), shaft_direction=(0.0, 
 
 
 def text_of(volume: Volume, femur: Femur) -> str:
-    reason = cut_off(volume, femur)
+    reason = against(cut_off(volume, femur))
     assert reason is None or reason.code is ReasonCode.NO_FEMUR
     return reason.text if reason else ""
 
 
 def test_femur_inside_of_the_volume_is_whole() -> None:
-    assert cut_off(soft_tissue(), RIGHT) is None
-    assert cut_off(soft_tissue(), SEEN) is None
+    assert against(cut_off(soft_tissue(), RIGHT)) is None
+    assert against(cut_off(soft_tissue(), SEEN)) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_bone_up_to_the_border_is_noticed_and_muscle_is_not() -> None:
     assert not touches_edge(volume, RIGHT)
 
     put(volume, (-132.0, 8.0, -30.0), 22, 400)
-    assert cut_off(volume, RIGHT) is None
+    assert against(cut_off(volume, RIGHT)) is None
     assert touches_edge(volume, RIGHT)
 
 

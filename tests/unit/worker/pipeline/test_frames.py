@@ -24,6 +24,7 @@ from pydicom.uid import (
 from tests import enhanced_ct
 from tests.ct_volume import AXIAL, CORONAL, write_ct
 from worker.pipeline import eligible, frames, geometry, load
+from worker.pipeline.checks import reason_of
 from worker.pipeline.results import ReasonCode, Rejected, Series, Volume
 
 PATIENT = {
@@ -135,7 +136,10 @@ def test_headers_of_frames_have_the_keywords_of_a_ct_image(
             assert header[keyword].value == image[keyword].value, keyword
         assert geometry.text_of(header, "ConvolutionKernel") == "B30f"
         assert geometry.text_of(header, "ContrastBolusAgent") == "Iodinated contrast agent"
-    assert eligible.check_series(series_of(sorted((tmp_path / "multi").iterdir()))) is None
+    assert (
+        reason_of(eligible.check_series(series_of(sorted((tmp_path / "multi").iterdir()))))
+        is None
+    )
 
 
 def test_rescale_of_each_frame_is_used(tmp_path: Path) -> None:
@@ -291,7 +295,7 @@ def test_two_phases_in_one_object_are_not_interleaved(tmp_path: Path) -> None:
     portal = images_of(tmp_path / "2", noise())
     paths = enhanced_ct.write_enhanced(shuffled(arterial + portal), tmp_path)
 
-    reason = eligible.check_series(series_of(paths))
+    reason = reason_of(eligible.check_series(series_of(paths)))
 
     assert reason is not None
     assert reason.code is ReasonCode.MIXED

@@ -5,6 +5,7 @@ from pydicom import DataElement, Dataset
 from pydicom.uid import EnhancedCTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from tests.ct_volume import AXIAL, CORONAL, alter, ct_headers
+from worker.pipeline.checks import reason_of
 from worker.pipeline.images import check_images
 from worker.pipeline.results import ReasonCode
 
@@ -20,8 +21,8 @@ def one_changed(keyword: str, value: object) -> list[Dataset]:
 
 
 def test_plain_coronal_and_axial_series_are_images_of_a_volume() -> None:
-    assert check_images(ct_headers(12, directions=CORONAL)) is None
-    assert check_images(ct_headers(12, directions=AXIAL)) is None
+    assert reason_of(check_images(ct_headers(12, directions=CORONAL))) is None
+    assert reason_of(check_images(ct_headers(12, directions=AXIAL))) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_plain_coronal_and_axial_series_are_images_of_a_volume() -> None:
 def test_a_whole_series_with_a_fault_gets_its_reason(
     elements: dict[str, object], code: ReasonCode, words: str
 ) -> None:
-    reason = check_images(series(**elements))
+    reason = reason_of(check_images(series(**elements)))
 
     assert reason is not None
     assert reason.code is code
@@ -77,14 +78,14 @@ def test_a_whole_series_with_a_fault_gets_its_reason(
 def test_one_image_that_differs_is_enough(
     keyword: str, value: object, code: ReasonCode
 ) -> None:
-    reason = check_images(one_changed(keyword, value))
+    reason = reason_of(check_images(one_changed(keyword, value)))
 
     assert reason is not None
     assert reason.code is code
 
 
 def test_reasons_never_carry_patient_data() -> None:
-    reason = check_images(one_changed("PatientID", "SECRET"))
+    reason = reason_of(check_images(one_changed("PatientID", "SECRET")))
 
     assert reason is not None
     assert "SECRET" not in reason.text
@@ -92,12 +93,15 @@ def test_reasons_never_carry_patient_data() -> None:
 
 @pytest.mark.parametrize("rescale_type", ["HU", "US", "hu "])
 def test_rescale_types_that_mean_hu_are_accepted(rescale_type: str) -> None:
-    assert check_images(series(RescaleType=rescale_type)) is None
+    assert reason_of(check_images(series(RescaleType=rescale_type))) is None
 
 
 def test_missing_image_type_and_empty_values_are_normal() -> None:
     assert (
-        check_images(series(ImageType=None, FrameOfReferenceUID=None, PatientID=None)) is None
+        reason_of(
+            check_images(series(ImageType=None, FrameOfReferenceUID=None, PatientID=None))
+        )
+        is None
     )
 
 
@@ -107,7 +111,7 @@ def test_missing_image_type_and_empty_values_are_normal() -> None:
 )
 def test_images_without_a_usable_uid_are_undecodable(keyword: str, value: object) -> None:
     """Files are named by the series' UID: one with a path in it would leave its folder."""
-    reason = check_images(series(**{keyword: value}))
+    reason = reason_of(check_images(series(**{keyword: value})))
 
     assert reason is not None
     assert reason.code is ReasonCode.UNDECODABLE
@@ -119,11 +123,11 @@ def test_image_type_that_is_no_text_says_nothing() -> None:
     for ds in headers:
         ds["ImageType"] = DataElement("ImageType", "US", 1)
 
-    assert check_images(headers) is None
+    assert reason_of(check_images(headers)) is None
 
 
 def test_uid_with_leading_zeros_is_accepted_as_the_scp_does() -> None:
-    assert check_images(series(StudyInstanceUID="1.2.03.4")) is None
+    assert reason_of(check_images(series(StudyInstanceUID="1.2.03.4"))) is None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_uid_with_leading_zeros_is_accepted_as_the_scp_does() -> None:
 def test_pieces_of_a_damaged_header_are_not_repeated_in_the_reason(
     elements: dict[str, object],
 ) -> None:
-    reason = check_images(series(**elements))
+    reason = reason_of(check_images(series(**elements)))
 
     assert reason is not None
     assert reason.code is ReasonCode.NOT_CT

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
+from tests.verdicts import against
 from worker.pipeline.metal import METAL_MM3, metal, metal_for_hip, midline_mm
 from worker.pipeline.results import PointMm, ReasonCode
 
@@ -16,19 +17,19 @@ WITH_SHAFT = replace(
 
 
 def test_muscle_holds_no_metal() -> None:
-    assert metal(soft_tissue(), RIGHT) is None
+    assert against(metal(soft_tissue(), RIGHT)) is None
 
 
 def test_prosthesis_in_one_hip_leaves_the_other_gradable() -> None:
     volume = soft_tissue()
     put(volume, LEFT.center_mm, 16, 3071)
 
-    reason = metal(volume, LEFT)
+    reason = against(metal(volume, LEFT))
 
     assert reason is not None
     assert reason.code is ReasonCode.METAL
     assert reason.text == "16.9 ml of metal at the left hip."
-    assert metal(volume, RIGHT) is None
+    assert against(metal(volume, RIGHT)) is None
 
 
 def test_nail_in_one_hip_leaves_the_other_gradable() -> None:
@@ -36,29 +37,29 @@ def test_nail_in_one_hip_leaves_the_other_gradable() -> None:
     put_rod(volume, (-122, 7, -20), (-122, 7, -155), 6, 3071)
     put_rod(volume, (-84, -1, 6), (-132, 8, -40), 5, 3071)
 
-    assert metal(volume, WITH_SHAFT) is not None
-    assert metal(volume, LEFT) is None
+    assert against(metal(volume, WITH_SHAFT)) is not None
+    assert against(metal(volume, LEFT)) is None
 
 
 def test_thin_screw_diluted_by_thick_slices_is_metal_in_the_core_of_the_neck() -> None:
     volume = soft_tissue()
     put_rod(volume, RIGHT.center_mm, RIGHT.neck_mm, 2.5, 1800)
 
-    assert metal(volume, RIGHT) is not None
+    assert against(metal(volume, RIGHT)) is not None
 
 
 def test_plate_on_the_shaft_is_metal_where_the_shaft_was_seen() -> None:
     volume = soft_tissue()
     put_rod(volume, (-140, 7, -60), (-140, 7, -130), 4, 3071)
 
-    assert metal(volume, WITH_SHAFT) is not None
+    assert against(metal(volume, WITH_SHAFT)) is not None
 
 
 def test_nail_whose_tip_ends_below_the_picture_of_the_hip_is_left_out() -> None:
     volume = soft_tissue((-180, -80, -240))
     put_rod(volume, (-122, 7, -185), (-122, 7, -238), 6, 3071)
 
-    assert metal(volume, WITH_SHAFT) is None
+    assert against(metal(volume, WITH_SHAFT)) is None
 
 
 def test_acetabular_screws_at_the_joint_are_metal_and_those_of_the_sacrum_are_not() -> None:
@@ -67,9 +68,9 @@ def test_acetabular_screws_at_the_joint_are_metal_and_those_of_the_sacrum_are_no
     sacral = soft_tissue()
     put_rod(sacral, (-50, 60, 60), (20, 60, 60), 4, 3071)
 
-    assert metal(volume, RIGHT) is not None
-    assert metal(sacral, RIGHT) is None
-    assert metal(sacral, LEFT) is None
+    assert against(metal(volume, RIGHT)) is not None
+    assert against(metal(sacral, RIGHT)) is None
+    assert against(metal(sacral, LEFT)) is None
 
 
 def test_metal_that_was_clipped_to_a_low_scale_is_a_plateau() -> None:
@@ -77,8 +78,8 @@ def test_metal_that_was_clipped_to_a_low_scale_is_a_plateau() -> None:
     put(volume, RIGHT.center_mm, 16, 3071)
     volume.hu[:] = np.minimum(volume.hu, 1600)
 
-    assert metal(volume, RIGHT) is not None
-    assert metal(volume, LEFT) is None
+    assert against(metal(volume, RIGHT)) is not None
+    assert against(metal(volume, LEFT)) is None
 
 
 @pytest.mark.parametrize(
@@ -100,14 +101,14 @@ def test_dense_things_that_are_not_metal(center: PointMm, radius: float, hu: flo
     volume = soft_tissue()
     put(volume, center, radius, hu)
 
-    assert metal(volume, WITH_SHAFT) is None
+    assert against(metal(volume, WITH_SHAFT)) is None
 
 
 def test_less_than_the_smallest_screw_is_ignored() -> None:
     volume = soft_tissue()
     put(volume, RIGHT.neck_mm, (METAL_MM3 / 8) ** (1 / 3), 3071)
 
-    assert metal(volume, RIGHT) is None
+    assert against(metal(volume, RIGHT)) is None
 
 
 def test_prosthesis_in_place_of_a_hip_is_named_on_its_side_only() -> None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.hip_volume import LEFT, RIGHT, put, soft_tissue
+from tests.verdicts import against
 from worker.pipeline.quality import DROWNED_HU, drowned, no_anatomy, noise_hu
 from worker.pipeline.results import ReasonCode, Volume
 
@@ -43,13 +44,13 @@ def test_bone_and_air_beside_the_hip_are_no_noise() -> None:
 
 
 def test_noise_that_hides_the_neck_is_a_reason_and_half_of_it_is_not() -> None:
-    reason = drowned(soft_tissue(noise_hu=1.15 * DROWNED_HU), RIGHT)
+    reason = against(drowned(soft_tissue(noise_hu=1.15 * DROWNED_HU), RIGHT))
 
     assert reason is not None
     assert reason.code is ReasonCode.OUT_OF_DISTRIBUTION
     assert reason.text.startswith("Noise of ")
     assert "at the right hip, at most 88 HU" in reason.text
-    assert drowned(soft_tissue(noise_hu=0.5 * DROWNED_HU), RIGHT) is None
+    assert against(drowned(soft_tissue(noise_hu=0.5 * DROWNED_HU), RIGHT)) is None
 
 
 def test_noise_on_one_side_leaves_the_other() -> None:
@@ -58,8 +59,8 @@ def test_noise_on_one_side_leaves_the_other() -> None:
     noise = np.random.default_rng(0).normal(0, 120, volume.hu[:, :, :half].shape)
     volume.hu[:, :, :half] += noise.astype(np.int16)
 
-    assert drowned(volume, RIGHT) is not None
-    assert drowned(volume, LEFT) is None
+    assert against(drowned(volume, RIGHT)) is not None
+    assert against(drowned(volume, LEFT)) is None
 
 
 def test_hip_without_soft_tissue_has_no_noise_to_judge() -> None:
@@ -67,7 +68,7 @@ def test_hip_without_soft_tissue_has_no_noise_to_judge() -> None:
     volume.hu[:] = 900
 
     assert noise_hu(volume, RIGHT) is None
-    assert drowned(volume, RIGHT) is None
+    assert against(drowned(volume, RIGHT)) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_hip_without_soft_tissue_has_no_noise_to_judge() -> None:
 def test_volumes_of_nothing_are_told_at_once(
     fill: Callable[[np.random.Generator, tuple[int, ...]], Floats], words: str
 ) -> None:
-    reason = no_anatomy(volume_of(fill))
+    reason = against(no_anatomy(volume_of(fill)))
 
     assert reason is not None
     assert reason.code is ReasonCode.NO_FEMUR
@@ -92,4 +93,4 @@ def test_volumes_of_nothing_are_told_at_once(
 
 
 def test_a_noisy_body_is_looked_at() -> None:
-    assert no_anatomy(soft_tissue(noise_hu=100)) is None
+    assert against(no_anatomy(soft_tissue(noise_hu=100))) is None

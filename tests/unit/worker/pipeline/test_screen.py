@@ -22,11 +22,11 @@ from worker.pipeline.screen import screen
 
 ENTRY = {
     "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "model",
-    "warnings", "timings_ms", "outputs",
+    "warnings", "checks", "timings_ms", "outputs",
 }  # fmt: skip
 HIP = {
     "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",
-    "probabilities", "grade",
+    "probabilities", "grade", "checks",
 }  # fmt: skip
 
 

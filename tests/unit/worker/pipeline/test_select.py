@@ -12,6 +12,7 @@ from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.subject import Condition, Subject, sample_subject
 from training.simulate.truth import HipTruth, truth
 from worker.pipeline import eligible, reformat, select
+from worker.pipeline.checks import reason_of
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.femurs.heads import Ball, Balls
 from worker.pipeline.femurs.necks import Neck
@@ -51,7 +52,7 @@ def test_both_heads_of_a_pelvis_are_found_on_their_sides(plane: Orientation) -> 
         assert error_mm(femur, hip) < NEAR_MM
         assert abs(femur.radius_mm - hip.radius_mm) < 5
         assert np.linalg.norm(np.subtract(femur.neck_mm, hip.neck_mm)) < 20
-        assert eligible.check_hip(volume, femur) is None
+        assert reason_of(eligible.check_hip(volume, femur)) is None
 
 
 def test_plane_shows_head_and_neck_of_its_hip() -> None:
@@ -100,15 +101,17 @@ def test_metal_in_one_hip_leaves_the_other() -> None:
     bad = [hip for hip in truth(subject) if hip.metal]
     assert len(good) == len(bad) == 1
 
-    gradable = [femur for femur in femurs if eligible.check_hip(volume, femur) is None]
+    gradable = [
+        femur for femur in femurs if reason_of(eligible.check_hip(volume, femur)) is None
+    ]
 
     assert [femur.side for femur in gradable] == [good[0].side]
     assert error_mm(gradable[0], good[0]) < NEAR_MM
     found = next((femur for femur in femurs if femur.side == bad[0].side), None)
     reason = (
-        eligible.missing_hip(volume, bad[0].side, gradable)
+        reason_of(eligible.missing_hip(volume, bad[0].side, gradable))
         if found is None
-        else eligible.check_hip(volume, found)
+        else reason_of(eligible.check_hip(volume, found))
     )
     assert reason is not None
     assert reason.code is ReasonCode.METAL

@@ -6,6 +6,7 @@ import pytest
 from pydicom import Dataset
 
 from tests.ct_volume import AXIAL, ct_headers
+from tests.verdicts import against
 from worker.pipeline import geometry, stack
 from worker.pipeline.geometry import known
 from worker.pipeline.results import ReasonCode, Series
@@ -22,7 +23,7 @@ def sorted_series(headers: list[Dataset]) -> Series:
 def test_several_images_at_each_position_are_mixed(phases: int) -> None:
     headers = [ds for _ in range(phases) for ds in ct_headers(12)]
 
-    reason = stack.repeated_positions(sorted_series(headers))
+    reason = against(stack.repeated_positions(sorted_series(headers)))
 
     assert reason is not None
     assert reason.code is ReasonCode.MIXED
@@ -32,12 +33,14 @@ def test_several_images_at_each_position_are_mixed(phases: int) -> None:
 def test_second_phase_that_covers_half_of_the_positions_and_more_is_mixed() -> None:
     headers = ct_headers(12) + ct_headers(7)
 
-    assert stack.repeated_positions(sorted_series(headers)) is not None
+    assert against(stack.repeated_positions(sorted_series(headers))) is not None
 
 
 def test_one_stray_copy_and_an_even_series_are_not_mixed() -> None:
-    assert stack.repeated_positions(sorted_series(ct_headers(12))) is None
-    assert stack.repeated_positions(sorted_series(ct_headers(12) + ct_headers(1))) is None
+    assert against(stack.repeated_positions(sorted_series(ct_headers(12)))) is None
+    assert (
+        against(stack.repeated_positions(sorted_series(ct_headers(12) + ct_headers(1)))) is None
+    )
 
 
 def test_slices_shifted_within_their_plane_are_not_one_stack() -> None:
@@ -45,7 +48,7 @@ def test_slices_shifted_within_their_plane_are_not_one_stack() -> None:
     for ds in headers[10:20]:
         ds.ImagePositionPatient = [5.0, 0.0, ds.ImagePositionPatient[2]]
 
-    reason = stack.crooked(sorted_series(headers))
+    reason = against(stack.crooked(sorted_series(headers)))
 
     assert reason is not None
     assert reason.code is ReasonCode.GAPS
@@ -58,7 +61,7 @@ def test_change_of_spacing_that_adds_up_is_found() -> None:
     for index, ds in enumerate(headers):
         ds.ImagePositionPatient = [0.0, 0.0, 2.5 * index + 0.4 * max(0, index - 30)]
 
-    assert stack.crooked(sorted_series(headers)) is not None
+    assert against(stack.crooked(sorted_series(headers))) is not None
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 2])
@@ -67,4 +70,4 @@ def test_rounded_positions_are_straight_enough(decimals: int) -> None:
     for ds in headers:
         ds.ImagePositionPatient = [round(float(v), decimals) for v in ds.ImagePositionPatient]
 
-    assert stack.crooked(sorted_series(headers)) is None
+    assert against(stack.crooked(sorted_series(headers))) is None
