@@ -12,6 +12,8 @@ from db.models import Delivery, ResultObject, Screening
 from db.pause import open_pauses
 from db.states import DeliveryState
 
+OBJECTS_A_TASK = 3  # SR, SC and parametric map
+
 
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
@@ -39,11 +41,19 @@ class Claim:
 
 def due_deliveries(session: Session, *, now: datetime, limit: int) -> list[DueDelivery]:
     """What may be sent now and nobody is sending, the longest waiting first."""
-    rows = session.execute(
-        select(Delivery.screening_id, Delivery.destination)
+    # So many rows hold so many tasks, however long the backlog behind them is.
+    first = (
+        select(Delivery.screening_id, Delivery.destination, Delivery.next_attempt_at)
         .where(*_is_due(now))
-        .group_by(Delivery.screening_id, Delivery.destination)
-        .order_by(func.min(Delivery.next_attempt_at), Delivery.screening_id)
+        .order_by(Delivery.next_attempt_at)
+        .limit(limit * OBJECTS_A_TASK)
+        .subquery()
+        .c
+    )
+    rows = session.execute(
+        select(first.screening_id, first.destination)
+        .group_by(first.screening_id, first.destination)
+        .order_by(func.min(first.next_attempt_at), first.screening_id)
         .limit(limit)
     )
     return [DueDelivery(screening_id, destination) for screening_id, destination in rows]

@@ -32,6 +32,7 @@ class Series(Base):
         Index(
             "ix_series_due", "next_attempt_at", "id", postgresql_where=text("state = 'queued'")
         ),
+        Index("ix_series_waiting", "completed_at", postgresql_where=text("state = 'queued'")),
         Index("ix_series_state", "state"),
         Index("ix_series_changed_at", "changed_at"),
         Index("ix_series_patient", "patient_id", "issuer_of_patient_id"),
@@ -204,6 +205,13 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("object_id", "destination"),
         Index("ix_delivery_due", "next_attempt_at", postgresql_where=text("state = 'due'")),
+        Index(
+            "ix_delivery_owed",
+            "destination",
+            "state",
+            postgresql_where=text("state IN ('due', 'refused')"),
+        ),
+        Index("ix_delivery_sent_at", "destination", "sent_at"),
         Index("ix_delivery_screening_id", "screening_id"),
         Index("ix_delivery_transaction_uid", "transaction_uid"),
         CheckConstraint("attempts >= 0", name="attempts"),

@@ -1,14 +1,14 @@
-"""Read-only questions: what ``status`` and ``show`` print, and what a report looks back at."""
+"""The story of one series: what ``show`` prints, and what a report looks back at."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.models import Delivery, Event, Hip, ResultObject, Screening, Series
-from db.states import DeliveryState, RunOutcome, SeriesState
+from db.states import RunOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +39,6 @@ class EarlierResult:
     study_instance_uid: str
     study_date: date | None
     report: ResultObject
-
-
-def count_series(session: Session) -> dict[SeriesState, int]:
-    """How many series are in each state; every state is a key."""
-    rows = session.execute(select(Series.state, func.count()).group_by(Series.state)).all()
-    counted = {state: count for state, count in rows}
-    return {state: counted.get(state, 0) for state in SeriesState}
-
-
-def count_deliveries(session: Session) -> dict[tuple[str, DeliveryState], int]:
-    """How many objects stand where, by destination and state."""
-    rows = session.execute(
-        select(Delivery.destination, Delivery.state, func.count()).group_by(
-            Delivery.destination, Delivery.state
-        )
-    )
-    return {(destination, state): count for destination, state, count in rows}
-
-
-def oldest_waiting(session: Session) -> datetime | None:
-    """When the longest waiting queued series was judged complete."""
-    return session.scalar(
-        select(func.min(Series.completed_at)).where(Series.state == SeriesState.QUEUED)
-    )
-
-
-def recent_series(session: Session, *, limit: int) -> Sequence[Series]:
-    """The series that changed last, newest first."""
-    return session.scalars(
-        select(Series).order_by(Series.changed_at.desc(), Series.id.desc()).limit(limit)
-    ).all()
 
 
 def series_by_uid(session: Session, series_instance_uid: str) -> Series | None:

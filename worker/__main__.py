@@ -54,22 +54,15 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """The queue, the deliveries and the last results."""
-    from db import overview
-    from db.pause import paused
+    from db.standing import standing
     from worker import tables
 
     with sessions().begin() as session:
-        facts = (
-            overview.count_series(session),
-            overview.count_deliveries(session),
-            overview.oldest_waiting(session),
-            overview.recent_series(session, limit=limit),
-            paused(session),
-        )
+        stands = standing(session, now=datetime.now(UTC), limit=limit)
     if as_json:
-        print_json(tables.status_json(*facts))
+        print_json(tables.status_json(stands))
     else:
-        tables.print_all(tables.status_tables(*facts))
+        tables.print_all(tables.status_tables(stands))
 
 
 @app.command()
@@ -160,10 +153,10 @@ def review() -> None:
 
 def _require_destination(session: "Session", name: str) -> None:
     """Stop where neither settings nor record know the name: it is misspelt."""
-    from db.overview import count_deliveries
+    from db.standing import list_destinations
 
     known = {one.name for one in read_settings().destinations}
-    known |= {destination for destination, _ in count_deliveries(session)}
+    known |= set(list_destinations(session))
     if name not in known:
         stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
 

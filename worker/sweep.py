@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
-from db import claim, overview
+from db import claim, standing
 from db import lease as leases
 from db.health import Rounds
 from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
@@ -35,7 +35,7 @@ def sweep(workshop: Workshop, nudges: Nudges, watch: Watch) -> None:
     with workshop.sessions.begin() as session:
         series_ids = leases.due_series(session, now=now, limit=BATCH)
         deliveries = claim.due_deliveries(session, now=now, limit=BATCH)
-        waiting_since = overview.oldest_waiting(session)
+        waiting_since = standing.oldest_waiting(session)
     OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
     if series_ids and nudges.waiting(SCREENING_QUEUE) == 0:
         for series_id in series_ids:

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from db.candidates import Candidate
-from db.models import Delivery, Pause, Screening, Series
+from db.models import Delivery, Screening, Series
 from db.overview import SeriesHistory
+from db.standing import ENDED, Standing
 from db.states import DeliveryState, SeriesState
 from worker.agreement import GRADES, Agreement
 
@@ -38,32 +39,28 @@ def print_all(renderables: Iterable[RenderableType]) -> None:
         console.print(renderable)
 
 
-def status_tables(
-    series: Mapping[SeriesState, int],
-    deliveries: Mapping[tuple[str, DeliveryState], int],
-    oldest_waiting: datetime | None,
-    recent: Sequence[Series],
-    paused: Sequence[Pause],
-) -> list[RenderableType]:
+def status_tables(stands: Standing) -> list[RenderableType]:
     """The queue, the deliveries of each destination, and the last results."""
-    queue = Table("state", "series", title="Series", title_justify="left")
-    for state, count in series.items():
-        queue.add_row(f"[{COLORS[state]}]{state}[/]", str(count))
+    since = f"since {local(stands.ended_since)}"
+    queue = Table("state", "series", "", title="Series", title_justify="left")
+    for state, count in stands.series.items():
+        window = since if state in ENDED else ""
+        queue.add_row(f"[{COLORS[state]}]{state}[/]", str(count), window)
     tables: list[RenderableType] = [queue]
-    if oldest_waiting is not None:
-        tables.append(f"longest waiting since {local(oldest_waiting)}")
-    if deliveries:
-        tables.append(_delivery_counts(deliveries))
+    if stands.oldest_waiting is not None:
+        tables.append(f"longest waiting since {local(stands.oldest_waiting)}")
+    if stands.deliveries:
+        tables.append(_delivery_counts(stands.deliveries, since))
     tables += [
         f"[yellow]{one.destination} is paused since {local(one.paused_at)}"
         f" by {escape(one.paused_by)}[/]"
-        for one in paused
+        for one in stands.paused
     ]
     last = Table(
         "changed", "series", "revision", "state", "reason or error",
         title="Last changed", title_justify="left",
     )  # fmt: skip
-    for one in recent:
+    for one in stands.recent:
         last.add_row(
             local(one.changed_at),
             one.series_instance_uid,
@@ -183,26 +180,22 @@ def agreement_tables(candidate: Candidate, found: Agreement) -> list[RenderableT
     return [counts, "\n".join(lines)]
 
 
-def status_json(
-    series: Mapping[SeriesState, int],
-    deliveries: Mapping[tuple[str, DeliveryState], int],
-    oldest_waiting: datetime | None,
-    recent: Sequence[Series],
-    paused: Sequence[Pause],
-) -> dict[str, Any]:
+def status_json(stands: Standing) -> dict[str, Any]:
     """The same for scripts."""
+    waiting = stands.oldest_waiting
     by_destination: dict[str, dict[str, int]] = {}
-    for (destination, state), count in deliveries.items():
+    for (destination, state), count in stands.deliveries.items():
         by_destination.setdefault(destination, {})[state.value] = count
     return {
-        "series": {state.value: count for state, count in series.items()},
+        "series": {state.value: count for state, count in stands.series.items()},
+        "ended_since": stands.ended_since.isoformat(),
         "deliveries": by_destination,
         "paused": {
             one.destination: {"at": one.paused_at.isoformat(), "by": one.paused_by}
-            for one in paused
+            for one in stands.paused
         },
-        "oldest_waiting": oldest_waiting.isoformat() if oldest_waiting else None,
-        "recent": [series_json(one) for one in recent],
+        "oldest_waiting": waiting.isoformat() if waiting else None,
+        "recent": [series_json(one) for one in stands.recent],
     }
 
 
@@ -275,9 +268,10 @@ def _why(series: Series) -> str:
     return series.error or ""
 
 
-def _delivery_counts(deliveries: Mapping[tuple[str, DeliveryState], int]) -> Table:
+def _delivery_counts(deliveries: Mapping[tuple[str, DeliveryState], int], since: str) -> Table:
     states = tuple(DeliveryState)
-    table = Table("destination", *states, title="Objects sent", title_justify="left")
+    table = Table("destination", *states, title_justify="left")
+    table.title = f"Objects (sent, confirmed: {since})"
     for destination in sorted({name for name, _ in deliveries}):
         counts = (str(deliveries.get((destination, state), 0)) for state in states)
         table.add_row(destination, *counts)

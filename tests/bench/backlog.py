@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import claim as claims
 from db import lease as leases
-from db import outbox, overview
+from db import outbox, overview, standing
 from db.intake import CompletedSeries, open_series, register_revision
 from db.lease import Lease
 from db.session import make_engine, make_sessions
@@ -68,8 +68,9 @@ SELECT id, role, '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id || role, '2.25.9
 FROM screening, (VALUES ('sr'), ('sc')) AS roles (role) WHERE outcome = 'screened';
 INSERT INTO delivery (screening_id, object_id, destination, state, attempts, next_attempt_at,
     sent_at, confirmed_at, last_status)
-SELECT screening_id, id, 'pacs', 'confirmed', 1, now(), now(), now(), '0x0000'
-FROM result_object;
+SELECT screening_id, result_object.id, 'pacs', 'confirmed', 1, finished_at, finished_at,
+    finished_at, '0x0000'
+FROM result_object JOIN screening ON screening.id = screening_id;
 INSERT INTO event (at, series_id, revision, actor, what, before, after, detail)
 SELECT completed_at, id, 1, 'bench', 'moved', 'queued', 'screening', '{}'
 FROM series, generate_series(1, 6);
@@ -150,11 +151,12 @@ class Case:
         with self._sessions.begin() as session:
             leases.due_series(session, now=now, limit=100)
             claims.due_deliveries(session, now=now, limit=100)
+            standing.oldest_waiting(session)
 
     def save(self) -> None:
         assert self._lease is not None
         with self._sessions.begin() as session:
-            overview.previous_result(session, self._series_id)
+            overview.previous_results(session, self._series_id, limit=5)
             overview.predecessor(session, self._series_id, revision=1)
         with self._sessions.begin() as session:
             outbox.save_screening(
@@ -188,10 +190,7 @@ class Case:
 
     def status(self) -> None:
         with self._sessions.begin() as session:
-            overview.count_series(session)
-            overview.count_deliveries(session)
-            overview.oldest_waiting(session)
-            overview.recent_series(session, limit=10)
+            standing.standing(session, now=datetime.now(UTC), limit=10)
 
     def show(self) -> None:
         with self._sessions.begin() as session:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from db import overview
+from db import overview, standing
 from db.claim import Claim, DueDelivery, claim_deliveries, due_deliveries
 from db.models import Delivery, Hip, ResultObject, Screening
 from db.outbox import (
@@ -255,24 +255,67 @@ def test_overview_counts_and_tells_the_story_of_a_series(sessions: Sessions) -> 
     waiting = register(sessions, completed(series_instance_uid="1.9"), now=after(9)).series_id
 
     with sessions() as session:
-        counts = overview.count_series(session)
-        recent = [row.id for row in overview.recent_series(session, limit=10)]
-        deliveries = overview.count_deliveries(session)
-        oldest = overview.oldest_waiting(session)
+        stands = standing.standing(session, now=after(10), limit=10)
         history = overview.series_history(session, SERIES)
         unknown = overview.series_history(session, "1.2.99")
 
+    counts = stands.series
     assert (counts[SeriesState.SCREENED], counts[SeriesState.QUEUED]) == (1, 1)
     assert set(counts) == set(SeriesState)
-    assert recent[0] == waiting
-    assert deliveries == {("pacs", DeliveryState.SENT): 1, ("pacs", DeliveryState.DUE): 1}
-    assert oldest == after(9)
+    assert stands.recent[0].id == waiting
+    assert stands.deliveries == {
+        ("pacs", DeliveryState.SENT): 1,
+        ("pacs", DeliveryState.DUE): 1,
+    }
+    assert stands.oldest_waiting == after(9)
     assert unknown is None
     assert history is not None
     assert [hip.side for hip in history.hips] == ["R", "L"]
     assert [one.result_object.role for one in history.deliveries] == ["sr", "sc"]
     assert [row.what for row in history.events][-1] == "sent"
     assert len(history.screenings) == 1
+
+
+def test_what_ended_is_counted_for_a_day_and_what_is_open_for_ever(
+    sessions: Sessions,
+) -> None:
+    _, screening_id = screened(sessions, "pacs", "archive")
+    send(sessions, claim(sessions, screening_id))
+    refused, *_ = claim(sessions, screening_id, destination="archive")
+    with sessions.begin() as session:
+        mark_refused(session, refused, status="0x0122", error="no context", now=NOW)
+    delivered = register(sessions, completed(series_instance_uid="1.9")).series_id
+    save(sessions, lease(sessions, delivered))
+
+    with sessions() as session:
+        same_day = standing.standing(session, now=after(60), limit=10)
+        next_day = standing.standing(session, now=after(25 * 3600), limit=10)
+        destinations = standing.list_destinations(session)
+
+    open_states = {("archive", DeliveryState.REFUSED): 1, ("archive", DeliveryState.DUE): 1}
+    assert same_day.deliveries == {**open_states, ("pacs", DeliveryState.SENT): 2}
+    assert next_day.deliveries == open_states
+    assert same_day.series[SeriesState.DELIVERED] == 1
+    assert next_day.series[SeriesState.DELIVERED] == 0
+    assert next_day.series[SeriesState.SCREENED] == 1
+    assert destinations == ["archive", "pacs"]
+
+
+def test_a_long_backlog_is_due_in_whole_tasks_the_longest_waiting_first(
+    sessions: Sessions,
+) -> None:
+    waiting = []
+    for number in range(7):
+        key = {"series_instance_uid": f"1.9.{number}"}
+        series_id = register(sessions, completed(**key)).series_id
+        held = lease(sessions, series_id, now=after(number))
+        save(sessions, held, "pacs", now=after(number))
+        waiting.append(DueDelivery(held.screening_id, "pacs"))
+
+    with sessions() as session:
+        due = due_deliveries(session, now=after(60), limit=5)
+
+    assert due == waiting[:5]
 
 
 def test_predecessor_is_the_report_of_the_former_revision(sessions: Sessions) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from db.models import Instance, Series
 from db.queue import SCREEN_TASK, SCREENING_QUEUE
 from db.session import make_engine, make_sessions
 from db.spool import INCOMING, SeriesKey, instance_path
+from db.standing import count_series
 from db.states import SeriesState
 from deploy.embedded import Postgres, free_port
 from deploy.processes import STORESCP, Process
@@ -179,7 +181,7 @@ def test_eight_associations_make_one_series(
 
     wait_for(lambda: registered_count(sessions, instances) == 48, "all instances on record", 30)
     with sessions() as session:
-        assert sum(overview.count_series(session).values()) == 1
+        assert sum(count_series(session, now=datetime.now(UTC)).values()) == 1
 
 
 def registered_count(sessions: Sessions, instances: Sequence[Dataset]) -> int:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from db import overview
 from db import pause as pauses
+from db import standing
 from db.telemetry import get_logger
 from worker.review.desk import AtDesk, Form, Visiting, needs, now, render, see, text_of
 from worker.review.roles import Role, Visitor
@@ -22,10 +22,16 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 def show_destinations(request: Request, desk: AtDesk, visitor: Visiting) -> Response:
     """One line a destination that anything was ever owed to, or that is paused."""
     with desk.sessions.begin() as session:
-        counts = overview.count_deliveries(session)
+        names = standing.list_destinations(session)
+        counts = standing.count_deliveries(session, now=now())
         paused = {one.destination: one for one in pauses.paused(session)}
-    names = sorted({name for name, _ in counts} | set(paused))
-    return render(request, "destinations.html", names=names, counts=counts, paused=paused)
+    return render(
+        request,
+        "destinations.html",
+        names=sorted({*names, *paused}),
+        counts=counts,
+        paused=paused,
+    )
 
 
 @router.post("/destinations/pause")

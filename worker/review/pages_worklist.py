@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from db import overview, worklist
+from db import standing, worklist
 from db.access_log import record_access
 from db.states import SeriesState
 from db.worklist import Filters, Grade, Listed, Position
@@ -48,7 +48,7 @@ def show_worklist(
     with desk.sessions.begin() as session:
         listed = worklist.list_series(session, filters, limit=PAGE_SIZE + 1, after=position)
         more, listed = listed[PAGE_SIZE:], listed[:PAGE_SIZE]
-        counts = overview.count_series(session)
+        counts = standing.count_series(session, now=now())
         scanners = worklist.list_scanners(session)
         ids = [one.series.id for one in listed]
         record_access(session, visitor.looker, "worklist", now=now(), detail={"series": ids})
@@ -60,7 +60,6 @@ def show_worklist(
         rows=[_row(desk, one) for one in listed],
         demonstration_model=any(is_demonstration(one.screening) for one in listed),
         counts=counts,
-        total=sum(counts.values()),
         scanners=[f"{maker} / {model}" for maker, model in scanners],
         chosen=chosen,
         used=used,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from db import standing
 from db.states import DeliveryState, SeriesState
 
 STATES: Mapping[str, str] = {
@@ -14,6 +15,7 @@ STATES: Mapping[str, str] = {
     SeriesState.REJECTED: "Rejected",
     SeriesState.FAILED: "Failed",
 }
+ENDED = standing.ENDED
 STATE_MEANINGS: Mapping[str, str] = {
     SeriesState.RECEIVING: "Images are still arriving. Screening starts when the series is"
     " complete.",
