@@ -51,12 +51,15 @@ class Refused(Exception):
 def make_app(intake: Intake) -> Starlette:
     """The ASGI application."""
     stow = Stow(intake)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/studies", stow.store, methods=["POST"]),
             Route("/studies/{study}", stow.store, methods=["POST"]),
         ]
     )
+    # A redirect would name the host that the client has named.
+    app.router.redirect_slashes = False
+    return app
 
 
 class Stow:

@@ -6,6 +6,7 @@ import ssl
 import threading
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -40,6 +41,18 @@ class PatientProtocol(H11Protocol):
         """Begin to wait for the next request."""
         self._waiting_since = self.loop.time()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer once: a request whose body turns out to be no HTTP may have been answered
+        already, or be about to be; uvicorn would raise in the one place or the other.
+        """
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _look(self) -> None:
         if self.transport.is_closing():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.stow import Requests
 from tests.fuzz.targets import TARGETS, Target
 from tests.fuzz.watch import Held, Uncaught, held, wait_until_let_go
 from tests.fuzz.wire import Associations
@@ -16,14 +17,15 @@ MAX_GROWTH_MB = 24.0
 SHARES = {
     "command sets": 0.25,
     "fragments": 0.25,
-    "data sets": 0.33,
+    "data sets": 0.31,
     "file headers": 0.08,
     "receptions": 0.04,
     "uploads": 0.02,
     "loaded series": 0.02,
+    "requests": 0.02,
     "associations": 0.01,
 }
-ALL: Sequence[Callable[[Path], Target]] = (*TARGETS, Associations)
+ALL: Sequence[Callable[[Path], Target]] = (*TARGETS, Requests, Associations)
 
 
 @dataclass(frozen=True)

@@ -378,6 +378,35 @@ def test_who_waits_for_a_word_hears_the_refusal_before_sending(open_stow: Open) 
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("path", ["/studies", "/nowhere", "/studies/"])
+def test_a_body_that_stops_being_http_is_answered_once(
+    path: str, open_stow: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = open_stow()
+    start = head(0, "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+    start = start.replace(b"/studies", path.encode())
+    with connected(door) as early, connected(door) as late:
+        early.sendall(start + b"zz\r\n")
+        late.sendall(start)
+        time.sleep(0.2)  # until what can be refused without a body has been
+        late.sendall(b"zz\r\n")
+        answers = [all_of(early), all_of(late)]
+
+    expected = b"400" if path == "/studies" else b"404"
+    assert answers[0][9:12] in (b"400", expected)
+    assert answers[1][9:12] == expected
+    assert [answer.count(b"HTTP/1.1 ") for answer in answers] == [1, 1]
+    wait_for(lambda: not door.arrivals.open_associations(), "the end of the requests")
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+def all_of(connection: socket.socket) -> bytes:
+    answer = b""
+    while part := closed(connection):
+        answer += part
+    return answer
+
+
 def test_senders_of_both_kinds_are_counted_together(open_stow: Open, tmp_path: Path) -> None:
     door = open_stow(max_associations=1)
     body = body_of(files([ct_instance()], tmp_path))
