@@ -18,6 +18,7 @@ keep broker_url "redis://:$(cat secrets/redis_password)@redis:6379/0"
 keep destinations \
     '[{"name": "orthanc", "kind": "dimse", "ae_title": "ORTHANC", "host": "orthanc", "port": 4242}]'
 keep review_tokens "[{\"name\": \"operator\", \"role\": \"operator\", \"token\": \"$(random)\"}]"
+keep stow_token "$(random)"
 # Compose mounts the files as they are, and the services run as users of their own.
 chmod 0444 secrets/*
 chmod 0700 secrets

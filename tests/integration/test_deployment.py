@@ -27,10 +27,12 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm/osteoscreen"
 MONITORING = DEPLOY / "monitoring"
+CADDYFILE = DEPLOY / "review/Caddyfile"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 KUBERNETES = "1.33"
 # systemd's own scale from 0, least exposed, to 10.
 MAX_EXPOSURE = 2.0
+PROFILES = ("cpu", "gpu", "review", "stow", "demo", "monitoring")
 
 
 def run(*command: str | Path, cwd: Path = DEPLOY) -> str:
@@ -48,7 +50,7 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     # The name of the project is newer than Debian's Compose.
     (tmp_path / "compose.yaml").write_text(re.sub(r"(?m)^name: .*$", "", text))
-    profiles = [f"--profile={name}" for name in ("cpu", "gpu", "review", "demo", "monitoring")]
+    profiles = [f"--profile={name}" for name in PROFILES]
 
     said = run(
         compose,
@@ -68,6 +70,26 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
     for name in ("postgres", "redis"):
         assert "ports" not in services[name]
         assert set(services[name]["networks"]) == {"record"}
+
+
+def test_tokens_reach_compose_services_through_the_proxy_alone() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    services, networks = compose["services"], compose["networks"]
+    sites = set(re.findall(r"reverse_proxy (\w+):(\d+)", CADDYFILE.read_text()))
+
+    assert sites == {("review", "8043"), ("storescp", "8080")}
+    assert services["storescp"]["environment"]["OSTEOSCREEN_STOW_PORT"] == "8080"
+    published = {
+        port.rpartition(":")[2] for one in services.values() for port in one.get("ports", ())
+    }
+    assert {"8443", "8444"} <= published
+    assert not {"8043", "8080"} & published
+    assert set(services["proxy"]["profiles"]) == {"review", "stow"}
+    for name, network in (("review", "review"), ("storescp", "stow")):
+        assert network in services[name]["networks"]
+        members = {key for key, one in services.items() if network in one.get("networks", ())}
+        assert members == {name, "proxy"}
+    assert set(services["proxy"]["networks"]) <= set(networks)
 
 
 def test_secrets_are_made_once_and_for_every_service(tmp_path: Path) -> None:
@@ -169,6 +191,12 @@ VALUES: dict[str, dict[str, Any]] = {
         "networkPolicy": {"senders": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]},
         "settings": {"QUIET_SECONDS": 20, "ALLOWED_PEERS": "10.0.0.5"},
     },
+    "review and STOW-RS": {
+        "tlsSecret": "certificate",
+        "review": {"enabled": True},
+        "storescp": {"stow": {"enabled": True}, "tls": True},
+        "networkPolicy": {"browsers": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]},
+    },
 }
 
 
@@ -181,6 +209,40 @@ def test_chart_renders_what_kubernetes_takes(values: dict[str, Any]) -> None:
     for document in documents:
         if document["kind"] != "PodMonitor":  # of the Prometheus operator
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_chart_opens_the_review_page_and_stow_where_it_should() -> None:
+    closed = container({}, "demo-storescp")
+    values = VALUES["review and STOW-RS"]
+    scp, review = container(values, "demo-storescp"), container(values, "demo-review")
+    ports = {
+        one["metadata"]["name"]: {
+            port["name"]: port["targetPort"] for port in one["spec"]["ports"]
+        }
+        for one in rendered(values)
+        if one["kind"] == "Service"
+    }
+    (policy,) = (one for one in rendered(values) if one["kind"] == "NetworkPolicy")
+
+    assert [port["name"] for port in closed["ports"]] == ["dicom", "health"]
+    assert "env" not in closed
+    assert [port["name"] for port in scp["ports"]] == ["dicom", "health", "stow"]
+    assert ports == {
+        "demo-storescp": {"dicom": "dicom", "stow": "stow"},
+        "demo-review": {"review": "review"},
+    }
+    for one in (scp, review):
+        names = {variable["name"].removeprefix(PREFIX) for variable in one["env"]}
+        assert {"TLS_CERT", "TLS_KEY"} <= names
+        assert {name.removesuffix("_FILE") for name in names} <= NAMES
+    allowed = {
+        port["port"]: rule.get("from")
+        for rule in policy["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+    assert allowed["review"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+    assert "stow" in allowed
+    assert "demo-review" not in {one["metadata"]["name"] for one in rendered({})}
 
 
 def test_chart_asks_for_a_gpu_where_it_should() -> None:
@@ -212,6 +274,9 @@ def test_chart_runs_nothing_as_root_and_nothing_writable() -> None:
         {"worker": {"replica": 2}},
         {"worker": {"queues": ["screenings"]}},
         {"settings": {"OSTEOSCREEN_PORT": 1}},
+        {"review": {"enabled": True}},
+        {"storescp": {"tls": True}},
+        {"storescp": {"stow": {"port": 0}}},
     ],
 )
 def test_chart_refuses_wrong_values(values: dict[str, Any]) -> None:

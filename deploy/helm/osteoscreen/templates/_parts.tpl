@@ -25,7 +25,13 @@ volumes:
   - name: tmp
     emptyDir: {}
   - name: secrets
-    secret: {secretName: {{ .Values.existingSecret }}, defaultMode: 0440}
+    projected:
+      defaultMode: 0440
+      sources:
+        - secret: {name: {{ .Values.existingSecret }}}
+        {{- with .Values.tlsSecret }}
+        - secret: {name: {{ . }}}
+        {{- end }}
   - name: spool
     persistentVolumeClaim:
       claimName: {{ .Values.spool.existingClaim | default (printf "%s-spool" .Release.Name) }}
@@ -43,6 +49,11 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: secrets, mountPath: /run/secrets, readOnly: true}
   - {name: spool, mountPath: /var/lib/osteoscreen/spool}
+{{- end }}
+
+{{- define "osteoscreen.tls" -}}
+- {name: OSTEOSCREEN_TLS_CERT, value: /run/secrets/tls.crt}
+- {name: OSTEOSCREEN_TLS_KEY, value: /run/secrets/tls.key}
 {{- end }}
 
 {{- define "osteoscreen.probes" -}}
