@@ -48,4 +48,5 @@ def by_value(enum: type[StrEnum], name: str) -> Enum:
 UID = String(64)  # PS3.5 9.1
 AE_TITLE = String(16)  # PS3.5 6.2
 SHA256 = String(64)  # hexadecimal
+CORRELATION_ID = String(16)  # hexadecimal
 GRADE_VALUES = "('normal', 'osteopenia', 'osteoporosis')"

@@ -37,6 +37,7 @@ class Claim:
     sop_class_uid: str
     sop_instance_uid: str
     path: str
+    correlation_id: str | None
 
 
 def due_deliveries(session: Session, *, now: datetime, limit: int) -> list[DueDelivery]:
@@ -97,7 +98,7 @@ def claim_deliveries(
     ).all()
     attempts = {object_id: (delivery_id, count) for delivery_id, object_id, count in claimed}
     rows = session.execute(
-        select(ResultObject, Screening.series_id)
+        select(ResultObject, Screening.series_id, Screening.correlation_id)
         .join(Screening, Screening.id == ResultObject.screening_id)
         .where(ResultObject.id.in_(attempts))
         .order_by(ResultObject.id)
@@ -114,8 +115,9 @@ def claim_deliveries(
             sop_class_uid=one.sop_class_uid,
             sop_instance_uid=one.sop_instance_uid,
             path=one.path,
+            correlation_id=correlation_id,
         )
-        for one, series_id in rows
+        for one, series_id, correlation_id in rows
     )
 
 

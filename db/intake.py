@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Instance, Screening, Series
 from db.states import RunOutcome, SeriesState
+from db.telemetry import new_correlation_id
 from db.transition import By, append_event, move_series
 
 CompletedBy = Literal["quiet", "released", "scan", "count"]
@@ -70,6 +71,8 @@ class CompletedSeries:
     """Modification time of the folder before it was read; tells the scan what is new."""
     expected_count: int | None = None
     """What a PACS counted, if one was asked and answered."""
+    correlation_id: str | None = None
+    """Of the association that began it; None where it was not seen to arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Registered:
     series_id: int
     revision: int
     changed: bool
+    correlation_id: str | None
 
 
 def content_sha256(instances: Iterable[NewInstance]) -> str:
@@ -97,6 +101,7 @@ def open_series(
     calling_ae_title: str | None,
     now: datetime,
     actor: str,
+    correlation_id: str | None = None,
 ) -> int:
     """Note that instances are arriving: what waits or is screened is *receiving* again.
 
@@ -109,6 +114,9 @@ def open_series(
         series.calling_ae_title = calling_ae_title
     if series.state in UNFINISHED:
         _reopen(session, series, by)
+    if series.state is SeriesState.RECEIVING:
+        # Should this process die, the scan registers the series under this one.
+        series.correlation_id = correlation_id or series.correlation_id
     return series.id
 
 
@@ -130,7 +138,11 @@ def register_revision(
         series.content_sha256 == digest or _all_known(session, series.id, completed.instances)
     ):
         series.spool_mtime_ns = completed.spool_mtime_ns
-        return Registered(series.id, series.revision, changed=False)
+        return Registered(
+            series.id, series.revision, changed=False, correlation_id=series.correlation_id
+        )
+    opened_as = series.correlation_id if series.state is SeriesState.RECEIVING else None
+    correlation_id = completed.correlation_id or opened_as or new_correlation_id()
     _reopen(session, series, by)
     revision = series.revision + (series.content_sha256 != digest)
     _upsert_instances(session, series.id, revision, completed.instances)
@@ -158,14 +170,16 @@ def register_revision(
             "last_received_at": max(received, default=None),
             "spool_mtime_ns": completed.spool_mtime_ns,
             "calling_ae_title": completed.calling_ae_title,
+            "correlation_id": correlation_id,
         },
         detail={
             "completed_by": completed.completed_by,
             "instances": len(received),
             "expected": completed.expected_count,
+            "correlation_id": correlation_id,
         },
     )
-    return Registered(series.id, revision, changed=True)
+    return Registered(series.id, revision, changed=True, correlation_id=correlation_id)
 
 
 def registered_mtimes(session: Session) -> dict[tuple[str, str], int]:

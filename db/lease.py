@@ -32,6 +32,7 @@ class Lease:
     revision: int
     attempt: int
     leased_by: str
+    correlation_id: str | None
 
 
 class LeaseLost(RuntimeError):
@@ -83,6 +84,7 @@ def lease_series(
             series_id=series.id,
             revision=series.revision,
             attempt=series.attempts,
+            correlation_id=series.correlation_id,
             leased_by=leased_by,
             lease_until=now + timedelta(seconds=lease_seconds),
             started_at=now,
@@ -97,6 +99,7 @@ def lease_series(
         revision=series.revision,
         attempt=series.attempts,
         leased_by=leased_by,
+        correlation_id=series.correlation_id,
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import AE_TITLE, GRADE_VALUES, SHA256, UID, Base, by_value
+from db.base import AE_TITLE, CORRELATION_ID, GRADE_VALUES, SHA256, UID, Base, by_value
 from db.states import DeliveryState, RunOutcome, SeriesState
 
 NOT_STARTED_REVISION = 0
@@ -68,6 +68,8 @@ class Series(Base):
     last_received_at: Mapped[datetime | None]
     spool_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     calling_ae_title: Mapped[str | None] = mapped_column(AE_TITLE)
+    correlation_id: Mapped[str | None] = mapped_column(CORRELATION_ID)
+    """Of the association that began this revision, in every log line about it."""
 
     # Who: PHI, for matching earlier results only; never logged.
     patient_id: Mapped[str | None]
@@ -133,6 +135,8 @@ class Screening(Base):
     series_id: Mapped[int] = mapped_column(ForeignKey("series.id"))
     revision: Mapped[int]
     attempt: Mapped[int]
+    correlation_id: Mapped[str | None] = mapped_column(CORRELATION_ID)
+    """The series' at this revision: a later revision has another one."""
     leased_by: Mapped[str]
     lease_until: Mapped[datetime]
     started_at: Mapped[datetime]

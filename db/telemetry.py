@@ -5,6 +5,7 @@ name, ID or birth date.
 """
 
 import logging
+import secrets
 import sys
 from typing import Literal
 
@@ -152,6 +153,11 @@ def configure_logging(
     # Warnings, too, carry values of data elements (pydicom).
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
+
+
+def new_correlation_id() -> str:
+    """Names what happens because of one association, in the logs of all services."""
+    return secrets.token_hex(8)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -21,6 +21,8 @@ class _Pending:
     last_arrival: float
     instances: int = 0
     calling_ae_title: str | None = None
+    correlation_id: str | None = None
+    assoc_ids: set[str] = field(default_factory=set)
     found_by_scan: bool = False
     released: bool = False
     opened: bool = False
@@ -77,25 +79,35 @@ class Arrivals:
         sender: Hashable,
         key: SeriesKey,
         *,
+        assoc_id: str,
         calling_ae_title: str,
         changed: bool,
         now: float,
-    ) -> None:
+    ) -> str | None:
         """An instance is durable. ``changed``: the spool did not have it like this before.
 
         Only a change makes a series pending; but while it is, a repetition shows life too.
+        Returns the correlation ID of the series where this association joins it: the ID of
+        the association that began it.
         """
         with self._lock:
             if sender in self._senders:
                 self._senders[sender].current = key
                 self._senders[sender].sent[key] += 1
             if changed and key not in self._pending:
-                self._pending[key] = _Pending(now, calling_ae_title=calling_ae_title)
-            if key in self._pending:
-                pending = self._pending[key]
-                pending.last_arrival = now
-                pending.instances += 1
-                pending.released = False
+                self._pending[key] = _Pending(
+                    now, calling_ae_title=calling_ae_title, correlation_id=assoc_id
+                )
+            if key not in self._pending:
+                return None
+            pending = self._pending[key]
+            pending.last_arrival = now
+            pending.instances += 1
+            pending.released = False
+            if assoc_id in pending.assoc_ids:
+                return None
+            pending.assoc_ids.add(assoc_id)
+            return pending.correlation_id
 
     def note_found(self, key: SeriesKey, *, last_arrival: float) -> bool:
         """The scan has found a folder that the record lacks; False when it is pending."""
@@ -120,13 +132,14 @@ class Arrivals:
         with self._lock:
             return len(self._pending)
 
-    def newly_opened(self) -> list[tuple[SeriesKey, str | None]]:
-        """Series that became pending since the last call, with the calling AE title."""
+    def newly_opened(self) -> list[tuple[SeriesKey, str | None, str | None]]:
+        """Series that became pending since the last call, with the calling AE title and the
+        correlation ID."""
         with self._lock:
             new = [(key, one) for key, one in self._pending.items() if not one.opened]
             for _, one in new:
                 one.opened = True
-            return [(key, one.calling_ae_title) for key, one in new]
+            return [(key, one.calling_ae_title, one.correlation_id) for key, one in new]
 
     def complete(self, *, now: float, quiet_seconds: float) -> list["Complete"]:
         """The series that are complete by now."""
@@ -145,7 +158,9 @@ class Arrivals:
                 )
                 if how := judge(evidence, now=now, quiet_seconds=quiet_seconds):
                     expected = None if one.census is None else one.census.expected
-                    found.append(Complete(key, how, one.instances, expected))
+                    found.append(
+                        Complete(key, how, one.instances, expected, one.correlation_id)
+                    )
             return found
 
     def next_question(self, *, now: float, quiet_seconds: float) -> "Question | None":
@@ -171,7 +186,8 @@ class Arrivals:
                 quiet_seconds=quiet_seconds,
             )
             may_fetch = one.census is None or one.census.fetches < MAX_FETCHES
-            return Question(key, asked_at=now, may_fetch=may_fetch and now >= fetch_from)
+            may_fetch = may_fetch and now >= fetch_from
+            return Question(key, now, may_fetch, one.correlation_id)
 
     def answer(
         self, question: "Question", expected: int | None, held: int, *, fetching: bool = False
@@ -227,6 +243,7 @@ class Complete:
     instances: int
     expected: int | None = None
     """What a PACS counts in it, if one was asked and answered."""
+    correlation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +253,7 @@ class Question:
     key: SeriesKey
     asked_at: float
     may_fetch: bool
+    correlation_id: str | None = None
 
 
 def _ask_at(one: _Pending, quiet_seconds: float) -> float:

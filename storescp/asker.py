@@ -113,7 +113,10 @@ class Asker:
 
     def _fetch(self, question: Question, held: frozenset[str]) -> None:
         missing = sorted(self._source.instances(question.key) - held)
-        words = {"series_instance_uid": question.key.series_instance_uid}
+        words = {
+            "series_instance_uid": question.key.series_instance_uid,
+            "correlation_id": question.correlation_id,
+        }
         log.info("fetching_missing", missing=len(missing), held=len(held), **words)
         if missing:
             self._source.fetch(question.key, missing)
@@ -138,6 +141,7 @@ class Asker:
         log.warning(
             "source_pacs_unavailable",
             series_instance_uid=question.key.series_instance_uid,
+            correlation_id=question.correlation_id,
             reason=reason,
             failures=self._failures,
         )

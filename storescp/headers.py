@@ -49,6 +49,7 @@ def read_complete(
     completed_by: CompletedBy,
     *,
     expected_count: int | None = None,
+    correlation_id: str | None = None,
 ) -> CompletedSeries | None:
     """What lies in the spool of a series now; None when nothing does (any more).
 
@@ -80,6 +81,7 @@ def read_complete(
         calling_ae_title=calling_ae_title or None,
         spool_mtime_ns=mtime_ns,
         expected_count=expected_count,
+        correlation_id=correlation_id,
     )
 
 

@@ -3,9 +3,16 @@
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from db.spool import SpoolWriter
-from db.telemetry import INSTANCES, RECEIVED_BYTES, STORE_SECONDS, get_logger
+from db.telemetry import (
+    INSTANCES,
+    RECEIVED_BYTES,
+    STORE_SECONDS,
+    get_logger,
+    new_correlation_id,
+)
 from storescp import status
 from storescp.arrivals import Arrivals
 from storescp.reception import Reception, StoreRequest
@@ -13,6 +20,8 @@ from storescp.settings import StoreScpSettings
 from storescp.status import Refusal
 
 log = get_logger(__name__)
+
+_assoc_ids: WeakKeyDictionary[Hashable, str] = WeakKeyDictionary()
 
 INTERNAL_ERROR = Refusal(status.PROCESSING_FAILURE, "internal error")
 
@@ -86,13 +95,21 @@ class Operation:
         except Exception:
             self._log_failure()
             return INTERNAL_ERROR
-        self._intake.arrivals.note(
+        correlation_id = self._intake.arrivals.note(
             self._sender,
             stored.key,
+            assoc_id=assoc_id(self._sender),
             calling_ae_title=self._request.calling_ae_title,
             changed=stored.changed,
             now=time.monotonic(),
         )
+        if correlation_id is not None:
+            log.info(
+                "series_arriving",
+                assoc_id=assoc_id(self._sender),
+                correlation_id=correlation_id,
+                series_instance_uid=stored.key.series_instance_uid,
+            )
         RECEIVED_BYTES.inc(self._reception.size)
         STORE_SECONDS.observe(time.perf_counter() - self._started)
         return None
@@ -102,5 +119,6 @@ class Operation:
 
 
 def assoc_id(sender: Hashable) -> str:
-    """Names an association, or a request by HTTP, in the log of this process."""
-    return f"{id(sender):x}"
+    """Names an association, or a request by HTTP, in the log; also what it begins is found
+    by it, from process to process (``correlation_id``)."""
+    return _assoc_ids.setdefault(sender, new_correlation_id())

@@ -106,13 +106,14 @@ class Registrar(threading.Thread):
             self._schema_checked = True
 
     def _open_series(self) -> None:
-        for key, calling_ae_title in self._arrivals.newly_opened():
+        for key, calling_ae_title, correlation_id in self._arrivals.newly_opened():
             with self._sessions.begin() as session:
                 open_series(
                     session,
                     key.study_instance_uid,
                     key.series_instance_uid,
                     calling_ae_title=calling_ae_title,
+                    correlation_id=correlation_id,
                     now=datetime.now(UTC),
                     actor=ACTOR,
                 )
@@ -140,6 +141,7 @@ class Registrar(threading.Thread):
             log.error(
                 "registration_failed",
                 series_instance_uid=done.key.series_instance_uid,
+                correlation_id=done.correlation_id,
                 error=type(error).__name__,
             )
             return None
@@ -150,6 +152,7 @@ class Registrar(threading.Thread):
             done.key,
             done.completed_by,
             expected_count=done.expected,
+            correlation_id=done.correlation_id,
         )
         if completed is None:
             self._arrivals.registered(done)
@@ -166,6 +169,7 @@ class Registrar(threading.Thread):
                 "series_queued",
                 series_instance_uid=done.key.series_instance_uid,
                 study_instance_uid=done.key.study_instance_uid,
+                correlation_id=registered.correlation_id,
                 revision=registered.revision,
                 instances=len(completed.instances),
                 expected=done.expected,

@@ -58,9 +58,9 @@ class DicomwebSource:
 
     def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str]) -> None:
         """Get them one after the other: each is durable before the next is asked for."""
-        intake = FileIntake(self._intake, sender=self, source=SOURCE)
         try:
             with open_session(self._peer, self._tls) as session:
+                intake = FileIntake(self._intake, sender=session, source=SOURCE)
                 for uid in filter(is_valid_uid, sop_instance_uids):
                     self._get(session, f"{_series(key)}/instances/{uid}", intake)
         except OSError as error:  # requests' own errors are, and ssl's

@@ -222,6 +222,7 @@ def _answer(status: HTTPStatus, text: str, peer: str, files: FileIntake) -> Resp
     say = log.info if status is HTTPStatus.OK else log.warning
     say(
         "stow_request",
+        assoc_id=assoc_id(files.sender),
         peer=peer,
         status=int(status),
         reason=text,

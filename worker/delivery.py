@@ -43,7 +43,9 @@ def deliver_objects(workshop: Workshop, screening_id: int, destination: str) -> 
     if not claims:
         return  # sent already, or being sent: the message was only a nudge
     with structlog.contextvars.bound_contextvars(
-        screening_id=screening_id, destination=destination
+        screening_id=screening_id,
+        destination=destination,
+        correlation_id=claims[0].correlation_id,
     ):
         with _kept(workshop, claims):
             outcomes = _send(workshop, claims, transaction_uid)
@@ -66,7 +68,11 @@ def _kept(workshop: Workshop, claims: Sequence[Claim]) -> Iterator[None]:
                 with workshop.sessions.begin() as session:
                     extend_claims(session, claims, now=utc_now(), lease_seconds=lease_seconds)
             except SQLAlchemyError as error:
-                log.warning("claim_not_extended", error=type(error).__name__)
+                log.warning(
+                    "claim_not_extended",
+                    correlation_id=claims[0].correlation_id,
+                    error=type(error).__name__,
+                )
 
     thread = threading.Thread(target=extend, name="claims", daemon=True)
     thread.start()

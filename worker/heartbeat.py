@@ -36,6 +36,10 @@ class Heartbeat:
     def __init__(self, workshop: Workshop, lease: Lease) -> None:
         self._workshop = workshop
         self._lease = lease
+        # A thread has none of what is bound in the one that screens.
+        self._log = log.bind(
+            series_instance_uid=lease.series_instance_uid, correlation_id=lease.correlation_id
+        )
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -75,19 +79,15 @@ class Heartbeat:
                     lease_seconds=self._workshop.settings.lease_seconds,
                 )
         except SQLAlchemyError as error:
-            log.warning("heartbeat_missed", error=type(error).__name__)
+            self._log.warning("heartbeat_missed", error=type(error).__name__)
             return True
         if not held:
-            log.warning("lease_lost", screening_id=self._lease.screening_id)
+            self._log.warning("lease_lost", screening_id=self._lease.screening_id)
         return held
 
     def _end_process(self) -> None:
         limit = self._workshop.settings.limit_seconds
-        log.error(
-            "screening_overdue",
-            series_instance_uid=self._lease.series_instance_uid,
-            limit_seconds=limit,
-        )
+        self._log.error("screening_overdue", limit_seconds=limit)
         try:
             for lease in list(self._workshop.running.values()):
                 with suppress(SQLAlchemyError, LeaseLost):

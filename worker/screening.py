@@ -62,7 +62,9 @@ def screen_series(workshop: Workshop, series_id: int) -> int | None:
     if lease is None:
         return None  # somebody else has it or had it: the message was only a nudge
     with structlog.contextvars.bound_contextvars(
-        series_instance_uid=lease.series_instance_uid, revision=lease.revision
+        series_instance_uid=lease.series_instance_uid,
+        revision=lease.revision,
+        correlation_id=lease.correlation_id,
     ):
         try:
             with Heartbeat(workshop, lease):

@@ -77,6 +77,9 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
     head = Table(show_header=False, title=series.series_instance_uid, title_justify="left")
     head.add_row("study", series.study_instance_uid)
     head.add_row("state", f"[{COLORS[series.state]}]{series.state}[/] {_why(series)}")
+    head.add_row(
+        "correlation ID", series.correlation_id or "none, received by an earlier version"
+    )
     head.add_row("revision", f"{series.revision}, attempts {series.attempts}")
     of = "" if series.expected_count is None else f" of {series.expected_count} at the PACS"
     evidence = f"complete by {series.completed_by}"
@@ -224,6 +227,7 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
             "expected": history.series.expected_count,
             "completed_by": history.series.completed_by,
         },
+        "correlation_id": history.series.correlation_id,
         "result": results[-1] if results else None,
         "deliveries": [
             {

@@ -242,7 +242,7 @@ class Uploads:
 
     def feed(self, rng: random.Random) -> None:
         body = mutate(rng, self._corpus)
-        files = FileIntake(self._intake, "fuzz", "FUZZ")
+        files = FileIntake(self._intake, self, "FUZZ")
         parts = Parts(b"limit", lambda headers: files)
         size = rng.choice((1, 7, 100, 4096)) if len(body) < 4000 else 997
         try:

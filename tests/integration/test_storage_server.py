@@ -194,7 +194,7 @@ def test_the_same_instance_again_is_a_success_and_opens_nothing(open_door: OpenD
         changed = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
 
     assert [answer.Status for answer in (first, again, changed)] == [status.SUCCESS] * 3
-    assert [new for new, _ in door.arrivals.newly_opened()] == [key]
+    assert [new for new, *_ in door.arrivals.newly_opened()] == [key]
     assert len(door.files()) == 1
 
 
@@ -290,7 +290,7 @@ def test_eight_associations_send_one_series_at_once(
     for ds in instances:
         path = door.path_of(ds)
         assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
-    [(key, calling)] = door.arrivals.newly_opened()
+    [(key, calling, _)] = door.arrivals.newly_opened()
     assert (key.series_instance_uid, calling) == (instances[0].SeriesInstanceUID, "MODALITY")
 
 

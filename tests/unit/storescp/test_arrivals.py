@@ -12,8 +12,10 @@ QUIET = 10.0
 
 def note(
     arrivals: Arrivals, sender: str, key: SeriesKey, now: float, *, changed: bool = True
-) -> None:
-    arrivals.note(sender, key, calling_ae_title="CT", changed=changed, now=now)
+) -> str | None:
+    return arrivals.note(
+        sender, key, assoc_id=sender, calling_ae_title="CT", changed=changed, now=now
+    )
 
 
 def complete(arrivals: Arrivals, now: float) -> list[Complete]:
@@ -45,18 +47,18 @@ def test_a_released_series_is_complete_after_the_shorter_wait() -> None:
     arrivals.leave("a", released=True)
 
     assert complete(arrivals, 2.9) == []
-    assert complete(arrivals, 3.0) == [Complete(FIRST, "released", 2)]
+    assert complete(arrivals, 3.0) == [Complete(FIRST, "released", 2, None, "a")]
 
 
 def test_one_instance_per_association_is_no_evidence_of_the_end() -> None:
     arrivals = Arrivals()
     for n in range(3):
-        enter(arrivals, n, limit=1)
-        arrivals.note(n, FIRST, calling_ae_title="CT", changed=True, now=float(n))
-        arrivals.leave(n, released=True)
+        enter(arrivals, str(n), limit=1)
+        note(arrivals, str(n), FIRST, float(n))
+        arrivals.leave(str(n), released=True)
 
     assert complete(arrivals, 5.0) == []
-    assert complete(arrivals, 12.0) == [Complete(FIRST, "quiet", 3)]
+    assert complete(arrivals, 12.0) == [Complete(FIRST, "quiet", 3, None, "0")]
 
 
 def test_an_abort_does_not_shorten_the_wait() -> None:
@@ -66,7 +68,7 @@ def test_an_abort_does_not_shorten_the_wait() -> None:
     arrivals.leave("a", released=False)
 
     assert complete(arrivals, 9.9) == []
-    assert complete(arrivals, 10) == [Complete(FIRST, "quiet", 2)]
+    assert complete(arrivals, 10) == [Complete(FIRST, "quiet", 2, None, "a")]
 
 
 def test_of_two_senders_the_one_that_is_open_holds_the_series() -> None:
@@ -77,7 +79,7 @@ def test_of_two_senders_the_one_that_is_open_holds_the_series() -> None:
 
     assert complete(arrivals, 30) == []
     arrivals.leave("b", released=True)
-    assert complete(arrivals, 30) == [Complete(FIRST, "quiet", 4)]
+    assert complete(arrivals, 30) == [Complete(FIRST, "quiet", 4, None, "a")]
 
 
 def test_a_sender_that_went_on_to_the_next_series_releases_the_first() -> None:
@@ -85,7 +87,7 @@ def test_a_sender_that_went_on_to_the_next_series_releases_the_first() -> None:
     note(arrivals, "a", FIRST, 0)
     note(arrivals, "a", SECOND, 9)
 
-    assert complete(arrivals, 10) == [Complete(FIRST, "quiet", 1)]
+    assert complete(arrivals, 10) == [Complete(FIRST, "quiet", 1, None, "a")]
 
 
 def test_repeated_instances_do_not_open_a_series_but_keep_an_open_one_open() -> None:
@@ -97,7 +99,7 @@ def test_repeated_instances_do_not_open_a_series_but_keep_an_open_one_open() -> 
 
     assert arrivals.pending() == 1
     assert complete(arrivals, 10) == []
-    assert complete(arrivals, 18) == [Complete(FIRST, "quiet", 2)]
+    assert complete(arrivals, 18) == [Complete(FIRST, "quiet", 2, None, "a")]
 
 
 def test_what_arrives_while_a_series_is_registered_keeps_it_pending() -> None:
@@ -119,12 +121,12 @@ def test_a_series_is_reported_as_opened_once_until_it_is_registered() -> None:
     arrivals = arrivals_with("a")
     note(arrivals, "a", FIRST, 0)
 
-    assert arrivals.newly_opened() == [(FIRST, "CT")]
+    assert arrivals.newly_opened() == [(FIRST, "CT", "a")]
     assert arrivals.newly_opened() == []
     arrivals.leave("a", released=True)
     arrivals.registered(complete(arrivals, 20)[0])
     note(arrivals, "a", FIRST, 30)
-    assert arrivals.newly_opened() == [(FIRST, "CT")]
+    assert arrivals.newly_opened() == [(FIRST, "CT", "a")]
 
 
 def test_the_scan_does_not_touch_what_is_pending() -> None:
@@ -178,5 +180,24 @@ def test_a_postponed_series_waits_and_others_do_not() -> None:
 
     arrivals.postpone(FIRST, until=100)
 
-    assert complete(arrivals, 50) == [Complete(SECOND, "quiet", 1)]
+    assert complete(arrivals, 50) == [Complete(SECOND, "quiet", 1, None, "a")]
     assert len(complete(arrivals, 100)) == 2
+
+
+def test_a_series_is_known_by_the_association_that_began_it_and_each_joins_once() -> None:
+    arrivals = arrivals_with("a", "b")
+
+    joined = [note(arrivals, sender, FIRST, 0) for sender in ("a", "a", "b", "b", "a")]
+
+    assert joined == ["a", None, "a", None, None]
+    assert complete(arrivals, 100) == [Complete(FIRST, "quiet", 5, None, "a")]
+
+
+def test_a_later_revision_is_known_by_the_association_that_began_it() -> None:
+    arrivals = arrivals_with("a", "b")
+    note(arrivals, "a", FIRST, 0)
+    arrivals.registered(complete(arrivals, 100)[0])
+
+    assert note(arrivals, "b", FIRST, 200, changed=False) is None
+    assert note(arrivals, "b", FIRST, 201) == "b"
+    assert arrivals.newly_opened() == [(FIRST, "CT", "b")]

@@ -47,7 +47,9 @@ class Pacs:
         path = instance_path(self.spool_dir, KEY, uid)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-        self.arrivals.note("a", KEY, calling_ae_title="CT", changed=True, now=self.now)
+        self.arrivals.note(
+            "a", KEY, assoc_id="a", calling_ae_title="CT", changed=True, now=self.now
+        )
 
 
 @pytest.fixture

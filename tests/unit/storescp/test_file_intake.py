@@ -38,7 +38,9 @@ def take(
     intake: Intake, content: bytes, *, step: int = 65_536, study: str | None = None
 ) -> int:
     """The status that the file gets (0: it is durable)."""
-    files = FileIntake(intake, sender="test", source="STOW-RS", study_instance_uid=study)
+    files = FileIntake(
+        intake, sender=intake.arrivals, source="STOW-RS", study_instance_uid=study
+    )
     for start in range(0, len(content), step):
         files.write(memoryview(content)[start : start + step])
     files.finish()
@@ -129,7 +131,7 @@ def body_of(*files: bytes, boundary: bytes = b"b") -> bytes:
 @pytest.mark.parametrize("step", [7, 100_000])
 def test_each_part_of_a_message_is_a_file(step: int, intake: Intake, tmp_path: Path) -> None:
     body = body_of(*(file_of(ct_instance(), tmp_path) for _ in range(3)))
-    files = FileIntake(intake, sender="test", source="STOW-RS")
+    files = FileIntake(intake, sender=intake.arrivals, source="STOW-RS")
     parts = Parts(b"b", lambda headers: files)
 
     for start in range(0, len(body), step):
@@ -144,7 +146,7 @@ def test_a_message_that_breaks_off_keeps_the_parts_that_had_ended(
     intake: Intake, tmp_path: Path
 ) -> None:
     body = body_of(*(file_of(ct_instance(), tmp_path) for _ in range(2)))
-    files = FileIntake(intake, sender="test", source="STOW-RS")
+    files = FileIntake(intake, sender=intake.arrivals, source="STOW-RS")
     parts = Parts(b"b", lambda headers: files)
 
     parts.write(body[:-20])
