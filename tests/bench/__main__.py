@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "intake": (),
     "latency": (),
     "backlog": (),
+    "two_workers": ("--pin",),
 }
 
 
