@@ -1,21 +1,23 @@
 """Settings that both services share. A wrong value stops the process with one line."""
 
+import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from psycopg2 import ProgrammingError  # type: ignore[import-untyped]
 from psycopg2.extensions import make_dsn  # type: ignore[import-untyped]
-from pydantic import Field, FilePath, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, FilePath, ValidationError, field_validator
 from pydantic.config import JsonDict
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -31,8 +33,21 @@ SECRET: JsonDict = {"secret": True}
 """``json_schema_extra`` of a field whose value may hold a password or token: never printed."""
 
 
+def split_list(value: Any) -> Any:
+    """A comma-separated or JSON list; anything else is left to the validation."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+# PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
+AeTitle = Annotated[str, Field(max_length=16, pattern=r"^ *[!-\[\]-~][ -\[\]-~]*$")]
+
+
 class CommonSettings(BaseSettings):
-    """Database, broker, spool, log and metrics."""
+    """Database, broker, spool, who may send, log and metrics."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -59,6 +74,13 @@ class CommonSettings(BaseSettings):
     )
     spool_dir: Path = Field(
         Path("spool"), description="Folder of received instances and of results"
+    )
+    allowed_calling_aets: Annotated[
+        tuple[AeTitle, ...], NoDecode, BeforeValidator(split_list)
+    ] = Field(
+        (),
+        description="AE titles that may send to the Storage SCP (comma-separated); everybody"
+        " when empty. `doctor` looks whether the destinations are among them",
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of a log line")
     metrics_port: int | None = Field(
@@ -116,6 +138,11 @@ class CommonSettings(BaseSettings):
         if not re.fullmatch(r"/?\d*", parts.path):
             raise ValueError("the path is the number of a Redis database")
         return value
+
+    def may_call(self, ae_title: str) -> bool:
+        """Whether the Storage SCP admits this calling AE title; an empty list admits all."""
+        allowed = {title.strip() for title in self.allowed_calling_aets}
+        return not allowed or ae_title.strip() in allowed
 
     @property
     def tls(self) -> Tls:

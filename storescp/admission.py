@@ -42,8 +42,7 @@ def check_requestor(
     """Compare address and calling AE title with the lists; an empty list admits everybody."""
     if not peer_is_allowed(address, settings):
         return PEER_NOT_ALLOWED
-    allowed = {title.strip() for title in settings.allowed_calling_aets}
-    if allowed and calling_ae_title.strip() not in allowed:
+    if not settings.may_call(calling_ae_title):
         return CALLING_AE_NOT_RECOGNIZED
     return None
 

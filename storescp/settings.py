@@ -1,7 +1,6 @@
 """What the Storage SCP can be told."""
 
 import ipaddress
-import json
 import re
 from typing import Annotated, Any
 
@@ -15,20 +14,11 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from db.settings import SECRET, CommonSettings
+from db.settings import SECRET, AeTitle, CommonSettings, split_list
 from peers.address import DicomwebPeer, DimsePeer, read_json, read_peer
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 MEGABYTE = 1024 * 1024
-
-
-def _split(value: Any) -> Any:
-    """A comma-separated or JSON list; anything else is left to the validation."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return json.loads(value)
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _network(value: Any) -> Any:
@@ -41,7 +31,7 @@ def _peers(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     peers = {}
-    for part in _split(value):
+    for part in split_list(value):
         title, _, address = part.partition("=")
         host, _, port = address.rpartition(":")
         if not host:
@@ -57,10 +47,6 @@ _SOURCE_PACS: TypeAdapter[SourcePacs] = TypeAdapter(SourcePacs)
 def _source_pacs(value: Any) -> SourcePacs | None:
     """One JSON object; what is wrong with it is said without its token."""
     return None if value is None else read_peer(_SOURCE_PACS, read_json(value))
-
-
-# PS3.5 6.2, VR AE: at most 16 characters, no backslash or control character, not only spaces.
-AeTitle = Annotated[str, Field(max_length=16, pattern=r"^ *[!-\[\]-~][ -\[\]-~]*$")]
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -79,13 +65,10 @@ class StoreScpSettings(CommonSettings):
         description="Address that the Storage SCP listens on",
     )
     port: int = Field(11112, ge=1, le=65535, description="Port that it listens on")
-    allowed_calling_aets: Annotated[tuple[AeTitle, ...], NoDecode, BeforeValidator(_split)] = (
-        Field((), description="AE titles that may send (comma-separated); everybody when empty")
-    )
     allowed_peers: Annotated[
         tuple[Annotated[IpNetwork, BeforeValidator(_network)], ...],
         NoDecode,
-        BeforeValidator(_split),
+        BeforeValidator(split_list),
     ] = Field(
         (),
         description="Addresses or networks (CIDR) that may send; everybody when empty",

@@ -53,15 +53,29 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Che
         wanted.append(ParametricMapStorage)
     refused_classes = [uid for uid in wanted if uid not in probe.accepted]
     detail = f"{where}: {probe.outcome.status}; {_confirmation(destination, probe.accepted)}"
-    if not refused_classes:
-        return Check(name, True, f"{detail}; takes SR and SC")
-    names = " and ".join(UID(uid).name for uid in refused_classes)
-    remedy = _remedy(refused_classes, probe.accepted, settings)
-    return Check(name, False, f"{detail}; refuses {names}", remedy)
+    remedies = []
+    if refused_classes:
+        names = " and ".join(UID(uid).name for uid in refused_classes)
+        detail += f"; refuses {names}"
+        remedies.append(_remedy(refused_classes, probe.accepted, settings))
+    else:
+        detail += "; takes SR and SC"
+    if _commits(destination, probe.accepted) and not settings.may_call(destination.ae_title):
+        # PS3.4 J.3.3: it may report later, on an association that it requests itself.
+        detail += "; its late reports of Storage Commitment would be rejected here"
+        remedies.append(
+            f"add {destination.ae_title} to OSTEOSCREEN_ALLOWED_CALLING_AETS and start the"
+            f' Storage SCP again, or set "commitment": false for {destination.name}'
+        )
+    return Check(name, not remedies, detail, "; ".join(remedies))
+
+
+def _commits(destination: DimseDestination, accepted: frozenset[str]) -> bool:
+    return destination.commitment and StorageCommitmentPushModel in accepted
 
 
 def _confirmation(destination: DimseDestination, accepted: frozenset[str]) -> str:
-    if destination.commitment and StorageCommitmentPushModel in accepted:
+    if _commits(destination, accepted):
         return "confirms by Storage Commitment"
     if dimse.FIND in accepted:
         return "confirms by C-FIND"

@@ -10,6 +10,7 @@ import pytest
 
 from db.settings import load_settings
 from deploy.embedded import Postgres, free_port
+from tests.integration.door import OpenDoor, associated
 from tests.servers import (
     Orthanc,
     child_environment,
@@ -196,6 +197,34 @@ def test_how_a_pacs_will_confirm_is_said(
         checks, ("by Storage Commitment", "by C-FIND", "confirms nothing"), strict=True
     ):
         assert word in check.detail
+
+
+def test_a_pacs_whose_late_reports_our_scp_would_reject_is_told(
+    orthanc: Orthanc, settings: MakeSettings
+) -> None:
+    pacs = DimseDestination.model_validate(orthanc.dimse_destination())
+    closed = settings(allowed_calling_aets=("CT_01",))
+    by_query = pacs.model_copy(update={"commitment": False})
+
+    told = check_destination(pacs, closed)
+    well = [
+        check_destination(pacs, settings(allowed_calling_aets=("CT_01", pacs.ae_title))),
+        check_destination(pacs, settings()),
+        check_destination(by_query, closed),
+    ]
+
+    assert failed(told, f"add {pacs.ae_title} to OSTEOSCREEN_ALLOWED_CALLING_AETS")
+    assert "late reports of Storage Commitment would be rejected" in told.detail
+    assert "takes SR and SC" in told.detail
+    assert [check.ok for check in well] == [True] * 3
+
+
+def test_the_scp_does_reject_whom_doctor_tells_of(open_door: OpenDoor) -> None:
+    door = open_door(allowed_calling_aets=("CT_01",))
+
+    with associated(door, calling="PACS") as rejected, associated(door, calling="CT_01") as ct:
+        assert (rejected.is_rejected, ct.is_established) == (True, True)
+    assert [door.settings.may_call(title) for title in ("PACS", "CT_01")] == [False, True]
 
 
 def test_a_server_without_stow_rs_or_with_another_token_is_told(
