@@ -112,14 +112,15 @@ class Asker:
             self._arrivals.fetch_ended(question)
 
     def _fetch(self, question: Question, held: frozenset[str]) -> None:
-        missing = sorted(self._source.instances(question.key) - held)
+        listed = self._source.instances(question.key)
+        missing = sorted(listed - held)
         words = {
             "series_instance_uid": question.key.series_instance_uid,
             "correlation_id": question.correlation_id,
         }
         log.info("fetching_missing", missing=len(missing), held=len(held), **words)
         if missing:
-            self._source.fetch(question.key, missing)
+            self._source.fetch(question.key, missing, of=len(listed))
         after = self._held(question)
         SOURCE_PACS.labels("fetched").inc()
         log.info("fetched_missing", arrived=len(after - held), held=len(after), **words)

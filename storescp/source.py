@@ -24,5 +24,8 @@ class Source(Protocol):
     def instances(self, key: SeriesKey) -> frozenset[str]:
         """Their SOP Instance UIDs."""
 
-    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str]) -> None:
-        """Have these instances come, through the same checks into the same spool."""
+    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str], *, of: int) -> None:
+        """Have these instances come, through the same checks into the same spool.
+
+        ``of`` : how many the PACS has of the series.
+        """

@@ -1,6 +1,8 @@
 """QIDO-RS and WADO-RS at the source PACS (PS3.18 10.6 and 10.4)."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -21,6 +23,7 @@ NUMBER_OF_SERIES_RELATED_INSTANCES = "00201209"
 FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 SOURCE = "WADO-RS"
 PART_BYTES = 256 * 1024
+PARALLEL = 4
 
 
 class DicomwebSource:
@@ -56,13 +59,53 @@ class DicomwebSource:
         found = self._search(f"{_series(key)}/instances", {})
         return frozenset(str(value_of(one, SOP_INSTANCE_UID)) for one in found)
 
-    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str]) -> None:
-        """Get them one after the other: each is durable before the next is asked for."""
+    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str], *, of: int) -> None:
+        """Get the whole series at once where half of it is missing, then by instance what did
+        not come so, with a few requests at a time. Each instance is durable as it ends.
+        """
+        sender = _Fetch()
+        intake = FileIntake(self._intake, sender=sender, source=SOURCE)
+        if 2 * len(sop_instance_uids) >= of:
+            # Where it breaks off, or is refused, the requests that follow get the rest.
+            with suppress(SourceUnavailable):
+                self._get_all([_series(key)], intake)
+        came = {one.sop_instance_uid for one in intake.received}
+        paths = [
+            f"{_series(key)}/instances/{uid}"
+            for uid in sop_instance_uids
+            if uid not in came and is_valid_uid(uid)
+        ]
+        shares = [paths[first::PARALLEL] for first in range(PARALLEL)]
+        self._in_parallel(shares, sender)
+
+    def _in_parallel(self, shares: Sequence[Sequence[str]], sender: Hashable) -> None:
+        errors: list[Exception] = []
+
+        def get(paths: Sequence[str]) -> None:
+            try:
+                self._get_all(paths, FileIntake(self._intake, sender=sender, source=SOURCE))
+            except Exception as error:
+                # Of a thread that nobody would hear of; raised below.
+                errors.append(error)
+
+        threads = [
+            # Daemons, so that the process need not wait for a slow archive to stop.
+            threading.Thread(target=get, args=(paths,), name="fetch", daemon=True)
+            for paths in shares
+            if paths
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def _get_all(self, paths: Iterable[str], intake: FileIntake) -> None:
         try:
             with open_session(self._peer, self._tls) as session:
-                intake = FileIntake(self._intake, sender=session, source=SOURCE)
-                for uid in filter(is_valid_uid, sop_instance_uids):
-                    self._get(session, f"{_series(key)}/instances/{uid}", intake)
+                for path in paths:
+                    self._get(session, path, intake)
         except OSError as error:  # requests' own errors are, and ssl's
             raise _no_answer(error) from None
 
@@ -100,6 +143,10 @@ class DicomwebSource:
         if answer.status_code != requests.codes.ok or not isinstance(found, list):
             raise SourceUnavailable(f"QIDO-RS: HTTP {answer.status_code}")
         return found
+
+
+class _Fetch:
+    """A sender: all requests of one fetch have one name in the log."""
 
 
 def _series(key: SeriesKey) -> str:

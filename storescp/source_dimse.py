@@ -55,7 +55,7 @@ class DimseSource:
         answers = self._find(_keys(key) | {"SOPInstanceUID": None}, "IMAGE")
         return frozenset(str(answer.get("SOPInstanceUID", "")) for answer in answers)
 
-    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str]) -> None:
+    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str], *, of: int) -> None:
         """Have them sent to our Storage SCP."""
         wanted = iter(sop_instance_uids)
         model = StudyRootQueryRetrieveInformationModelMove

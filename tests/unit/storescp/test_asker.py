@@ -38,7 +38,8 @@ class Pacs:
     def instances(self, key: SeriesKey) -> frozenset[str]:
         return self.has
 
-    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str]) -> None:
+    def fetch(self, key: SeriesKey, sop_instance_uids: Sequence[str], *, of: int) -> None:
+        assert of == len(self.has)
         self.asked_for.append(sop_instance_uids)
         for uid in self.sends.intersection(sop_instance_uids):
             self.arrive(uid)
