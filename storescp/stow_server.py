@@ -10,6 +10,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from db.telemetry import get_logger
 from db.tls import server_context
 from storescp.operation import Intake
 from storescp.settings import StoreScpSettings
@@ -19,6 +20,8 @@ HEADER_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 5
 SPARE_CONNECTIONS = 128  # that have not asked for anything yet
 SHUTDOWN_SECONDS = 8
+
+log = get_logger(__name__)
 
 
 def make_stow_server(settings: StoreScpSettings, intake: Intake) -> "StowServer | None":
@@ -64,12 +67,38 @@ class PatientProtocol(H11Protocol):
         self.loop.call_later(HEADER_SECONDS / 4, self._look)
 
 
+class Threshold(socket.socket):
+    """A listening socket that lets so many connections in, of all peers and of each: more of
+    them, silent or in the handshake of TLS, would use up the descriptors that C-STORE needs.
+    """
+
+    def __init__(self, listening: socket.socket, *, limit: int, limit_per_peer: int) -> None:
+        super().__init__(fileno=listening.detach())
+        self._limit = limit
+        self._limit_per_peer = limit_per_peer
+        self._open: dict[socket.socket, str] = {}
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept; ConnectionAbortedError, which asyncio takes for a peer that has gone."""
+        connection, address = super().accept()
+        peer = str(address[0])
+        self._open = {one: of for one, of in self._open.items() if one.fileno() >= 0}
+        of_peer = sum(of == peer for of in self._open.values())
+        if len(self._open) >= self._limit or of_peer >= self._limit_per_peer:
+            connection.close()
+            log.warning("connection_refused", peer=peer, reason="too many connections")
+            raise ConnectionAbortedError
+        self._open[connection] = peer
+        return connection, address
+
+
 class StowServer:
     """One per process; ``start`` raises OSError when the address cannot be used."""
 
     def __init__(self, settings: StoreScpSettings, intake: Intake) -> None:
         self.address = (settings.stow_host or settings.host, settings.stow_port or 0)
         self._socket: socket.socket | None = None
+        self._limit = 2 * settings.max_associations + SPARE_CONNECTIONS
         tls = None
         if settings.tls_cert is not None:
             tls = server_context(
@@ -81,7 +110,11 @@ class StowServer:
     def start(self) -> None:
         """Bind and serve in the background."""
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
-        self._socket = socket.create_server(self.address, family=family, backlog=128)
+        self._socket = Threshold(
+            socket.create_server(self.address, family=family, backlog=128),
+            limit=self._limit,
+            limit_per_peer=self._limit // 2,
+        )
         self._thread.start()
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -376,6 +376,45 @@ def test_who_waits_for_a_word_hears_the_refusal_before_sending(open_stow: Open) 
         answer = connection.recv(4096)
 
     assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_silent_connections_of_one_address_leave_room_for_others(
+    open_stow: Open, tmp_path: Path
+) -> None:
+    door = open_stow(max_associations=1)
+    room = (2 + stow_server.SPARE_CONNECTIONS) // 2
+    body = body_of(files([ct_instance()], tmp_path))
+    address = ("127.0.0.1", door.settings.stow_port or 0)
+    request = head(len(body)) + body
+
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connected(door)) for _ in range(room)]
+        beyond = [stack.enter_context(connected(door)) for _ in range(5)]
+        refused = [closed(connection) for connection in beyond]
+        other = socket.create_connection(address, timeout=20, source_address=("127.0.0.2", 0))
+        with other:
+            other.sendall(request)
+            answer = other.recv(4096)
+        held = [connection for connection in silent if not ended(connection)]
+
+    def has_room() -> bool:
+        with suppress(requests.ConnectionError):
+            return post(door, body).status_code == 200
+        return False
+
+    wait_for(has_room, "room for this address again")
+
+    assert refused == [b""] * 5
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert len(held) >= room - 1  # that of the fixture may still have been closing
+
+
+def ended(connection: socket.socket) -> bool:
+    connection.settimeout(0.01)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
 
 
 @pytest.mark.parametrize("path", ["/studies", "/nowhere", "/studies/"])
