@@ -157,7 +157,7 @@ class Orthanc:
 def running_orthanc(folder: Path, **configuration: object) -> Iterator[Orthanc]:
     """A fresh Orthanc that stores in ``folder``; ``configuration`` overrides its settings."""
     program = require_tool("Orthanc", "orthanc")
-    plugin = _dicomweb_plugin()
+    plugin = dicomweb_plugin()
     http_port, dicom_port = free_port(), int(str(configuration.get("DicomPort", free_port())))
     options = {
         "Name": "osteoscreen tests",
@@ -188,7 +188,7 @@ def running_orthanc(folder: Path, **configuration: object) -> Iterator[Orthanc]:
         yield Orthanc(process, http_port, dicom_port, str(options["DicomAet"]))
 
 
-def _dicomweb_plugin() -> Path:
+def dicomweb_plugin() -> Path:
     for folder in PLUGIN_FOLDERS:
         for path in sorted(Path(folder).glob("libOrthancDicomWeb.so*")):
             return path

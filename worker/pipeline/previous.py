@@ -79,7 +79,7 @@ def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResu
         words += f" (then {_percent(then.probabilities, hip.grade)} % {hip.grade.value})"
     if then.neck_hu is None:
         return f"{words}."
-    return f"{words}, neck {then.neck_hu:.0f} HU{_difference(hip, then.neck_hu, 'now ')}."
+    return f"{words}, neck {then.neck_hu:.0f} HU{_difference(hip, then.neck_hu, ' since')}."
 
 
 def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> str:
@@ -120,11 +120,11 @@ def _percent(probabilities: Mapping[Grade, float], grade: Grade) -> int:
     return round(100 * probabilities[grade])
 
 
-def _difference(hip: Hip, neck_hu: float, now: str = "") -> str:
+def _difference(hip: Hip, neck_hu: float, since: str = "") -> str:
     """Of the rounded values, so that a reader who subtracts gets the same."""
     if not isinstance(hip.neck, NeckAttenuation):
         return ""
-    return f" ({now}{round(hip.neck.mean_hu) - round(neck_hu):+d})"
+    return f" ({round(hip.neck.mean_hu) - round(neck_hu):+d}{since})"
 
 
 def _ago(screening: Screening, earlier: PreviousResult) -> str:

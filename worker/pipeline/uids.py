@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from worker.pipeline.results import ModelInfo
 
-ENCODER_VERSION = "3"
+ENCODER_VERSION = "4"
 """Raise it with every change of what SR and SC look like: it goes into every digest."""
 
 NAMESPACE = uuid.UUID("5a9e2c1e-6d0b-4b43-9f3b-0d6f5c2a7e11")

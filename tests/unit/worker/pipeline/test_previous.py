@@ -100,7 +100,7 @@ def test_hip_that_was_or_is_not_assessable_is_said_so() -> None:
 def test_picture_says_how_long_ago_and_never_a_date(day: date, ago: str) -> None:
     line = right_line(make_screening(), result(day))
 
-    assert line == f"{ago}: osteopenia (then 65 % osteopenia), neck 175 HU (now -14)."
+    assert line == f"{ago}: osteopenia (then 65 % osteopenia), neck 175 HU (-14 since)."
 
 
 def test_picture_shows_the_newest_result_that_can_be_compared() -> None:
