@@ -12,8 +12,8 @@ PARALLEL := --numprocesses auto --dist loadscope
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own, UI=1 shows the review page
-	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)") $(if $(UI),--ui)
+demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own, UI=1 shows the review page, PACS=AET@HOST:PORT gets the results too
+	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)") $(if $(UI),--ui) $(if $(PACS),--pacs "$(PACS)")
 
 test: $(READY) ## install what the tests need, run all of them
 	deploy/install-test-tools.sh

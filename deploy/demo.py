@@ -8,6 +8,7 @@ them; the demo ends when SR and SC have arrived at the PACS.
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -69,6 +70,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo-output"))
     parser.add_argument("--model", type=Path, help="model package; default: the shipped one")
     parser.add_argument(
+        "--pacs", type=pacs_of, metavar="AET@HOST:PORT", help="deliver to this PACS as well"
+    )
+    parser.add_argument(
         "--ui", action="store_true", help="leave the review page open at the end"
     )
     arguments = parser.parse_args()
@@ -81,7 +85,8 @@ def main() -> None:
         sys.exit(2)
     try:
         look = _show_review if arguments.ui else None
-        sys.exit(run(found, arguments.out.resolve(), arguments.model, look))
+        out = arguments.out.resolve()
+        sys.exit(run(found, out, arguments.model, look, arguments.pacs))
     except DemoFailed as error:
         console.print(str(error), style="red")
         sys.exit(1)
@@ -95,18 +100,19 @@ def run(
     out: Path,
     model: Path | None,
     look: Callable[[Ward], None] | None = None,
+    pacs: Mapping[str, Any] | None = None,
 ) -> int:
     """The demo from start to end; whatever happens, everything that was started is stopped.
 
     ``found`` : the series to send; simulated ones where it is None. ``look`` : called at the
-    end, while everything still runs.
+    end, while everything still runs. ``pacs`` : a further destination.
     """
     prepare(out)
     with ExitStack() as stack:
         work = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="osteoscreen-demo-"))
         )
-        ward = open_ward(stack, work, out / "logs", model)
+        ward = open_ward(stack, work, out / "logs", model, pacs)
         sent = send_all(ward, found or simulate(work / "input"))
         finals = wait_for_results(ward, sent)
         summary = [collect(ward, one, finals[one.series_instance_uid], out) for one in sent]
@@ -140,14 +146,37 @@ def prepare(out: Path) -> None:
     shutil.rmtree(out / "logs", ignore_errors=True)
 
 
-def open_ward(stack: ExitStack, work: Path, logs: Path, model: Path | None) -> Ward:
+def pacs_of(text: str) -> dict[str, Any]:
+    """``ORTHANC@localhost:4242`` as a destination of ``OSTEOSCREEN_DESTINATIONS``."""
+    parts = re.fullmatch(r"(?P<title>[^@\\]{1,16})@(?P<host>[^@]+):(?P<port>\d{1,5})", text)
+    if parts is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write the PACS as AET@HOST:PORT, such as ORTHANC@localhost:4242"
+        )
+    return {
+        "name": "pacs",
+        "kind": "dimse",
+        "ae_title": parts["title"],
+        "host": parts["host"],
+        "port": int(parts["port"]),
+    }
+
+
+def open_ward(
+    stack: ExitStack,
+    work: Path,
+    logs: Path,
+    model: Path | None,
+    pacs: Mapping[str, Any] | None = None,
+) -> Ward:
     """Start servers and processes; they stop when ``stack`` is closed."""
     with console.status("starting PostgreSQL and Redis"):
         postgres = stack.enter_context(Postgres())
         redis = stack.enter_context(Redis())
     done("PostgreSQL and Redis are running (out of wheels, on free ports)")
     scp_port, pacs_port = free_port(), free_port()
-    pacs = {"name": "demo", "kind": "dimse", "ae_title": PACS_TITLE}
+    ours: dict[str, Any] = {"name": "demo", "kind": "dimse", "ae_title": PACS_TITLE}
+    ours |= {"host": "127.0.0.1", "port": pacs_port}
     settings = {
         "DATABASE_URL": postgres.url,
         "BROKER_URL": redis.url,
@@ -155,7 +184,7 @@ def open_ward(stack: ExitStack, work: Path, logs: Path, model: Path | None) -> W
         "HOST": "127.0.0.1",
         "PORT": str(scp_port),
         "QUIET_SECONDS": str(QUIET_SECONDS),
-        "DESTINATIONS": json.dumps([{**pacs, "host": "127.0.0.1", "port": pacs_port}]),
+        "DESTINATIONS": json.dumps([ours, dict(pacs)] if pacs else [ours]),
     }
     if model is not None:
         settings["MODEL_DIR"] = str(model.resolve())

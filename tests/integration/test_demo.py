@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from pydicom import dcmread
 
 from tests.series import copy_series, uid_of
-from tests.servers import child_environment, wait_for
+from tests.servers import child_environment, running_orthanc, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -57,18 +58,23 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def test_ct_of_a_folder_arrives_as_sr_sc_and_picture(
-    coronal_series: tuple[Path, ...], model_dir: Path, folder: Path
+def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_a_pacs_of_ones_own(
+    coronal_series: tuple[Path, ...], model_dir: Path, folder: Path, tmp_path: Path
 ) -> None:
     ct = folder / "ct"
     uid = uid_of(copy_series(coronal_series, ct / "a"))
     few = uid_of(copy_series(coronal_series[:4], ct / "b"))
     (ct / "notes.txt").write_text("not DICOM")
 
-    with demo("--ct", ct, "--model", model_dir, folder=folder) as running:
-        output, _ = running.communicate(timeout=240)
+    with running_orthanc(tmp_path / "orthanc") as orthanc:
+        pacs = f"{orthanc.ae_title}@127.0.0.1:{orthanc.dicom_port}"
+        arguments = ("--ct", ct, "--model", model_dir, "--pacs", pacs)
+        with demo(*arguments, folder=folder) as running:
+            output, _ = running.communicate(timeout=240)
+        held = requests.get(f"{orthanc.url}/series?expand", timeout=60).json()
 
     assert running.returncode == 0, output
+    assert sorted(series["MainDicomTags"]["Modality"] for series in held) == ["OT", "SR"]
     out = folder / "demo-output"
     summary = {one["series_uid"]: one for one in json.loads((out / "summary.json").read_text())}
     assert set(summary) == {uid, few}
@@ -100,6 +106,14 @@ def test_an_interrupted_demo_stops_everything(
     assert "Traceback" not in output
     assert processes_of(folder) == []
     assert [path.name for path in folder.iterdir()] == ["demo-output"]
+
+
+def test_a_pacs_that_cannot_be_read_says_how_to_write_it(folder: Path) -> None:
+    with demo("--pacs", "localhost:4242", folder=folder) as running:
+        output, _ = running.communicate(timeout=90)
+
+    assert running.returncode == 2
+    assert "write the PACS as AET@HOST:PORT, such as ORTHANC@localhost:4242" in output
 
 
 def test_a_folder_without_ct_is_one_line(folder: Path) -> None:
