@@ -17,15 +17,16 @@ GRAY_PER_HU = 255 / WINDOW_WIDTH_HU
 SLABS = 48
 
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""(n, 250, 250) float32, 0–255, and a seed (2,) int32 → the same, each changed in its own
-way."""
+"""(n, 250, 250, c) float32 and a seed (2,) int32 → the same, each crop changed in its own way.
+The first channel is the crop, 0–255; further ones are outlines, 0–1, and only move with it."""
 
 
 def augmentation(preset: Augment) -> Change:
     """What a preset does to a batch of crops."""
     slabs = tf.constant(_slab_matrices(preset.slice_mm)) if preset.slice_mm else None
 
-    def change(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def change(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        pixels, outlines = images[..., 0], images[..., 1:]
         count = tf.shape(pixels)[0]
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 8))
         if slabs is not None:
@@ -35,26 +36,26 @@ def augmentation(preset: Augment) -> Change:
             applied = tf.random.stateless_uniform((count,), seeds[1]) < share
             matrices = tf.gather(slabs, tf.where(applied, chosen, 0))
             pixels = tf.matmul(matrices, pixels)
-        batch = tf.raw_ops.ImageProjectiveTransformV3(
-            images=pixels[..., tf.newaxis],
+        moved = tf.raw_ops.ImageProjectiveTransformV3(
+            images=tf.concat([pixels[..., tf.newaxis], outlines], axis=-1),
             transforms=_transforms(count, seeds[2], preset),
             output_shape=tf.shape(pixels)[1:],
             interpolation="BILINEAR",
             fill_mode="REFLECT",
             fill_value=0.0,
         )
+        batch, outlines = moved[..., :1], moved[..., 1:]
         if preset.sharpness:
             sharpness = _uniform(count, seeds[3], preset.sharpness, preset.probability)
             high = batch - tf.nn.avg_pool2d(batch, 3, 1, "SAME")
             batch += sharpness[:, None, None, None] * high
-        batch = batch[..., 0]
         if preset.noise_hu:
             limit = preset.noise_hu * GRAY_PER_HU
             noise = tf.abs(_uniform(count, seeds[4], limit, preset.probability))
-            batch += noise[:, None, None] * tf.random.stateless_normal(
+            batch += noise[:, None, None, None] * tf.random.stateless_normal(
                 tf.shape(batch), seeds[5]
             )
-        return tf.clip_by_value(batch, 0.0, 255.0)
+        return tf.concat([tf.clip_by_value(batch, 0.0, 255.0), outlines], axis=-1)
 
     return change
 

@@ -23,7 +23,7 @@ from training.dataset import Hips
 from training.inputs import OUTPUT_BATCH, Batches, labels, patient_vectors
 from training.presets import Fit, Preset
 from training.schedule import Epoch, best_epoch, is_finished, learning_rate
-from worker.model import CROP, FEATURES, GRADES, LOGITS, PATIENT, T_SCORE, build
+from worker.model import CROP, FEATURES, FEMUR, LOGITS, PATIENT, T_SCORE, build
 
 Floats = npt.NDArray[np.float32]
 STATE, LOGS = "state.npz", "logs"
@@ -68,8 +68,8 @@ def fit(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    history, network, model = _start(preset, run_dir)
-    batches = Batches(train, preset, seed, network.input)
+    history, network, model = _start(preset, run_dir, outlined=train.outlines is not None)
+    batches = Batches(train, preset, seed, network.input, model.output)
     expected = labels(validation)
     best = network.get_weights()
     if history:
@@ -98,18 +98,46 @@ def fit(
     keras.mixed_precision.set_global_policy("float32")
     final = build(preset.network)
     final.set_weights(best)
+    settle(final, batches.epoch(0))
     return Fitted(final, tuple(history))
 
 
-def _start(preset: Preset, run_dir: Path) -> tuple[list[Epoch], keras.Model, keras.Model]:
-    """The history so far, the network, and a model over it that trains it."""
+def settle(network: keras.Model, batches: tf.data.Dataset) -> None:
+    """Give batch normalization the mean and variance over all batches alike.
+
+    Training leaves it moving averages, in which the last few batches weigh most (Wu and
+    Johnson, 2021, arXiv:2105.07576).
+    """
+    norms = [one for one in network.layers if isinstance(one, layers.BatchNormalization)]
+    moving = [norm.momentum for norm in norms]
+    for done, (inputs, _) in enumerate(batches if norms else ()):
+        for norm in norms:
+            norm.momentum = done / (done + 1)
+        network(inputs, training=True)
+    for norm, momentum in zip(norms, moving, strict=True):
+        norm.momentum = momentum
+
+
+def _start(
+    preset: Preset, run_dir: Path, *, outlined: bool
+) -> tuple[list[Epoch], keras.Model, keras.Model]:
+    """The history so far, the network, and a model over it of what it is taught."""
     keras.mixed_precision.set_global_policy(preset.fit.precision)
     with strategy().scope():
         network = build(preset.network)
-        heads = [network.output[name] for name in (LOGITS, T_SCORE) if name in network.output]
-        trained = layers.Concatenate(dtype="float32")(heads) if len(heads) > 1 else heads[0]
-        model = keras.Model(network.input, trained)
-        model.compile(optimizer=_optimizer(preset.fit), loss=loss_of(preset.fit))
+        taught = (LOGITS, T_SCORE, *((FEMUR,) if outlined else ()))
+        heads = {name: network.output[name] for name in taught if name in network.output}
+        model = keras.Model(network.input, heads)
+        weights = {
+            LOGITS: 1.0,
+            T_SCORE: preset.fit.t_score_weight,
+            FEMUR: preset.fit.femur_weight,
+        }
+        model.compile(
+            optimizer=_optimizer(preset.fit),
+            loss={name: LOSSES[name] for name in heads},
+            loss_weights={name: weights[name] for name in heads},
+        )
         model.optimizer.build(model.trainable_variables)
     history: list[Epoch] = []
     if (run_dir / STATE).exists():
@@ -133,21 +161,19 @@ def _optimizer(fit: Fit) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(fit.learning_rate)
 
 
-def loss_of(fit: Fit) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Cross-entropy of the grade, and for a network with a T-score its negative log likelihood
-    under the logistic distribution, ``t_score_weight`` times."""
+def t_score_loss(expected: tf.Tensor, said: tf.Tensor) -> tf.Tensor:
+    """(n, 1) T-scores, (n, 2) middle and scale → (n,) negative log likelihood under the
+    logistic distribution."""
+    middle, scale = said[:, 0], said[:, 1]
+    z = (expected[:, 0] - middle) / scale
+    return z + ops.log(scale) + 2.0 * ops.softplus(-z)
 
-    def loss(expected: tf.Tensor, trained: tf.Tensor) -> tf.Tensor:
-        one_hot = ops.one_hot(ops.cast(expected[:, 0], "int32"), len(GRADES))
-        grade = ops.categorical_crossentropy(one_hot, trained[:, :3], from_logits=True)
-        if trained.shape[-1] == len(GRADES):
-            return grade
-        middle, scale = trained[:, 3], trained[:, 4]
-        z = (expected[:, 1] - middle) / scale
-        likelihood = z + ops.log(scale) + 2.0 * ops.softplus(-z)
-        return grade + fit.t_score_weight * likelihood
 
-    return loss
+LOSSES = {
+    LOGITS: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    T_SCORE: t_score_loss,
+    FEMUR: keras.losses.BinaryCrossentropy(from_logits=True),
+}
 
 
 def outputs(network: keras.Model, hips: Hips, *, with_patient: bool = True) -> Outputs:

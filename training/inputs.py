@@ -9,7 +9,8 @@ import tensorflow as tf
 from training.augment import augmentation
 from training.dataset import Hips, Record
 from training.presets import Preset
-from worker.model import CROP, GRADES, PATIENT
+from worker.model import CROP, FEMUR, FEMUR_CELL_PX, GRADES, LOGITS, PATIENT, T_SCORE
+from worker.pipeline.crop import CROP_PX
 from worker.pipeline.demographics import Demographics
 
 OUTPUT_BATCH = 64
@@ -37,18 +38,25 @@ class Batches:
     The pixels are held once, as they were read; what is drawn depends on seed and epoch only.
     """
 
-    def __init__(self, hips: Hips, preset: Preset, seed: int, inputs: Collection[str]) -> None:
+    def __init__(
+        self,
+        hips: Hips,
+        preset: Preset,
+        seed: int,
+        inputs: Collection[str],
+        truths: Collection[str],
+    ) -> None:
         self._preset, self._seed, self._inputs = preset, seed, frozenset(inputs)
         self._pixels = tf.constant(hips.pixels) if CROP in inputs else None
+        self._outlines = tf.constant(hips.outlines) if FEMUR in truths else None
         self._patients = tf.constant(patient_vectors(hips))
-        self._labels = tf.stack(
-            [tf.constant(labels(hips), tf.float32), tf.constant(hips.t_scores)], axis=1
-        )
+        known = {LOGITS: tf.constant(labels(hips)), T_SCORE: tf.constant(hips.t_scores)}
+        self._truths = {name: known[name][:, None] for name in truths if name in known}
         self._change = augmentation(preset.augment)
 
     def epoch(self, number: int) -> tf.data.Dataset:
-        """(what the network takes, (n, 2) grade index and T-score) of one epoch."""
-        count, batch = len(self._labels), self._preset.fit.batch
+        """(what the network takes, what it should say) of one epoch, each by name."""
+        count, batch = len(self._patients), self._preset.fit.batch
         order = np.random.default_rng([self._seed, number]).permutation(count)
         seeds = tf.data.Dataset.random(seed=self._seed * 10_007 + number).batch(2)
         return (
@@ -59,19 +67,46 @@ class Batches:
 
     def _make(
         self, chosen: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[Mapping[str, tf.Tensor], tf.Tensor]:
+    ) -> tuple[Mapping[str, tf.Tensor], Mapping[str, tf.Tensor]]:
         seed = tf.cast(seed % 2**31, tf.int32)
         inputs = {}
         if PATIENT in self._inputs:
             patients = tf.gather(self._patients, chosen)
             inputs[PATIENT] = self._hidden(patients, seed + tf.constant([0, 1]))
-        if CROP in self._inputs:
-            pixels = tf.cast(tf.gather(self._pixels, chosen), tf.float32)
-            inputs[CROP] = self._change(pixels, seed)[..., tf.newaxis]
-        return inputs, tf.gather(self._labels, chosen)
+        expected = {name: tf.gather(truth, chosen) for name, truth in self._truths.items()}
+        if self._pixels is not None:
+            images = tf.cast(tf.gather(self._pixels, chosen), tf.float32)[..., tf.newaxis]
+            if self._outlines is not None:
+                outlines = unpacked(tf.gather(self._outlines, chosen))
+                images = tf.concat([images, outlines], axis=-1)
+            images = self._change(images, seed)
+            inputs[CROP] = images[..., :1]
+            if self._outlines is not None:
+                expected[FEMUR] = femur_cells(images[..., 1:])
+        return inputs, expected
 
     def _hidden(self, patients: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Some patients unknown altogether: demographics are missing for whole sites."""
         share = self._preset.fit.patient_dropout
         dice = tf.random.stateless_uniform((tf.shape(patients)[0], 1), seed)
         return tf.where(dice < share, 0.0, patients)
+
+
+def unpacked(outlines: tf.Tensor) -> tf.Tensor:
+    """(n, 250, 32) uint8, bits → (n, 250, 250, 1) float32."""
+    bits = tf.bitwise.bitwise_and(
+        tf.bitwise.right_shift(
+            outlines[..., tf.newaxis], tf.constant([7, 6, 5, 4, 3, 2, 1, 0], tf.uint8)
+        ),
+        1,
+    )
+    whole = tf.reshape(bits, (-1, CROP_PX, outlines.shape[-1] * 8))
+    return tf.cast(whole[..., :CROP_PX, tf.newaxis], tf.float32)
+
+
+def femur_cells(outlines: tf.Tensor) -> tf.Tensor:
+    """(n, 250, 250, 1) → (n, 16, 16, 1) share of each cell inside of the femur; the last
+    cells overhang the crop, as the network's do."""
+    over = -CROP_PX % FEMUR_CELL_PX
+    whole = tf.pad(outlines, ((0, 0), (0, over), (0, over), (0, 0)))
+    return tf.nn.avg_pool2d(whole, FEMUR_CELL_PX, FEMUR_CELL_PX, "VALID")

@@ -30,6 +30,7 @@ class Fit:
     decay: float
     weight_decay: float
     t_score_weight: float
+    femur_weight: float
     patient_dropout: float
     precision: Literal["float32", "mixed_bfloat16"]
 

@@ -121,7 +121,7 @@ def _familiarity(
     if CROP not in fitted.network.input:
         return None
     features = [outputs(fitted.network, parts["train"]).features]
-    for inputs, _ in Batches(parts["train"], preset, seed, fitted.network.input).epoch(0):
+    for inputs, _ in Batches(parts["train"], preset, seed, fitted.network.input, ()).epoch(0):
         features.append(fitted.network(inputs, training=False)[FEATURES].numpy())
     return familiarity.measure_familiarity(
         np.concatenate(features), outputs(fitted.network, parts["validation"]).features

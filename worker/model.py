@@ -5,7 +5,8 @@ A network takes ``CROP`` (n, 250, 250, 1) float32, 0–255 (the windowed crop of
 ``worker.pipeline.crop``), or ``PATIENT`` (n, 10) float32 (``Demographics.vector``), or both,
 by name. It returns ``LOGITS`` (n, 3), for the grades in ``GRADES`` order before temperature
 and softmax, and ``FEATURES`` (n, k), in which the distance from the training data is
-measured; some also ``T_SCORE`` (n, 2). Grad-CAM looks at ``LAST_CONVOLUTION``.
+measured; ``osteoscreen`` also ``T_SCORE`` (n, 2) and ``FEMUR`` (n, 16, 16, 1), the logit of
+each cell of 16 × 16 px that it shows femur. Grad-CAM looks at ``LAST_CONVOLUTION``.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,8 @@ LAST_CONVOLUTION = "last_convolution"
 FEATURES = "features"
 LOGITS = "logits"
 T_SCORE = "t_score"
+FEMUR = "femur"
+FEMUR_CELL_PX = 16
 
 GRADES = tuple(Grade)
 """The order of logits and probabilities."""
@@ -119,8 +122,12 @@ def _classifier(
 def _osteoscreen() -> keras.Model:
     """The compact trunk, the patient where there is one, and a T-score instead of classes."""
     crop, patient = _crop(), _patient()
-    maps, means = _compact_trunk(crop)
-    seen = layers.GlobalAveragePooling2D(name="pooled")(maps)
+    x, means = _compact_trunk(crop)
+    maps = layers.Conv2D(96, 1, activation="relu", name="maps")(x)
+    femur = layers.Conv2D(1, 1, dtype="float32", name=FEMUR)(x)
+    seen = layers.GlobalAveragePooling2D(name="pooled")(
+        OnFemur(name=LAST_CONVOLUTION)([maps, femur])
+    )
     known = layers.Dense(32, activation="relu", name="patient_dense_1")(patient)
     known = layers.Dense(32, activation="relu", name="patient_dense_2")(known)
     x = layers.Concatenate(name="both")([layers.Dropout(0.2, name="dropout")(seen), known])
@@ -131,9 +138,23 @@ def _osteoscreen() -> keras.Model:
     features = layers.Concatenate(dtype="float32", name=FEATURES)([*means, seen])
     return keras.Model(
         {CROP: crop, PATIENT: patient},
-        {LOGITS: logits, FEATURES: features, T_SCORE: t_score},
+        {LOGITS: logits, FEATURES: features, T_SCORE: t_score, FEMUR: femur},
         name="osteoscreen",
     )
+
+
+class OnFemur(layers.Layer):  # type: ignore[misc]
+    """Maps (n, h, w, c) and the femur's logits (n, h, w, 1) → the maps where femur is, scaled
+    so that their mean over all cells is that over the femur.
+
+    The grade can only come from there, and so can the Grad-CAM.
+    """
+
+    def call(self, both: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
+        """Where next to nothing is femur, next to nothing comes through."""
+        maps, logits = both
+        femur = ops.cast(ops.sigmoid(logits), maps.dtype)
+        return maps * femur / (ops.mean(femur, axis=(1, 2), keepdims=True) + 0.02)
 
 
 class LogisticTScore(layers.Layer):  # type: ignore[misc]
@@ -170,7 +191,8 @@ class GradeLogits(layers.Layer):  # type: ignore[misc]
 def _compact() -> keras.Model:
     """The compact trunk under a softmax: the first shipped model."""
     crop = _crop()
-    maps, means = _compact_trunk(crop)
+    x, means = _compact_trunk(crop)
+    maps = layers.Conv2D(96, 1, activation="relu", name=LAST_CONVOLUTION)(x)
     pooled = layers.GlobalAveragePooling2D(name="pooled")(maps)
     dropped = layers.Dropout(0.2, name="dropout")(pooled)
     logits = layers.Dense(len(GRADES), dtype="float32", name=LOGITS)(dropped)
@@ -183,27 +205,25 @@ def _compact_trunk(
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
     """A small residual network that reads density, and the means of its stages' maps.
 
-    Half resolution first (averaging keeps the mean attenuation while noise falls), strides
-    early, one fixed scale and no normalization per image: attenuation in HU is the signal.
+    Strides early, for the cortex is wider than a pixel; one fixed scale and no normalization
+    per image: attenuation in HU is the signal.
     The last maps are 16 × 16, one cell to 16 px of the crop. The means are of every stage, not
     only of the last: what the grade does not need (texture, layout) is what tells a hip from
     something else.
     """
     # 0–255 is −500–1500 HU: soft tissue (40 HU, 69) becomes 0, and 250 HU become 1.
     x = layers.Rescaling(1 / 32, offset=-69 / 32, name="rescaling")(crop)
-    x = layers.AveragePooling2D(2, name="half_resolution")(x)
     x = _convolution(x, 16, kernel=5, strides=2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     taps = [x]
-    for index, (filters, strides) in enumerate(((32, 2), (64, 2), (96, 1)), start=1):
+    for index, (filters, strides) in enumerate(((32, 2), (64, 2), (96, 2)), start=1):
         x = _residual(x, filters, strides=strides, name=f"stage{index}")
         taps.append(x)
-    maps = layers.Conv2D(96, 1, activation="relu", name=LAST_CONVOLUTION)(x)
     means = [
         layers.GlobalAveragePooling2D(name=f"stage{index}_mean")(tap)
         for index, tap in enumerate(taps)
     ]
-    return maps, means
+    return x, means
 
 
 def _residual(

@@ -36,8 +36,12 @@ def crops() -> Pixels:
 
 
 def changed(crops: Pixels, preset: Augment, seed: int = 0) -> Pixels:
+    return both_changed(crops[..., np.newaxis], preset, seed)[..., 0]
+
+
+def both_changed(images: Pixels, preset: Augment, seed: int = 0) -> Pixels:
     change = augmentation(preset)
-    return np.asarray(change(tf.constant(crops), tf.constant([seed, 1], tf.int32)))
+    return np.asarray(change(tf.constant(images), tf.constant([seed, 1], tf.int32)))
 
 
 def center_of(picture: Pixels) -> npt.NDArray[np.float64]:
@@ -118,6 +122,19 @@ def test_flips_mirror_the_crop(crops: Pixels, name: str, axis: int) -> None:
     result = changed(crops, replace(NOTHING, **{name: True}))
 
     np.testing.assert_allclose(result[0], np.flip(crops[0], axis), atol=1e-3)
+
+
+def test_outlines_move_with_their_crops_and_change_in_no_other_way(crops: Pixels) -> None:
+    outlines = (crops - 69) / 60
+
+    result = both_changed(np.stack([crops, outlines], axis=-1), OURS)
+    moved = both_changed(
+        np.stack([crops, outlines], axis=-1),
+        replace(OURS, noise_hu=0, sharpness=0, slice_mm=0),
+    )
+
+    np.testing.assert_allclose(result[..., 1], moved[..., 1], atol=1e-6)
+    np.testing.assert_allclose(moved[..., 0], 69 + 60 * moved[..., 1], atol=1e-3)
 
 
 def test_half_of_the_crops_are_flipped_with_the_papers_probability() -> None:

@@ -13,15 +13,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from tests.hips_factory import make_hips, write_hips
 from training import presets
 from training.calibration import calibrate
-from training.fit import STATE, cross_entropy, fit, loss_of, outputs
-from training.inputs import Batches, labels
+from training.fit import STATE, cross_entropy, fit, outputs, settle, t_score_loss
+from training.inputs import Batches, femur_cells, labels, patient_vectors, unpacked
 from training.presets import Preset
-from worker.model import CROP, GRADES, PATIENT
+from worker.model import CROP, FEMUR, GRADES, LOGITS, PATIENT, T_SCORE
 from worker.pipeline.crop import CROP_PX
+from worker.pipeline.grade import grade_of_t_score
 
 OURS = presets.load("osteoscreen")
 
@@ -121,29 +124,73 @@ def test_one_epoch_at_a_time_is_the_same_as_all_at_once(name: str, tmp_path: Pat
 
 def test_batches_hide_the_patients_of_some_and_keep_each_hip_once() -> None:
     hips = make_hips(64, 1)
-    batches = Batches(hips, OURS, 3, {CROP, PATIENT})
+    batches = Batches(hips, OURS, 3, {CROP, PATIENT}, {LOGITS, T_SCORE})
 
-    seen = [(inputs, said.numpy()) for inputs, said in batches.epoch(1)]
+    seen = [
+        (inputs, {name: said.numpy() for name, said in expected.items()})
+        for inputs, expected in batches.epoch(1)
+    ]
 
     patients = np.concatenate([inputs[PATIENT].numpy() for inputs, _ in seen])
     assert 0.2 < np.mean(np.all(patients == 0, axis=1)) < 0.8
-    assert sorted(np.concatenate([said[:, 1] for _, said in seen]).tolist()) == sorted(
-        hips.t_scores.tolist()
-    )
+    t_scores = np.concatenate([expected[T_SCORE][:, 0] for _, expected in seen])
+    assert sorted(t_scores.tolist()) == sorted(hips.t_scores.tolist())
+    said = np.concatenate([expected[LOGITS][:, 0] for _, expected in seen])
+    assert [GRADES[i] for i in said] == [grade_of_t_score(t) for t in t_scores.tolist()]
     assert seen[0][0][CROP].shape == (32, CROP_PX, CROP_PX, 1)
 
 
-def test_loss_is_the_cross_entropy_and_the_t_scores_likelihood() -> None:
-    logits = np.log([[0.7, 0.2, 0.1]]).astype(np.float32)
-    expected = np.array([[0.0, -0.5]], np.float32)
-    trained = np.concatenate([logits, [[-0.5, 0.4]]], axis=1).astype(np.float32)
+def test_femur_is_taught_by_cells_of_the_outline_as_packed_on_disk() -> None:
+    outline = np.zeros((1, CROP_PX, CROP_PX), bool)
+    outline[:, 32:64, 16:40] = True
+    outline[:, 240:, 240:] = True
 
-    alone = loss_of(OURS.fit)(expected, keras.ops.convert_to_tensor(logits))
-    both = loss_of(OURS.fit)(expected, keras.ops.convert_to_tensor(trained))
+    cells = femur_cells(unpacked(np.packbits(outline, axis=-1)))[0, ..., 0].numpy()
 
-    assert float(alone[0]) == pytest.approx(-np.log(0.7), rel=1e-5)
+    np.testing.assert_allclose(cells[1:5, :4], np.outer([0, 1, 1, 0], [0, 1, 0.5, 0]))
+    assert cells[15, 15] == pytest.approx((10 / 16) ** 2)
+
+
+@pytest.mark.slow
+def test_network_learns_where_the_femur_is_from_outlines(tmp_path: Path) -> None:
+    hips = make_hips(48, 1)
+    squares = np.zeros((48, CROP_PX, CROP_PX), bool)
+    for square, (row, column) in zip(
+        squares, np.random.default_rng(2).integers(0, 8, (48, 2)), strict=True
+    ):
+        square[16 * row : 16 * row + 112, 16 * column : 16 * column + 112] = True
+    pixels = (hips.pixels + 90 * squares).astype(np.float16)
+    outlined = replace(hips, pixels=pixels, outlines=np.packbits(squares, axis=-1))
+    preset = small(OURS, 8)
+
+    fitted = fit(outlined, outlined, preset, tmp_path / "run", 5)
+
+    crops = {CROP: pixels[..., np.newaxis].astype(np.float32), PATIENT: patient_vectors(hips)}
+    said = np.asarray(fitted.network(crops, training=False)[FEMUR])
+    true = np.asarray(femur_cells(unpacked(outlined.outlines)))
+    assert np.mean((said > 0) == (true > 0.5)) > 0.9
+
+
+def test_settled_normalization_weighs_every_batch_alike() -> None:
+    values = keras.Input((4,))
+    network = keras.Model(values, layers.BatchNormalization(momentum=0.5)(values))
+    drawn = np.random.default_rng(0).normal(3.0, 2.0, (10, 8, 4)).astype(np.float32)
+
+    settle(network, tf.data.Dataset.from_tensor_slices((drawn, drawn)))
+
+    norm = network.layers[-1]
+    np.testing.assert_allclose(norm.moving_mean, drawn.mean(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, drawn.var(axis=1).mean(axis=0), rtol=1e-4)
+    assert norm.momentum == 0.5
+
+
+def test_t_score_loss_is_the_logistic_likelihood() -> None:
+    said = keras.ops.convert_to_tensor([[-0.5, 0.4]])
+
     # At its middle the logistic density is 1 / (4 · scale).
-    assert float(both[0] - alone[0]) == pytest.approx(0.3 * np.log(4 * 0.4), rel=1e-4)
+    assert float(t_score_loss(np.array([[-0.5]], np.float32), said)[0]) == pytest.approx(
+        np.log(4 * 0.4), rel=1e-4
+    )
 
 
 def test_labels_are_the_who_grades_of_the_hips() -> None:

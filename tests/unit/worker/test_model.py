@@ -16,6 +16,7 @@ from worker.model import (
     PATIENT,
     PRESETS,
     GradeLogits,
+    OnFemur,
     build,
 )
 from worker.pipeline.results import Grade
@@ -85,3 +86,23 @@ def test_grades_far_from_a_limit_have_finite_logits() -> None:
 
     assert np.all(np.isfinite(logits))
     assert logits.argmax(axis=1).tolist() == [0, 2]
+
+
+def test_only_what_lies_on_the_femur_comes_through_and_as_its_mean() -> None:
+    rng = np.random.default_rng(1)
+    maps = rng.uniform(0, 2, (1, 16, 16, 5)).astype(np.float32)
+    femur = np.full((1, 16, 16, 1), -30, np.float32)
+    femur[:, 4:12, 6:9] = 30
+
+    seen = np.asarray(OnFemur()([maps, femur]))
+
+    assert seen[femur[..., 0] < 0].max() < 1e-6
+    # The constant that keeps the divisor from zero is a fifth of a tenth of the crop.
+    mean = maps[:, 4:12, 6:9].mean(axis=(1, 2))
+    np.testing.assert_allclose(seen.mean(axis=(1, 2)), mean, rtol=0.25)
+
+
+def test_nothing_comes_through_where_there_is_no_femur() -> None:
+    maps = np.ones((1, 16, 16, 5), np.float32)
+
+    assert np.asarray(OnFemur()([maps, np.full((1, 16, 16, 1), -30, np.float32)])).max() < 1e-6
