@@ -42,13 +42,25 @@ TRANSFER_SYNTAXES = [
 ]
 
 
-def supported_contexts() -> list[PresentationContext]:
+class Contexts(list[PresentationContext]):
+    """One list for all associations, which only read it.
+
+    pynetdicom copies it for each, in as much time as three instances take.
+    """
+
+    def __deepcopy__(self, memo: object) -> "Contexts":
+        return self
+
+
+def supported_contexts() -> Contexts:
     """Verification, Storage Commitment in both roles, and CT as the worker can decode it."""
     commitment = build_context(StorageCommitmentPushModel)
     # PS3.4 J.3.3: a PACS that reports to us has asked for the association, and is the SCP.
     commitment.scu_role = commitment.scp_role = True
-    return [
-        build_context(Verification),
-        commitment,
-        *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
-    ]
+    return Contexts(
+        (
+            build_context(Verification),
+            commitment,
+            *(build_context(uid, TRANSFER_SYNTAXES) for uid in SOP_CLASSES),
+        )
+    )
