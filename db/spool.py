@@ -11,11 +11,12 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from db.incoming import Incoming, fsync_folder
 
@@ -25,6 +26,8 @@ INSTANCE_SUFFIX = ".dcm"
 MAX_UID_LENGTH = 64  # PS3.5 9.1
 KNOWN_FOLDERS_LIMIT = 10_000
 FOLDER_MODE = 0o750  # patients' images: for the service and its group only
+
+T = TypeVar("T")
 
 # PS3.5 9.1: components of digits, separated by dots. A leading zero in a component is against
 # the standard, but devices send it and it is harmless in a path, so it is let in.
@@ -152,9 +155,8 @@ class SpoolWriter:
 
     def open(self) -> Incoming:
         """A new file in ``incoming``, for ``commit``; raises OSError."""
-        incoming = self.spool_dir / INCOMING
-        self._make_folder(incoming)
-        return Incoming(incoming)
+        folder = self.spool_dir / INCOMING
+        return self._within(folder, lambda: Incoming(folder))
 
     def commit(self, incoming: Incoming, path: Path) -> None:
         """Move a whole file to ``path`` below the spool, replacing one that is there.
@@ -162,16 +164,14 @@ class SpoolWriter:
         fsync → rename → fsync of the folder and of new parents: when this returns, the file
         survives a power cut. Raises OSError; the file is still the caller's to discard then.
         """
-        self._make_folder(path.parent)
-        incoming.flush()
-        try:
+
+        def flush_and_move() -> None:
+            incoming.flush()
             incoming.move(path)
-        except FileNotFoundError:
-            # The folder was removed (retention) after it was made or remembered.
-            self._durable.discard(path.parent)
-            self._make_folder(path.parent)
-            incoming.move(path)
-        fsync_folder(path.parent)
+
+        folder = path.parent
+        self._within(folder, flush_and_move)
+        fsync_folder(folder)
 
     def write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
         """Write a file at ``path`` below the spool, as ``commit`` does.
@@ -191,8 +191,21 @@ class SpoolWriter:
         self._make_folder(path.parent)
         fsync_folder(path.parent)
 
+    def _within(self, folder: Path, act: Callable[[], T]) -> T:
+        """Make a folder, unless it is remembered, and do something in it.
+
+        Once more where it was removed (retention) meanwhile: cheaper than to look each time.
+        """
+        self._make_folder(folder)
+        try:
+            return act()
+        except FileNotFoundError:
+            self._durable.difference_update((folder, *folder.parents))
+            self._make_folder(folder)
+            return act()
+
     def _make_folder(self, folder: Path) -> None:
-        if folder in self._durable and folder.is_dir():
+        if folder in self._durable:
             return
         if folder == self.spool_dir:
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)

@@ -8,13 +8,15 @@ from storescp.status import Refusal
 
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_OTHER_DATA_SET = 4 * 1024 * 1024
+MAX_GATHERED = 256
+"""Parts for one call of the system, which takes 1024 (IOV_MAX)."""
 
 
 class Sink(Protocol):
     """Where the data set of one C-STORE goes."""
 
-    def write(self, part: bytes | memoryview) -> None:
-        """Append."""
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Append; they may change after the call."""
 
     def finish(self) -> Refusal | None:
         """All is there; None is success."""
@@ -45,6 +47,7 @@ class Assembly:
         self._encoded_command = bytearray()
         self._command: Command | None = None  # while its data set is coming
         self._sink: Sink | None = None  # of a C-STORE
+        self._gathered: list[memoryview] = []  # for it
         self._passed_on = 0
 
     @property
@@ -74,14 +77,17 @@ class Assembly:
     def add(self, fragment: Fragment, part: memoryview, *, last: bool) -> None:
         """Take a part of a fragment; ``last`` : it ends the command or the data set.
 
-        Raises BadCommand, and BadPdu as ``Service.begin`` does.
+        A part of a C-STORE's data set must not change before ``flush``. Raises BadCommand, and
+        BadPdu as ``Service.begin`` does.
         """
         if fragment.is_command:
             self._encoded_command += part
             if last:
                 self._end_of_command()
         elif self._sink is not None:
-            self._sink.write(part)
+            self._gathered.append(part)
+            if last or len(self._gathered) == MAX_GATHERED:
+                self.flush()
             if last:
                 self._end_of_store()
         else:
@@ -89,8 +95,15 @@ class Assembly:
             if last:
                 self._command = None
 
+    def flush(self) -> None:
+        """Hand on what was gathered: the fewer and larger the writes, the less they cost."""
+        if self._sink is not None and self._gathered:
+            self._sink.write(*self._gathered)
+        self._gathered.clear()
+
     def discard(self) -> None:
         """The rest will not come: leave nothing behind."""
+        self._gathered.clear()
         sink, self._sink, self._command = self._sink, None, None
         self._encoded_command.clear()
         if sink is not None:

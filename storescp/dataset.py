@@ -100,12 +100,12 @@ def inflate(encoded: Encoded, file: IO[bytes], *, max_bytes: int, start: int = 0
 class _Syntax:
     """The compiled formats of one encoding."""
 
-    __slots__ = ("explicit", "long", "short", "tag")
+    __slots__ = ("explicit", "header", "item", "long")
 
     def __init__(self, *, explicit: bool, byte_order: str) -> None:
         self.explicit = explicit
-        self.tag = struct.Struct(byte_order + "HH").unpack_from
-        self.short = struct.Struct(byte_order + "H").unpack_from
+        self.header = struct.Struct(byte_order + "HH2sH").unpack_from
+        self.item = struct.Struct(byte_order + "HHL").unpack_from
         self.long = struct.Struct(byte_order + "L").unpack_from
 
 
@@ -142,8 +142,19 @@ def _walk(data: Encoded, syntax: _Syntax, position: int) -> dict[int, bytes]:
 
 def _element(data: Encoded, position: int, syntax: _Syntax, depth: int) -> tuple[int, int, int]:
     """Tag, start of the value, and where the element ends."""
-    group, element = syntax.tag(data, position)
-    start, length, content = _value(data, position, syntax)
+    start, content = position + 8, syntax
+    if not syntax.explicit:
+        group, element, length = syntax.item(data, position)
+    else:
+        group, element, vr, length = syntax.header(data, position)
+        if vr not in SHORT_VRS:
+            if not (vr.isalpha() and vr.isupper()):
+                raise Undecodable(f"byte {position}: no value representation")
+            (length,) = syntax.long(data, start)
+            start += 4
+            if vr == b"UN":
+                # PS3.5 6.2.2: of undefined length, a sequence in Implicit VR Little Endian.
+                content = _IMPLICIT
     if length == UNDEFINED_LENGTH:
         end = _skip_items(data, start, content, depth + 1)
     else:
@@ -151,20 +162,6 @@ def _element(data: Encoded, position: int, syntax: _Syntax, depth: int) -> tuple
     if end > len(data):
         raise Undecodable(f"data set ends within ({group:04X},{element:04X})")
     return group << 16 | element, start, end
-
-
-def _value(data: Encoded, position: int, syntax: _Syntax) -> tuple[int, int, _Syntax]:
-    """Where the value starts, its length, and the encoding of what may be nested in it."""
-    if not syntax.explicit:
-        return position + 8, syntax.long(data, position + 4)[0], syntax
-    vr = data[position + 4 : position + 6]
-    if vr in SHORT_VRS:
-        return position + 8, syntax.short(data, position + 6)[0], syntax
-    if not (vr.isalpha() and vr.isupper()):
-        raise Undecodable(f"byte {position}: no value representation")
-    # PS3.5 6.2.2: UN of undefined length holds a sequence in Implicit VR Little Endian.
-    content = _IMPLICIT if vr == b"UN" else syntax
-    return position + 12, syntax.long(data, position + 8)[0], content
 
 
 def _skip_items(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int:
@@ -192,8 +189,8 @@ def _skip_item(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int
 
 
 def _item_header(data: Encoded, position: int, syntax: _Syntax) -> tuple[int, int]:
-    group, element = syntax.tag(data, position)
-    return group << 16 | element, syntax.long(data, position + 4)[0]
+    group, element, length = syntax.item(data, position)
+    return group << 16 | element, length
 
 
 def _text(value: bytes) -> str:

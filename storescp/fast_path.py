@@ -190,6 +190,9 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         """Whether so many bytes are there; waits for a moment."""
         while wire.received < count:
             before = wire.received
+            if wire.full or not self._assembly.begun:
+                self._assembly.flush()
+                wire.rewind()
             # Not parked: the association's thread may be about to answer something.
             filled = (self._parked or wire.readable) and wire.fill()
             now = time.monotonic()
@@ -238,10 +241,10 @@ class FastDul(DULServiceProvider):  # type: ignore[misc] # pynetdicom is untyped
         if ended:
             self._fragment = None
         self._assembly.add(fragment, part, last=ended and fragment.is_last)
-        if self._assembly.begun:
-            wire.acknowledge()
-        else:
+        if not self._assembly.begun:
             self._pace.end()
+        elif not wire.received:
+            wire.acknowledge()
         return True
 
     def _let_go(self) -> None:

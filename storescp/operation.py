@@ -53,12 +53,12 @@ class Operation:
         except Exception:
             self._log_failure()
 
-    def write(self, part: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         """Append to the data set."""
         if self._reception is None:
             return
         try:
-            self._reception.write(part)
+            self._reception.write(*parts)
         except Exception:
             self._log_failure()
             self.discard()
@@ -121,4 +121,5 @@ class Operation:
 def assoc_id(sender: Hashable) -> str:
     """Names an association, or a request by HTTP, in the log; also what it begins is found
     by it, from process to process (``correlation_id``)."""
-    return _assoc_ids.setdefault(sender, new_correlation_id())
+    known = _assoc_ids.get(sender)
+    return known or _assoc_ids.setdefault(sender, new_correlation_id())

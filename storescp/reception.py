@@ -41,7 +41,8 @@ class Stored:
 class Reception:
     """One instance on its way into the spool.
 
-    ``write`` takes its data set in parts of any size and never fails: a sender can be told
+    ``write`` takes its data set in parts of any size, the more at once the better: each call
+    is one of the system, whose cost is mostly by call. It never fails: a sender can be told
     only when all is sent. ``finish`` tells. Ends by ``finish`` or by ``discard``.
     """
 
@@ -55,6 +56,7 @@ class Reception:
         self._refusal: Refusal | None = None
         self._file: Incoming | None = None
         self._check_space_at = 0
+        self._header = b""  # until it is written with the first part
         self._start = 0  # of the data set in the file
         try:
             _check_command(request)
@@ -63,15 +65,16 @@ class Reception:
         except Refusal as refusal:
             self._refusal = refusal
 
-    def write(self, part: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         """Append to the data set; after a problem it is only counted."""
-        self.size += len(part)
+        self.size += sum(map(len, parts))
         if self._file is None:
             return
         try:
             if self.size >= self._check_space_at:
                 self._check_space()
-            self._file.write(part)
+            header, self._header = self._header, b""
+            self._file.write(header, *parts)
         except Refusal as refusal:
             self._give_up(refusal)
         except OSError as error:
@@ -84,6 +87,8 @@ class Reception:
         replace the former ones and make a new revision of the series
         (docs/decisions/0007-intake.md).
         """
+        if self._header:
+            self.write()  # no data set came
         try:
             if self._refusal is not None or self._file is None:
                 raise self._refusal or Refusal(status.PROCESSING_FAILURE, "already ended")
@@ -101,19 +106,17 @@ class Reception:
 
     def _open(self) -> Incoming:
         request = self._request
-        header = encode_header(
+        self._header = encode_header(
             request.sop_class_uid,
             request.sop_instance_uid,
             request.transfer_syntax_uid,
             request.calling_ae_title,
         )
-        self._start = len(header)
+        self._start = len(self._header)
         try:
-            file = self._writer.open()
-            file.write(header)
+            return self._writer.open()
         except OSError as error:
             raise _of_disk(error) from error
-        return file
 
     def _give_up(self, refusal: Refusal) -> None:
         self._refusal = refusal

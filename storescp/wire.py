@@ -4,6 +4,7 @@ pynetdicom's ``AssociationSocket`` reads 4 KiB at a time and blocks until a PDU 
 however long its sender takes.
 """
 
+import mmap
 import socket
 import ssl
 import struct
@@ -13,7 +14,8 @@ from contextlib import suppress
 from pynetdicom import Association
 from pynetdicom.transport import AssociationSocket
 
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 1024 * 1024
+"""A CT slice of 512 x 512 and its command: its parts are gathered here for one write."""
 MAX_ORDINARY_PDU = 1024 * 1024
 """Bytes of a PDU other than P-DATA-TF: an A-ASSOCIATE-RQ with 128 contexts has about 20,000."""
 MAX_DRAINED = 1024 * 1024
@@ -36,7 +38,8 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom is untyped
     ) -> None:
         super().__init__(assoc, client_socket=connection)
         self._stall_seconds = stall_seconds
-        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        # Anonymous pages: none of it is memory before something comes.
+        self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
         self._start = self._end = 0
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if isinstance(connection, ssl.SSLSocket):
@@ -53,21 +56,31 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom is untyped
         return self._end - self._start
 
     def peek(self, count: int) -> memoryview:
-        """The next bytes; valid until the next ``fill``."""
+        """The next bytes; they stay as they are until ``rewind``."""
         return self._buffer[self._start : self._start + count]
 
     def consume(self, count: int) -> None:
         """Go on behind the next bytes."""
         self._start += count
 
-    def fill(self) -> bool:
-        """Read more, waiting for at most ``POLL_SECONDS``; False when nothing came.
+    @property
+    def full(self) -> bool:
+        """Whether the next ``fill`` overwrites what was peeked at."""
+        return self._end == BUFFER_BYTES
 
-        Raises ConnectionLost.
-        """
+    def rewind(self) -> None:
+        """Go on at the front of the buffer."""
         kept = bytes(self.peek(self.received))  # a part of a header at the most
         self._start, self._end = 0, len(kept)
         self._buffer[: len(kept)] = kept
+
+    def fill(self) -> bool:
+        """Read more, waiting for at most ``POLL_SECONDS``; False when nothing came.
+
+        Rewinds where the buffer is ``full``. Raises ConnectionLost.
+        """
+        if self.full:
+            self.rewind()
         if self.socket is None:
             raise ConnectionLost("closed")
         try:

@@ -146,7 +146,7 @@ class _Service:
     def pass_on(self, context_id: int, control: int, part: bytes) -> None:
         pass
 
-    def write(self, part: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         pass
 
     def finish(self) -> Refusal | None:

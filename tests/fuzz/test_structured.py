@@ -121,8 +121,8 @@ class Kept:
     def pass_on(self, context_id: int, control: int, part: bytes) -> None:
         raise AssertionError("only C-STORE is sent here")
 
-    def write(self, part: bytes | memoryview) -> None:
-        self.parts[-1] += bytes(part)
+    def write(self, *parts: bytes | memoryview) -> None:
+        self.parts[-1] += b"".join(parts)
 
     def finish(self) -> Refusal | None:
         return None

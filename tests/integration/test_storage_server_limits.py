@@ -105,18 +105,18 @@ def test_the_disk_fills_up_while_an_instance_comes(
     open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = open_door()
-    written = os.write
+    written = os.writev
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def write(descriptor: int, data: bytes) -> int:
+    def write(descriptor: int, parts: tuple[bytes | memoryview, ...]) -> int:
         name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if name.endswith(".part") and len(data) > 10_000:  # not the header
+        if name.endswith(".part") and sum(map(len, parts)) > 10_000:
             raise full
-        return written(descriptor, data)
+        return written(descriptor, parts)
 
     with associated(door) as assoc:
         ds = ct_instance(size=512)
-        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(os, "writev", write)
         refused = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
         monkeypatch.undo()
         stored = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)

@@ -4,6 +4,7 @@ lengths, ends in the middle. pynetdicom negotiates, then the test writes to its 
 The ordinary path is pynetdicom's own; where it is lenient, only the fast path is tested.
 """
 
+import os
 import socket
 import struct
 import threading
@@ -17,8 +18,9 @@ from pynetdicom.sop_class import Verification
 from db.spool import INCOMING
 from storescp import status
 from storescp.server import MAX_PDU_BYTES
+from storescp.wire import BUFFER_BYTES
 from tests.ct_factory import ct_instance, encode
-from tests.integration.door import OpenDoor, associated
+from tests.integration.door import OpenDoor, associated, send_bytes
 from tests.integration.rude import (
     COMMAND,
     DATA,
@@ -94,6 +96,22 @@ def test_bytes_that_arrive_one_by_one(open_door: OpenDoor) -> None:
         assert peer.answer().Status == status.SUCCESS
 
     assert door.path_of(ds).read_bytes().endswith(encoded)
+
+
+def test_a_data_set_larger_than_the_read_buffer_is_stored_byte_for_byte(
+    open_door: OpenDoor,
+) -> None:
+    door = open_door()
+    ds = ct_instance(size=1400)
+    ds.PixelData = os.urandom(len(ds.PixelData))
+    assert len(ds.PixelData) > 3 * BUFFER_BYTES
+
+    with associated(door) as assoc:
+        for one in (ct_instance(), ds):
+            sent = send_bytes(assoc, encode(one), sop_instance_uid=one.SOPInstanceUID)
+            assert sent.Status == status.SUCCESS
+
+    assert door.path_of(ds).read_bytes().endswith(encode(ds))
 
 
 def test_an_echo_and_a_store_that_do_not_wait_for_answers(open_door: OpenDoor) -> None:

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storescp.assembly import MAX_COMMAND_BYTES, MAX_OTHER_DATA_SET, Assembly
+from storescp.assembly import (
+    MAX_COMMAND_BYTES,
+    MAX_GATHERED,
+    MAX_OTHER_DATA_SET,
+    Assembly,
+)
 from storescp.command import Command
 from storescp.pdu import BadPdu, Fragment, encode_command, read_fragment
 from storescp.status import UNDECODABLE, Refusal
@@ -30,8 +35,8 @@ class Sink:
     refusal: Refusal | None = None
     discarded: bool = False
 
-    def write(self, part: bytes | memoryview) -> None:
-        self.data += part
+    def write(self, *parts: bytes | memoryview) -> None:
+        self.data += b"".join(parts)
 
     def finish(self) -> Refusal | None:
         return self.refusal
@@ -101,6 +106,32 @@ def test_a_data_set_arrives_whole_however_it_is_cut(
     assert [bytes(sink.data) for sink in service.sinks] == [b"".join(fragments)] * 2
     assert service.answers == [(7, CONTEXT, None)] * 2
     assert not assembly.begun
+
+
+def test_a_data_set_of_many_small_parts_arrives_whole() -> None:
+    service = Service()
+    assembly = Assembly(service)
+    data = bytes(n % 251 for n in range(3 * MAX_GATHERED))
+
+    feed(assembly, STORE, command=True)
+    feed(assembly, data, command=False, pieces=len(data))
+
+    assert service.sinks[0].data == data
+
+
+def test_a_part_may_change_after_a_flush() -> None:
+    service = Service()
+    assembly = Assembly(service)
+    fragment = Fragment(CONTEXT, is_command=False, is_last=False, length=8)
+    buffer = bytearray(b"half")
+
+    feed(assembly, STORE, command=True)
+    assembly.add(fragment, memoryview(buffer), last=False)
+    assembly.flush()
+    buffer[:] = b"rest"
+    assembly.add(fragment, memoryview(buffer), last=True)
+
+    assert service.sinks[0].data == b"halfrest"
 
 
 def test_a_refusal_is_answered_after_the_whole_data_set() -> None:

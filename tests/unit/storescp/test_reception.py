@@ -263,7 +263,7 @@ def test_a_disk_that_fills_up_while_it_comes_is_out_of_resources(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "writev", full)
         reception.write(one.encoded)
 
     assert files(writer) == []
