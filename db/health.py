@@ -14,7 +14,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from sqlalchemy import Engine
 
 from db.migrate import SchemaNotCurrent, require_current_schema
@@ -105,17 +105,19 @@ def spool_probe(writer: SpoolWriter, *, min_free_mb: int = 0) -> Probe:
     return Probe("spool", ask)
 
 
-def serve(port: int | None, probes: Sequence[Probe]) -> None:
+def serve(
+    port: int | None, probes: Sequence[Probe], registry: CollectorRegistry = REGISTRY
+) -> None:
     """Answer on ``port`` from threads of its own; nothing when it is None."""
     if port is None:
         return
     # Prometheus and the orchestrator are on other machines.
-    server = make_server("", port, _app(probes), _Server, _Quiet)
+    server = make_server("", port, _app(probes, registry), _Server, _Quiet)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
 
 
-def _app(probes: Sequence[Probe]) -> Any:
-    metrics = make_wsgi_app(REGISTRY)
+def _app(probes: Sequence[Probe], registry: CollectorRegistry) -> Any:
+    metrics = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"].rstrip("/")

@@ -7,10 +7,12 @@ name, ID or birth date.
 import logging
 import secrets
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
 
@@ -103,6 +105,35 @@ DELIVERIES = Counter(
     ["destination", "outcome"],
     registry=REGISTRY,
 )
+
+
+def add_up(sources: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
+    """The metrics of this process and those that ``sources`` gives, of other processes: what
+    has the same name and labels is added up, whenever somebody looks."""
+
+    class Sum(Collector):
+        def collect(self) -> Iterator[Metric]:
+            families: dict[str, Metric] = {}
+            values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+            for metric in (*REGISTRY.collect(), *sources()):
+                families.setdefault(
+                    metric.name, Metric(metric.name, metric.documentation, metric.type)
+                )
+                sums = values.setdefault(metric.name, {})
+                for sample in metric.samples:
+                    key = sample.name, tuple(sample.labels.items())
+                    if sample.name.endswith("_created"):  # a time
+                        sums[key] = min(sums.get(key, sample.value), sample.value)
+                    else:
+                        sums[key] = sums.get(key, 0.0) + sample.value
+            for name, family in families.items():
+                for (sample_name, labels), value in values[name].items():
+                    family.add_sample(sample_name, dict(labels), value)
+                yield family
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Sum())
+    return registry
 
 
 def configure_logging(

@@ -12,12 +12,14 @@ from db.migrate import SchemaNotCurrent, require_current_schema
 from db.session import make_engine, make_sessions
 from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
-from db.telemetry import configure_logging, get_logger
+from db.telemetry import add_up, configure_logging, get_logger
 from storescp.arrivals import Arrivals
 from storescp.asker import make_asker
+from storescp.link import ToldArrivals
 from storescp.operation import Intake
 from storescp.publish import Publisher
 from storescp.receipts import Receipts
+from storescp.receivers import Receivers
 from storescp.register import Registrar
 from storescp.server import StorageServer
 from storescp.settings import StoreScpSettings
@@ -27,7 +29,10 @@ log = get_logger("storescp")
 
 
 def main() -> None:
-    """Start server and registrar; on SIGTERM or SIGINT stop accepting, finish, exit 0."""
+    """Start receivers and registrar; on SIGTERM or SIGINT stop accepting, finish, exit 0.
+
+    Exit 1, for whoever starts it again, when a receiving process has ended.
+    """
     settings = load_settings(StoreScpSettings)
     configure_logging(settings.log_format)
     stop = threading.Event()
@@ -35,32 +40,35 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     engine = make_engine(settings.database_url, application_name="storescp")
-    _check_schema(engine)
     writer = SpoolWriter(settings.spool_dir)
-    intake = Intake(writer, settings, Arrivals())
+    arrivals = Arrivals()
+    intake = Intake(writer, settings, arrivals)
     with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
-        server = StorageServer(
-            settings, writer, intake.arrivals, receipts=Receipts(make_sessions(engine))
-        )
+        told = ToldArrivals()
+        server = StorageServer(settings, writer, told, receipts=Receipts(make_sessions(engine)))
         stow = make_stow_server(settings, intake)
-    asker = make_asker(settings, intake)
-    publisher = Publisher(settings.broker_url)
-    registrar = Registrar(intake.arrivals, engine, publisher, settings, reap=server.reap)
     with blame("SPOOL_DIR", settings.spool_dir):
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
+    receivers = Receivers(server, told, arrivals, on_failure=stop.set)
+    with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
+        receivers.start(settings.receivers)
+    _check_schema(engine)
+    asker = make_asker(settings, intake, arrivals)
+    publisher = Publisher(settings.broker_url)
+    registrar = Registrar(arrivals, engine, publisher, settings)
     probes = [
         registrar.rounds.probe(),
-        health.Probe("acceptor", server.ask_acceptor, live=True),
+        health.Probe("acceptor", receivers.ask, live=True),
         *([health.Probe("stow", stow.ask, live=True)] if stow else []),
         health.spool_probe(writer, min_free_mb=settings.min_free_mb),
         # Intake goes on without it.
         health.database_probe(engine, vital=False),
     ]
     with blame("METRICS_PORT", settings.metrics_port):
-        health.serve(settings.metrics_port, probes)
+        health.serve(settings.metrics_port, probes, add_up(receivers.metrics))
     with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
-        server.start()
+        receivers.serve()
     if stow is not None:
         with blame("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
             stow.start()
@@ -73,11 +81,13 @@ def main() -> None:
     for service in (asker, stow):
         if service is not None:
             service.stop()
-    server.stop()
+    receivers.stop()
     registrar.stop()
     publisher.close()
     engine.dispose()
     log.info("storescp_stopped")
+    if receivers.failed:
+        sys.exit("a receiving process ended: storescp is to be started again")
 
 
 def _say_ready(settings: StoreScpSettings, leftovers: int) -> None:

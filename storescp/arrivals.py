@@ -8,12 +8,40 @@ import threading
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from db.intake import CompletedBy
 from db.spool import SeriesKey
 from storescp.census import MAX_FETCHES, Census, ask_at, fetch_at, next_census
 from storescp.completion import Evidence, judge
+
+Full = Literal["full", "peer full"] | None
+
+
+class Associations(Protocol):
+    """What associations tell of themselves: ``Arrivals``, or what stands for it in another
+    process (``ToldArrivals``)."""
+
+    def enter(
+        self, sender: Hashable, peer: str, *, limit: int, limit_per_peer: int
+    ) -> Full: ...
+
+    def leave(self, sender: Hashable, *, released: bool) -> bool: ...
+
+    def note(
+        self,
+        sender: Hashable,
+        key: SeriesKey,
+        *,
+        assoc_id: str,
+        calling_ae_title: str,
+        changed: bool,
+        now: float,
+    ) -> str | None: ...
+
+    def open_associations(self) -> int: ...
+
+    def senders(self) -> list[Hashable]: ...
 
 
 @dataclass(slots=True)
@@ -46,9 +74,7 @@ class Arrivals:
         self._pending: dict[SeriesKey, _Pending] = {}
         self._senders: dict[Hashable, _Sender] = {}
 
-    def enter(
-        self, sender: Hashable, peer: str, *, limit: int, limit_per_peer: int
-    ) -> Literal["full", "peer full"] | None:
+    def enter(self, sender: Hashable, peer: str, *, limit: int, limit_per_peer: int) -> Full:
         """Admit an association, unless too many are open, of all or of this peer."""
         with self._lock:
             if len(self._senders) >= limit:

@@ -29,7 +29,9 @@ STOP_SECONDS = 1.0
 log = get_logger(__name__)
 
 
-def make_asker(settings: StoreScpSettings, intake: Intake) -> "Asker | None":
+def make_asker(
+    settings: StoreScpSettings, intake: Intake, arrivals: Arrivals
+) -> "Asker | None":
     """None where no source PACS is set."""
     peer = settings.source_pacs
     if peer is None:
@@ -38,7 +40,7 @@ def make_asker(settings: StoreScpSettings, intake: Intake) -> "Asker | None":
         source: Source = DimseSource(peer, ae_title=settings.ae_title, tls=settings.tls)
     else:
         source = DicomwebSource(peer, tls=settings.tls, intake=intake)
-    return Asker(source, intake.arrivals, settings)
+    return Asker(source, arrivals, settings)
 
 
 class Asker:

@@ -25,6 +25,20 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
         """Take so many associations, and some connections that have not asked for one yet."""
         self._max_threads = 2 * associations + SPARE_THREADS
 
+    def server_activate(self) -> None:
+        """Not yet: a port that listens says that the service is ready."""
+
+    def listen(self) -> None:
+        """Let connections come; raises OSError when the port is taken."""
+        self.socket.listen(self.request_queue_size)
+
+    def take(self, request: socket.socket, client_address: Any) -> None:
+        """Serve a connection that was accepted, here or in another process."""
+        if self.verify_request(request, client_address):
+            self.process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept. pynetdicom speaks TLS here, and one silent peer holds up all others."""
         return TCPServer.get_request(self)

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from db.spool import SpoolWriter
+from db.spool import SeriesKey, SpoolWriter
 from db.telemetry import (
     INSTANCES,
     RECEIVED_BYTES,
@@ -14,7 +14,7 @@ from db.telemetry import (
     new_correlation_id,
 )
 from storescp import status
-from storescp.arrivals import Arrivals
+from storescp.arrivals import Associations
 from storescp.reception import Reception, StoreRequest
 from storescp.settings import StoreScpSettings
 from storescp.status import Refusal
@@ -32,7 +32,7 @@ class Intake:
 
     writer: SpoolWriter
     settings: StoreScpSettings
-    arrivals: Arrivals
+    arrivals: Associations
 
     def begin(self, sender: Hashable, request: StoreRequest) -> "Operation":
         """An instance is about to come. ``sender`` : an association, or a request by HTTP."""
@@ -103,19 +103,24 @@ class Operation:
             changed=stored.changed,
             now=time.monotonic(),
         )
-        if correlation_id is not None:
-            log.info(
-                "series_arriving",
-                assoc_id=assoc_id(self._sender),
-                correlation_id=correlation_id,
-                series_instance_uid=stored.key.series_instance_uid,
-            )
+        say_arriving(assoc_id(self._sender), correlation_id, stored.key)
         RECEIVED_BYTES.inc(self._reception.size)
         STORE_SECONDS.observe(time.perf_counter() - self._started)
         return None
 
     def _log_failure(self) -> None:
         log.exception("store_failed", assoc_id=assoc_id(self._sender))
+
+
+def say_arriving(assoc_id: str, correlation_id: str | None, key: SeriesKey) -> None:
+    """Log that an association has joined a series: what ``Arrivals.note`` returned, if any."""
+    if correlation_id is not None:
+        log.info(
+            "series_arriving",
+            assoc_id=assoc_id,
+            correlation_id=correlation_id,
+            series_instance_uid=key.series_instance_uid,
+        )
 
 
 def assoc_id(sender: Hashable) -> str:

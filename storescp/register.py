@@ -7,7 +7,6 @@ The spool is the journal: while the database is down everything stays pending on
 import random
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -44,7 +43,6 @@ class Registrar(threading.Thread):
         engine: Engine,
         publisher: Publisher,
         settings: StoreScpSettings,
-        reap: Callable[[], None],
     ) -> None:
         super().__init__(name="registrar", daemon=True)
         self._arrivals = arrivals
@@ -52,7 +50,6 @@ class Registrar(threading.Thread):
         self._sessions = make_sessions(engine)
         self._publisher = publisher
         self._settings = settings
-        self._reap = reap
         self._scan = Scan(settings.spool_dir, arrivals)
         self._schema_checked = False
         self._failures = 0
@@ -77,8 +74,7 @@ class Registrar(threading.Thread):
         self.join()
 
     def tick(self, now: float) -> None:
-        """One round: dead associations, scan, what opened, what is complete."""
-        self._reap()
+        """One round: scan, what opened, what is complete."""
         PENDING_SERIES.set(self._arrivals.pending())
         if now < self._retry_at:
             return

@@ -1,5 +1,6 @@
 """The Application Entity: what it supports, who may associate, what happens at each event."""
 
+import socket
 import threading
 import time
 from typing import Any
@@ -27,7 +28,7 @@ from storescp.admission import (
     Rejection,
     check_requestor,
 )
-from storescp.arrivals import Arrivals
+from storescp.arrivals import Associations
 from storescp.command import Command
 from storescp.commitment import REQUEST_COMMITMENT, read_request
 from storescp.contexts import supported_contexts
@@ -48,13 +49,16 @@ log = get_logger(__name__)
 
 
 class StorageServer:
-    """The Storage SCP on one address; every association has a thread of its own."""
+    """The Storage SCP on one address; every association has a thread of its own.
+
+    Connections come by ``take``: the process that accepts them may be another one.
+    """
 
     def __init__(
         self,
         settings: StoreScpSettings,
         writer: SpoolWriter,
-        arrivals: Arrivals,
+        arrivals: Associations,
         *,
         receipts: Receipts | None = None,
         fast: bool | None = None,
@@ -76,8 +80,7 @@ class StorageServer:
         self._ae.network_timeout = settings.idle_seconds
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self._server: Listener | None = None
-        self._acceptor: threading.Thread | None = None
+        self._listener: Listener | None = None
         self._reporter = Reporter(settings)
         self._tls = (
             None
@@ -85,9 +88,9 @@ class StorageServer:
             else server_context(settings.tls, client_certificate=settings.must_show_certificate)
         )
 
-    def start(self) -> None:
-        """Bind and serve in the background; raises OSError when the port is taken."""
-        self._server = self._ae.make_server(
+    def bind(self) -> None:
+        """Bind to the address, not listening yet; raises OSError when that cannot be."""
+        self._listener = self._ae.make_server(
             (self._settings.host, self._settings.port),
             contexts=supported_contexts(),
             evt_handlers=[
@@ -103,26 +106,56 @@ class StorageServer:
             request_handler=self._request_handler(),
             ssl_context=self._tls,
         )
-        self._server.limit_connections(self._settings.max_associations)
-        self._ae._servers.append(self._server)
+        self._listener.limit_connections(self._settings.max_associations)
+        self._listener.socket.settimeout(None)
+
+    def listen(self) -> None:
+        """Let connections come; raises OSError when the port is taken."""
+        self._bound.listen()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Wait for a connection; raises OSError, also after ``close_port``."""
+        connection, address = self._bound.socket.accept()
+        return connection, address
+
+    def start(self) -> None:
+        """Begin to report, in the background."""
         self._reporter.start()
-        self._acceptor = threading.Thread(
-            target=self._server.serve_forever, name="acceptor", daemon=True
-        )
-        self._acceptor.start()
+
+    def take(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection in a thread of its own, unless there are too many."""
+        self._bound.take(connection, address)
+
+    def tick(self) -> None:
+        """Forget associations whose thread ended without an event (a peer that vanished)."""
+        self._bound.service_actions()  # now and then, collects what they leave behind
+        for assoc in self._arrivals.senders():
+            if isinstance(assoc, threading.Thread) and not assoc.is_alive():
+                self._end(assoc, released=False)
+
+    def close_port(self) -> None:
+        """Accept nobody any more, in no process."""
+        self._bound.server_close()
+
+    def leave_port(self) -> None:
+        """Let other processes accept; this one does not keep the port open."""
+        self._bound.socket.close()
 
     def stop(self) -> None:
-        """Accept nobody any more, let open associations finish for a while, abort the rest."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.shutdown()
+        """Let open associations finish for a while, abort the rest."""
         self._reporter.stop()
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         while self._arrivals.open_associations() and time.monotonic() < deadline:
             time.sleep(0.05)
-            self.reap()
-        self._ae.shutdown()
+            self.tick()
+        for assoc in self._bound.active_associations:
+            assoc.abort()
+
+    @property
+    def _bound(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("not bound")
+        return self._listener
 
     def _report_handlers(self) -> list[tuple[Any, ...]]:
         return [(evt.EVT_N_EVENT_REPORT, self._receipts.take)] if self._receipts else []
@@ -137,18 +170,6 @@ class StorageServer:
             stall_seconds=self._settings.stall_seconds,
             min_kb_per_second=self._settings.min_kb_per_second,
         )
-
-    def ask_acceptor(self) -> str | None:
-        """What a health probe wants to know: None while connections are accepted."""
-        if self._acceptor is None or not self._acceptor.is_alive():
-            return "no connection is accepted"
-        return None
-
-    def reap(self) -> None:
-        """Forget associations whose thread ended without an event (a peer that vanished)."""
-        for assoc in self._arrivals.senders():
-            if isinstance(assoc, threading.Thread) and not assoc.is_alive():
-                self._end(assoc, released=False)
 
     def _handle_requested(self, event: evt.Event) -> None:
         assoc = event.assoc

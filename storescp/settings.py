@@ -73,6 +73,13 @@ class StoreScpSettings(CommonSettings):
         (),
         description="Addresses or networks (CIDR) that may send; everybody when empty",
     )
+    receivers: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Processes that receive by DIMSE: two a core are fastest, one takes the"
+        " least memory",
+    )
     max_associations: int = Field(
         32, ge=1, description="Associations open at the same time; more are rejected"
     )

@@ -26,7 +26,7 @@ class Associations:
 
     def __init__(self, folder: Path) -> None:
         self._door = Door(folder / "spool", stall_seconds=1, idle_seconds=2)
-        self._door.server.start()
+        self._door.start()
         self._request = association_request(self._door)
         self._encoded = encode(ct_instance(size=4, SOPInstanceUID="1.2.3.4"))
         command = p_data(pdv(1, COMMAND | LAST, store("1.2.3.4")))
@@ -62,7 +62,7 @@ class Associations:
         try:
 
             def all_gone() -> bool:
-                door.server.reap()
+                door.server.tick()
                 incoming = list((door.settings.spool_dir / INCOMING).iterdir())
                 return not door.arrivals.open_associations() and not incoming
 
@@ -73,4 +73,4 @@ class Associations:
             with associated(door) as after:
                 assert after.is_established, "nobody is served any more"
         finally:
-            door.server.stop()
+            door.stop()

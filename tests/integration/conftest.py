@@ -37,8 +37,8 @@ def open_door(request: pytest.FixtureRequest, spool_dir: Path) -> Iterator[OpenD
 
         def start(**values: object) -> Door:
             door = Door(spool_dir, **{"fast": request.param == "fast path", **values})
-            door.server.start()
-            stack.callback(door.server.stop)
+            door.start()
+            stack.callback(door.stop)
             return door
 
         yield start

@@ -1,7 +1,8 @@
 """A Storage SCP in a thread of the test, without a database, and associations to it."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -31,6 +32,21 @@ class Door:
         self.writer.prepare()
         self.arrivals = Arrivals()
         self.server = StorageServer(self.settings, self.writer, self.arrivals, fast=fast)
+
+    def start(self) -> None:
+        self.server.bind()
+        self.server.listen()
+        self.server.start()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.close_port()
+        self.server.stop()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                self.server.take(*self.server.accept())
 
     @property
     def port(self) -> int:

@@ -44,7 +44,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def registrar(engine: Engine, spool_dir: Path) -> Iterator[Registrar]:
     publisher = Publisher(f"redis://127.0.0.1:{free_port()}/0")
     settings = StoreScpSettings.model_validate({"spool_dir": spool_dir, "quiet_seconds": 10})
-    yield Registrar(Arrivals(), engine, publisher, settings, reap=lambda: None)
+    yield Registrar(Arrivals(), engine, publisher, settings)
     publisher.close()
 
 

@@ -256,7 +256,7 @@ def test_a_peer_that_vanishes_gives_its_place_back(open_door: OpenDoor) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
         def place_is_free() -> bool:
-            door.server.reap()
+            door.server.tick()
             return door.arrivals.open_associations() == 0
 
         wait_for(place_is_free, "the end of the association", seconds=20)

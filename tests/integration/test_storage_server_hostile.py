@@ -197,7 +197,7 @@ def test_mutated_streams_of_pdus_leave_neither_files_nor_threads(open_door: Open
                 pass
 
     def nothing_left() -> bool:
-        door.server.reap()
+        door.server.tick()
         incoming = list((door.settings.spool_dir / INCOMING).iterdir())
         return not incoming and threading.active_count() <= before
 

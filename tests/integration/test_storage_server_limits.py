@@ -31,7 +31,7 @@ pytestmark = pytest.mark.servers
 
 
 def place_is_free(door: Door) -> bool:
-    door.server.reap()
+    door.server.tick()
     return door.arrivals.open_associations() == 0
 
 

@@ -152,7 +152,7 @@ def test_an_end_in_the_middle_of_a_data_set_leaves_nothing(
             peer.connection.shutdown(socket.SHUT_RDWR)
 
         def gone() -> bool:
-            door.server.reap()
+            door.server.tick()
             return door.arrivals.open_associations() == 0
 
         wait_for(gone, "the end of the association", seconds=20)
@@ -202,7 +202,7 @@ def test_stopping_the_server_in_the_middle_of_a_data_set_leaves_nothing(
         wait_for(lambda: list(incoming.iterdir()), "the file that is being written")
 
         start = time.monotonic()
-        door.server.stop()
+        door.stop()
 
         assert time.monotonic() - start < 5
         peer.wait_for_abort()
