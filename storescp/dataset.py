@@ -66,11 +66,28 @@ def read_identity(
             if not inflate(encoded, file, max_bytes=max_bytes, start=start):
                 return Identity()
             with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as inflated:
-                return _identity(inflated, _EXPLICIT, 0)
+                return _identity(inflated, _EXPLICIT, 0, len(inflated))
     if transfer_syntax_uid == ExplicitVRBigEndian:
-        return _identity(encoded, _BIG_ENDIAN, start)
+        return _identity(encoded, _BIG_ENDIAN, start, len(encoded))
     implicit = transfer_syntax_uid == ImplicitVRLittleEndian
-    return _identity(encoded, _IMPLICIT if implicit else _EXPLICIT, start)
+    return _identity(encoded, _IMPLICIT if implicit else _EXPLICIT, start, len(encoded))
+
+
+def read_front_identity(
+    front: bytes, transfer_syntax_uid: str, *, size: int
+) -> Identity | None:
+    """``read_identity`` of a data set of ``size`` bytes by its first ones: enough where the
+    headers of all elements are there, as before uncompressed pixel data.
+
+    None where they are not, or anything is wrong: then all of it must be walked.
+    """
+    if transfer_syntax_uid in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
+        return None
+    implicit = transfer_syntax_uid == ImplicitVRLittleEndian
+    try:
+        return _identity(front, _IMPLICIT if implicit else _EXPLICIT, 0, size)
+    except Undecodable:
+        return None
 
 
 def inflate(encoded: Encoded, file: IO[bytes], *, max_bytes: int, start: int = 0) -> int:
@@ -114,9 +131,9 @@ _EXPLICIT = _Syntax(explicit=True, byte_order="<")
 _BIG_ENDIAN = _Syntax(explicit=True, byte_order=">")
 
 
-def _identity(data: Encoded, syntax: _Syntax, start: int) -> Identity:
+def _identity(data: Encoded, syntax: _Syntax, start: int, size: int) -> Identity:
     try:
-        found = _walk(data, syntax, start)
+        found = _walk(data, syntax, start, size)
     except struct.error:
         raise Undecodable("data set ends within the header of an element") from None
     return Identity(
@@ -127,20 +144,27 @@ def _identity(data: Encoded, syntax: _Syntax, start: int) -> Identity:
     )
 
 
-def _walk(data: Encoded, syntax: _Syntax, position: int) -> dict[int, bytes]:
-    """Follow all elements of the data set; the values of ``IDENTITY``."""
+def _walk(data: Encoded, syntax: _Syntax, position: int, size: int) -> dict[int, bytes]:
+    """Follow all elements of the data set; the values of ``IDENTITY``.
+
+    ``size`` : where it ends; ``data`` may be the front of it, and struct.error says that it
+    does not show enough.
+    """
     found = {}
-    end = len(data)
-    while position < end:
-        if end - position < 8 and not any(data[position:]):
+    while position < size:
+        if size - position < 8 and size == len(data) and not any(data[position:]):
             break  # padding after the last element
-        tag, start, position = _element(data, position, syntax, 0)
+        tag, start, position = _element(data, position, syntax, 0, size)
         if tag in IDENTITY:
+            if position > len(data):
+                raise struct.error
             found[tag] = data[start:position]
     return found
 
 
-def _element(data: Encoded, position: int, syntax: _Syntax, depth: int) -> tuple[int, int, int]:
+def _element(
+    data: Encoded, position: int, syntax: _Syntax, depth: int, size: int
+) -> tuple[int, int, int]:
     """Tag, start of the value, and where the element ends."""
     start, content = position + 8, syntax
     if not syntax.explicit:
@@ -156,15 +180,15 @@ def _element(data: Encoded, position: int, syntax: _Syntax, depth: int) -> tuple
                 # PS3.5 6.2.2: of undefined length, a sequence in Implicit VR Little Endian.
                 content = _IMPLICIT
     if length == UNDEFINED_LENGTH:
-        end = _skip_items(data, start, content, depth + 1)
+        end = _skip_items(data, start, content, depth + 1, size)
     else:
         end = start + length
-    if end > len(data):
+    if end > size:
         raise Undecodable(f"data set ends within ({group:04X},{element:04X})")
     return group << 16 | element, start, end
 
 
-def _skip_items(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int:
+def _skip_items(data: Encoded, position: int, syntax: _Syntax, depth: int, size: int) -> int:
     """Follow the items of a sequence, or the fragments of compressed pixel data (PS3.5 A.4)."""
     if depth > MAX_DEPTH:
         raise Undecodable("sequences are nested too deeply")
@@ -176,15 +200,15 @@ def _skip_items(data: Encoded, position: int, syntax: _Syntax, depth: int) -> in
         if tag != ITEM:
             raise Undecodable(f"byte {position - 8}: item expected")
         if length == UNDEFINED_LENGTH:
-            position = _skip_item(data, position, syntax, depth)
+            position = _skip_item(data, position, syntax, depth, size)
         else:
             position += length
 
 
-def _skip_item(data: Encoded, position: int, syntax: _Syntax, depth: int) -> int:
+def _skip_item(data: Encoded, position: int, syntax: _Syntax, depth: int, size: int) -> int:
     """Follow the elements of an item of undefined length to behind its delimiter."""
     while _item_header(data, position, syntax)[0] != ITEM_DELIMITATION:
-        _, _, position = _element(data, position, syntax, depth)
+        _, _, position = _element(data, position, syntax, depth, size)
     return position + 8
 
 

@@ -1,18 +1,20 @@
 """What happens to the data set of one C-STORE: bytes as sent → disk → checked → durable."""
 
 from dataclasses import dataclass
-from mmap import mmap
+from pathlib import Path
 
 from db.incoming import Incoming
 from db.spool import SeriesKey, SpoolWriter, free_bytes, instance_path, is_valid_uid
 from storescp import status
 from storescp.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
-from storescp.dataset import Identity, Undecodable, read_identity
+from storescp.dataset import Identity, Undecodable, read_front_identity, read_identity
 from storescp.part10 import encode_header, holds_same
 from storescp.settings import MEGABYTE, StoreScpSettings
 from storescp.status import Refusal
 
 CHECK_SPACE_BYTES = 16 * MEGABYTE
+FRONT_BYTES = 16 * 1024
+"""Of a data set: the headers of all elements of most CT images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Reception:
         self._check_space_at = 0
         self._header = b""  # until it is written with the first part
         self._start = 0  # of the data set in the file
+        self._front = b""  # of the data set
         try:
             _check_command(request)
             self._check_space()
@@ -70,6 +73,8 @@ class Reception:
         self.size += sum(map(len, parts))
         if self._file is None:
             return
+        if parts and not self._front:
+            self._front = bytes(parts[0][:FRONT_BYTES])
         try:
             if self.size >= self._check_space_at:
                 self._check_space()
@@ -139,31 +144,34 @@ class Reception:
         self._check_space_at = min(self.size + CHECK_SPACE_BYTES, largest + 1)
 
     def _finish(self, file: Incoming) -> Stored:
-        request, writer = self._request, self._writer
-        with file.map() as content:
-            identity = self._identity(content)
-            key = SeriesKey(identity.study_instance_uid, identity.series_instance_uid)
-            path = instance_path(writer.spool_dir, key, identity.sop_instance_uid)
-            with memoryview(content) as whole, whole[self._start :] as encoded:
-                same = holds_same(path, encoded, request.transfer_syntax_uid)
+        writer = self._writer
+        identity = self._identity(file)
+        key = SeriesKey(identity.study_instance_uid, identity.series_instance_uid)
+        path = instance_path(writer.spool_dir, key, identity.sop_instance_uid)
+        same = self._is_there(path, file)
         if same:
             writer.confirm(path)
         else:
             writer.commit(file, path)
         return Stored(key, changed=not same)
 
-    def _identity(self, content: mmap) -> Identity:
+    def _is_there(self, path: Path, file: Incoming) -> bool:
+        """Whether the spool has this data set already."""
+        if not path.exists():
+            return False
+        with (
+            file.map() as content,
+            memoryview(content) as whole,
+            whole[self._start :] as encoded,
+        ):
+            return holds_same(path, encoded, self._request.transfer_syntax_uid)
+
+    def _identity(self, file: Incoming) -> Identity:
         """The UIDs of the data set, valid and equal to the command's; raises Refusal."""
         request = self._request
-        try:
-            identity = read_identity(
-                content,
-                request.transfer_syntax_uid,
-                max_bytes=self._settings.max_instance_mb * MEGABYTE,
-                start=self._start,
-            )
-        except Undecodable as error:
-            raise Refusal(status.UNDECODABLE, str(error)) from None
+        identity = read_front_identity(
+            self._front, request.transfer_syntax_uid, size=self.size
+        ) or self._walk(file)
         _check_uid("SOP Class UID", identity.sop_class_uid)
         _check_uid("SOP Instance UID", identity.sop_instance_uid)
         _check_uid("Study Instance UID", identity.study_instance_uid)
@@ -179,6 +187,19 @@ class Reception:
         if request.study_instance_uid not in (None, identity.study_instance_uid):
             raise Refusal(status.DATA_SET_DOES_NOT_MATCH, "instance is of another study")
         return identity
+
+    def _walk(self, file: Incoming) -> Identity:
+        """All of the file; raises Refusal."""
+        try:
+            with file.map() as content:
+                return read_identity(
+                    content,
+                    self._request.transfer_syntax_uid,
+                    max_bytes=self._settings.max_instance_mb * MEGABYTE,
+                    start=self._start,
+                )
+        except Undecodable as error:
+            raise Refusal(status.UNDECODABLE, str(error)) from None
 
 
 def _check_command(request: StoreRequest) -> None:

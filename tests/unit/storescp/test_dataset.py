@@ -20,7 +20,14 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from storescp.dataset import MAX_DEPTH, Identity, Undecodable, inflate, read_identity
+from storescp.dataset import (
+    MAX_DEPTH,
+    Identity,
+    Undecodable,
+    inflate,
+    read_front_identity,
+    read_identity,
+)
 from storescp.status import MAX_COMMENT
 from tests.ct_factory import ct_instance, encode
 
@@ -192,3 +199,35 @@ def test_any_changed_byte_is_an_answer_or_undecodable(position: int, value: int)
 def _deflate(encoded: bytes) -> bytes:
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return stream.compress(encoded) + stream.flush()
+
+
+def front(encoded: bytes, length: int, syntax: str = ExplicitVRLittleEndian) -> Identity | None:
+    return read_front_identity(encoded[:length], syntax, size=len(encoded))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_the_front_is_enough_where_only_pixels_come_behind_it(syntax: str) -> None:
+    ds = ct_instance()
+    encoded = encode(ds, syntax)
+    pixels = len(ds.PixelData)
+
+    assert front(encoded, len(encoded) - pixels, syntax) == identity_of(ds)
+    assert front(encoded, len(encoded) - pixels - 1, syntax) is None
+
+
+IN_EVERY_SYNTAX = {
+    syntax: encode(ct_instance(), syntax) for syntax in (*PLAIN, DeflatedExplicitVRLittleEndian)
+}
+
+
+@given(st.data())
+def test_the_front_never_says_what_the_whole_does_not(data: st.DataObject) -> None:
+    syntax = data.draw(st.sampled_from(sorted(IN_EVERY_SYNTAX)))
+    encoded = bytearray(IN_EVERY_SYNTAX[syntax])
+    for _ in range(data.draw(st.integers(0, 3))):
+        encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(encoded[: data.draw(st.integers(0, len(encoded)))])
+
+    seen = front(cut, data.draw(st.integers(0, len(cut))), syntax)
+
+    assert seen is None or seen == read(cut, syntax)
