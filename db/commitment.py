@@ -24,6 +24,14 @@ class NotCommitted:
     retry_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How many deliveries a report is about, and the correlation ID of their series."""
+
+    deliveries: int
+    correlation_id: str | None = None
+
+
 class TooEarly(RuntimeError):
     """The worker that sent the objects has not recorded yet what came of them."""
 
@@ -36,23 +44,29 @@ def record_report(
     *,
     now: datetime,
     actor: str,
-) -> int:
+) -> Reported:
     """Confirm the objects that a destination has committed itself to; the others are due again
     or refused.
 
-    ``committed`` : SOP Instance UIDs; ``failed`` : why not, by SOP Instance UID. Returns how
-    many deliveries of this transaction are on record; those that are sent anew meanwhile stay
-    as they are. Raises TooEarly.
+    ``committed`` : SOP Instance UIDs; ``failed`` : why not, by SOP Instance UID. Returns what
+    is on record of this transaction; deliveries that are sent anew meanwhile stay as they are.
+    Raises TooEarly.
     """
     rows = session.execute(
-        select(Delivery, ResultObject.sop_instance_uid, ResultObject.role)
+        select(
+            Delivery,
+            ResultObject.sop_instance_uid,
+            ResultObject.role,
+            Screening.correlation_id,
+        )
         .join(ResultObject, ResultObject.id == Delivery.object_id)
+        .join(Screening, Screening.id == ResultObject.screening_id)
         .where(Delivery.transaction_uid == transaction_uid)
         .order_by(Delivery.id)
         .with_for_update(of=Delivery)
     ).all()
     by = By(actor, now)
-    for delivery, sop_instance_uid, role in rows:
+    for delivery, sop_instance_uid, role, _ in rows:
         if delivery.state is DeliveryState.DUE and delivery.lease_until is not None:
             raise TooEarly
         if delivery.state not in ACCEPTED:
@@ -66,7 +80,8 @@ def record_report(
             continue
         session.flush()
         _note(session, delivery, role, by)
-    return len(rows)
+    # One association sends the objects of one screening.
+    return Reported(len(rows), rows[0].correlation_id if rows else None)
 
 
 def _take_back(delivery: Delivery, problem: NotCommitted) -> None:

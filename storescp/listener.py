@@ -11,6 +11,7 @@ from db.telemetry import ASSOCIATIONS, get_logger
 
 TLS_SECONDS = 10.0
 SPARE_THREADS = 128  # for connections without an association yet, and for our own
+SPARE_CONNECTIONS = 24  # of one address; two threads each
 
 log = get_logger(__name__)
 
@@ -20,10 +21,15 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
     _max_threads = SPARE_THREADS
+    _max_per_peer = SPARE_CONNECTIONS
 
-    def limit_connections(self, associations: int) -> None:
-        """Take so many associations, and some connections that have not asked for one yet."""
+    def limit_connections(self, associations: int, associations_per_peer: int) -> None:
+        """Take so many associations, and some connections that have not asked for one yet.
+
+        One address gets less than half of what those need, so that it cannot keep others out.
+        """
         self._max_threads = 2 * associations + SPARE_THREADS
+        self._max_per_peer = min(associations, associations_per_peer) + SPARE_CONNECTIONS
 
     def server_activate(self) -> None:
         """Not yet: a port that listens says that the service is ready."""
@@ -45,11 +51,19 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
         """Refuse connections that come in masses, before they ask for an association."""
-        if threading.active_count() < self._max_threads:
+        address = client_address[0]
+        if threading.active_count() >= self._max_threads:
+            reason = "too_many_connections"
+        elif self._connections_of(address) >= self._max_per_peer:
+            reason = "too_many_connections_of_peer"
+        else:
             return True
-        log.warning("connection_refused", peer=client_address[0], reason="too many connections")
-        ASSOCIATIONS.labels("too_many_connections").inc()
+        log.warning("connection_refused", peer=address, reason=reason)
+        ASSOCIATIONS.labels(reason).inc()
         return False
+
+    def _connections_of(self, address: str) -> int:
+        return sum(one.requestor.address == address for one in self.active_associations)
 
     def finish_request(self, request: socket.socket, client_address: Any) -> None:
         """In a thread of the connection: speak TLS, then ask for the association."""

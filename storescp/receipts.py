@@ -11,7 +11,7 @@ from pynetdicom import evt
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.commitment import NotCommitted, TooEarly, record_report
+from db.commitment import NotCommitted, Reported, TooEarly, record_report
 from db.telemetry import COMMITMENTS, get_logger
 from peers.commitment import PASSING, Report, read_report, reason_of
 from storescp import status
@@ -40,15 +40,17 @@ class Receipts:
             log.warning("commitment_report_unreadable", error=type(error).__name__)
             return status.INVALID_ARGUMENT_VALUE, None
         try:
-            known = self._record(report)
+            reported = self._record(report)
         except (SQLAlchemyError, TooEarly) as error:
             log.warning("commitment_report_not_recorded", error=type(error).__name__)
             return status.PROCESSING_FAILURE, None
+        known = reported.deliveries
         COMMITMENTS.labels("committed").inc(len(report.committed) if known else 0)
         COMMITMENTS.labels("failed").inc(len(report.failed) if known else 0)
         log.info(
             "commitment_received",
             transaction_uid=report.transaction_uid[: status.MAX_COMMENT],
+            correlation_id=reported.correlation_id,
             peer=event.assoc.requestor.address,
             committed=len(report.committed),
             failed=len(report.failed),
@@ -56,7 +58,7 @@ class Receipts:
         )
         return (status.SUCCESS if known else status.NO_SUCH_SOP_INSTANCE), None
 
-    def _record(self, report: Report) -> int:
+    def _record(self, report: Report) -> Reported:
         deadline = time.monotonic() + WORKER_SECONDS
         while True:
             try:
@@ -66,7 +68,7 @@ class Receipts:
                     raise
             time.sleep(LOOK_SECONDS)
 
-    def _try(self, report: Report) -> int:
+    def _try(self, report: Report) -> Reported:
         now = datetime.now(UTC)
         failed = {
             uid: NotCommitted(reason_of(code), now + SEND_AGAIN if code in PASSING else None)

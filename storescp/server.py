@@ -106,7 +106,9 @@ class StorageServer:
             request_handler=self._request_handler(),
             ssl_context=self._tls,
         )
-        self._listener.limit_connections(self._settings.max_associations)
+        self._listener.limit_connections(
+            self._settings.max_associations, self._settings.max_associations_per_peer
+        )
         self._listener.socket.settimeout(None)
 
     def listen(self) -> None:

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from sqlalchemy import select
 
 from db.commitment import NotCommitted, TooEarly, record_report
-from db.models import Delivery, Series
+from db.models import Delivery, Screening, Series
 from db.overview import series_history
 from db.retry import retry_series
 from db.states import DeliveryState, SeriesState
@@ -77,6 +77,8 @@ def test_orthanc_reports_to_the_storage_scp_and_the_delivery_is_confirmed_by_it(
     scp = start_storescp(child_settings)
     us = ["OSTEOSCREEN", "127.0.0.1", child_settings["PORT"]]
     screening_id = delivery_due(workshop)
+    with workshop.sessions.begin() as session:
+        session.get_one(Screening, screening_id).correlation_id = "c0ffee"
 
     with running_orthanc(tmp_path / "pacs", DicomModalities={"us": us}) as orthanc:
         deliver_objects(
@@ -91,7 +93,8 @@ def test_orthanc_reports_to_the_storage_scp_and_the_delivery_is_confirmed_by_it(
     assert {state for state, _, _ in at_once} == {"confirmed"}
     assert series_state(workshop) is SeriesState.DELIVERED
     assert ("confirmed", "storescp") in events(workshop)
-    assert "commitment_received" in scp.log
+    (line,) = (line for line in scp.log.splitlines() if "commitment_received" in line)
+    assert "correlation_id=c0ffee" in line
 
 
 class Pacs:
@@ -229,7 +232,7 @@ def record(
     with workshop.sessions.begin() as session:
         return record_report(
             session, transaction_uid, committed, failed, now=utc_now(), actor="storescp"
-        )
+        ).deliveries
 
 
 def test_a_late_failure_takes_the_series_back_until_it_is_retried(

@@ -19,6 +19,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from db.spool import INCOMING
+from storescp.listener import SPARE_CONNECTIONS
 from tests.ct_factory import ct_instance, encode
 from tests.integration.door import Door, OpenDoor, associated
 from tests.integration.rude import (
@@ -146,6 +147,28 @@ def test_more_connections_than_associations_can_use_are_refused(
     wait_for(lambda: threading.active_count() <= before + 2, "their threads", seconds=10)
     with associated(door) as after:
         assert after.is_established
+
+
+def test_one_address_cannot_keep_the_others_out_by_saying_nothing(open_door: OpenDoor) -> None:
+    door = open_door(max_associations=8, max_associations_per_peer=4)
+    most = 4 + SPARE_CONNECTIONS
+    before = threading.active_count()
+
+    with ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", door.port), timeout=10)
+            return stack.enter_context(connection)
+
+        for _ in range(most):
+            connect()
+        wait_for(lambda: threading.active_count() >= before + 2 * most, "their threads")
+        assert [connect().recv(1) for _ in range(5)] == [b""] * 5
+        ae = AE("MODALITY")
+        ae.add_requested_context(CTImageStorage)
+        other = ae.associate("127.0.0.1", door.port, bind_address=("127.0.0.2", 0))
+        assert other.is_established
+        other.release()
 
 
 def mutated(rng: random.Random, pdus: list[bytes]) -> bytes:
