@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from prometheus_client import Metric
@@ -128,6 +128,9 @@ class ToldArrivals:
         try:
             self.tell(Entered(number, peer, limit, limit_per_peer))
             full = answer.get(timeout=ANSWER_SECONDS)
+        except Empty:
+            self.tell(Left(number, released=False))  # should it be admitted all the same
+            raise
         finally:
             del self._asking[number]
         if full is None:
