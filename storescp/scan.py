@@ -11,6 +11,8 @@ from db.telemetry import get_logger
 from storescp.arrivals import Arrivals
 
 INTERVAL_SECONDS = 30.0
+FRESH_SECONDS = 1.0
+"""What changed so lately may still be told of by the process that receives it."""
 
 log = get_logger(__name__)
 
@@ -41,21 +43,26 @@ class Scan:
                 recorded = registered_mtimes(session)
             self._registered = {SeriesKey(*uids): mtime for uids, mtime in recorded.items()}
         on_disk = dict(list_series(self._spool_dir))
-        found = sum(
-            self._hand_over(key, mtime_ns, now)
+        changed = {
+            key: (time.time_ns() - mtime_ns) / 1e9
             for key, mtime_ns in on_disk.items()
             if self._registered.get(key) != mtime_ns
+        }
+        fresh = {key for key, age in changed.items() if 0 <= age < FRESH_SECONDS}
+        found = sum(
+            self._hand_over(key, on_disk[key], age_seconds, now)
+            for key, age_seconds in changed.items()
+            if key not in fresh
         )
         self._registered = {
             key: mtime for key, mtime in self._registered.items() if key in on_disk
         }
-        self._next_run = now + INTERVAL_SECONDS
+        self._next_run = now + (FRESH_SECONDS if fresh else INTERVAL_SECONDS)
         if found:
             log.info("scan_found", series=found)
 
-    def _hand_over(self, key: SeriesKey, mtime_ns: int, now: float) -> bool:
-        age_seconds = max(0.0, (time.time_ns() - mtime_ns) / 1e9)
-        if not self._arrivals.note_found(key, last_arrival=now - age_seconds):
+    def _hand_over(self, key: SeriesKey, mtime_ns: int, age_seconds: float, now: float) -> bool:
+        if not self._arrivals.note_found(key, last_arrival=now - max(0.0, age_seconds)):
             return False
         self.registered(key, mtime_ns)  # not again, should there be nothing to register
         return True

@@ -151,7 +151,8 @@ class StorageServer:
             time.sleep(0.05)
             self.tick()
         for assoc in self._bound.active_associations:
-            assoc.abort()
+            if assoc.is_established:  # of the others nobody has asked for anything yet
+                assoc.abort()
 
     @property
     def _bound(self) -> Listener:

@@ -41,7 +41,10 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def registrar(engine: Engine, spool_dir: Path) -> Iterator[Registrar]:
+def registrar(
+    engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Registrar]:
+    monkeypatch.setattr("storescp.scan.FRESH_SECONDS", 0.0)
     publisher = Publisher(f"redis://127.0.0.1:{free_port()}/0")
     settings = StoreScpSettings.model_validate({"spool_dir": spool_dir, "quiet_seconds": 10})
     yield Registrar(Arrivals(), engine, publisher, settings)
@@ -78,6 +81,21 @@ def test_what_the_scan_finds_waits_its_quiet_period(
     assert (opened.state, opened.revision) == (SeriesState.RECEIVING, 0)
     assert queued is not None
     assert (queued.state, queued.completed_by) == (SeriesState.QUEUED, "scan")
+
+
+def test_what_may_still_be_told_of_is_not_found_yet(
+    registrar: Registrar, engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storescp.scan.FRESH_SECONDS", 0.5)
+    key, now = put(ct_series(1), spool_dir), time.monotonic()
+
+    registrar.tick(now)
+    too_early = series_of(engine, key)
+    time.sleep(0.6)
+    registrar.tick(now + 0.6)
+
+    assert too_early is None
+    assert series_of(engine, key) is not None
 
 
 def test_a_series_that_cannot_be_registered_does_not_hold_up_the_others(
