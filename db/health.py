@@ -146,7 +146,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    """Without a line to stderr a request."""
+    """Without a line to stderr a request, and not for a client that says nothing."""
+
+    timeout = 10.0
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""

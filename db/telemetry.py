@@ -112,6 +112,9 @@ def add_up(sources: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
     has the same name and labels is added up, whenever somebody looks."""
 
     class Sum(Collector):
+        def describe(self) -> Iterable[Metric]:
+            return REGISTRY.collect()
+
         def collect(self) -> Iterator[Metric]:
             families: dict[str, Metric] = {}
             values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}

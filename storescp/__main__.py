@@ -78,10 +78,14 @@ def main() -> None:
     _say_ready(settings, leftovers)
     stop.wait()
     log.info("storescp_stopping")
-    for service in (asker, stow):
-        if service is not None:
-            service.stop()
-    receivers.stop()
+    # Side by side: each lets what is being sent come to its end.
+    stopping = [
+        threading.Thread(target=one.stop) for one in (asker, stow, receivers) if one is not None
+    ]
+    for thread in stopping:
+        thread.start()
+    for thread in stopping:
+        thread.join()
     registrar.stop()
     publisher.close()
     engine.dispose()

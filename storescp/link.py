@@ -5,13 +5,14 @@ stand-in for it that tells what happens, and passes on what it is told.
 """
 
 import itertools
+import os
 import socket
+import struct
 import threading
-import time
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle, send_handle
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -60,7 +61,12 @@ class Left:
 class Metrics:
     """All metrics of a receiving process, as ``AskMetrics`` asked."""
 
-    families: tuple[Metric, ...]
+    families: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Nothing else: a sign of life, now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,38 +94,73 @@ class Stop:
     """No connection will come: end when the associations have."""
 
 
-ToMain = Entered | Noted | Left | Metrics
+ToMain = Entered | Noted | Left | Metrics | Alive
 ToReceiver = Admission | Accepted | AskMetrics | Stop
 
 
-def hand_over(link: Connection, connection: socket.socket, address: Any, *, pid: int) -> None:
-    """Give a connection to the process at the other end; it is closed here."""
-    with connection:
-        link.send(Accepted(address))
-        send_handle(link, connection.fileno(), pid)
+class Link:
+    """One end of the pipe between the main process and a receiving one.
 
+    Descriptors are passed over the same pipe by a socket that is kept: a new one cannot be had
+    when too many files are open.
+    """
 
-def take_over(link: Connection) -> socket.socket:
-    """The connection that follows ``Accepted``."""
-    return socket.socket(fileno=recv_handle(link))
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._socket = socket.socket(fileno=os.dup(pipe.fileno()))
+
+    def limit_sending(self, seconds: int) -> None:
+        """Let ``send`` raise OSError when the other end does not read for so long."""
+        limit = struct.pack("ll", seconds, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def send(self, what: Any) -> None:
+        """Raises OSError; after that nothing can be sent any more."""
+        self._pipe.send(what)
+
+    def receive(self) -> Any:
+        """Wait for a message; raises EOFError or OSError when the other process has ended."""
+        return self._pipe.recv()
+
+    def has_come(self, seconds: float) -> bool:
+        """Wait for a message, for so long at the most."""
+        return self._pipe.poll(seconds)
+
+    def hand_over(self, connection: socket.socket, address: Any) -> None:
+        """Give a connection to the other process; it is closed here. As ``send``."""
+        with connection:
+            self._pipe.send(Accepted(address))
+            socket.send_fds(self._socket, [b"\0"], [connection.fileno()])
+
+    def take_over(self) -> socket.socket | None:
+        """The connection that follows ``Accepted``; None where it was lost on its way, because
+        this process has too many open files."""
+        _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
+        return socket.socket(fileno=descriptors[0]) if descriptors else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._pipe.close()
+        self._socket.close()
 
 
 class ToldArrivals:
-    """Stands for ``Arrivals`` in a receiving process, where associations are concerned."""
+    """Stands for ``Arrivals`` in a receiving process, where associations are concerned.
+
+    One thread tells; no other ever waits for the main process to read.
+    """
 
     def __init__(self) -> None:
-        self._link: Connection | None = None
         self._lock = threading.Lock()
         self._gathered: list[ToMain] = []
-        self._something = threading.Event()
+        self._something, self._urgent = threading.Event(), threading.Event()
         self._numbers = itertools.count()
         self._senders: dict[Hashable, int] = {}
         self._asking: dict[int, SimpleQueue[Full]] = {}
 
-    def connect(self, link: Connection) -> None:
+    def start(self, link: Link) -> None:
         """Begin to tell."""
-        self._link = link
-        threading.Thread(target=self._tell_now_and_then, name="teller", daemon=True).start()
+        threading.Thread(target=self._run, args=(link,), name="teller", daemon=True).start()
 
     def enter(self, sender: Hashable, peer: str, *, limit: int, limit_per_peer: int) -> Full:
         """As ``Arrivals.enter``; raises queue.Empty when no answer comes."""
@@ -163,9 +204,7 @@ class ToldArrivals:
     ) -> None:
         """As ``Arrivals.note``; which series it joins, the main process says."""
         number = self._senders.get(sender)  # it may have been aborted meanwhile
-        with self._lock:
-            self._gathered.append(Noted(number, key, assoc_id, calling_ae_title, changed, now))
-        self._something.set()
+        self._gather(Noted(number, key, assoc_id, calling_ae_title, changed, now))
 
     def open_associations(self) -> int:
         """How many associations are open here."""
@@ -175,16 +214,28 @@ class ToldArrivals:
         """The associations that are open here."""
         return list(self._senders)
 
-    def tell(self, *told: ToMain) -> None:
-        """Tell this at once, after what was gathered."""
+    def tell(self, what: ToMain) -> None:
+        """Have this told at once, after what was gathered."""
+        self._gather(what)
+        self._urgent.set()
+
+    def flush(self, link: Link) -> None:
+        """Tell what was gathered; raises OSError."""
         with self._lock:
             gathered, self._gathered = self._gathered, []
-            if self._link is not None and (gathered or told):
-                self._link.send((*gathered, *told))
+        if gathered:
+            link.send(gathered)
 
-    def _tell_now_and_then(self) -> None:
-        while True:
-            self._something.wait()
-            self._something.clear()
-            time.sleep(GATHER_SECONDS)
-            self.tell()
+    def _gather(self, what: ToMain) -> None:
+        with self._lock:
+            self._gathered.append(what)
+        self._something.set()
+
+    def _run(self, link: Link) -> None:
+        with suppress(OSError):  # the main process has gone; the main thread sees it, too
+            while True:
+                self._something.wait()
+                self._urgent.wait(GATHER_SECONDS)
+                self._something.clear()
+                self._urgent.clear()
+                self.flush(link)

@@ -2,6 +2,9 @@
 
 import socket
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from socketserver import TCPServer
 from typing import Any
 
@@ -30,6 +33,11 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
         """
         self._max_threads = 2 * associations + SPARE_THREADS
         self._max_per_peer = min(associations, associations_per_peer) + SPARE_CONNECTIONS
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self._handshakes: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        super().__init__(*arguments, **keywords)
 
     def server_activate(self) -> None:
         """Not yet: a port that listens says that the service is ready."""
@@ -63,21 +71,36 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
         return False
 
     def _connections_of(self, address: str) -> int:
-        return sum(one.requestor.address == address for one in self.active_associations)
+        addresses = [str(one.requestor.address) for one in self.active_associations]
+        return addresses.count(address) + self._handshakes[address]
 
     def finish_request(self, request: socket.socket, client_address: Any) -> None:
         """In a thread of the connection: speak TLS, then ask for the association."""
         if self.ssl_context is not None:
             try:
-                request.settimeout(TLS_SECONDS)
-                request = self.ssl_context.wrap_socket(request, server_side=True)
-                request.settimeout(None)
+                with self._handshake(client_address[0]):
+                    request.settimeout(TLS_SECONDS)
+                    request = self.ssl_context.wrap_socket(request, server_side=True)
+                    request.settimeout(None)
             except OSError as error:
                 log.warning("tls_failed", peer=client_address[0], error=_reason(error))
                 ASSOCIATIONS.labels("tls_failed").inc()
                 self.shutdown_request(request)
                 return
         super().finish_request(request, client_address)
+
+    @contextmanager
+    def _handshake(self, address: str) -> Iterator[None]:
+        """There is no association yet, but the connection of one."""
+        with self._lock:
+            self._handshakes[address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._handshakes[address] -= 1
+                if not self._handshakes[address]:
+                    del self._handshakes[address]
 
 
 def _reason(error: OSError) -> str:

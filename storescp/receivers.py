@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 
 from prometheus_client import Metric
@@ -26,37 +25,45 @@ from storescp.link import (
     AskMetrics,
     Entered,
     Left,
+    Link,
     Metrics,
     Noted,
     Stop,
     ToldArrivals,
     ToMain,
     ToReceiver,
-    hand_over,
 )
 from storescp.operation import say_arriving
 from storescp.receiver import run
 from storescp.server import SHUTDOWN_SECONDS, StorageServer
 
 METRICS_SECONDS = 2.0
+SEND_SECONDS = 3
+SILENT_SECONDS = 60.0
+LOOK_SECONDS = 5.0
 END_SECONDS = SHUTDOWN_SECONDS + 1.0
-FULL_SECONDS = 0.1
+RETRY_SECONDS = 0.1
 
 log = get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Receiver:
-    """One of the processes. ``handed``: when it was last given a connection."""
+    """One of the processes.
+
+    ``handed`` : the number of its last connection; ``heard_at`` : when it last said something.
+    """
 
     pid: int
-    link: Connection
+    link: Link
     lock: threading.Lock = field(default_factory=threading.Lock)
-    metrics: SimpleQueue[Metrics] = field(default_factory=SimpleQueue)
+    answers: SimpleQueue[Metrics] = field(default_factory=SimpleQueue)
+    metrics: Metrics = field(default_factory=Metrics)
     handed: int = 0
+    heard_at: float = 0.0
 
     def tell(self, what: ToReceiver) -> None:
-        """Raises OSError when the process has ended."""
+        """Raises OSError when the process has ended or does not read."""
         with self.lock:
             self.link.send(what)
 
@@ -73,14 +80,15 @@ class Receivers:
         on_failure: Callable[[], None],
     ) -> None:
         """``server`` : with ``told`` in place of ``arrivals``. ``on_failure`` : is called when
-        a process ended that was not told to."""
+        a process has ended that was not told to, or does not answer."""
         self._server = server
         self._told = told
         self._arrivals = arrivals
         self._on_failure = on_failure
         self._receivers: list[Receiver] = []
         self._acceptor = threading.Thread(target=self._accept, name="acceptor", daemon=True)
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._asking = threading.Lock()
         self.failed = False
 
     def start(self, count: int) -> None:
@@ -94,19 +102,22 @@ class Receivers:
         """Open the port and hear the processes, in the background; raises OSError when the
         port is taken."""
         self._server.listen()
-        for number, receiver in enumerate(self._receivers):
+        for receiver in self._receivers:
+            receiver.heard_at = time.monotonic()
+            name = f"receiver {receiver.pid}"
             threading.Thread(
-                target=self._listen, args=(receiver,), name=f"receiver {number}", daemon=True
+                target=self._hear_all, args=(receiver,), name=name, daemon=True
             ).start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
         self._acceptor.start()
 
     def stop(self) -> None:
         """Accept nobody any more, let open associations finish for a while."""
-        self._stopping = True
+        self._stopping.set()
         self._server.close_port()
+        deadline = time.monotonic() + END_SECONDS
         for receiver in self._receivers:
             _try_to_tell(receiver, Stop())
-        deadline = time.monotonic() + END_SECONDS
         for receiver in self._receivers:
             _await_end(receiver.pid, deadline)
 
@@ -117,42 +128,55 @@ class Receivers:
         return None
 
     def metrics(self) -> Iterator[Metric]:
-        """Those of all the processes, as they are now."""
-        asked = [one for one in self._receivers if _try_to_tell(one, AskMetrics())]
-        for receiver in asked:
-            try:
-                yield from receiver.metrics.get(timeout=METRICS_SECONDS).families
-            except Empty:
-                log.warning("receiver_silent", pid=receiver.pid)
+        """Those of all the processes: as they are now, of a silent one as they were."""
+        with self._asking:
+            for receiver in self._receivers:
+                while not receiver.answers.empty():  # too late for the last question
+                    receiver.metrics = receiver.answers.get()
+            asked = [one for one in self._receivers if _try_to_tell(one, AskMetrics())]
+            deadline = time.monotonic() + METRICS_SECONDS
+            for receiver in asked:
+                left = max(0.0, deadline - time.monotonic())
+                try:
+                    receiver.metrics = receiver.answers.get(timeout=left)
+                except Empty:
+                    log.warning("receiver_silent", pid=receiver.pid)
+            families = [one for each in self._receivers for one in each.metrics.families]
+        yield from families
 
     def _fork(self) -> Receiver:
         ours, theirs = Pipe()
         pid = os.fork()
         if pid == 0:
-            for link in (ours, *(one.link for one in self._receivers)):
-                link.close()
-            run(self._server, self._told, theirs)
+            ours.close()
+            for receiver in self._receivers:
+                receiver.link.close()
+            run(self._server, self._told, Link(theirs))
         theirs.close()
-        return Receiver(pid, ours)
+        link = Link(ours)
+        link.limit_sending(SEND_SECONDS)
+        return Receiver(pid, link)
 
     def _accept(self) -> None:
         """The thread that accepts connections."""
-        for number in range(1, 2**63):
+        number = 0
+        while not self._stopping.is_set():
             try:
                 connection, address = self._server.accept()
             except OSError as error:
-                if self._stopping:
-                    return
-                log.error("accept_failed", error=error.strerror)
-                time.sleep(FULL_SECONDS)  # too many open files, and the like
+                if not self._stopping.is_set():
+                    log.error("accept_failed", error=error.strerror)
+                    time.sleep(RETRY_SECONDS)  # too many open files, and the like
                 continue
+            number += 1
             receiver = self._idlest()
             receiver.handed = number
             try:
                 with receiver.lock:
-                    hand_over(receiver.link, connection, address, pid=receiver.pid)
-            except OSError:
-                return  # it has ended, and so shall we
+                    receiver.link.hand_over(connection, address)
+            except OSError as error:
+                self._fail(receiver, error)
+                return
 
     def _idlest(self) -> Receiver:
         open_now = Counter(
@@ -161,23 +185,37 @@ class Receivers:
         # Several connections may come before the first is an association.
         return min(self._receivers, key=lambda one: (open_now[one.pid], one.handed))
 
-    def _listen(self, receiver: Receiver) -> None:
+    def _watch(self) -> None:
+        """The thread that looks whether the processes live."""
+        while not self._stopping.wait(LOOK_SECONDS):
+            for receiver in self._receivers:
+                silent = time.monotonic() - receiver.heard_at
+                if silent > SILENT_SECONDS:
+                    self._fail(receiver, TimeoutError(f"silent for {silent:.0f} s"))
+                    return
+
+    def _hear_all(self, receiver: Receiver) -> None:
         """The thread that hears what one process tells."""
         try:
             while True:
-                for told in receiver.link.recv():
+                for told in receiver.link.receive():
                     self._hear(receiver, told)
-        except (EOFError, OSError):
-            pass
-        except Exception:
+        except (EOFError, OSError) as error:
+            self._fail(receiver, error)
+        except Exception as error:
             log.exception("receiver_not_understood", pid=receiver.pid)
-        if not self._stopping:
-            # Whatever it held is on disk, or was not acknowledged: all start anew.
-            log.error("receiver_ended", pid=receiver.pid)
+            self._fail(receiver, error)
+
+    def _fail(self, receiver: Receiver, error: Exception) -> None:
+        """All start anew: what the process has acknowledged is on disk."""
+        if not self._stopping.is_set() and not self.failed:
             self.failed = True
+            reason = str(error) or type(error).__name__
+            log.error("receiver_ended", pid=receiver.pid, reason=reason)
             self._on_failure()
 
     def _hear(self, receiver: Receiver, told: ToMain) -> None:
+        receiver.heard_at = time.monotonic()
         match told:
             case Noted():
                 correlation_id = self._arrivals.note(
@@ -200,7 +238,7 @@ class Receivers:
             case Left():
                 self._arrivals.leave((receiver.pid, told.sender), released=told.released)
             case Metrics():
-                receiver.metrics.put(told)
+                receiver.answers.put(told)
 
 
 def _try_to_tell(receiver: Receiver, what: ToReceiver) -> bool:
@@ -215,6 +253,7 @@ def _await_end(pid: int, deadline: float) -> None:
     """Wait for a process, and kill it when it is late."""
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
+            log.error("receiver_killed", pid=pid)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return

@@ -70,11 +70,11 @@ class Reception:
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Append to the data set; after a problem it is only counted."""
+        if self.size == 0 and parts:
+            self._front = bytes(parts[0][:FRONT_BYTES])
         self.size += sum(map(len, parts))
         if self._file is None:
             return
-        if parts and not self._front:
-            self._front = bytes(parts[0][:FRONT_BYTES])
         try:
             if self.size >= self._check_space_at:
                 self._check_space()

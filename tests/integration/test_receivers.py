@@ -4,8 +4,13 @@ out, limits and metrics over all of them, what the end of one or of the main pro
 Not covered: SIGKILL of all at once (tests/faults); what one does (test_storage_server.py).
 """
 
+import itertools
 import os
+import resource
 import signal
+import socket
+import ssl
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -20,6 +25,7 @@ from pynetdicom.sop_class import CTImageStorage
 from deploy.embedded import free_port
 from deploy.processes import Process
 from peers.checkpoint import guard
+from tests.certificates import Authority
 from tests.ct_factory import ct_series, encode, write_files
 from tests.integration.door import send_bytes
 from tests.servers import storescu, wait_for, wait_until_listening
@@ -145,6 +151,80 @@ def test_receivers_do_not_outlive_the_main_process(
     process.start()
     wait_until_listening(process, int(str(child_settings["PORT"])))
     assert associate().is_established
+
+
+def test_a_receiver_that_hangs_does_not_keep_the_service_from_its_end(
+    child_settings: Settings, start_storescp: Start
+) -> None:
+    process = start_storescp(child_settings)
+    pids = receivers(process)
+    os.kill(pids[0], signal.SIGSTOP)
+    start = time.monotonic()
+
+    os.kill(process.pid, signal.SIGTERM)
+
+    assert process.wait(20) == 0
+    assert time.monotonic() - start < 10
+    assert "receiver_killed" in process.log
+    assert gone(pids)
+
+
+@pytest.mark.parametrize(
+    ("which", "event"), [("main process", "accept_failed"), ("receiver", "connection_lost")]
+)
+def test_too_many_open_files_pass(
+    which: str,
+    event: str,
+    child_settings: Settings,
+    start_storescp: Start,
+    associate: Callable[[], Association],
+) -> None:
+    process = start_storescp(child_settings | {"RECEIVERS": 1})
+    pid = process.pid if which == "main process" else receivers(process)[0]
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    port = int(str(child_settings["PORT"]))
+    used = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+    free = next(number for number in itertools.count() if number not in used)
+
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+    try:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            wait_for(lambda: event in process.log, "the complaint")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+
+    wait_for(lambda: associate().is_established, "an association, once there is room")
+    assert process.running
+
+
+def test_connections_that_do_not_shake_hands_keep_no_other_address_out(
+    child_settings: Settings, start_storescp: Start, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    ours = authority.issue("osteoscreen")
+    process = start_storescp(
+        child_settings
+        | {
+            "RECEIVERS": 1,
+            "MAX_ASSOCIATIONS": 8,
+            "MAX_ASSOCIATIONS_PER_PEER": 4,
+            "TLS_CERT": ours.cert,
+            "TLS_KEY": ours.key,
+        }
+    )
+    port = int(str(child_settings["PORT"]))
+
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        wait_for(lambda: "too_many_connections_of_peer" in process.log, "the refusal")
+        context = ssl.create_default_context(cafile=authority.ca)
+        source = ("127.0.0.2", 0)
+        other = socket.create_connection(("127.0.0.1", port), 10, source_address=source)
+        with other, context.wrap_socket(other, server_hostname="localhost") as shaken:
+            assert shaken.version() == "TLSv1.3"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

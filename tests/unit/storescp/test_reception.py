@@ -270,3 +270,27 @@ def test_a_disk_that_fills_up_while_it_comes_is_out_of_resources(
     with pytest.raises(Refusal, match="No space left") as refusal:
         reception.finish()
     assert refusal.value.status == status.OUT_OF_RESOURCES
+
+
+def test_only_what_comes_first_is_the_front(writer: SpoolWriter) -> None:
+    one = sent(ct_instance())
+    garbage = b"\xff" * 10
+    cut = one.encoded[: -len(garbage)]  # its last element ends where all of it ends
+    reception = Reception(one.request, writer, settings())
+
+    reception.write(b"", garbage)
+    reception.write(cut)
+
+    with pytest.raises(Refusal) as refused:
+        reception.finish()
+    assert refused.value.status == status.UNDECODABLE
+    assert not list(writer.spool_dir.glob("*/*/*"))
+
+
+def test_a_data_set_in_large_parts_is_stored(writer: SpoolWriter) -> None:
+    one = sent(ct_instance(size=64))
+    reception = Reception(one.request, writer, settings())
+
+    reception.write(memoryview(one.encoded)[:4000], memoryview(one.encoded)[4000:])
+
+    assert reception.finish().changed
