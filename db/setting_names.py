@@ -24,6 +24,7 @@ NAMES = frozenset(
         "PORT",
         "ALLOWED_CALLING_AETS",
         "ALLOWED_PEERS",
+        "RECEIVERS",
         "MAX_ASSOCIATIONS",
         "MAX_ASSOCIATIONS_PER_PEER",
         "IDLE_SECONDS",
