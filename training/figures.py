@@ -121,7 +121,7 @@ def grad_cam_figure(
 
 def t_score_figure(answers: Sequence[Answers], test: Hips, expected: Integers) -> Figure:
     """The paper's Fig. 5: where on the scale of T-scores the errors lie."""
-    figure = Figure(figsize=(3.1 * len(answers), 3.0), layout="constrained")
+    figure = Figure(figsize=(3.1 * len(answers), 3.2), layout="constrained")
     bins = np.arange(-5, 2.75, 0.25)
     for axes, one in zip(_row(figure, len(answers)), answers, strict=True):
         wrong = one.probabilities.argmax(axis=1) != expected
@@ -129,7 +129,7 @@ def t_score_figure(answers: Sequence[Answers], test: Hips, expected: Integers) -
         axes.hist(test.t_scores[wrong], bins, color=COLORS[2], label="wrong")
         for limit in (-2.5, -1.0):
             axes.axvline(limit, color="0.3", lw=0.8, ls="--")
-        axes.set_title(f"{one.name}: {wrong.sum()} wrong", fontsize=8)
+        axes.set_title(f"{one.name}\n{wrong.sum()} wrong", fontsize=8)
         axes.set_xlabel("T-score by DXA", fontsize=8)
         axes.legend(fontsize=7)
     return figure
