@@ -24,8 +24,10 @@ from pynetdicom.sop_class import (
 
 from db.tls import CIPHERS
 from peers import association
-from storescp import admission, commitment, part10, server, status
-from storescp.contexts import supported_contexts
+from storescp import part10, status
+from storescp.association import admission, server
+from storescp.association.contexts import supported_contexts
+from storescp.commitment import request as commitment
 from storescp.settings import StoreScpSettings
 from worker.pipeline import report_codes, uids
 from worker.pipeline.report import SOP_CLASS_UIDS

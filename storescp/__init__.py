@@ -1,1 +1,4 @@
-"""The door: DICOM in, durable on disk, registered, queued."""
+"""The door: DICOM in, durable on disk, registered, queued.
+
+``association`` or ``stow`` → ``operation`` → ``reception`` → the spool → ``registration``.
+"""

@@ -13,17 +13,17 @@ from db.session import make_engine, make_sessions
 from db.settings import blame, load_settings
 from db.spool import SpoolWriter, clean_incoming
 from db.telemetry import add_up, configure_logging, get_logger
-from storescp.arrivals import Arrivals
-from storescp.asker import make_asker
-from storescp.link import ToldArrivals
+from storescp.association.server import StorageServer
+from storescp.commitment.receipts import Receipts
 from storescp.operation import Intake
-from storescp.publish import Publisher
-from storescp.receipts import Receipts
-from storescp.receivers import Receivers
-from storescp.register import Registrar
-from storescp.server import StorageServer
+from storescp.processes.link import ToldArrivals
+from storescp.processes.receivers import Receivers
+from storescp.registration.arrivals import Arrivals
+from storescp.registration.publish import Publisher
+from storescp.registration.register import Registrar
 from storescp.settings import StoreScpSettings
-from storescp.stow_server import make_stow_server
+from storescp.source.asker import make_asker
+from storescp.stow.server import make_stow_server
 
 log = get_logger("storescp")
 

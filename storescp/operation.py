@@ -14,8 +14,8 @@ from db.telemetry import (
     new_correlation_id,
 )
 from storescp import status
-from storescp.arrivals import Associations
 from storescp.reception import Reception, StoreRequest
+from storescp.registration.arrivals import Associations
 from storescp.settings import StoreScpSettings
 from storescp.status import Refusal
 

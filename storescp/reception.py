@@ -6,7 +6,7 @@ from pathlib import Path
 from db.incoming import Incoming
 from db.spool import SeriesKey, SpoolWriter, free_bytes, instance_path, is_valid_uid
 from storescp import status
-from storescp.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
+from storescp.association.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from storescp.dataset import Identity, Undecodable, read_front_identity, read_identity
 from storescp.part10 import encode_header, holds_same
 from storescp.settings import MEGABYTE, StoreScpSettings

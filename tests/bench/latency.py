@@ -23,7 +23,7 @@ from pynetdicom.sop_class import CTImageStorage
 
 from db.overview import SeriesHistory
 from peers.checkpoint import guard
-from storescp.completion import AFTER_RELEASE
+from storescp.registration.completion import AFTER_RELEASE
 from tests.bench.intake import cpu_seconds
 from tests.faults.hospital import Hospital, running_hospital
 from tests.series import copy_series, study_of, uid_of

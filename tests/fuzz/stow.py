@@ -9,7 +9,7 @@ from db.telemetry import STOW_REQUESTS
 from deploy.embedded import free_port
 from storescp.operation import Intake
 from storescp.part10 import read_header
-from storescp.stow_server import StowServer
+from storescp.stow.server import StowServer
 from tests.ct_factory import ct_series, write_files
 from tests.fuzz.mutate import mutate
 from tests.fuzz.targets import check_spool

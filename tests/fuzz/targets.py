@@ -20,18 +20,18 @@ from pydicom.uid import (
 )
 
 from db.spool import INCOMING, SpoolWriter
-from storescp.arrivals import Arrivals
-from storescp.assembly import Assembly, Sink
-from storescp.command import BadCommand, Command, decode_command, encode_response
+from storescp.association.assembly import Assembly, Sink
+from storescp.association.command import BadCommand, Command, decode_command, encode_response
+from storescp.association.pdu import PDV_HEADER, BadPdu, read_fragment
 from storescp.dataset import Undecodable, read_identity
 from storescp.file_intake import FileIntake
-from storescp.multipart import BadMultipart, Parts
 from storescp.operation import Intake
 from storescp.part10 import NotPart10, read_header
-from storescp.pdu import PDV_HEADER, BadPdu, read_fragment
 from storescp.reception import Reception, StoreRequest
+from storescp.registration.arrivals import Arrivals
 from storescp.settings import MEGABYTE, StoreScpSettings
 from storescp.status import Refusal
+from storescp.stow.multipart import BadMultipart, Parts
 from tests.ct_factory import ct_instance, ct_series, encode, write_files
 from tests.fuzz.mutate import mutate
 from tests.integration.rude import COMMAND, DATA, ECHO, LAST, pdv, store

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset, Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from storescp.assembly import Assembly, Sink
-from storescp.command import Command
+from storescp.association.assembly import Assembly, Sink
+from storescp.association.command import Command
+from storescp.association.pdu import PDV_HEADER, read_fragment
 from storescp.dataset import Undecodable, read_identity
-from storescp.pdu import PDV_HEADER, read_fragment
 from storescp.status import Refusal
 from tests.ct_factory import encode
 from tests.integration.rude import COMMAND, DATA, LAST, pdv, store

@@ -15,8 +15,8 @@ from db import spool
 from db.spool import SeriesKey, SpoolWriter
 from deploy.embedded import free_port
 from peers.checkpoint import guard
-from storescp.arrivals import Arrivals
-from storescp.server import StorageServer
+from storescp.association.server import StorageServer
+from storescp.registration.arrivals import Arrivals
 from storescp.settings import StoreScpSettings
 
 

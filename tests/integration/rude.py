@@ -14,7 +14,7 @@ from pynetdicom.sop_class import Verification
 from db.spool import INCOMING
 from tests.integration.door import Door, associated
 from tests.servers import wait_for
-from tests.unit.storescp.test_command import command_set
+from tests.unit.storescp.association.test_command import command_set
 
 COMMAND, DATA, LAST = 1, 0, 2
 RELEASE = b"\5\0\0\0\0\4\0\0\0\0"  # A-RELEASE-RQ

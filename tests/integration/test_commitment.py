@@ -16,7 +16,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from deploy.embedded import free_port
 from peers.checkpoint import guard
-from storescp import reporter, status
+from storescp import status
+from storescp.commitment import reporter
 from tests.ct_factory import ct_series
 from tests.integration.door import Door, OpenDoor
 

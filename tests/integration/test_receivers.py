@@ -183,15 +183,18 @@ def test_too_many_open_files_pass(
     pid = process.pid if which == "main process" else receivers(process)[0]
     limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     port = int(str(child_settings["PORT"]))
-    used = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
-    free = next(number for number in itertools.count() if number not in used)
 
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+    def complained() -> bool:
+        """No number is free below the limit; what is closed meanwhile makes room again."""
+        used = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+        free = next(number for number in itertools.count() if number not in used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+        stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        return event in process.log
+
     try:
         with ExitStack() as stack:
-            for _ in range(3):
-                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            wait_for(lambda: event in process.log, "the complaint")
+            wait_for(complained, "the complaint")
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
 

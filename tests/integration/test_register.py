@@ -21,11 +21,11 @@ from db.session import make_engine, make_sessions
 from db.spool import SeriesKey
 from db.states import SeriesState
 from deploy.embedded import free_port
-from storescp.arrivals import Arrivals
 from storescp.part10 import encode_header
-from storescp.publish import Publisher
-from storescp.register import REPEAT_SECONDS, Registrar
-from storescp.scan import INTERVAL_SECONDS
+from storescp.registration.arrivals import Arrivals
+from storescp.registration.publish import Publisher
+from storescp.registration.register import REPEAT_SECONDS, Registrar
+from storescp.registration.scan import INTERVAL_SECONDS
 from storescp.settings import StoreScpSettings
 from tests.ct_factory import ct_series, encode
 from tests.integration.record import lease, save
@@ -44,7 +44,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def registrar(
     engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Registrar]:
-    monkeypatch.setattr("storescp.scan.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", 0.0)
     publisher = Publisher(f"redis://127.0.0.1:{free_port()}/0")
     settings = StoreScpSettings.model_validate({"spool_dir": spool_dir, "quiet_seconds": 10})
     yield Registrar(Arrivals(), engine, publisher, settings)
@@ -86,7 +86,7 @@ def test_what_the_scan_finds_waits_its_quiet_period(
 def test_what_may_still_be_told_of_is_not_found_yet(
     registrar: Registrar, engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storescp.scan.FRESH_SECONDS", 0.5)
+    monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", 0.5)
     key, now = put(ct_series(1), spool_dir), time.monotonic()
 
     registrar.tick(now)

@@ -3,7 +3,7 @@ for missing instances, by QIDO-RS and WADO-RS, by C-FIND and C-MOVE; one that is
 is silent.
 
 Not covered: TLS to it (the same code as delivery's, test_tls.py); a PACS that lies
-(tests/unit/storescp/test_asker.py: a real one does not).
+(tests/unit/storescp/source/test_asker.py: a real one does not).
 """
 
 import socket

@@ -31,7 +31,7 @@ from pydicom.uid import (
 
 from db.spool import SeriesKey
 from storescp import status
-from storescp.contexts import TRANSFER_SYNTAXES
+from storescp.association.contexts import TRANSFER_SYNTAXES
 from storescp.part10 import read_header
 from tests.ct_factory import ct_instance, ct_series, encode, write_files
 from tests.integration.door import OpenDoor, associated, send_bytes

@@ -19,7 +19,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from db.spool import INCOMING
-from storescp.listener import SPARE_CONNECTIONS
+from storescp.association.listener import SPARE_CONNECTIONS
 from tests.ct_factory import ct_instance, encode
 from tests.integration.door import Door, OpenDoor, associated
 from tests.integration.rude import (
@@ -36,7 +36,7 @@ from tests.integration.rude import (
     store,
 )
 from tests.servers import wait_for
-from tests.unit.storescp.test_command import command_set
+from tests.unit.storescp.association.test_command import command_set
 
 pytestmark = pytest.mark.servers
 
@@ -135,7 +135,7 @@ def test_more_connections_than_associations_can_use_are_refused(
     open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = threading.active_count()
-    monkeypatch.setattr("storescp.listener.SPARE_THREADS", before + 12)
+    monkeypatch.setattr("storescp.association.listener.SPARE_THREADS", before + 12)
     door = open_door(max_associations=1)
 
     with ExitStack() as stack:

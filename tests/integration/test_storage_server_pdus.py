@@ -17,8 +17,8 @@ from pynetdicom.sop_class import Verification
 
 from db.spool import INCOMING
 from storescp import status
-from storescp.server import MAX_PDU_BYTES
-from storescp.wire import BUFFER_BYTES
+from storescp.association.server import MAX_PDU_BYTES
+from storescp.association.wire import BUFFER_BYTES
 from tests.ct_factory import ct_instance, encode
 from tests.integration.door import OpenDoor, associated, send_bytes
 from tests.integration.rude import (
@@ -35,7 +35,7 @@ from tests.integration.rude import (
     store,
 )
 from tests.servers import wait_for
-from tests.unit.storescp.test_command import command_set
+from tests.unit.storescp.association.test_command import command_set
 
 pytestmark = pytest.mark.servers
 
@@ -191,7 +191,7 @@ def test_a_data_set_is_never_in_memory_as_a_whole(open_door: OpenDoor) -> None:
 def test_stopping_the_server_in_the_middle_of_a_data_set_leaves_nothing(
     open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storescp.server.SHUTDOWN_SECONDS", 0.5)
+    monkeypatch.setattr("storescp.association.server.SHUTDOWN_SECONDS", 0.5)
     door = open_door()
 
     with rude(door) as peer:

@@ -22,10 +22,10 @@ from pydicom.uid import MRImageStorage
 
 from deploy.embedded import free_port
 from deploy.processes import Process
-from storescp import stow_server
 from storescp.operation import Intake
 from storescp.part10 import read_header
-from storescp.stow_server import StowServer
+from storescp.stow import server as stow_server
+from storescp.stow.server import StowServer
 from tests.certificates import Authority
 from tests.ct_factory import (
     PATIENT_BIRTH_DATE,

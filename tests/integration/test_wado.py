@@ -1,7 +1,7 @@
 """Covered: what is missing, fetched by WADO-RS from a real Orthanc: few instances, most of a
 series, and a server that breaks off in the middle of a series or does not give it at all.
 
-Not covered: when it is fetched (test_source_pacs.py, tests/unit/storescp/test_asker.py).
+Not covered: when it is fetched (test_source_pacs.py, tests/unit/storescp/source/test_asker.py).
 """
 
 import threading
@@ -19,8 +19,8 @@ from db.tls import Tls
 from peers.address import DicomwebPeer
 from storescp.operation import Intake
 from storescp.part10 import read_header
-from storescp.source import SourceUnavailable
-from storescp.source_dicomweb import DicomwebSource
+from storescp.source.dicomweb import DicomwebSource
+from storescp.source.pacs import SourceUnavailable
 from tests.ct_factory import ct_series, encode, write_files
 from tests.integration.door import Door
 from tests.servers import Orthanc, storescu

@@ -101,7 +101,7 @@ def test_conformance_statement_names_every_sop_class_that_the_code_speaks() -> N
     imported = {
         name
         for folder in ("storescp", "peers", "worker")
-        for path in (ROOT / folder).glob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         for block in re.findall(
             r"from pynetdicom.sop_class import (?:\(([^)]*)\)|(.*))", path.read_text()
         )

@@ -13,12 +13,12 @@ from pydicom.uid import JPEGBaseline8Bit, MRImageStorage
 
 from db.spool import SeriesKey, SpoolWriter, instance_path
 from storescp import status
-from storescp.arrivals import Arrivals
 from storescp.file_intake import FileIntake
-from storescp.multipart import BadMultipart, Parts, boundary_of
 from storescp.operation import Intake
 from storescp.part10 import MAX_HEADER_BYTES, read_header
+from storescp.registration.arrivals import Arrivals
 from storescp.settings import StoreScpSettings
+from storescp.stow.multipart import BadMultipart, Parts, boundary_of
 from tests.ct_factory import ct_instance, encode, write_files
 
 

@@ -1,0 +1,1 @@
+"""Storage Commitment (PS3.4 Annex J): asked of us by senders, reported to us by PACS."""

@@ -1,0 +1,1 @@
+"""Several processes receive: what they tell each other, and who keeps them."""

@@ -1,0 +1,1 @@
+"""The source PACS: how many instances it counts, and how missing ones are fetched."""

@@ -1,0 +1,1 @@
+"""STOW-RS (PS3.18 10.5): the other door, into the same spool."""
