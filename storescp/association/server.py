@@ -152,8 +152,7 @@ class StorageServer:
         while self._arrivals.open_associations() and time.monotonic() < deadline:
             time.sleep(0.05)
             self.tick()
-        # Of those that are not established nobody has asked for anything yet.
-        late = [one for one in self._bound.active_associations if one.is_established]
+        late = [one for one in self._arrivals.senders() if isinstance(one, Association)]
         aborting = [threading.Thread(target=one.abort, daemon=True) for one in late]
         for thread in aborting:
             thread.start()
