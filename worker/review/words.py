@@ -39,7 +39,11 @@ DELIVERY_STATES: Mapping[str, str] = {
     DeliveryState.CONFIRMED: "confirmed",
     DeliveryState.REFUSED: "refused",
 }
-ROLES: Mapping[str, str] = {"sr": "Report (SR)", "sc": "Picture (SC)"}
+ROLES: Mapping[str, str] = {
+    "sr": "Report (SR)",
+    "sc": "Picture (SC)",
+    "pm": "Heat map in numbers",
+}
 COMPLETED_BY: Mapping[str, str] = {
     "quiet": "no image arrived for the quiet period",
     "released": "the sender ended its association and nothing followed",
