@@ -1,6 +1,8 @@
-"""Covered: SIGKILL of the Storage SCP while it receives, by one and by eight associations; the
-same series by eight associations at once."""
+"""Covered: SIGKILL of the Storage SCP while it receives, by one and by eight associations, and
+of one of its receivers; the same series by eight associations at once."""
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +26,26 @@ def test_a_killed_scp_has_kept_what_it_acknowledged(
         sending = [pool.submit(hospital.send, paths) for paths in series]
         wait_for(lambda: stored(hospital) - before > 4 * associations, "some instances")
         hospital.scp.kill()
+    assert not all(one.result() for one in sending), "it was over before the kill"
+    hospital.start_scp()
+    for paths in series:
+        hospital.send_all(paths)
+
+    hospital.check()
+
+
+def test_a_killed_receiver_ends_the_scp_which_has_kept_what_it_acknowledged(
+    hospital: Hospital, quick: QuickSeries, tmp_path: Path
+) -> None:
+    series = [quick.write(tmp_path / str(n)) for n in range(8)]
+    before = stored(hospital)
+    children = Path(f"/proc/{hospital.scp.pid}/task/{hospital.scp.pid}/children")
+
+    with ThreadPoolExecutor(8) as pool:
+        sending = [pool.submit(hospital.send, paths) for paths in series]
+        wait_for(lambda: stored(hospital) - before > 32, "some instances")
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        assert hospital.scp.wait(30) == 1
     assert not all(one.result() for one in sending), "it was over before the kill"
     hospital.start_scp()
     for paths in series:
