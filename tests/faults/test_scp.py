@@ -12,6 +12,9 @@ from tests.faults.hospital import Hospital
 from tests.faults.quick import QuickSeries
 from tests.servers import wait_for
 
+LONG = 20
+"""Times that each instance is sent: a series alone is there before anything can be killed."""
+
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -23,7 +26,7 @@ def test_a_killed_scp_has_kept_what_it_acknowledged(
     before = stored(hospital)
 
     with ThreadPoolExecutor(associations) as pool:
-        sending = [pool.submit(hospital.send, paths) for paths in series]
+        sending = [pool.submit(hospital.send, paths * LONG) for paths in series]
         wait_for(lambda: stored(hospital) - before > 4 * associations, "some instances")
         hospital.scp.kill()
     assert not all(one.result() for one in sending), "it was over before the kill"
@@ -42,7 +45,7 @@ def test_a_killed_receiver_ends_the_scp_which_has_kept_what_it_acknowledged(
     children = Path(f"/proc/{hospital.scp.pid}/task/{hospital.scp.pid}/children")
 
     with ThreadPoolExecutor(8) as pool:
-        sending = [pool.submit(hospital.send, paths) for paths in series]
+        sending = [pool.submit(hospital.send, paths * LONG) for paths in series]
         wait_for(lambda: stored(hospital) - before > 32, "some instances")
         os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
         assert hospital.scp.wait(30) == 1
