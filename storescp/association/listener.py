@@ -23,6 +23,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
     """The listening socket; every connection gets a thread of its own."""
 
     request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
+    block_on_close = False  # a thread may be about to start, or shake hands for 10 s
     _max_threads = SPARE_THREADS
     _max_per_peer = SPARE_CONNECTIONS
 

@@ -54,6 +54,11 @@ def events(lines: Lines) -> list[str]:
     return [line["event"] for line in lines]
 
 
+def in_any_order(lines: Lines) -> list[str]:
+    """Of the Storage SCP: an association and a series are logged by two processes."""
+    return sorted(events(lines))
+
+
 def delivered(settings: dict[str, object], uid: str) -> str:
     """Wait for the end of a series; its correlation ID."""
     with Record(str(settings["DATABASE_URL"])) as record:
@@ -81,9 +86,9 @@ def test_one_id_leads_from_the_association_to_the_delivery(
     correlation_id = delivered(settings, uid_of(coronal_series))
 
     by_scp, by_worker = grep(correlation_id, scp), grep(correlation_id, worker)
-    assert events(by_scp) == [
+    assert in_any_order(by_scp) == sorted([
         "association_accepted", "series_arriving", "association_ended", "series_queued"
-    ]  # fmt: skip
+    ])  # fmt: skip
     assert events(by_worker) == SCREENED_AND_SENT
     patient = dcmread(coronal_series[0], stop_before_pixels=True)
     assert str(patient.PatientID) not in json.dumps(by_scp + by_worker)
@@ -113,16 +118,16 @@ def test_a_series_of_several_senders_has_the_id_of_the_first_and_names_the_other
     correlation_id = delivered(settings, uid_of(coronal_series))
 
     by_scp = grep(correlation_id, scp)
-    assert events(by_scp) == [
+    assert in_any_order(by_scp) == sorted([
         "association_accepted", "series_arriving", "association_ended",
         "series_arriving", "series_arriving", "series_queued",
-    ]  # fmt: skip
+    ])  # fmt: skip
     joined = [one["assoc_id"] for one in by_scp if one["event"] == "series_arriving"]
     assert joined[0] == correlation_id
     assert len(set(joined)) == 3
-    assert events(grep(joined[1], scp)) == [
+    assert in_any_order(grep(joined[1], scp)) == sorted([
         "association_accepted", "series_arriving", "association_ended"
-    ]  # fmt: skip
+    ])  # fmt: skip
     assert events(grep(joined[2], scp)) == ["series_arriving", "stow_request"]
     assert events(grep(correlation_id, worker)) == SCREENED_AND_SENT
 
@@ -155,6 +160,6 @@ def test_the_id_outlives_a_storage_scp_that_dies_before_the_series_is_registered
     correlation_id = delivered(settings, uid_of(coronal_series))
 
     found = events(grep(correlation_id, scp))
-    assert found[:2] == ["association_accepted", "series_arriving"]
+    assert {"association_accepted", "series_arriving"} <= set(found)
     assert found[-1] == "series_queued"
     assert events(grep(correlation_id, worker)) == SCREENED_AND_SENT
