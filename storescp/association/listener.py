@@ -5,7 +5,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socketserver import TCPServer
 from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
@@ -53,10 +52,6 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
             self.process_request(request, client_address)
         else:
             self.shutdown_request(request)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept. pynetdicom speaks TLS here, and one silent peer holds up all others."""
-        return TCPServer.get_request(self)
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
         """Refuse connections that come in masses, before they ask for an association."""

@@ -153,6 +153,11 @@ class Arrivals:
         with self._lock:
             return list(self._senders)
 
+    def is_pending(self, key: SeriesKey) -> bool:
+        """Whether a series is arriving, as far as is known here."""
+        with self._lock:
+            return key in self._pending
+
     def pending(self) -> int:
         """How many series are not registered yet."""
         with self._lock:

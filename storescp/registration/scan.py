@@ -48,7 +48,11 @@ class Scan:
             for key, mtime_ns in on_disk.items()
             if self._registered.get(key) != mtime_ns
         }
-        fresh = {key for key, age in changed.items() if 0 <= age < FRESH_SECONDS}
+        fresh = {
+            key
+            for key, age in changed.items()
+            if 0 <= age < FRESH_SECONDS and not self._arrivals.is_pending(key)
+        }
         found = sum(
             self._hand_over(key, on_disk[key], age_seconds, now)
             for key, age_seconds in changed.items()
