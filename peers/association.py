@@ -47,6 +47,14 @@ class NoAssociation(Exception):
         self.permanent = permanent
 
 
+class NoAnswer(Exception):
+    """A question was not answered: the peer has ended the association, or keeps silent.
+
+    Nothing may be asked after it: pynetdicom learns late that the peer has gone, and waits for
+    each further answer to its time-out.
+    """
+
+
 @contextmanager
 def associated(
     peer: DimsePeer,
@@ -103,7 +111,7 @@ def accepts(assoc: Association, sop_class: str) -> bool:
 def find(
     assoc: Association, model: str, keys: Mapping[str, Any], *, level: str
 ) -> tuple[list[Dataset], bool]:
-    """What C-FIND lists (PS3.4 C.4.1), and whether it came to a good end."""
+    """What C-FIND lists (PS3.4 C.4.1), and whether it came to a good end; raises NoAnswer."""
     query = Dataset()
     query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
@@ -111,9 +119,11 @@ def find(
     answers: list[Dataset] = []
     ended = False
     for status, answer in assoc.send_c_find(query, model):
-        if status.get("Status", None) in PENDING and answer is not None:
+        if "Status" not in status:
+            raise NoAnswer("C-FIND")
+        if status.Status in PENDING and answer is not None:
             answers.append(answer)
-        ended = status.get("Status", None) == 0x0000
+        ended = status.Status == 0x0000
     return answers, ended
 
 

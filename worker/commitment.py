@@ -10,7 +10,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from db.commitment import NOT_COMMITTED
 from db.telemetry import get_logger
-from peers.association import accepts
+from peers.association import NoAnswer, accepts
 from peers.commitment import PASSING, REQUEST_COMMITMENT, Report, read_report, reason_of
 from worker.outcomes import SUCCESS, Accepted, Outcome, Refused, Unreachable
 
@@ -64,7 +64,10 @@ def request_commitment(
     outcomes: Mapping[str, Outcome],
     transaction_uid: str,
 ) -> bool:
-    """Ask the destination to keep what it has accepted; False where it will not report."""
+    """Ask the destination to keep what it has accepted; False where it will not report.
+
+    Raises NoAnswer.
+    """
     accepted = [ds for ds in objects if isinstance(outcomes[str(ds.SOPInstanceUID)], Accepted)]
     if not (accepted and assoc.is_established and accepts(assoc, StorageCommitmentPushModel)):
         return False
@@ -77,10 +80,11 @@ def request_commitment(
         StorageCommitmentPushModel,
         StorageCommitmentPushModelInstance,
     )
-    if status.get("Status", None) == SUCCESS:
+    if "Status" not in status:
+        raise NoAnswer("N-ACTION")
+    if status.Status == SUCCESS:
         return True
-    answered = f"0x{status.Status:04X}" if "Status" in status else "no answer"
-    log.warning("commitment_not_requested", status=answered)
+    log.warning("commitment_not_requested", status=f"0x{status.Status:04X}")
     return False
 
 

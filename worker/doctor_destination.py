@@ -52,7 +52,12 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Che
     if settings.parametric_map:
         wanted.append(ParametricMapStorage)
     refused_classes = [uid for uid in wanted if uid not in probe.accepted]
-    detail = f"{where}: {probe.outcome.status}; {_confirmation(destination, probe.accepted)}"
+    confirmation = (
+        f"does not answer C-FIND: deliveries stay at sent until {settings.ae_title} may query"
+        if probe.silent
+        else _confirmation(destination, probe.accepted)
+    )
+    detail = f"{where}: {probe.outcome.status}; {confirmation}"
     remedies = []
     if refused_classes:
         names = " and ".join(UID(uid).name for uid in refused_classes)
@@ -60,7 +65,8 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Che
         remedies.append(_remedy(refused_classes, probe.accepted, settings))
     else:
         detail += "; takes SR and SC"
-    if _commits(destination, probe.accepted) and not settings.may_call(destination.ae_title):
+    commits = _commits(destination, probe.accepted) and not probe.silent
+    if commits and not settings.may_call(destination.ae_title):
         # PS3.4 J.3.3: it may report later, on an association that it requests itself.
         detail += "; its late reports of Storage Commitment would be rejected here"
         remedies.append(

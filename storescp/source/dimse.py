@@ -19,7 +19,7 @@ from pynetdicom.sop_class import (
 from db.spool import SeriesKey
 from db.tls import Tls
 from peers.address import DimsePeer
-from peers.association import NoAssociation, accepts, associated, find
+from peers.association import NoAnswer, NoAssociation, accepts, associated, find
 from storescp.source.pacs import ANSWER_SECONDS, FETCH_SECONDS, SourceUnavailable
 
 SUCCESS, WARNING = 0x0000, 0xB000  # B000: complete, some sub-operations failed
@@ -104,6 +104,8 @@ class DimseSource:
                 yield assoc
         except NoAssociation as error:
             raise SourceUnavailable(f"{error.status}: {error.text}") from None
+        except NoAnswer as error:
+            raise SourceUnavailable(f"{error} without an answer") from None
 
 
 def _keys(key: SeriesKey) -> dict[str, Any]:

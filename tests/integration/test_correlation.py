@@ -26,7 +26,7 @@ from tests.servers import Orthanc, child_environment, storescu, wait_for
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 Lines = list[dict[str, str]]
 SCREENED_AND_SENT = [
-    "screening_started", "series_screened", "commitment_not_requested",  # Orthanc knows us not
+    "screening_started", "series_screened", "destination_did_not_answer",  # at Orthanc
     "object_confirmed", "object_confirmed",
 ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     generate_uid,
 )
+from structlog.testing import capture_logs
 
 from db.settings import load_settings
 from db.tls import SYSTEM
@@ -168,6 +169,23 @@ def test_a_pacs_without_c_find_accepts_but_does_not_confirm(
 
     assert set(outcomes.values()) == {Accepted("0x0000")}
     assert len(list((tmp_path / "received").iterdir())) == 2
+
+
+def test_a_pacs_that_ends_the_association_at_a_query_is_asked_no_more(
+    tmp_path: Path, objects: list[Path], settings: WorkerSettings
+) -> None:
+    """Orthanc as Debian sets it up: all may store, only who is listed may query."""
+    with (
+        running_orthanc(tmp_path / "pacs", DicomAlwaysAllowFind=False) as orthanc,
+        capture_logs() as lines,
+    ):
+        outcomes = deliver(objects, dimse(orthanc.dicom_port, "ORTHANC"), settings)
+
+    assert outcomes == {uid_of(path): Accepted("0x0000") for path in objects}
+    # Each further question would wait for a minute.
+    assert [(line["event"], line.get("question")) for line in lines] == [
+        ("destination_did_not_answer", "C-FIND")
+    ]
 
 
 def test_a_pacs_of_implicit_vr_only_gets_what_it_can_read(

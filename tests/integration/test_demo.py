@@ -66,7 +66,8 @@ def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_a_pacs_of_ones_own(
     few = uid_of(copy_series(coronal_series[:4], ct / "b"))
     (ct / "notes.txt").write_text("not DICOM")
 
-    with running_orthanc(tmp_path / "orthanc") as orthanc:
+    # As Debian sets it up: whom it does not know may store, and not query.
+    with running_orthanc(tmp_path / "orthanc", DicomAlwaysAllowFind=False) as orthanc:
         pacs = f"{orthanc.ae_title}@127.0.0.1:{orthanc.dicom_port}"
         arguments = ("--ct", ct, "--model", model_dir, "--pacs", pacs)
         with demo(*arguments, folder=folder) as running:

@@ -199,6 +199,16 @@ def test_how_a_pacs_will_confirm_is_said(
         assert word in check.detail
 
 
+def test_a_pacs_where_we_may_not_query_is_told(tmp_path: Path, settings: MakeSettings) -> None:
+    with running_orthanc(tmp_path / "pacs", DicomAlwaysAllowFind=False) as orthanc:
+        pacs = DimseDestination.model_validate(orthanc.dimse_destination())
+        check = check_destination(pacs, settings())
+
+    assert check.ok
+    assert "deliveries stay at sent until OSTEOSCREEN may query" in check.detail
+    assert "takes SR and SC" in check.detail
+
+
 def test_a_pacs_whose_late_reports_our_scp_would_reject_is_told(
     orthanc: Orthanc, settings: MakeSettings
 ) -> None:
