@@ -23,10 +23,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from db.models import Series
 from db.overview import SeriesHistory, series_history
 from db.session import make_engine, make_sessions
-from db.states import SeriesState
+from db.states import DeliveryState, SeriesState
 from deploy.demo_input import Sent, find_ct, send, simulate
 from deploy.demo_review import wait_for_reader
 from deploy.embedded import Postgres, Redis, free_port
@@ -278,7 +277,7 @@ def collect(ward: Ward, sent: Sent, history: SeriesHistory | None, out: Path) ->
             problems.append(f"{uid}: {one.role.upper()} did not arrive at the PACS")
     if result and result["outputs"]["png"]:
         paths["png"] = str(shutil.copy(result["outputs"]["png"], out / f"{uid}.png"))
-    problems += complaints(sent, series)
+    problems += complaints(sent, history)
     return {
         "series_uid": uid,
         "simulated": sent.simulated,
@@ -294,13 +293,21 @@ def collect(ward: Ward, sent: Sent, history: SeriesHistory | None, out: Path) ->
     }
 
 
-def complaints(sent: Sent, series: Series | None) -> list[str]:
+def complaints(sent: Sent, history: SeriesHistory | None) -> list[str]:
     """What is wrong with how a series ended."""
     uid = sent.series_instance_uid
-    if series is None:
+    if history is None:
         return [f"{uid}: the Storage SCP did not register it"]
+    series = history.series
     if series.state not in FINAL:
-        return [f"{uid}: still {series.state} when the demo ended"]
+        owed = sorted(
+            {
+                f"; {one.delivery.destination}: {one.delivery.error}"
+                for one in history.deliveries
+                if one.delivery.state is DeliveryState.DUE and one.delivery.error
+            }
+        )
+        return [f"{uid}: still {series.state} when the demo ended{''.join(owed)}"]
     if series.state is SeriesState.FAILED:
         return [f"{uid}: failed ({series.error})"]
     if sent.must_be_rejected and series.state is not SeriesState.REJECTED:

@@ -20,6 +20,7 @@ import random
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -219,6 +220,21 @@ def dcmtk(name: str, folder: Path, options: Sequence[str]) -> Iterator[Receiver]
 
 
 @contextmanager
+def bare(folder: Path) -> Iterator[Receiver]:
+    """As little as a receiver in Python can do: how much the rest of ours costs."""
+    folder.mkdir()
+    port = free_port()
+    kept = folder / "kept"
+    kept.mkdir()
+    command = (sys.executable, "-m", "tests.bench.bare", str(port), str(kept))
+    with _process(command, child_environment(), folder) as process:
+        wait_until_listening(process, port)
+        yield Receiver(
+            "bare", port, "BARE", process.pid, count=lambda: sum(1 for _ in kept.rglob("*.dcm"))
+        )
+
+
+@contextmanager
 def orthanc(folder: Path) -> Iterator[Receiver]:
     """Orthanc with its SQLite index, its defaults otherwise."""
     with running_orthanc(folder) as server:
@@ -253,6 +269,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to store")
     parser.add_argument("--propose-all", action="store_true", help="all storage contexts")
     parser.add_argument("--without-orthanc", action="store_true")
+    parser.add_argument("--bare", action="store_true", help="a bare loop in Python, too")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="osteoscreen-bench-", dir=arguments.folder))
     try:
@@ -267,6 +284,8 @@ def main() -> None:
                 stack.enter_context(dcmtk("dcmtk", folder / "dcmtk", ())),
                 stack.enter_context(dcmtk("dcmtk_best", folder / "best", DCMTK_BEST)),
             ]
+            if arguments.bare:
+                receivers.append(stack.enter_context(bare(folder / "bare")))
             if not arguments.without_orthanc:
                 receivers.append(stack.enter_context(orthanc(folder / "orthanc")))
             load_before = os.getloadavg()[0]
