@@ -7,6 +7,7 @@ warnings are counted whatever numbers follow.
 from collections.abc import Sequence
 
 from worker.pipeline.acquisition import Envelope, warnings_of
+from worker.pipeline.attention import heat_beside_femur
 from worker.pipeline.contrast import contrast_medium
 from worker.pipeline.field_of_view import trochanter_at_edge
 from worker.pipeline.motion import motion
@@ -16,7 +17,7 @@ from worker.pipeline.results import Femur, Hip, Series, Volume
 TOPICS = (
     "Tube voltage", "Reconstruction kernel", "Slice thickness", "Slice increment",
     "Manufacturer", "Not stated", "Training scans", "Contrast medium", "Field of view", "Noise",
-    "Motion",
+    "Motion", "Heat map",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def cautions(
         trochanter_at_edge(volume, graded),
         noise(volume, graded),
         motion(volume, graded),
+        heat_beside_femur(hips),
     )
     said = (warning for warning in of_images if warning is not None)
     return (*warnings_of(series, envelope), *said)
