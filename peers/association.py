@@ -96,11 +96,14 @@ def associated(
     if not assoc.is_established:
         raise _why_not(assoc, rejections, by_tls=peer.tls)
     guard(assoc)
+    connection = assoc.dul.socket.socket
     try:
         yield assoc
     finally:
         if assoc.is_established:
             assoc.release()
+        if connection is not None:
+            connection.close()  # where the peer has gone, pynetdicom leaves it to the collector
 
 
 def accepts(assoc: Association, sop_class: str) -> bool:

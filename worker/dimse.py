@@ -114,18 +114,20 @@ def _store_all(
 ) -> None:
     """Send one after the other, note what becomes of each; raises NoAnswer."""
     for ds in objects:
-        if not accepts(assoc, ds.SOPClassUID):
-            text = f"SOP class {ds.SOPClassUID.name} is not accepted"
-            outcomes[str(ds.SOPInstanceUID)] = Refused(NO_CONTEXT, text)
-            continue
-        if not assoc.is_established:
+        outcome = outcomes[str(ds.SOPInstanceUID)] = _store(assoc, ds)
+        if isinstance(outcome, Unreachable) and outcome.status == NO_ANSWER:
             raise NoAnswer("C-STORE")
-        status = assoc.send_c_store(ds)
-        if "Status" not in status:
-            ended = Unreachable(NO_ANSWER, "the association ended during C-STORE")
-            outcomes[str(ds.SOPInstanceUID)] = ended
-            raise NoAnswer("C-STORE")
-        outcomes[str(ds.SOPInstanceUID)] = of_status(status.Status)
+
+
+def _store(assoc: Association, ds: Dataset) -> Outcome:
+    if not accepts(assoc, ds.SOPClassUID):
+        return Refused(NO_CONTEXT, f"SOP class {ds.SOPClassUID.name} is not accepted")
+    if not assoc.is_established:
+        return Unreachable(NO_ANSWER, "the association ended before this object")
+    status = assoc.send_c_store(ds)
+    if "Status" not in status:
+        return Unreachable(NO_ANSWER, "the association ended during C-STORE")
+    return of_status(status.Status)
 
 
 def _look_for(

@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from structlog.testing import capture_logs
 
 from deploy.embedded import free_port
 from peers.checkpoint import guard
@@ -20,6 +21,7 @@ from storescp import status
 from storescp.commitment import reporter
 from tests.ct_factory import ct_series
 from tests.integration.door import Door, OpenDoor
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.servers
 REPORT_SECONDS = 20
@@ -100,14 +102,22 @@ def test_the_report_comes_on_the_association_that_asked(open_door: OpenDoor) -> 
     door, reports = open_door(), Reports()
     instances = ct_series(4)
 
-    with sender(door, reports) as assoc:
-        store(assoc, instances[:3])
-        assert ask(assoc, instances[:3], transaction="1.2.3") == status.SUCCESS
-        whole = reports.next()
-    # Another one: pynetdicom's requestor may hang that sends just after an event report.
-    with sender(door, reports) as assoc:
-        assert ask(assoc, instances) == status.SUCCESS
-        part = reports.next()
+    def wait_until_answered(count: int) -> None:
+        """Who releases before, answers a report in the middle of a release."""
+        done = "commitment_reported"
+        wait_for(lambda: [line["event"] for line in lines].count(done) == count, done)
+
+    with capture_logs() as lines:
+        with sender(door, reports) as assoc:
+            store(assoc, instances[:3])
+            assert ask(assoc, instances[:3], transaction="1.2.3") == status.SUCCESS
+            whole = reports.next()
+            wait_until_answered(1)
+        # Another one: pynetdicom's requestor may hang that sends just after an event report.
+        with sender(door, reports) as assoc:
+            assert ask(assoc, instances) == status.SUCCESS
+            part = reports.next()
+            wait_until_answered(2)
 
     assert whole[0] == 1
     assert whole[1].TransactionUID == "1.2.3"
