@@ -1,21 +1,23 @@
-# Every target is one command; CI calls nothing else.
+# Each target is one command; CI calls these targets only.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CT ?=
 UI ?=
 READY := $(VENV)/.ready
-# A module's tests stay together: its servers are started once.
-PARALLEL := --numprocesses auto --dist loadscope
+# The tests of a module run in one process, so that its servers are started once. A process
+# that dies ends the run with the name of its test; xdist would otherwise wait for ever.
+# tests/conftest.py orders the modules.
+PARALLEL := --numprocesses auto --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help demo test check format bench fuzz docs lock clean
-help: ## this list
+.PHONY: help demo test check format bench fresh fuzz docs lock wheels clean
+help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY) ## the whole path on embedded servers; CT=DIR takes DICOM files of your own, UI=1 shows the review page, PACS=AET@HOST:PORT gets the results too
+demo: $(READY) ## run the demo on embedded servers; CT=DIR sends your own DICOM files, UI=1 serves the review page, PACS=AET@HOST:PORT receives the results too
 	$(BIN)/python -m deploy.demo $(if $(CT),--ct "$(CT)") $(if $(UI),--ui) $(if $(PACS),--pacs "$(PACS)")
 
-test: $(READY) ## install what the tests need, run all of them
+test: $(READY) ## install the tools of the tests, run all tests
 	deploy/install-test-tools.sh
 	$(BIN)/pytest $(PARALLEL)
 
@@ -27,31 +29,37 @@ check: $(READY) ## lint, types, import contracts, fast tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/unit -m "not servers and not slow" $(PARALLEL)
 
-fuzz: $(READY) ## 100,000 hostile inputs to everything that takes bytes
+fresh: ## run demo and tests in clean Debian 12 and 13 systems (as root, about an hour)
+	$(PYTHON) -m tests.fresh
+
+fuzz: $(READY) ## run 160,000 hostile inputs against all parsers and rules
 	$(BIN)/python -m tests.fuzz
 	$(BIN)/pytest tests/fuzz/test_structured.py --hypothesis-profile=fuzz -q
 
-format: $(READY) ## format and mend what ruff can mend
+format: $(READY) ## format, and fix lint errors that ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## the benchmarks
+bench: $(READY) ## run the benchmarks
 	$(BIN)/python -m tests.bench
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
-docs: $(READY) ## the pages of docs/ as a site, in build/site
+docs: $(READY) ## build the site from docs/ in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lock: $(READY) ## renew requirements/*.txt: everything, and what each image holds of it
+lock: $(READY) ## update requirements/*.txt: the lock file and the packages of each image
 	$(LOCK) pyproject.toml --extra dev --upgrade -o requirements/lock.txt
 	for image in storescp worker worker-gpu; do \
 		$(LOCK) requirements/$$image.in -c requirements/lock.txt -o requirements/$$image.txt || exit; \
 	done
 
-clean: ## remove what the targets made
+wheels: $(READY) ## check that every locked package has a wheel for each Python and platform
+	requirements/check-wheels.sh $(VENV)
+
+clean: ## remove generated files
 	rm -rf $(VENV) demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
 
-# pip fetches only uv; uv installs the locked versions, checked by hash, in seconds.
+# pip installs uv only; uv installs the locked versions and verifies their hashes.
 $(READY): pyproject.toml requirements/lock.txt deploy/make-venv.sh
 	PYTHON="$(PYTHON)" deploy/make-venv.sh $(VENV)
 	@touch $@

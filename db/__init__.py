@@ -1,2 +1,1 @@
-"""The record: PostgreSQL models, migrations and queries, and what both services share
-(common settings, spool, telemetry)."""
+"""Database: SQLAlchemy models, Alembic migrations, and one module of queries per subject."""

@@ -1,4 +1,4 @@
-"""``python -m db upgrade | current | health``: the schema, and whether a service is ready."""
+"""``python -m db upgrade | current | health``: schema and readiness commands."""
 
 import sys
 from urllib.error import HTTPError, URLError
@@ -8,9 +8,10 @@ import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from common.settings.base import CommonSettings
+from common.settings.load import load_settings
 from db import migrate
 from db.session import make_engine
-from db.settings import CommonSettings, load_settings
 
 HEALTH_SECONDS = 10
 
@@ -19,17 +20,19 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.command()
 def upgrade() -> None:
-    """Migrate to the schema of this version."""
+    """Migrate the database to the schema of this version."""
     engine = _engine()
     before = migrate.current(engine)
     migrate.upgrade(engine)
     after = migrate.current(engine)
-    print(f"{after}: nothing to do" if before == after else f"{before or 'empty'} → {after}")
+    print(
+        f"{after}: already up to date" if before == after else f"{before or 'empty'} → {after}"
+    )
 
 
 @app.command()
 def current() -> None:
-    """Print the schema of the database; exit 1 when it is not this version's."""
+    """Print the revision of the schema; exit 1 if it is not that of this version."""
     engine = _engine()
     found = migrate.current(engine)
     print(found or "empty")
@@ -42,17 +45,18 @@ def current() -> None:
 
 @app.command()
 def revision(message: str) -> None:
-    """For developers: write a migration for what the models have and the database lacks."""
+    """For developers: write a migration with the differences of models and database."""
     migrate.create_revision(_engine(), message)
 
 
 @app.command()
 def health() -> None:
-    """Ask the service that runs on this host whether it is ready; exit 1 when it is not."""
+    """Query the readiness of the service on this host; exit 1 if it is not ready."""
     port = load_settings(CommonSettings).metrics_port
     if port is None:
         print(
-            "OSTEOSCREEN_METRICS_PORT is not set: the service answers nobody", file=sys.stderr
+            "OSTEOSCREEN_METRICS_PORT is not set: the service has no health endpoint",
+            file=sys.stderr,
         )
         raise SystemExit(2)
     try:
@@ -71,7 +75,7 @@ def _engine() -> Engine:
 
 
 def main() -> None:
-    """Run the command; a database that does not answer is one line, not a trace."""
+    """Run the command; print one line, not a traceback, if the database is unavailable."""
     try:
         app()
     except OperationalError as error:

@@ -1,4 +1,4 @@
-"""Who looked at which patient's results: written before anything is shown."""
+"""Access log of the review page, written before results are shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from db.review_models import Access
+from db.models import Access
 
 
 @dataclass(frozen=True, slots=True)
-class Looker:
-    """Who looks, with which rights, from which address."""
+class AuditActor:
+    """User, role and address of an access."""
 
     who: str
     role: str
@@ -22,20 +22,20 @@ class Looker:
 
 def record_access(
     session: Session,
-    looker: Looker,
+    actor: AuditActor,
     what: str,
     *,
     now: datetime,
     series_id: int | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one line; ``detail`` holds ids, never what identifies a patient."""
+    """Append an entry; ``detail`` holds technical IDs, never patient data."""
     session.execute(
         insert(Access).values(
             at=now,
-            who=looker.who,
-            role=looker.role,
-            address=looker.address,
+            who=actor.who,
+            role=actor.role,
+            address=actor.address,
             what=what,
             series_id=series_id,
             detail=dict(detail or {}),

@@ -1,72 +1,17 @@
-"""Models on trial and models in use: what a candidate said, and which model is live.
-
-Both tables only grow: who promoted what, and what a candidate said of a hip, stays.
-"""
+"""Candidate models: their predictions beside the live model, promotion and roll-back."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Identity,
-    Index,
-    String,
-    select,
-)
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from db.base import GRADE_VALUES, SHA256, Base
-from db.models import Hip
-
-
-class ShadowHip(Base):
-    """What a candidate model said of a hip that the live model was asked about."""
-
-    __tablename__ = "shadow_hip"
-    __table_args__ = (
-        Index("ix_shadow_hip_model_sha256", "model_sha256"),
-        Index("ix_shadow_hip_at", "at"),
-        CheckConstraint("side IN ('R', 'L')", name="side"),
-        CheckConstraint(f"grade IN {GRADE_VALUES}", name="grade"),
-    )
-
-    screening_id: Mapped[int] = mapped_column(ForeignKey("screening.id"), primary_key=True)
-    side: Mapped[str] = mapped_column(String(1), primary_key=True)
-    model_sha256: Mapped[str] = mapped_column(SHA256, primary_key=True)
-    model_name: Mapped[str]
-    model_version: Mapped[str]
-    at: Mapped[datetime]
-    grade: Mapped[str | None] = mapped_column(String(16))
-    reason_code: Mapped[str | None] = mapped_column(String(32))
-    probability_normal: Mapped[float]
-    probability_osteopenia: Mapped[float]
-    probability_osteoporosis: Mapped[float]
-
-
-class ModelRelease(Base):
-    """A change of the live model; the newest row says which it is."""
-
-    __tablename__ = "model_release"
-    __table_args__ = (CheckConstraint("action IN ('promote', 'rollback')", name="action"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime]
-    actor: Mapped[str]
-    action: Mapped[str] = mapped_column(String(16))
-    folder: Mapped[str | None]
-    """Relative to the spool; None is the model of ``MODEL_DIR``."""
-    model_name: Mapped[str | None]
-    model_version: Mapped[str | None]
-    model_sha256: Mapped[str | None] = mapped_column(SHA256)
-    previous_id: Mapped[int | None] = mapped_column(ForeignKey("model_release.id"))
-    """What a rollback of this one goes back to; None is the model of ``MODEL_DIR``."""
+from db.models import HipResult, ModelRelease, ShadowHipResult
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateModel:
     """Identity of a model package."""
 
     model_name: str
@@ -75,8 +20,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a candidate said of one hip; ``grade`` is None where it refused the crop."""
+class CandidatePrediction:
+    """Prediction of a candidate model for a hip; ``grade`` is None if it rejected the crop."""
 
     side: str
     grade: str | None
@@ -86,45 +31,54 @@ class Opinion:
     probability_osteoporosis: float
 
 
-def save_opinions(
+def save_predictions(
     session: Session,
     screening_id: int,
-    candidate: Candidate,
-    opinions: Sequence[Opinion],
+    candidate: CandidateModel,
+    predictions: Sequence[CandidatePrediction],
     *,
     now: datetime,
 ) -> None:
-    """Record what a candidate said of the hips of a screening."""
+    """Record the predictions of a candidate model for the hips of a screening."""
     session.add_all(
-        ShadowHip(screening_id=screening_id, at=now, **asdict(candidate), **asdict(opinion))
-        for opinion in opinions
+        ShadowHipResult(
+            screening_id=screening_id, at=now, **asdict(candidate), **asdict(prediction)
+        )
+        for prediction in predictions
     )
 
 
-def opinions_beside(
+def predictions_beside(
     session: Session, model_sha256: str | None = None
-) -> Sequence[tuple[ShadowHip, Hip]]:
-    """Each opinion of a candidate beside the live result; of the newest without a digest."""
+) -> Sequence[tuple[ShadowHipResult, HipResult]]:
+    """Return each prediction of a candidate model with the result of the live model.
+
+    Without ``model_sha256``, the candidate of the newest prediction is meant.
+    """
     if model_sha256 is None:
-        newest = select(ShadowHip.model_sha256).order_by(ShadowHip.at.desc()).limit(1)
+        newest = (
+            select(ShadowHipResult.model_sha256).order_by(ShadowHipResult.at.desc()).limit(1)
+        )
         model_sha256 = session.scalar(newest)
-    same_hip = (Hip.screening_id == ShadowHip.screening_id) & (Hip.side == ShadowHip.side)
-    rows = session.execute(
-        select(ShadowHip, Hip)
-        .join(Hip, same_hip)
-        .where(ShadowHip.model_sha256 == model_sha256)
-        .order_by(ShadowHip.screening_id, ShadowHip.side)
+    same_hip = (HipResult.screening_id == ShadowHipResult.screening_id) & (
+        HipResult.side == ShadowHipResult.side
     )
-    return [(opinion, hip) for opinion, hip in rows]
+    rows = session.execute(
+        select(ShadowHipResult, HipResult)
+        .join(HipResult, same_hip)
+        .where(ShadowHipResult.model_sha256 == model_sha256)
+        .order_by(ShadowHipResult.screening_id, ShadowHipResult.side)
+    )
+    return [(prediction, hip) for prediction, hip in rows]
 
 
 def live_release(session: Session) -> ModelRelease | None:
-    """The newest release; None where the model of ``MODEL_DIR`` has never been replaced."""
+    """Return the newest release; None if the model of ``MODEL_DIR`` was never replaced."""
     return session.scalar(select(ModelRelease).order_by(ModelRelease.id.desc()).limit(1))
 
 
 def promote(
-    session: Session, folder: str, candidate: Candidate, *, actor: str, now: datetime
+    session: Session, folder: str, candidate: CandidateModel, *, actor: str, now: datetime
 ) -> None:
     """Make the package in ``folder`` the live model."""
     live = live_release(session)
@@ -141,7 +95,7 @@ def promote(
 
 
 def roll_back(session: Session, *, actor: str, now: datetime) -> ModelRelease | None:
-    """Make the model live that was before; None where there was none before."""
+    """Restore the previous live model and return the release; None if there is none."""
     live = live_release(session)
     if live is None or live.folder is None:
         return None

@@ -1,24 +1,32 @@
-"""What destinations report of Storage Commitment, on the record of deliveries."""
+"""Record reports of Storage Commitment from destinations."""
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Delivery, ResultObject, Screening, Series
-from db.overview import latest_screening
-from db.states import DeliveryState, SeriesState
-from db.transition import By, append_event, move_series
+from db.deliveries import lock_result, undo_delivered
+from db.models import Delivery, ResultObject, Screening
+from db.results import newest_of_same
+from db.session import Sessions
+from db.states import ACCEPTED, DeliveryState
+from db.transition import ChangedBy, append_event
 
-ACCEPTED = (DeliveryState.SENT, DeliveryState.CONFIRMED)
-NOT_COMMITTED = "not committed"  # written where a status is
+NOT_COMMITTED = "not committed"  # stored in the column of the DIMSE or HTTP status
+
+
+SEND_AGAIN = timedelta(minutes=15)
+WORKER_SECONDS = 10.0
+"""A PACS may report before the worker has recorded that it accepted the objects."""
+POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class NotCommitted:
-    """Why an accepted object is not kept. ``retry_at`` : None where it never will be."""
+    """Reason of a failed commitment; ``retry_at`` is None if a retry cannot succeed."""
 
     text: str
     retry_at: datetime | None = None
@@ -26,14 +34,45 @@ class NotCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """How many deliveries a report is about, and the correlation ID of their series."""
+    """Number of deliveries in a report, and the correlation ID of their series."""
 
     deliveries: int
     correlation_id: str | None = None
 
 
 class TooEarly(RuntimeError):
-    """The worker that sent the objects has not recorded yet what came of them."""
+    """The report arrived before the worker recorded the outcome of the delivery."""
+
+
+def record_after_delivery(
+    sessions: Sessions,
+    transaction_uid: str,
+    committed: Collection[str],
+    failures: Mapping[str, tuple[str, bool]],
+    *,
+    actor: str,
+) -> Reported:
+    """Record a report; wait for the worker if it has not yet recorded the delivery.
+
+    ``failures`` : text by SOP Instance UID, and whether another request may succeed. Raises
+    TooEarly after ``WORKER_SECONDS``.
+    """
+    deadline = time.monotonic() + WORKER_SECONDS
+    while True:
+        now = datetime.now(UTC)
+        failed = {
+            uid: NotCommitted(text, now + SEND_AGAIN if passing else None)
+            for uid, (text, passing) in failures.items()
+        }
+        try:
+            with sessions.begin() as session:
+                return record_report(
+                    session, transaction_uid, committed, failed, now=now, actor=actor
+                )
+        except TooEarly:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def record_report(
@@ -45,12 +84,10 @@ def record_report(
     now: datetime,
     actor: str,
 ) -> Reported:
-    """Confirm the objects that a destination has committed itself to; the others are due again
-    or refused.
+    """Confirm the committed objects; the failed ones become due again or refused.
 
-    ``committed`` : SOP Instance UIDs; ``failed`` : why not, by SOP Instance UID. Returns what
-    is on record of this transaction; deliveries that are sent anew meanwhile stay as they are.
-    Raises TooEarly.
+    ``committed`` holds SOP Instance UIDs, ``failed`` the reasons by SOP Instance UID.
+    Deliveries that were sent again in the meantime are not changed. Raises TooEarly.
     """
     rows = session.execute(
         select(
@@ -65,7 +102,7 @@ def record_report(
         .order_by(Delivery.id)
         .with_for_update(of=Delivery)
     ).all()
-    by = By(actor, now)
+    by = ChangedBy(actor, now)
     for delivery, sop_instance_uid, role, _ in rows:
         if delivery.state is DeliveryState.DUE and delivery.lease_until is not None:
             raise TooEarly
@@ -75,16 +112,16 @@ def record_report(
             delivery.state = DeliveryState.CONFIRMED
             delivery.confirmed_at, delivery.confirmed_by = now, "commitment"
         elif sop_instance_uid in failed:
-            _take_back(delivery, failed[sop_instance_uid])
+            _mark_not_committed(delivery, failed[sop_instance_uid])
         else:
             continue
         session.flush()
-        _note(session, delivery, role, by)
-    # One association sends the objects of one screening.
+        _record_event(session, delivery, role, by)
+    # An association carries the objects of a single screening.
     return Reported(len(rows), rows[0].correlation_id if rows else None)
 
 
-def _take_back(delivery: Delivery, problem: NotCommitted) -> None:
+def _mark_not_committed(delivery: Delivery, problem: NotCommitted) -> None:
     delivery.last_status, delivery.error = NOT_COMMITTED, problem.text
     delivery.confirmed_at = delivery.confirmed_by = None
     if problem.retry_at is None:
@@ -93,15 +130,9 @@ def _take_back(delivery: Delivery, problem: NotCommitted) -> None:
         delivery.state, delivery.next_attempt_at = DeliveryState.DUE, problem.retry_at
 
 
-def _note(session: Session, delivery: Delivery, role: str, by: By) -> None:
-    """Append the event; a series that was delivered is not any more when one is taken back."""
-    series = session.scalars(
-        select(Series)
-        .join(Screening, Screening.series_id == Series.id)
-        .where(Screening.id == delivery.screening_id)
-        .with_for_update(of=Series)
-        .execution_options(populate_existing=True)
-    ).one()
+def _record_event(session: Session, delivery: Delivery, role: str, by: ChangedBy) -> None:
+    """Append the event; a delivered series with a failed commitment is no longer delivered."""
+    run, series = lock_result(session, delivery.screening_id)
     confirmed = delivery.state is DeliveryState.CONFIRMED
     detail = {
         "role": role,
@@ -112,6 +143,6 @@ def _note(session: Session, delivery: Delivery, role: str, by: By) -> None:
     append_event(
         session, series, by, "confirmed" if confirmed else "not_committed", detail=detail
     )
-    latest = latest_screening(session, series.id)
-    if not confirmed and latest is not None and latest.id == delivery.screening_id:
-        move_series(session, series.id, SeriesState.DELIVERED, SeriesState.SCREENED, by)
+    newest = session.scalars(newest_of_same(run)).one_or_none()
+    if not confirmed and newest is not None and newest.id == run.id:
+        undo_delivered(session, series, run, by)

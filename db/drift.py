@@ -1,4 +1,4 @@
-"""What results look like over time and from scanner to scanner."""
+"""Statistics of results by week, scanner and kernel, to detect drift."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,20 +14,21 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from db.models import Hip, Series
-from db.states import SeriesState
-from db.worklist import newest_result
+from db.models import HipResult, Screening, Series
+from db.results import newest_result
+from db.states import WITH_RESULT
 
-FINISHED = (SeriesState.SCREENED, SeriesState.DELIVERED, SeriesState.REJECTED)
 QUANTILES = (0.25, 0.5, 0.75)
 DIMENSIONS = ("week", "scanner", "kernel")
+GROUPING_MASKS = (0b011, 0b101, 0b110)
+"""Value of GROUPING for each dimension: a set bit for each column that is not grouped by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """Of ``count`` hips."""
+    """Quartiles of the values of ``count`` hips."""
 
     count: int
     low: float
@@ -37,29 +38,29 @@ class Quartiles:
 
 @dataclass(slots=True)
 class Group:
-    """The results of one week, scanner or kernel."""
+    """Results of a week, a scanner or a kernel: counts of series, quartiles over hips."""
 
     name: str
     grades: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     neck_hu: Quartiles | None = None
     probability: Quartiles | None = None
-    """Of osteoporosis."""
+    """Probability of osteoporosis."""
 
     @property
     def graded(self) -> int:
-        """How many series have a grade."""
+        """Number of graded series."""
         return sum(self.grades.values())
 
     @property
     def rejected(self) -> int:
-        """How many series were rejected."""
+        """Number of rejected series."""
         return sum(self.reasons.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Groups sorted by name; a week is named by its Monday."""
+    """Groups of each dimension, sorted by name; a week is named after its Monday."""
 
     week: Sequence[Group]
     scanner: Sequence[Group]
@@ -67,34 +68,30 @@ class Drift:
 
 
 def drift(session: Session, *, since: datetime) -> Drift:
-    """The finished series that were received since then."""
+    """Return the statistics of finished series received since ``since``."""
     groups: dict[tuple[str, str], Group] = {}
 
     def group(row: Any) -> Group:
-        dimension = DIMENSIONS[SETS.index(row.grouping)]
+        dimension = DIMENSIONS[GROUPING_MASKS.index(row.grouping)]
         key = (dimension, getattr(row, dimension))
         return groups.setdefault(key, Group(key[1]))
 
-    for row in session.execute(_counts(since)):
+    for row in session.execute(_series_counts(since)):
         counted = group(row).reasons if row.grade is None else group(row).grades
         name = row.reason_code or "unknown" if row.grade is None else row.grade
         counted[name] = counted.get(name, 0) + row.series
-    for row in session.execute(_spreads(since)):
-        one = group(row)
-        one.neck_hu = _quartiles(row.necks, row.neck_hu)
-        one.probability = _quartiles(row.chances, row.probability)
-    sides = {
+    for row in session.execute(_hip_quartiles(since)):
+        values = group(row)
+        values.neck_hu = _quartiles(row.neck_hu_count, row.neck_hu)
+        values.probability = _quartiles(row.probability_count, row.probability)
+    by_dimension = {
         dimension: [groups[key] for key in sorted(groups) if key[0] == dimension]
         for dimension in DIMENSIONS
     }
-    return Drift(**sides)
+    return Drift(**by_dimension)
 
 
-SETS = (0b011, 0b101, 0b110)
-"""What GROUPING says of a row: a bit for each column that is not grouped by."""
-
-
-def _counts(since: datetime) -> Select[Any]:
+def _series_counts(since: datetime) -> Select[Any]:
     base = _results(since).subquery()
     columns = (base.c.week, base.c.scanner, base.c.kernel)
     return select(
@@ -106,32 +103,32 @@ def _counts(since: datetime) -> Select[Any]:
     ).group_by(base.c.grade, base.c.reason_code, func.grouping_sets(*columns))
 
 
-def _spreads(since: datetime) -> Select[Any]:
+def _hip_quartiles(since: datetime) -> Select[Any]:
     base = _results(since).subquery()
     columns = (base.c.week, base.c.scanner, base.c.kernel)
 
     def quartiles(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
         return func.percentile_cont(list(QUANTILES)).within_group(column)
 
-    spreads: Select[Any] = (
+    statement: Select[Any] = (
         select(
             func.grouping(*columns).label("grouping"),
             *columns,
-            func.count(Hip.neck_hu).label("necks"),
-            quartiles(Hip.neck_hu).label("neck_hu"),
-            func.count(Hip.probability_osteoporosis).label("chances"),
-            quartiles(Hip.probability_osteoporosis).label("probability"),
+            func.count(HipResult.neck_hu).label("neck_hu_count"),
+            quartiles(HipResult.neck_hu).label("neck_hu"),
+            func.count(HipResult.probability_osteoporosis).label("probability_count"),
+            quartiles(HipResult.probability_osteoporosis).label("probability"),
         )
-        .join(Hip, Hip.screening_id == base.c.screening_id)
-        .where(Hip.grade.is_not(None))
+        .join(HipResult, HipResult.screening_id == base.c.screening_id)
+        .where(HipResult.grade.is_not(None))
         .group_by(func.grouping_sets(*columns))
     )
-    return spreads
+    return statement
 
 
 def _results(since: datetime) -> Select[Any]:
-    """A row for each finished series: its groups and its newest result."""
-    run = newest_result()
+    """Select each finished series with its groups and its newest result."""
+    run = aliased(Screening, newest_result(Series.id).lateral())
     space = literal(" ")
     scanner = func.concat_ws(space, Series.manufacturer, Series.manufacturer_model_name)
     monday = func.date_trunc("week", Series.created_at)
@@ -145,7 +142,7 @@ def _results(since: datetime) -> Select[Any]:
             run.id.label("screening_id"),
         )
         .join(run, true())
-        .where(Series.created_at >= since, Series.state.in_(FINISHED))
+        .where(Series.created_at >= since, Series.state.in_(WITH_RESULT))
     )
 
 

@@ -1,25 +1,20 @@
-"""DXA results that are entered or imported later, and the CT series of the same patients."""
+"""DXA results that were entered or imported, and their pairs with CT series."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Select, and_, insert, select, true
+from sqlalchemy import Select, and_, exists, insert, select, true
 from sqlalchemy.orm import Session, aliased
 
-from db.models import Hip, Screening, Series
-from db.review_models import DxaResult
-from db.states import RunOutcome, SeriesState
-
-MAX_DAYS_APART = 92
-"""Ha 2024: CT within three months before or after DXA; as ``training prepare`` has it."""
-
-FINISHED = (SeriesState.SCREENED, SeriesState.DELIVERED, SeriesState.REJECTED)
+from db.models import DxaResult, HipResult, Screening, Series
+from db.results import hips_of, newest_graded_result
+from db.states import WITH_RESULT, SeriesState
 
 
 @dataclass(frozen=True, slots=True)
 class NewDxa:
-    """A T-score; ``side`` : the hip that was measured, None where it holds for both."""
+    """A T-score to be added; ``side`` is the measured hip, None if it applies to both."""
 
     patient_id: str
     issuer_of_patient_id: str | None
@@ -30,7 +25,7 @@ class NewDxa:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A DXA result and a finished CT series of the same patient, near enough in time."""
+    """A DXA result and a CT series of the same patient with a result."""
 
     patient: tuple[str, str | None]
     dxa_date: date
@@ -39,16 +34,16 @@ class Pair:
     series_id: int
     study_date: date
     screening: Screening | None
-    """The newest run that was graded; None for a rejected series."""
-    hips: Sequence[Hip]
+    """The newest graded run; None for a rejected series."""
+    hips: Sequence[HipResult]
 
 
 def add_dxa(
     session: Session, results: Sequence[NewDxa], *, entered_by: str, now: datetime
 ) -> int:
-    """Append results; what is on record with the same value is left out. Returns how many.
+    """Append results, except those already recorded with the same value; return the number.
 
-    A newer row of the same patient, side and date replaces the former one.
+    A newer row replaces an older one of the same patient, side and date.
     """
     added = 0
     for result in results:
@@ -61,18 +56,16 @@ def add_dxa(
     return added
 
 
-def count_with_ct(session: Session, results: Sequence[NewDxa]) -> int:
-    """How many of these have a CT of the same patient within three months."""
+def count_with_ct(session: Session, results: Sequence[NewDxa], *, max_days_apart: int) -> int:
+    """Return the number of results with a CT of the patient at most so many days apart."""
+    days = timedelta(days=max_days_apart)
     return sum(
         session.scalar(
             select(Series.id)
             .where(
                 Series.patient_id == result.patient_id,
                 Series.issuer_of_patient_id.is_not_distinct_from(result.issuer_of_patient_id),
-                Series.study_date.between(
-                    result.dxa_date - timedelta(days=MAX_DAYS_APART),
-                    result.dxa_date + timedelta(days=MAX_DAYS_APART),
-                ),
+                Series.study_date.between(result.dxa_date - days, result.dxa_date + days),
             )
             .limit(1)
         )
@@ -82,7 +75,7 @@ def count_with_ct(session: Session, results: Sequence[NewDxa]) -> int:
 
 
 def dxa_of_patient(session: Session, series: Series) -> Sequence[DxaResult]:
-    """What counts for the patient of a series, newest date first."""
+    """Return the current DXA results of the patient of a series, newest date first."""
     if not series.patient_id:
         return ()
     return session.scalars(
@@ -96,40 +89,31 @@ def dxa_of_patient(session: Session, series: Series) -> Sequence[DxaResult]:
     ).all()[::-1]
 
 
-def pairs(session: Session) -> list[Pair]:
-    """Every DXA result with every finished series of that patient within three months."""
+def pairs(session: Session, *, max_days_apart: int) -> list[Pair]:
+    """Return every current DXA result with every such series, at most so many days apart."""
     current = _current().subquery()
     dxa = aliased(DxaResult, current)
-    newest = (
-        select(Screening)
-        .where(Screening.series_id == Series.id, Screening.outcome == RunOutcome.SCREENED)
-        .order_by(Screening.id.desc())
-        .limit(1)
-        .lateral()
-    )
-    run = aliased(Screening, newest)
-    days = timedelta(days=MAX_DAYS_APART)
+    run = aliased(Screening, newest_graded_result(Series.id).lateral())
+    days = timedelta(days=max_days_apart)
     rows = session.execute(
         select(dxa, Series, run)
+        .select_from(dxa)
         .join(
             Series,
             and_(
                 Series.patient_id == dxa.patient_id,
                 Series.issuer_of_patient_id.is_not_distinct_from(dxa.issuer_of_patient_id),
                 Series.study_date.between(dxa.dxa_date - days, dxa.dxa_date + days),
-                Series.state.in_(FINISHED),
+                Series.state.in_(WITH_RESULT),
             ),
         )
         .outerjoin(run, true())
+        # Of a study with one result only the series that its run belongs to counts.
+        .where(exists().where(Screening.series_id == Series.id))
         .order_by(dxa.id, Series.id)
     ).all()
-    ids = [one.id for _, _, one in rows if one is not None]
-    hips: dict[int, list[Hip]] = {}
-    for hip in session.scalars(
-        select(Hip).where(Hip.screening_id.in_(ids)).order_by(Hip.side.desc())
-    ):
-        hips.setdefault(hip.screening_id, []).append(hip)
-    return [_pair(result, series, one, hips) for result, series, one in rows]
+    hips = hips_of(session, [graded.id for _, _, graded in rows if graded is not None])
+    return [_pair(result, series, graded, hips) for result, series, graded in rows]
 
 
 KEY = (
@@ -160,10 +144,10 @@ def _is_known(session: Session, result: NewDxa) -> bool:
 
 
 def _pair(
-    dxa: DxaResult, series: Series, run: Screening | None, hips: dict[int, list[Hip]]
+    dxa: DxaResult, series: Series, run: Screening | None, hips: Mapping[int, list[HipResult]]
 ) -> Pair:
-    # The join has seen to it that there is a study date. A series that was rejected after an
-    # earlier grade counts as rejected.
+    # The join guarantees a study date. A series that was rejected after an earlier grade counts
+    # as rejected.
     rejected = run is None or series.state is SeriesState.REJECTED
     return Pair(
         patient=(dxa.patient_id, dxa.issuer_of_patient_id),

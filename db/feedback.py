@@ -1,4 +1,4 @@
-"""What readers say about results: written once, corrected by saying it anew."""
+"""Reader feedback on results. Append-only: a correction is a newer row."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,13 +7,12 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from db.models import Series
-from db.review_models import Feedback
+from db.models import Feedback, Series
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """Of one reader on one hip; ``corrected_grade`` only where he disagrees."""
+class ReaderFeedback:
+    """Feedback of a reader on a hip; ``corrected_grade`` only if they disagree."""
 
     screening_id: int
     side: str
@@ -24,20 +23,22 @@ class Opinion:
 
 
 class NamesPatient(ValueError):
-    """The comment holds the patient's ID or the accession number."""
+    """The comment contains the Patient ID or the Accession Number."""
 
 
-def add_feedback(session: Session, series: Series, opinion: Opinion, *, now: datetime) -> None:
-    """Append an opinion; raises NamesPatient. What ``series`` is identified by stays out."""
-    comment = (opinion.comment or "").casefold()
-    known = (series.patient_id, series.accession_number)
-    if any(one.casefold() in comment for one in known if one):
+def add_feedback(
+    session: Session, series: Series, feedback: ReaderFeedback, *, now: datetime
+) -> None:
+    """Append feedback; raise NamesPatient if the comment identifies the patient."""
+    comment = (feedback.comment or "").casefold()
+    identifiers = (series.patient_id, series.accession_number)
+    if any(identifier.casefold() in comment for identifier in identifiers if identifier):
         raise NamesPatient
-    session.execute(insert(Feedback).values(at=now, **asdict(opinion)))
+    session.execute(insert(Feedback).values(at=now, **asdict(feedback)))
 
 
 def feedback_on(session: Session, screening_ids: Sequence[int]) -> Sequence[Feedback]:
-    """The newest word of each reader on each hip, oldest first."""
+    """Return the newest feedback of each reader on each hip, oldest first."""
     newest = (
         select(Feedback.id)
         .where(Feedback.screening_id.in_(screening_ids))

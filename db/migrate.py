@@ -1,4 +1,4 @@
-"""Bring the database to the schema of this version, and refuse to run on another one."""
+"""Migrate the database, and check that its schema is that of this version."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,36 +9,38 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from common.health import Probe
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class SchemaNotCurrent(RuntimeError):
-    """The database has another schema than this version; the message says what to do."""
+    """The schema of the database is not that of this version; the message names the remedy."""
 
-    def __init__(self, found: str | None, wanted: str) -> None:
-        super().__init__(found, wanted)
+    def __init__(self, found: str | None, required: str) -> None:
+        super().__init__(found, required)
 
     def __str__(self) -> str:
-        found, wanted = self.args
-        if found is None or is_known(found):
+        found, required = self.args
+        if found is None or _is_known(found):
             return (
-                f"database schema is {found or 'empty'}, this version needs {wanted}:"
+                f"database schema is {found or 'empty'}, this version needs {required}:"
                 " run `python -m db upgrade`"
             )
         return (
             f"database schema {found} is newer than this version of osteoscreen"
-            f" (which knows {wanted}): install the version that wrote it"
+            f" (which knows {required}): install the version that wrote it"
         )
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate up to ``revision``, in one transaction; safe when two processes start at once."""
+    """Migrate up to ``revision`` in one transaction; safe with concurrent processes."""
     with engine.begin() as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Migrate down to ``revision`` (``base`` drops everything); for tests and roll-backs."""
+    """Migrate down to ``revision`` (``base`` drops everything)."""
     with engine.begin() as connection:
         command.downgrade(_config(connection), revision)
 
@@ -51,30 +53,42 @@ def create_revision(engine: Engine, message: str) -> None:
 
 
 def current(engine: Engine) -> str | None:
-    """The revision of the database, None when it is empty."""
+    """Return the revision of the database, None if it is empty."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def newest() -> str:
-    """The revision that this version needs."""
+    """Return the revision that this version needs."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise RuntimeError(f"no migrations in {MIGRATIONS}")
     return head
 
 
-def is_known(revision: str) -> bool:
-    """Whether this version has that migration."""
+def require_current_schema(engine: Engine) -> None:
+    """Raise SchemaNotCurrent unless the database has the schema of this version."""
+    found, required = current(engine), newest()
+    if found != required:
+        raise SchemaNotCurrent(found, required)
+
+
+def database_probe(engine: Engine, *, vital: bool) -> Probe:
+    """Return a probe that PostgreSQL responds and has the schema of this version."""
+
+    def check() -> str | None:
+        try:
+            require_current_schema(engine)
+        except SchemaNotCurrent as error:
+            return str(error)
+        return None
+
+    return Probe("database", check, vital=vital)
+
+
+def _is_known(revision: str) -> bool:
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
     return any(script.revision == revision for script in scripts)
-
-
-def require_current_schema(engine: Engine) -> None:
-    """Raise SchemaNotCurrent unless the database is at this version's schema."""
-    found, wanted = current(engine), newest()
-    if found != wanted:
-        raise SchemaNotCurrent(found, wanted)
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -1,27 +1,25 @@
-"""Results become durable together with the deliveries that they are owed."""
+"""Transactional outbox: save results with their due deliveries, and record deliveries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
-from db.claim import Claim
-from db.lease import Lease, finish_run
-from db.models import Delivery, Hip, ResultObject, Series
-from db.settle import move_to_delivered, settle_series
+from db.deliveries import Claim, lock_result, mark_delivered, move_to_delivered
+from db.leases import Lease, finish_run
+from db.models import Delivery, HipResult, ObjectRole, ResultObject
 from db.states import DeliveryState, RunOutcome, SeriesState
-from db.transition import By, append_event
+from db.transition import ChangedBy, append_event
 
-Role = Literal["sr", "sc", "pm"]
 ConfirmedBy = Literal["query", "commitment"]
 
 
 @dataclass(frozen=True, slots=True)
 class NewScreening:
-    """What a finished run found; ``result`` is the entry of ``result.json``."""
+    """Result of a run to be saved; ``result`` is the entry of ``result.json``."""
 
     orientation: str
     grade: str
@@ -37,7 +35,7 @@ class NewScreening:
 
 @dataclass(frozen=True, slots=True)
 class NewHip:
-    """One hip; ``state`` is graded or not_assessable; positions are patient LPS, mm."""
+    """A hip to be saved; ``state`` is graded or not_assessable; centers are LPS, mm."""
 
     side: str
     state: str
@@ -52,13 +50,15 @@ class NewHip:
     center_x_mm: float | None = None
     center_y_mm: float | None = None
     center_z_mm: float | None = None
+    series_id: int | None = None
+    """Series that the hip is taken from, where a study has the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewObject:
-    """An SR or SC that is already durable at ``path``, relative to the spool."""
+    """A DICOM object that is already durable at ``path``, relative to the spool."""
 
-    role: Role
+    role: ObjectRole
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -75,10 +75,10 @@ def save_screening(
     *,
     now: datetime,
 ) -> SeriesState:
-    """End the run with results, objects and one due delivery an object and destination.
+    """End the run with results, objects, and a due delivery per object and destination.
 
-    Write and fsync the objects first. Without a destination the series is delivered at once:
-    nobody is owed anything. Returns the state that follows; raises LeaseLost.
+    Write and fsync the objects first. Without destinations the series is delivered at once.
+    Returns the new state; raises LeaseLost.
     """
     series = finish_run(
         session,
@@ -87,12 +87,28 @@ def save_screening(
         RunOutcome.SCREENED,
         now=now,
         series_values={"next_attempt_at": None, "error": None},
-        run_values=_run_values(screening),
+        run_values=run_values(screening),
         detail={"grade": screening.grade, "objects": [one.role for one in objects]},
     )
-    run = {"screening_id": lease.screening_id}
+    if insert_results(session, lease.screening_id, hips, objects, destinations, now=now):
+        return SeriesState.SCREENED
+    move_to_delivered(session, series.id, ChangedBy(lease.leased_by, now))
+    return SeriesState.DELIVERED
+
+
+def insert_results(
+    session: Session,
+    screening_id: int,
+    hips: Sequence[NewHip],
+    objects: Sequence[NewObject],
+    destinations: Sequence[str],
+    *,
+    now: datetime,
+) -> bool:
+    """Insert hips, objects and due deliveries; return whether anything is to be delivered."""
+    run = {"screening_id": screening_id}
     if hips:
-        session.execute(insert(Hip), [{**asdict(hip), **run} for hip in hips])
+        session.execute(insert(HipResult), [{**asdict(hip), **run} for hip in hips])
     object_ids = session.scalars(
         insert(ResultObject).returning(ResultObject.id),
         [{**asdict(one), **run} for one in objects],
@@ -105,13 +121,11 @@ def save_screening(
     ]
     if due:
         session.execute(insert(Delivery), due)
-        return SeriesState.SCREENED
-    move_to_delivered(session, series.id, By(lease.leased_by, now))
-    return SeriesState.DELIVERED
+    return bool(due)
 
 
 def mark_sent(session: Session, claim: Claim, *, status: str, now: datetime) -> bool:
-    """The destination accepted the object. The last one makes the series delivered."""
+    """Record that the destination accepted the object; the last one completes the series."""
     values = {"state": DeliveryState.SENT, "sent_at": now, "last_status": status, "error": None}
     return _finish(session, claim, "sent", values, now=now)
 
@@ -119,7 +133,7 @@ def mark_sent(session: Session, claim: Claim, *, status: str, now: datetime) -> 
 def mark_confirmed(
     session: Session, claim: Claim, *, confirmed_by: ConfirmedBy, now: datetime
 ) -> bool:
-    """The destination lists the object, or has promised to keep it; after ``mark_sent``."""
+    """Record that the destination confirmed the object; call after ``mark_sent``."""
     values = {
         "state": DeliveryState.CONFIRMED,
         "confirmed_at": now,
@@ -131,7 +145,7 @@ def mark_confirmed(
 def mark_refused(
     session: Session, claim: Claim, *, status: str | None, error: str, now: datetime
 ) -> bool:
-    """The destination will never accept the object as it is; an operator has to act."""
+    """Record that the destination refused the object permanently; an operator has to act."""
     values = {"state": DeliveryState.REFUSED, "last_status": status, "error": error}
     return _finish(session, claim, "refused", values, now=now)
 
@@ -144,12 +158,13 @@ def mark_unreachable(
     error: str,
     next_attempt_at: datetime,
 ) -> bool:
-    """A transient error: due again at ``next_attempt_at``. No event: the row counts."""
+    """Record a transient error: due again at ``next_attempt_at``. Appends no event."""
     values = {"next_attempt_at": next_attempt_at, "last_status": status, "error": error}
     return _update_claimed(session, claim, DeliveryState.DUE, values)
 
 
-def _run_values(screening: NewScreening) -> dict[str, Any]:
+def run_values(screening: NewScreening) -> dict[str, Any]:
+    """Return the columns of a run with a result."""
     return {
         **asdict(screening),
         "warnings": list(screening.warnings),
@@ -169,15 +184,10 @@ def _finish(
 ) -> bool:
     if not _update_claimed(session, claim, before, values):
         return False
-    by = By(claim.leased_by, now)
-    # Locked after the delivery is updated: of two workers that finish the last two deliveries
-    # at once, the second waits here and then sees the first one's row.
-    series = session.scalars(
-        select(Series)
-        .where(Series.id == claim.series_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+    by = ChangedBy(claim.leased_by, now)
+    # Lock the series after the update of the delivery: if two workers finish the last two
+    # deliveries concurrently, the second one waits here and then sees the row of the first.
+    run, series = lock_result(session, claim.screening_id)
     detail = {
         "role": claim.role,
         "destination": claim.destination,
@@ -187,14 +197,14 @@ def _finish(
         "attempt": claim.attempt,
     }
     append_event(session, series, by, what, detail=detail)
-    settle_series(session, series, claim.screening_id, by)
+    mark_delivered(session, series, run, by)
     return True
 
 
 def _update_claimed(
     session: Session, claim: Claim, before: DeliveryState, values: Mapping[str, Any]
 ) -> bool:
-    """Change a delivery that nobody has claimed or finished since; ends the claim."""
+    """Update a delivery and end its claim; return False if the claim is no longer held."""
     updated = session.scalars(
         update(Delivery)
         .where(

@@ -1,25 +1,21 @@
-"""Pixels of finished series are deleted after a while; results and rows stay."""
+"""Retention: delete the instances of finished series; results and rows are kept."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from db.models import Series
-from db.spool import SeriesKey, list_series, remove_series
-from db.states import SeriesState
-
-FINISHED = frozenset(
-    {SeriesState.SCREENED, SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED}
-)
+from common.spool.layout import SeriesKey, list_series, remove_series
+from db.models import Series, Study
+from db.states import FINISHED, STUDY_FINISHED
 
 
 def remove_old_pixels(session: Session, spool_dir: Path, *, before: datetime) -> int:
-    """Delete the instances of series that were finished before then; returns how many series.
+    """Delete the instances of series that finished before ``before``; return their number.
 
-    The spool is asked first, so that the work grows with what is left in it and not with all
-    that was ever on record. A series that the record does not know is left alone.
+    Starts from the folders of the spool, so that the cost depends on their number and not on
+    the size of the database. Unregistered series are kept.
     """
     removed = 0
     for key, mtime_ns in list(list_series(spool_dir)):
@@ -34,11 +30,14 @@ def remove_old_pixels(session: Session, spool_dir: Path, *, before: datetime) ->
 def _is_finished(session: Session, key: SeriesKey, before: datetime) -> bool:
     return (
         session.scalar(
-            select(Series.id).where(
+            select(Series.id)
+            .join(Study, Study.id == Series.study_id)
+            .where(
                 Series.study_instance_uid == key.study_instance_uid,
                 Series.series_instance_uid == key.series_instance_uid,
                 Series.state.in_(FINISHED),
                 Series.changed_at < before,
+                or_(Study.state.is_(None), Study.state.in_(STUDY_FINISHED)),
             )
         )
         is not None

@@ -1,7 +1,30 @@
-"""Engine and sessions. The isolation level is said here, once."""
+"""Database engine, sessions and errors.
+
+Other packages import ``Engine``, ``Session``, ``Sessions`` and the errors from here, because
+SQLAlchemy is imported in ``db`` only.
+"""
 
 from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import DataError as InvalidValue
+from sqlalchemy.exc import DBAPIError as DriverError
+from sqlalchemy.exc import OperationalError as DatabaseUnavailable
+from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.orm import Session, sessionmaker
+
+__all__ = [
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "DriverError",
+    "Engine",
+    "InvalidValue",
+    "Session",
+    "Sessions",
+    "make_engine",
+    "make_sessions",
+]
+
+Sessions = sessionmaker[Session]
+"""Session factory; ``with sessions.begin() as session:`` is one transaction."""
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 60_000
@@ -10,9 +33,10 @@ TCP_USER_TIMEOUT_MS = 30_000
 
 
 def make_engine(database_url: str, *, application_name: str) -> Engine:
-    """An engine whose connections are checked before use and give up on a stuck server.
+    """Return an engine that tests connections before use and times out on a stuck server.
 
-    READ COMMITTED, because every race is decided by a conditional update or a row lock.
+    The isolation level is READ COMMITTED: every race is decided by a conditional update or a
+    row lock.
     """
     # SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3.
     url = make_url(database_url).set(drivername="postgresql+psycopg2")
@@ -20,13 +44,13 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
         url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        hide_parameters=True,  # an error's text would carry patient data into logs
+        hide_parameters=True,  # error messages would carry patient data into logs
         pool_size=5,
         max_overflow=10,
         connect_args={
             "application_name": application_name,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            # A server that vanished without a word is noticed within half a minute.
+            # A server that became unreachable is detected within half a minute.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -39,6 +63,6 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
     )
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """``with sessions.begin() as session:`` is one transaction."""
+def make_sessions(engine: Engine) -> Sessions:
+    """Return a session factory for ``engine``."""
     return sessionmaker(engine, expire_on_commit=False)

@@ -1,6 +1,6 @@
-"""What the review page lists: series page by page, filtered, found by an identifier."""
+"""Worklist of the review page: list, filter, find and export series."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -8,16 +8,19 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, select, true, tuple_
 from sqlalchemy.orm import Session, aliased, load_only
 
-from db.models import Hip, Screening, Series
-from db.states import RunOutcome, SeriesState
+from db.feedback import feedback_on
+from db.models import Feedback, HipResult, Screening, Series
+from db.results import hips_of, newest_result
+from db.states import SeriesState
 
 Grade = Literal["normal", "osteopenia", "osteoporosis"]
 FIND_LIMIT = 100
+EXPORT_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a list is narrowed to; days are days of receipt (local), ``until`` included."""
+    """Filters of the list; days are local days of receipt, ``until`` is included."""
 
     state: SeriesState | None = None
     grade: Grade | None = None
@@ -30,7 +33,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page of the list ended."""
+    """Key of the last series on a page."""
 
     created_at: datetime
     series_id: int
@@ -38,21 +41,21 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A series with its newest result; none while it has no result yet."""
+    """A series with its newest result, if there is one."""
 
     series: Series
     screening: Screening | None
-    hips: Sequence[Hip]
+    hips: Sequence[HipResult]
 
 
 def list_series(
     session: Session, filters: Filters, *, limit: int, after: Position | None = None
 ) -> list[Listed]:
-    """The series received last, newest first; ``after`` : go on behind that one.
+    """Return the most recently received series, newest first, behind ``after``.
 
-    By an index and a key, so that the last page costs what the first does.
+    Pages by key and index (keyset pagination): the last page costs as much as the first.
     """
-    newest = newest_result()
+    newest = _newest_result()
     statement = _with_result(newest, required=filters.grade is not None)
     if after is not None:
         key = tuple_(Series.created_at, Series.id)
@@ -63,7 +66,7 @@ def list_series(
 
 
 def find_series(session: Session, identifier: str) -> list[Listed]:
-    """The series whose study or series UID, accession number or patient ID this is."""
+    """Return the series with this study or series UID, accession number or patient ID."""
     ids: set[int] = set()
     for column in (
         Series.series_instance_uid,
@@ -74,14 +77,14 @@ def find_series(session: Session, identifier: str) -> list[Listed]:
         ids.update(
             session.scalars(select(Series.id).where(column == identifier).limit(FIND_LIMIT))
         )
-    statement = _with_result(newest_result(), required=False).where(Series.id.in_(ids))
+    statement = _with_result(_newest_result(), required=False).where(Series.id.in_(ids))
     return _listed(session, statement, FIND_LIMIT)
 
 
 def other_series_of_patient(
     session: Session, series: Series, *, limit: int
 ) -> Sequence[Series]:
-    """Same Patient ID and issuer, newest study first; none without a Patient ID."""
+    """Return series with the same Patient ID and issuer, newest study first."""
     if not series.patient_id:
         return ()
     return session.scalars(
@@ -97,10 +100,9 @@ def other_series_of_patient(
 
 
 def list_scanners(session: Session) -> list[tuple[str | None, str | None]]:
-    """Manufacturer and model of every scanner on record.
+    """Return manufacturer and model of every scanner.
 
-    Jumps from one to the next in the index, which costs a look-up a scanner and not one a
-    series.
+    A loose index scan: the cost is one look-up per scanner, not one per series.
     """
     key = tuple_(Series.manufacturer, Series.manufacturer_model_name)
     named = select(Series.manufacturer, Series.manufacturer_model_name).where(
@@ -116,47 +118,47 @@ def list_scanners(session: Session) -> list[tuple[str | None, str | None]]:
     return scanners
 
 
-def hips_of(session: Session, screening_ids: Iterable[int]) -> Mapping[int, list[Hip]]:
-    """The hips of each screening, right before left."""
-    hips: dict[int, list[Hip]] = {}
-    statement = select(Hip).where(Hip.screening_id.in_(list(screening_ids)))
-    for hip in session.scalars(statement.order_by(Hip.screening_id, Hip.side.desc())):
-        hips.setdefault(hip.screening_id, []).append(hip)
-    return hips
+def all_series(
+    session: Session,
+) -> Iterator[tuple[Listed, Mapping[str, Sequence[Feedback]]]]:
+    """Yield every series with its newest result and its feedback by side, in chunks."""
+    position: Position | None = None
+    while chunk := list_series(session, Filters(), limit=EXPORT_CHUNK, after=position):
+        ids = [listed.screening.id for listed in chunk if listed.screening is not None]
+        by_screening: dict[int, dict[str, list[Feedback]]] = {}
+        for row in feedback_on(session, ids):
+            by_side = by_screening.setdefault(row.screening_id, {})
+            by_side.setdefault(row.side, []).append(row)
+        for listed in chunk:
+            run = listed.screening
+            yield listed, by_screening.get(run.id, {}) if run is not None else {}
+        last = chunk[-1].series
+        position = Position(last.created_at, last.id)
+        session.expunge_all()
 
 
-def newest_result() -> type[Screening]:
-    """The newest finished run of each series, to be joined laterally."""
-    newest = (
-        select(Screening)
-        .where(
-            Screening.series_id == Series.id,
-            Screening.outcome.in_((RunOutcome.SCREENED, RunOutcome.REJECTED)),
-        )
-        .order_by(Screening.id.desc())
-        .limit(1)
-        .lateral()
-    )
-    return aliased(Screening, newest)
+def _newest_result() -> type[Screening]:
+    return aliased(Screening, newest_result(Series.id).lateral())
 
 
 def _with_result(newest: type[Screening], *, required: bool) -> "Select[Any, Any]":
-    # Not the whole result, which is some kilobytes of JSON a row.
+    # Without the column ``result``, some kilobytes of JSON per row.
     columns = (
         Screening.id,
         Screening.series_id,
         Screening.revision,
+        Screening.folder,
         Screening.outcome,
         Screening.grade,
         Screening.model_name,
         Screening.model_version,
         Screening.model_training_data,
     )
-    wanted = [getattr(newest, column.key) for column in columns]
+    loaded = [getattr(newest, column.key) for column in columns]
     return (
         select(Series, newest)
         .join(newest, onclause=true(), isouter=not required)
-        .options(load_only(*wanted, raiseload=True))
+        .options(load_only(*loaded, raiseload=True))
     )
 
 
@@ -168,7 +170,7 @@ def _listed(session: Session, statement: "Select[Any, Any]", limit: int) -> list
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [
+    conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
             (Series.state, filters.state),
@@ -179,10 +181,10 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         if value is not None
     ]
     if filters.since is not None:
-        wanted.append(Series.created_at >= _midnight(filters.since))
+        conditions.append(Series.created_at >= _midnight(filters.since))
     if filters.until is not None:
-        wanted.append(Series.created_at < _midnight(filters.until + timedelta(days=1)))
-    return wanted
+        conditions.append(Series.created_at < _midnight(filters.until + timedelta(days=1)))
+    return conditions
 
 
 def _midnight(day: date) -> datetime:

@@ -1,1 +1,1 @@
-"""The ward: embedded servers, the demo, and the files that run osteoscreen in a hospital."""
+"""Deployment files, and the demo stack (``deploy.demo``)."""

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The tools that the tests run: a PACS, a modality and three judges of DICOM; those that read
-# what is written for containers, systemd and Prometheus; a browser.
+# Install the tools that the tests run: PACS, DICOM tools and validators, validators of the files
+# for containers, systemd and Prometheus, and a browser.
 set -eu
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps default-jdk-headless openssl
-    docker-compose prometheus systemd chromium"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps libsaxonhe-java
+    default-jdk-headless openssl docker-compose prometheus systemd chromium"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||

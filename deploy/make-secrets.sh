@@ -1,5 +1,5 @@
 #!/bin/sh
-# Passwords for compose.yaml, made once: what is in deploy/secrets is never overwritten.
+# Create passwords for compose.yaml in deploy/secrets; existing files are kept.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -14,12 +14,12 @@ keep grafana_password "$(random)"
 keep database_url \
     "postgresql+psycopg2://osteoscreen:$(cat secrets/postgres_password)@postgres/osteoscreen"
 keep broker_url "redis://:$(cat secrets/redis_password)@redis:6379/0"
-# The demo PACS; put your own in its place.
+# The demo PACS; replace it by your own.
 keep destinations \
     '[{"name": "orthanc", "kind": "dimse", "ae_title": "ORTHANC", "host": "orthanc", "port": 4242}]'
 keep review_tokens "[{\"name\": \"operator\", \"role\": \"operator\", \"token\": \"$(random)\"}]"
 keep stow_token "$(random)"
-# Compose mounts the files as they are, and the services run as users of their own.
+# Compose mounts the files with these modes, and the services run as other users.
 chmod 0444 secrets/*
 chmod 0700 secrets
 echo "in $(pwd)/secrets: $(cd secrets && echo *)"

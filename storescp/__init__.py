@@ -1,4 +1,5 @@
-"""The door: DICOM in, durable on disk, registered, queued.
+"""The Storage SCP: receive DICOM instances, store them durably, register their series.
 
-``association`` or ``stow`` → ``operation`` → ``reception`` → the spool → ``registration``.
+Stages of an instance: accept → assemble → write → record arrival. Stages of a series: complete
+→ register → publish. docs/architecture.md names the class and file of each stage.
 """

@@ -3,99 +3,143 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
-
-from db import health
-from db.migrate import SchemaNotCurrent, require_current_schema
-from db.session import make_engine, make_sessions
-from db.settings import blame, load_settings
-from db.spool import SpoolWriter, clean_incoming
-from db.telemetry import add_up, configure_logging, get_logger
+from common import health
+from common.logging import configure_logging, get_logger
+from common.metrics import sum_registries
+from common.settings.load import exit_on_oserror, load_settings
+from common.settings.storescp import StoreScpSettings
+from common.spool.writer import SpoolWriter, clean_incoming
+from common.task_publisher import TaskPublisher
+from db.migrate import SchemaNotCurrent, database_probe, require_current_schema
+from db.session import DatabaseUnavailable, Engine, make_engine, make_sessions
 from storescp.association.server import StorageServer
-from storescp.commitment.receipts import Receipts
-from storescp.operation import Intake
-from storescp.processes.link import ToldArrivals
-from storescp.processes.receivers import Receivers
-from storescp.registration.arrivals import Arrivals
-from storescp.registration.publish import Publisher
+from storescp.commitment.report_handler import CommitmentReportHandler
+from storescp.processes.channel import AssociationsProxy
+from storescp.processes.receiver_pool import ReceiverPool
+from storescp.registration.associations import Associations
+from storescp.registration.pending_series import PendingSeries
 from storescp.registration.register import Registrar
-from storescp.settings import StoreScpSettings
-from storescp.source.asker import make_asker
-from storescp.stow.server import make_stow_server
+from storescp.source_pacs.poller import make_source_poller
+from storescp.store.store_operation import StorageService
+from storescp.stow.server import StowServer, make_stow_server
 
 log = get_logger("storescp")
 
 
 def main() -> None:
-    """Start receivers and registrar; on SIGTERM or SIGINT stop accepting, finish, exit 0.
+    """Serve until SIGTERM or SIGINT, then stop accepting, finish and exit 0.
 
-    Exit 1, for whoever starts it again, when a receiving process has ended.
+    Exit 1 when a receiver process has ended, so that the supervisor restarts the service.
     """
     settings = load_settings(StoreScpSettings)
+    _require_senders(settings)
     configure_logging(settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-
-    engine = make_engine(settings.database_url, application_name="storescp")
-    writer = SpoolWriter(settings.spool_dir)
-    arrivals = Arrivals()
-    intake = Intake(writer, settings, arrivals)
-    with blame("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
-        told = ToldArrivals()
-        server = StorageServer(settings, writer, told, receipts=Receipts(make_sessions(engine)))
-        stow = make_stow_server(settings, intake)
-    with blame("SPOOL_DIR", settings.spool_dir):
-        writer.prepare()
-        leftovers = clean_incoming(settings.spool_dir)
-    receivers = Receivers(server, told, arrivals, on_failure=stop.set)
-    with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
-        receivers.start(settings.receivers)
-    _check_schema(engine)
-    asker = make_asker(settings, intake, arrivals)
-    publisher = Publisher(settings.broker_url)
-    registrar = Registrar(arrivals, engine, publisher, settings)
-    probes = [
-        registrar.rounds.probe(),
-        health.Probe("acceptor", receivers.ask, live=True),
-        *([health.Probe("stow", stow.ask, live=True)] if stow else []),
-        health.spool_probe(writer, min_free_mb=settings.min_free_mb),
-        # Intake goes on without it.
-        health.database_probe(engine, vital=False),
-    ]
-    with blame("METRICS_PORT", settings.metrics_port):
-        health.serve(settings.metrics_port, probes, add_up(receivers.metrics))
-    with blame("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
-        receivers.serve()
-    if stow is not None:
-        with blame("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
-            stow.start()
-    registrar.start()
-    if asker is not None:
-        asker.start()
-    _say_ready(settings, leftovers)
-    stop.wait()
-    log.info("storescp_stopping")
-    # Side by side: each lets what is being sent come to its end.
-    stopping = [
-        threading.Thread(target=one.stop) for one in (asker, stow, receivers) if one is not None
-    ]
-    for thread in stopping:
-        thread.start()
-    for thread in stopping:
-        thread.join()
-    registrar.stop()
-    publisher.close()
-    engine.dispose()
+    with ExitStack() as services:
+        receivers = _start_services(settings, services, on_failure=stop.set)
+        stop.wait()
+        log.info("storescp_stopping")
     log.info("storescp_stopped")
     if receivers.failed:
-        sys.exit("a receiving process ended: storescp is to be started again")
+        sys.exit("storescp: a receiver process ended; restart the service")
 
 
-def _say_ready(settings: StoreScpSettings, leftovers: int) -> None:
-    """Say what is open, and warn of what should not be."""
+def _require_senders(settings: StoreScpSettings) -> None:
+    """Exit 2 unless senders are listed, or any sender is allowed explicitly."""
+    if settings.restricts_senders or settings.allow_any_calling_ae:
+        return
+    print(
+        "OSTEOSCREEN_ALLOWED_CALLING_AETS: no sender is listed; list AE titles, or addresses in"
+        " OSTEOSCREEN_ALLOWED_PEERS, or set OSTEOSCREEN_ALLOW_ANY_CALLING_AE=true",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
+
+
+def _start_services(
+    settings: StoreScpSettings, services: ExitStack, *, on_failure: Callable[[], None]
+) -> ReceiverPool:
+    """Start the services in order and push their ``stop`` onto ``services``."""
+    engine = make_engine(settings.database_url, application_name="storescp")
+    services.callback(engine.dispose)
+    writer = SpoolWriter(settings.spool_dir)
+    pending = PendingSeries()
+    associations = Associations(
+        pending,
+        limit=settings.max_associations,
+        limit_per_peer=settings.max_associations_per_peer,
+    )
+    service = StorageService(writer, settings, associations)
+    proxy = AssociationsProxy()
+    with exit_on_oserror("TLS_CERT, TLS_KEY or TLS_CA", settings.tls_cert):
+        report_handler = CommitmentReportHandler(make_sessions(engine))
+        server = StorageServer(settings, writer, proxy, report_handler=report_handler)
+        stow = make_stow_server(settings, service)
+    with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
+        writer.prepare()
+        leftovers = clean_incoming(settings.spool_dir)
+    receivers = ReceiverPool(server, proxy, associations, on_failure=on_failure)
+    with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
+        receivers.start(settings.receivers)  # forks: no thread may run yet
+    _check_schema(engine)
+
+    publisher = TaskPublisher.from_url(settings.broker_url)
+    services.callback(publisher.close)
+    registrar = Registrar(pending, associations, engine, publisher, settings)
+    registrar.recover()
+    poller = make_source_poller(settings, service, pending)
+    _serve_health(settings, engine, writer, registrar, receivers, stow)
+    with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
+        receivers.serve()
+    if stow is not None:
+        with exit_on_oserror("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
+            stow.start()
+    registrar.start()
+    services.callback(registrar.stop)
+    if poller is not None:
+        poller.start()
+    stops = [one.stop for one in (poller, stow, receivers) if one is not None]
+    services.callback(_call_in_parallel, stops)
+    _log_ready(settings, leftovers)
+    return receivers
+
+
+def _serve_health(
+    settings: StoreScpSettings,
+    engine: Engine,
+    writer: SpoolWriter,
+    registrar: Registrar,
+    receivers: ReceiverPool,
+    stow: StowServer | None,
+) -> None:
+    probes = [
+        registrar.loop_probe.probe(),
+        health.Probe("acceptor", receivers.problem, live=True),
+        *([health.Probe("stow", stow.problem, live=True)] if stow else []),
+        health.spool_probe(writer, min_free_mb=settings.min_free_mb),
+        # Intake continues without the database.
+        database_probe(engine, vital=False),
+    ]
+    with exit_on_oserror("METRICS_PORT", settings.metrics_port):
+        health.serve(settings.metrics_port, probes, sum_registries(receivers.metrics))
+
+
+def _call_in_parallel(functions: Iterable[Callable[[], None]]) -> None:
+    """Call in one thread each: every ``stop`` waits for open associations or requests."""
+    threads = [threading.Thread(target=one) for one in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _log_ready(settings: StoreScpSettings, leftovers: int) -> None:
+    """Log the open ports, and warn of insecure settings."""
     log.info(
         "storescp_ready",
         ae_title=settings.ae_title,
@@ -105,7 +149,7 @@ def _say_ready(settings: StoreScpSettings, leftovers: int) -> None:
         tls=settings.tls_cert is not None,
         leftovers_removed=leftovers,
     )
-    if not settings.allowed_calling_aets and not settings.allowed_peers:
+    if not settings.restricts_senders:
         log.warning(
             "everybody_may_send",
             remedy="set OSTEOSCREEN_ALLOWED_CALLING_AETS or OSTEOSCREEN_ALLOWED_PEERS",
@@ -118,12 +162,12 @@ def _say_ready(settings: StoreScpSettings, leftovers: int) -> None:
 
 
 def _check_schema(engine: Engine) -> None:
-    """Refuse to start on another schema; a database that is down does not keep us closed."""
+    """Exit on another schema; start without the database while it is unavailable."""
     try:
         require_current_schema(engine)
     except SchemaNotCurrent as error:
         sys.exit(f"storescp cannot start: {error}")
-    except OperationalError:
+    except DatabaseUnavailable:
         log.warning("database_unavailable", note="accepting; series wait in the spool")
 
 

@@ -1,10 +1,11 @@
-"""``python -m tests.soak --series 2000``: series through the whole system while it is killed.
+"""Soak test: sends series through the whole system while its processes are killed.
 
-Storage SCP, worker, Redis (with and without its data) and PostgreSQL get a SIGKILL every few
-seconds, one at a time, and are started again. Most series are screened, some are rejected, some
-come by several associations, of some the last slices come late. At the end nothing may be lost
-and nothing doubled (``tests/faults/invariants.py``). Prints progress, JSON last; exit 1 where
-something is wrong.
+Run by ``python -m tests.soak --series 2000``. Storage SCP, worker, Redis (with and without loss
+of its data) and PostgreSQL get SIGKILL every few seconds, one at a time, and are restarted.
+Most series are screened and some are rejected; some are sent over several associations, and of
+some the last slices arrive late. At the end nothing may be lost or duplicated
+(``tests/support/invariants.py``). Prints progress lines, then a JSON report; exits 1 if an
+invariant is violated.
 """
 
 import argparse
@@ -28,16 +29,16 @@ import redis
 from sqlalchemy.exc import DBAPIError
 
 from db.states import RunOutcome, SeriesState
-from deploy.processes import Process
-from tests.faults.hospital import Hospital, running_hospital
-from tests.faults.quick import QuickSeries, make_quick_series
-from tests.servers import wait_for
+from deploy.demo.processes import Process
+from tests.support.quick_series import QuickSeries, make_quick_series
+from tests.support.servers import wait_for
+from tests.support.system_under_test import SystemUnderTest, running_system
 
 FOLDER = Path("/var/tmp")  # noqa: S108 - not /tmp: that may be memory
 SENDERS = 3
-AHEAD = 40  # series that wait at the most: no use to fill the disk before the worker looks
+MAX_WAITING = 40  # series in progress at most, so that the disk does not fill up
 DOWN_SECONDS = (0.0, 2.0)
-WORK_SECONDS = 60.0  # a worker imports TensorFlow for long: let it do something, too
+WORK_SECONDS = 60.0  # between two kills of a worker: it imports TensorFlow for many seconds
 PROGRESS_SECONDS = 5.0
 TOO_FEW = slice(0, 6)
 LATE = slice(-2, None)
@@ -45,9 +46,9 @@ LATE = slice(-2, None)
 
 @dataclass
 class Chaos(threading.Thread):
-    """Kills one part at a time, and starts it again."""
+    """Thread that kills one process at a time and restarts it."""
 
-    hospital: Hospital
+    system: SystemUnderTest
     workers: Sequence[Process]
     every_seconds: float
     rng: random.Random
@@ -79,7 +80,7 @@ class Chaos(threading.Thread):
             self.error = error
 
     def stop(self) -> None:
-        """End when all that was killed is up again; raises what has gone wrong."""
+        """Stop once all killed processes run again; raises the error of the thread."""
         self._stopped.set()
         self.join()
         if self.error is not None:
@@ -89,9 +90,9 @@ class Chaos(threading.Thread):
         time.sleep(self.rng.uniform(*DOWN_SECONDS))
 
     def _kill_scp(self) -> bool:
-        self.hospital.scp.kill()
+        self.system.scp.kill()
         self._pause()
-        self.hospital.start_scp()
+        self.system.start_scp()
         return True
 
     def _kill_worker(self) -> bool:
@@ -105,28 +106,28 @@ class Chaos(threading.Thread):
         return True
 
     def _kill_redis(self) -> bool:
-        self.hospital.redis.kill()
+        self.system.redis.kill()
         self._pause()
-        self.hospital.redis.start()
+        self.system.redis.start()
         return True
 
     def _empty_redis(self) -> bool:
-        with redis.Redis.from_url(self.hospital.redis.url) as client:
+        with redis.Redis.from_url(self.system.redis.url) as client:
             client.flushall()
         return self._kill_redis()
 
     def _kill_postgres(self) -> bool:
-        self.hospital.postgres.kill()
+        self.system.postgres.kill()
         self._pause()
-        self.hospital.postgres.start()
+        self.system.postgres.start()
         return True
 
 
 @dataclass
 class Modalities:
-    """Senders that send again until all is acknowledged."""
+    """Senders that repeat sending until all instances are acknowledged."""
 
-    hospital: Hospital
+    system: SystemUnderTest
     quick: QuickSeries
     folder: Path
     end: float
@@ -134,7 +135,7 @@ class Modalities:
     waiting: int = 0
 
     def send(self, number: int, kind: str) -> None:
-        """One series in the way of ``kind``."""
+        """Send one series in the manner of ``kind`` (see ``kind_of``)."""
         folder = self.folder / str(number)
         paths = self.quick.write(folder, TOO_FEW if kind == "rejected" else slice(None))
         if kind == "late":
@@ -150,13 +151,13 @@ class Modalities:
         shutil.rmtree(folder)
 
     def _send_all(self, paths: Sequence[Path]) -> None:
-        while not self.hospital.send(paths):
+        while not self.system.send(paths):
             self.sent["sent again"] += 1
             time.sleep(0.5)
 
 
 def kind_of(number: int) -> str:
-    """Of ten series three are rejected, one comes late, one in parallel."""
+    """Return the kind of a series: of ten, three are rejected, one is late, one is parallel."""
     kinds = {1: "rejected", 3: "rejected", 5: "late", 7: "parallel", 9: "rejected"}
     return kinds.get(number % 10, "whole")
 
@@ -169,43 +170,40 @@ def run(
     minutes: float = 1440.0,
     workers: int = 1,
     seed: int = 1,
-    say: Callable[[str], object] = print,
 ) -> dict[str, Any]:
-    """The whole soak; the report. After so many minutes no more series are sent."""
+    """Run the soak test and return its report. ``minutes`` : no series is sent later."""
     with ExitStack() as stack:
-        hospital = stack.enter_context(running_hospital(folder, QUIET_SECONDS=2))
-        hospital.start_scp()
-        hospital.start_worker(wait=False)
-        others = [hospital.another_worker(number) for number in range(2, workers + 1)]
+        system = stack.enter_context(running_system(folder, QUIET_SECONDS=2))
+        system.start_scp()
+        system.start_worker(wait=False)
+        others = [system.another_worker(number) for number in range(2, workers + 1)]
         for other in others:
             stack.enter_context(other)
         start = time.monotonic()
         quick = make_quick_series(folder / "quick")
-        modalities = Modalities(hospital, quick, folder / "in", start + minutes * 60)
+        modalities = Modalities(system, quick, folder / "in", start + minutes * 60)
         chaos = Chaos(
-            hospital,
-            [hospital.worker, *others],
+            system,
+            [system.worker, *others],
             every_seconds,
             random.Random(seed),  # noqa: S311
         )
         chaos.start()
         try:
-            _send_all(modalities, chaos, series, say)
+            _send_all(modalities, chaos, series)
         finally:
             chaos.stop()
-        hospital.wait_until_all_ended(seconds=600)
+        system.wait_until_all_ended(seconds=600)
         seconds = time.monotonic() - start
-        return _report(hospital, modalities, chaos) | {"seconds": round(seconds, 1)}
+        return _report(system, modalities, chaos) | {"seconds": round(seconds, 1)}
 
 
-def _send_all(
-    modalities: Modalities, chaos: Chaos, series: int, say: Callable[[str], object]
-) -> None:
-    hospital, numbers = modalities.hospital, itertools.count()
+def _send_all(modalities: Modalities, chaos: Chaos, series: int) -> None:
+    system, numbers = modalities.system, itertools.count()
 
     def sender() -> None:
         while (number := next(numbers)) < series:
-            while modalities.waiting > AHEAD and time.monotonic() < modalities.end:
+            while modalities.waiting > MAX_WAITING and time.monotonic() < modalities.end:
                 time.sleep(0.2)
             if time.monotonic() > modalities.end:
                 return
@@ -215,31 +213,31 @@ def _send_all(
         futures = [pool.submit(sender) for _ in range(SENDERS)]
         try:
             while not all(future.done() for future in futures) or modalities.waiting:
-                with suppress(DBAPIError):  # just killed
-                    modalities.waiting = len(hospital.unfinished())
-                ended = len(hospital.acknowledged.series) - modalities.waiting
+                with suppress(DBAPIError):  # PostgreSQL was just killed
+                    modalities.waiting = len(system.unfinished())
+                ended = len(system.acknowledged.series) - modalities.waiting
                 kills = ", ".join(f"{name} {count}" for name, count in chaos.kills.items())
-                say(f"{ended} of {series} ended, {modalities.waiting} under way; {kills}")
+                print(f"{ended} of {series} ended, {modalities.waiting} in progress; {kills}")
                 time.sleep(PROGRESS_SECONDS)
         finally:
-            modalities.end = 0.0  # nobody sends any more, whatever has happened
+            modalities.end = 0.0  # stops the senders, also after an error
         for future in futures:
             future.result()
 
 
-def _report(hospital: Hospital, modalities: Modalities, chaos: Chaos) -> dict[str, Any]:
-    # The SCP removes leftovers of a killed one at its next start: the last kill was before.
-    wait_for(lambda: not list((hospital.spool_dir / "incoming").iterdir()), "incoming", 60)
-    found = hospital.violations()
+def _report(system: SystemUnderTest, modalities: Modalities, chaos: Chaos) -> dict[str, Any]:
+    # At its start the SCP removes leftovers of a killed one; the last restart may be recent.
+    wait_for(lambda: not list((system.spool_dir / "incoming").iterdir()), "incoming", 60)
+    found = system.violations()
     kinds = Counter(one.kind for one in found)
     histories = [
-        hospital.record.history(key.series_instance_uid) for key in hospital.acknowledged.series
+        system.record.history(key.series_instance_uid) for key in system.acknowledged.series
     ]
     runs = Counter(run.outcome for history in histories for run in history.screenings)
     states = Counter(history.series.state for history in histories)
     return {
         "series": len(histories),
-        "instances": len(hospital.acknowledged.digests),
+        "instances": len(system.acknowledged.digests),
         "kinds": dict(modalities.sent),
         "kills": dict(chaos.kills),
         "states": {state.value: count for state, count in states.items()},
@@ -254,14 +252,18 @@ def _report(hospital: Hospital, modalities: Modalities, chaos: Chaos) -> dict[st
 
 
 def main() -> int:
-    """Run, print the report as JSON; 1 where something is not as it must be."""
+    """Run, print the report as JSON; return 1 if an invariant is violated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=2000)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two kills")
-    parser.add_argument("--minutes", type=float, default=1440.0, help="send no longer")
+    parser.add_argument(
+        "--minutes", type=float, default=1440.0, help="stop sending after this time"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to store")
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="folder for all files of the run"
+    )
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="osteoscreen-soak-", dir=arguments.folder))
     try:

@@ -1,4 +1,4 @@
-"""``presets.toml`` as frozen values."""
+"""Typed, frozen form of ``presets.toml``."""
 
 import tomllib
 from dataclasses import dataclass, replace
@@ -9,16 +9,19 @@ PATH = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Shares of the hips: for testing, and of the rest to validate."""
+class SplitShares:
+    """Share of all hips for testing, and share of the remaining hips for validation."""
 
     test_share: float
     validation_share: float
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """Optimizer, schedule and stop; epochs without a better validation loss end it."""
+class FitSettings:
+    """Optimizer, learning rate schedule and stopping rule.
+
+    ``early_stop`` : epochs without a lower validation loss after which training stops.
+    """
 
     batch: int
     epochs: int
@@ -36,8 +39,8 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Augment:
-    """Ranges of random changes, each applied with ``probability``."""
+class AugmentSettings:
+    """Ranges of the random changes; each change is applied with ``probability``."""
 
     rotation_deg: float
     zoom: float
@@ -52,19 +55,20 @@ class Augment:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One way to train one network."""
+    """Settings that train one network."""
 
     network: str
     name: str
     version: str
-    fit: Fit
-    augment: Augment
+    fit: FitSettings
+    augment: AugmentSettings
 
     def within(self, epochs: int) -> "Preset":
-        """The preset at a budget of epochs; 0 keeps its own.
+        """Return the preset with a budget of epochs; 0 keeps its own budget.
 
-        Stop and plateau shrink by the root of what the epochs shrink by: in proportion, 30 of
-        500 epochs would end at the third without gain, which a single noisy epoch decides.
+        ``early_stop`` and ``plateau`` shrink by the square root of the factor by which the
+        epochs shrink. In proportion, a budget of 30 of 500 epochs would stop at the third
+        epoch without gain, which one noisy epoch decides.
         """
         if not epochs:
             return self
@@ -81,15 +85,18 @@ class Preset:
 
 
 def load(name: str, path: Path = PATH) -> Preset:
-    """A preset by name. Raises ValueError for an unknown one, TypeError for unknown keys."""
+    """Return a preset by name.
+
+    Raises ValueError for an unknown preset and TypeError for unknown keys.
+    """
     tables = tomllib.loads(path.read_text())
     known = [key for key, table in tables.items() if "network" in table]
     if name not in known:
         raise ValueError(f"unknown preset {name!r}; {path.name} has: {', '.join(known)}")
     table = tables[name]
 
-    def part(key: str) -> dict[str, Any]:
-        """A table of its own, or another preset's by name."""
+    def settings(key: str) -> dict[str, Any]:
+        """Return the preset's own table, or that of the preset which it names."""
         value = table[key]
         return dict(tables[value][key] if isinstance(value, str) else value)
 
@@ -97,11 +104,11 @@ def load(name: str, path: Path = PATH) -> Preset:
         network=table["network"],
         name=table["name"],
         version=table["version"],
-        fit=Fit(**part("fit")),
-        augment=Augment(**part("augment")),
+        fit=FitSettings(**settings("fit")),
+        augment=AugmentSettings(**settings("augment")),
     )
 
 
-def load_split(path: Path = PATH) -> Split:
-    """How a data set is split."""
-    return Split(**tomllib.loads(path.read_text())["split"])
+def load_split(path: Path = PATH) -> SplitShares:
+    """Return the shares by which a data set is split."""
+    return SplitShares(**tomllib.loads(path.read_text())["split"])

@@ -1,4 +1,4 @@
-"""Progress bars of the long commands."""
+"""Progress bars of long commands."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 
-class Bars:
-    """One bar a step, lines above them; a context manager."""
+class ProgressBars:
+    """Context manager that shows one progress bar per step and text lines above the bars."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -27,10 +27,10 @@ class Bars:
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar of ``total`` parts; the callable says how many more are done."""
+        """Show a bar of ``total`` parts; call the yielded function with each number done."""
         task = self._progress.add_task(name, total=total)
         yield lambda parts: self._progress.advance(task, parts)
 
-    def say(self, text: str) -> None:
-        """One line above the bars."""
+    def print_line(self, text: str) -> None:
+        """Print one line above the bars."""
         self._progress.console.print(text, highlight=False)

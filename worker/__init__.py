@@ -1,1 +1,1 @@
-"""The craft: Celery tasks around a pure pipeline. Imports nothing, so that it stays light."""
+"""Celery tasks around a pure pipeline. This module imports nothing, so that it stays light."""

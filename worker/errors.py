@@ -1,7 +1,7 @@
-"""How an error is told: where it came from, without its text.
+"""Descriptions of errors without their message.
 
-The messages of libraries repeat the values that they did not like, and those may be the
-patient's: they belong neither into logs nor into the record.
+The messages of libraries often repeat the rejected value, which may identify the patient. They
+must not appear in logs or in the database.
 """
 
 import traceback
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe(error: BaseException) -> str:
-    """The class of an error and the line that raised it."""
+    """Return the class of an error and the file and line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__
@@ -17,5 +17,5 @@ def describe(error: BaseException) -> str:
 
 
 def stack_of(error: BaseException) -> str:
-    """The stack of an error without its text."""
+    """Return the stack trace of an error without its message."""
     return "".join(traceback.format_tb(error.__traceback__))

@@ -1,92 +1,97 @@
-"""Repairs what messages lost: ends expired leases, nudges what is due, forgets old pixels."""
+"""Periodic sweep: expire leases, publish due work again, delete old pixel data."""
 
 import threading
 import time
 from datetime import timedelta
 
-from db import claim, standing
-from db import lease as leases
-from db.health import Rounds
-from db.queue import DELIVERY_QUEUE, SCREENING_QUEUE
+from common.health import LoopProbe
+from common.logging import get_logger
+from common.metrics import OLDEST_WAITING_SECONDS
+from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
+from db import deliveries, lease_expiry, leases, queue_status, study_leases
 from db.retention import remove_old_pixels
-from db.telemetry import OLDEST_WAITING_SECONDS, get_logger
-from worker.nudge import Nudges
-from worker.watch import Watch
-from worker.workshop import Workshop, utc_now
+from worker.context import WorkerContext, utc_now
+from worker.lease_monitor import LeaseMonitor
 
-# So many are nudged at a time, and only while the queue is empty: a long backlog must not be
-# published again with every sweep.
+# Tasks published in one sweep, and only while the queue is empty: a long backlog must not be
+# published again by every sweep.
 BATCH = 100
-RETENTION_PAUSE_SECONDS = 3600.0
+RETENTION_INTERVAL_SECONDS = 3600.0
 
 log = get_logger(__name__)
 
 
-def sweep(workshop: Workshop, nudges: Nudges, watch: Watch) -> None:
-    """One look at the record. Raises what database and broker raise when they are away."""
+def sweep(context: WorkerContext, publisher: TaskPublisher, monitor: LeaseMonitor) -> None:
+    """Expire silent leases and publish due work once.
+
+    Raises the errors of the database and of the broker when they do not answer.
+    """
     now = utc_now()
-    with workshop.sessions.begin() as session:
-        silent = watch.silent(leases.active_leases(session), now=time.monotonic())
-        expired = leases.expire_leases(
-            session, silent, now=now, max_attempts=workshop.settings.max_attempts
+    with context.sessions.begin() as session:
+        silent = monitor.silent(leases.active_leases(session), now=time.monotonic())
+        expired = lease_expiry.expire_leases(
+            session, silent, now=now, max_attempts=context.settings.max_attempts
         )
     if expired:
         log.warning("leases_expired", series_ids=expired)
-    with workshop.sessions.begin() as session:
+    with context.sessions.begin() as session:
         series_ids = leases.due_series(session, now=now, limit=BATCH)
-        deliveries = claim.due_deliveries(session, now=now, limit=BATCH)
-        waiting_since = standing.oldest_waiting(session)
+        study_ids = study_leases.due_studies(session, now=now, limit=BATCH)
+        due_deliveries = deliveries.due_deliveries(session, now=now, limit=BATCH)
+        waiting_since = queue_status.oldest_waiting(session)
     OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
-    if series_ids and nudges.waiting(SCREENING_QUEUE) == 0:
+    if (series_ids or study_ids) and publisher.queue_length(SCREENING_QUEUE) == 0:
         for series_id in series_ids:
-            nudges.screen(series_id)
-    if deliveries and nudges.waiting(DELIVERY_QUEUE) == 0:
-        for due in deliveries:
-            nudges.deliver(due.screening_id, due.destination)
+            publisher.screen(series_id)
+        for study_id in study_ids:
+            publisher.screen_study(study_id)
+    if due_deliveries and publisher.queue_length(DELIVERY_QUEUE) == 0:
+        for due in due_deliveries:
+            publisher.deliver(due.screening_id, due.destination)
 
 
-def forget(workshop: Workshop) -> None:
-    """Delete the pixels of series that were finished ``retention_days`` ago."""
-    before = utc_now() - timedelta(days=workshop.settings.retention_days)
-    with workshop.sessions.begin() as session:
-        removed = remove_old_pixels(session, workshop.settings.spool_dir, before=before)
+def purge_pixels(context: WorkerContext) -> None:
+    """Delete the pixel data of series that were finished ``retention_days`` ago."""
+    before = utc_now() - timedelta(days=context.settings.retention_days)
+    with context.sessions.begin() as session:
+        removed = remove_old_pixels(session, context.settings.spool_dir, before=before)
     if removed:
         log.info("pixels_removed", series=removed)
 
 
 class Sweeper:
-    """A thread of the worker that sweeps at its start and then every ``sweep_seconds``."""
+    """Thread of the worker that sweeps at its start and then every ``sweep_seconds``."""
 
-    def __init__(self, workshop: Workshop, nudges: Nudges) -> None:
-        self._workshop = workshop
-        self._nudges = nudges
-        self._watch = Watch(workshop.settings.lease_seconds)
+    def __init__(self, context: WorkerContext, publisher: TaskPublisher) -> None:
+        self._context = context
+        self._publisher = publisher
+        self._monitor = LeaseMonitor(context.settings.lease_seconds)
         self._stopped = threading.Event()
-        self.rounds = Rounds("sweeper", pause_seconds=workshop.settings.sweep_seconds)
+        self.rounds = LoopProbe("sweeper", pause_seconds=context.settings.sweep_seconds)
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
-        """Begin to sweep."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the sweep that is going on."""
+        """Stop the thread after the sweep in progress."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        forget_at = time.monotonic()
+        purge_at = time.monotonic()
         while not self._stopped.is_set():
-            self.rounds.count()
+            self.rounds.beat()
             try:
-                sweep(self._workshop, self._nudges, self._watch)
-                if time.monotonic() >= forget_at:
-                    forget(self._workshop)
-                    forget_at = time.monotonic() + RETENTION_PAUSE_SECONDS
+                sweep(self._context, self._publisher, self._monitor)
+                if time.monotonic() >= purge_at:
+                    purge_pixels(self._context)
+                    purge_at = time.monotonic() + RETENTION_INTERVAL_SECONDS
             except Exception as error:
-                # A process boundary: a database or broker that is away comes back, and the
-                # next sweep finds all that this one has missed.
-                self._watch.look_away()
+                # The thread must survive an outage of the database or the broker; the next
+                # sweep finds whatever this one has missed.
+                self._monitor.reset()
                 log.warning("sweep_failed", error=type(error).__name__)
-            self._stopped.wait(self._workshop.settings.sweep_seconds)
+            self._stopped.wait(self._context.settings.sweep_seconds)

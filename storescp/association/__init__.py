@@ -1,1 +1,1 @@
-"""DIMSE: who may associate, messages from the socket to the disk, answers."""
+"""DICOM associations: admission, messages from the socket to the disk, responses."""

@@ -1,19 +1,24 @@
-"""Who may associate. The answers are those of PS3.8 Table 9-21."""
+"""Admission of associations: calling AE titles, peer addresses, and A-ASSOCIATE-RJ."""
 
 import ipaddress
 from dataclasses import dataclass
 
-from storescp.settings import StoreScpSettings
+from common.dicomnet.association import REJECTED_PERMANENT, REJECTED_TRANSIENT
+from common.logging import get_logger
+from common.metrics import ASSOCIATIONS
+from common.settings.storescp import StoreScpSettings
 
-REJECTED_PERMANENT = 1
-REJECTED_TRANSIENT = 2
+# PS3.8 Table 9-21: source
 SERVICE_USER = 1
+SERVICE_PROVIDER_ACSE = 2
 SERVICE_PROVIDER_PRESENTATION = 3
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Result, source and reason of an A-ASSOCIATE-RJ, and a name for log and metric."""
+    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21). ``name`` : for log and metric."""
 
     result: int
     source: int
@@ -39,7 +44,7 @@ TEMPORARY_CONGESTION = Rejection(
 def check_requestor(
     calling_ae_title: str, address: str, settings: StoreScpSettings
 ) -> Rejection | None:
-    """Compare address and calling AE title with the lists; an empty list admits everybody."""
+    """Check address and calling AE title against the lists; an empty list admits all."""
     if not peer_is_allowed(address, settings):
         return PEER_NOT_ALLOWED
     if not settings.may_call(calling_ae_title):
@@ -48,10 +53,21 @@ def check_requestor(
 
 
 def peer_is_allowed(address: str, settings: StoreScpSettings) -> bool:
-    """Compare an address with the list; an empty list admits everybody."""
+    """Return whether the list admits an address; an empty list admits all."""
     if not settings.allowed_peers:
         return True
     peer = ipaddress.ip_address(address)
-    # A socket that listens on IPv6 shows an IPv4 peer as ::ffff:10.1.2.3.
+    # An IPv6 socket reports an IPv4 peer as ::ffff:10.1.2.3.
     peer = getattr(peer, "ipv4_mapped", None) or peer
     return any(peer in network for network in settings.allowed_peers)
+
+
+def log_rejection(rejection: Rejection, calling_ae_title: str, address: str) -> None:
+    """Log and count an association that was rejected."""
+    ASSOCIATIONS.labels(rejection.name).inc()
+    log.warning(
+        "association_rejected",
+        reason=rejection.name,
+        calling_ae_title=calling_ae_title,
+        peer=address,
+    )

@@ -1,11 +1,13 @@
-"""Command sets of C-STORE, decoded and encoded without pydicom (PS3.7 6.3.1, 9.3.1).
+"""Decode and encode command sets of C-STORE without pydicom (PS3.7 6.3.1, 9.3.1).
 
-A command set is always Implicit VR Little Endian. Building a pydicom Dataset for each request
-and each response costs more than everything else that is done for an instance.
+A command set is always Implicit VR Little Endian. A pydicom Dataset for each request and each
+response would cost more than all other work for an instance.
 """
 
 import struct
 from dataclasses import dataclass
+
+from common.dicom.encoding import decode_text
 
 COMMAND_GROUP_LENGTH = 0x0000
 AFFECTED_SOP_CLASS_UID = 0x0002
@@ -26,12 +28,12 @@ _SHORT = struct.Struct("<H")
 
 
 class BadCommand(ValueError):
-    """The bytes are not a command set that can be answered."""
+    """The bytes are not a command set, or one that cannot be answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command set: its kind, and what a C-STORE-RQ says. A UID that is absent is empty."""
+    """A command set with the elements of a C-STORE-RQ; an absent UID is empty."""
 
     field: int
     message_id: int
@@ -41,7 +43,7 @@ class Command:
 
 
 def decode_command(encoded: bytes | bytearray) -> Command:
-    """Read a command set; raises BadCommand."""
+    """Decode a command set; raises BadCommand."""
     values = {}
     position = 0
     try:
@@ -53,21 +55,21 @@ def decode_command(encoded: bytes | bytearray) -> Command:
             values[element] = bytes(encoded[position : position + length])
             position += length
         (field,) = _SHORT.unpack(values[COMMAND_FIELD])
-        if field != C_STORE_RQ:  # a response has no Message ID, and a C-CANCEL neither
+        if field != C_STORE_RQ:  # responses and C-CANCEL have no Message ID
             values.setdefault(MESSAGE_ID, b"\0\0")
         return Command(
             field=field,
             message_id=_SHORT.unpack(values[MESSAGE_ID])[0],
             has_data_set=_SHORT.unpack(values[COMMAND_DATA_SET_TYPE])[0] != NO_DATA_SET,
-            sop_class_uid=_text(values.get(AFFECTED_SOP_CLASS_UID, b"")),
-            sop_instance_uid=_text(values.get(AFFECTED_SOP_INSTANCE_UID, b"")),
+            sop_class_uid=decode_text(values.get(AFFECTED_SOP_CLASS_UID, b"")),
+            sop_instance_uid=decode_text(values.get(AFFECTED_SOP_INSTANCE_UID, b"")),
         )
     except (struct.error, KeyError):
         raise BadCommand("not a command set") from None
 
 
 def encode_response(request: Command, status: int, comment: str = "") -> bytes:
-    """C-STORE-RSP (PS3.7 Table 9.3-2); ``comment`` becomes the Error Comment."""
+    """Encode a C-STORE-RSP (PS3.7 Table 9.3-2); ``comment`` is the Error Comment."""
     elements = b"".join(
         (
             _uid(AFFECTED_SOP_CLASS_UID, request.sop_class_uid),
@@ -93,12 +95,8 @@ def _uid(element: int, uid: str) -> bytes:
 
 
 def _element(element: int, value: bytes, padding: bytes) -> bytes:
-    """An element, padded to an even length; nothing when it has no value."""
+    """Encode an element, padded to an even length; empty when it has no value."""
     if not value:
         return b""
     value += padding * (len(value) % 2)
     return _HEADER.pack(0, element, len(value)) + value
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0 ").decode("ascii", "replace")

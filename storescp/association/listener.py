@@ -1,62 +1,71 @@
-"""Accepts connections: not too many, and by TLS where it is set."""
+"""Accept connections up to a limit, with TLS where it is configured."""
 
 import socket
+import ssl
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-from db.telemetry import ASSOCIATIONS, get_logger
+from common.connection_limits import oldest_of_busiest
+from common.logging import get_logger
+from common.metrics import ASSOCIATIONS
 
 TLS_SECONDS = 10.0
-SPARE_THREADS = 128  # for connections without an association yet, and for our own
-SPARE_CONNECTIONS = 24  # of one address; two threads each
+SPARE_THREADS = 128  # for connections without an association, and for other threads
+MAX_ENDING_THREADS = 64  # of connections that were closed for a new one
+SPARE_CONNECTIONS = 24  # for one address; two threads each
 
 log = get_logger(__name__)
 
 
 class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped
-    """The listening socket; every connection gets a thread of its own."""
+    """The listening socket; each connection has its own thread.
 
-    request_queue_size = 128  # pynetdicom's 5 makes a burst of associations wait for a second
-    block_on_close = False  # a thread may be about to start, or shake hands for 10 s
+    Above the limit of all connections, each new one closes the oldest without an association,
+    of the address that has the most.
+    """
+
+    request_queue_size = 128  # with pynetdicom's 5, a burst of associations waits for a second
+    block_on_close = False  # a TLS handshake may take 10 s
     _max_threads = SPARE_THREADS
     _max_per_peer = SPARE_CONNECTIONS
 
     def limit_connections(self, associations: int, associations_per_peer: int) -> None:
-        """Take so many associations, and some connections that have not asked for one yet.
+        """Set the limits: the associations, and spare connections without an association.
 
-        One address gets less than half of what those need, so that it cannot keep others out.
+        One address gets fewer than half of the connections, so that others can connect.
         """
         self._max_threads = 2 * associations + SPARE_THREADS
         self._max_per_peer = min(associations, associations_per_peer) + SPARE_CONNECTIONS
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        self._handshakes: Counter[str] = Counter()
+        self._handshakes: dict[socket.socket, str] = {}
+        self._closing: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
         super().__init__(*arguments, **keywords)
 
     def server_activate(self) -> None:
-        """Not yet: a port that listens says that the service is ready."""
+        """Do nothing: the port opens at ``listen``, when the service is ready."""
 
     def listen(self) -> None:
-        """Let connections come; raises OSError when the port is taken."""
+        """Open the port; raises OSError when it is in use."""
         self.socket.listen(self.request_queue_size)
 
     def take(self, request: socket.socket, client_address: Any) -> None:
-        """Serve a connection that was accepted, here or in another process."""
+        """Serve an accepted connection; another process may have accepted it."""
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
-        """Refuse connections that come in masses, before they ask for an association."""
+        """Return whether a connection is within the limits."""
         address = client_address[0]
-        if threading.active_count() >= self._max_threads:
+        if threading.active_count() >= self._max_threads and not self._close_one_waiting():
             reason = "too_many_connections"
         elif self._connections_of(address) >= self._max_per_peer:
             reason = "too_many_connections_of_peer"
@@ -68,16 +77,45 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     def _connections_of(self, address: str) -> int:
         addresses = [str(one.requestor.address) for one in self.active_associations]
-        return addresses.count(address) + self._handshakes[address]
+        with self._lock:
+            handshakes = list(self._handshakes.values())
+        return addresses.count(address) + handshakes.count(address)
+
+    def _close_one_waiting(self) -> bool:
+        """Close a connection without an association; return whether a new one has a place.
+
+        Its threads end within a second; until then, some more than ``_max_threads`` may run.
+        """
+        with self._lock:
+            waiting: dict[Any, str] = dict(self._handshakes)
+        for assoc in self.active_associations:  # in the order of their start
+            if assoc.requestor.primitive is None and assoc not in self._closing:
+                waiting[assoc] = str(assoc.requestor.address)
+        chosen = oldest_of_busiest(waiting)
+        if chosen is None or threading.active_count() >= self._max_threads + MAX_ENDING_THREADS:
+            return False
+        connection = chosen
+        if not isinstance(chosen, socket.socket):
+            self._closing.add(chosen)
+            connection = getattr(chosen.dul.socket, "socket", None)
+        if connection is not None:
+            with suppress(OSError):
+                # Not SSLSocket.shutdown, which would disturb the handshake's thread.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        return True
 
     def finish_request(self, request: socket.socket, client_address: Any) -> None:
-        """In a thread of the connection: speak TLS, then ask for the association."""
+        """Do the TLS handshake, then create the association, in the connection's thread."""
         if self.ssl_context is not None:
             try:
-                with self._handshake(client_address[0]):
-                    request.settimeout(TLS_SECONDS)
-                    request = self.ssl_context.wrap_socket(request, server_side=True)
-                    request.settimeout(None)
+                request.settimeout(TLS_SECONDS)
+                encrypted: ssl.SSLSocket = self.ssl_context.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+                request = encrypted
+                with self._handshake(request, client_address[0]):
+                    encrypted.do_handshake()
+                request.settimeout(None)
             except OSError as error:
                 log.warning("tls_failed", peer=client_address[0], error=_reason(error))
                 ASSOCIATIONS.labels("tls_failed").inc()
@@ -86,19 +124,17 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
         super().finish_request(request, client_address)
 
     @contextmanager
-    def _handshake(self, address: str) -> Iterator[None]:
-        """There is no association yet, but the connection of one."""
+    def _handshake(self, request: socket.socket, address: str) -> Iterator[None]:
+        """Count a connection during its handshake: it has no association yet."""
         with self._lock:
-            self._handshakes[address] += 1
+            self._handshakes[request] = address
         try:
             yield
         finally:
             with self._lock:
-                self._handshakes[address] -= 1
-                if not self._handshakes[address]:
-                    del self._handshakes[address]
+                del self._handshakes[request]
 
 
 def _reason(error: OSError) -> str:
-    """``reason`` of an ssl.SSLError is a name, its text may repeat what was sent."""
+    """Return the ``reason`` of an ssl.SSLError; its text may repeat received bytes."""
     return getattr(error, "reason", None) or type(error).__name__

@@ -1,1 +1,1 @@
-"""Storage Commitment (PS3.4 Annex J): asked of us by senders, reported to us by PACS."""
+"""Storage Commitment (PS3.4 Annex J): as SCP for senders, and reports from destinations."""

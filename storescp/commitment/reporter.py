@@ -1,8 +1,8 @@
-"""Reports of Storage Commitment to the senders (N-EVENT-REPORT, PS3.4 J.3.3).
+"""Send reports of Storage Commitment to the senders (N-EVENT-REPORT, PS3.4 J.3.3).
 
-First on the association that asked, as long as it is there; then on one of our own, where
-``COMMITMENT_PEERS`` says how to reach the sender. Requests are kept in memory: a sender whose
-report does not come asks again, as the standard wants.
+First on the association of the request while it is open, then on a new one where
+``COMMITMENT_PEERS`` has the address of the sender. Requests are kept in memory: a sender that
+receives no report repeats its request, as the standard requires.
 """
 
 import heapq
@@ -17,13 +17,13 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from db.telemetry import get_logger
-from db.tls import client_context
-from storescp.commitment.request import Request, Verdict, judge
-from storescp.settings import StoreScpSettings
-from storescp.status import SUCCESS
+from common.dicomnet.status import SUCCESS
+from common.logging import get_logger
+from common.settings.storescp import StoreScpSettings
+from common.tls import client_context
+from storescp.commitment.request import CommitmentRequest, CommitmentResult, commit_result
 
-FIRST_DELAY_SECONDS = 0.2  # our answer to the N-ACTION goes first
+FIRST_DELAY_SECONDS = 0.2  # the response to the N-ACTION must be sent first
 RETRY_SECONDS = (1.0, 10.0, 60.0, 600.0)
 ANSWER_SECONDS = 10.0
 MAX_WAITING = 1000
@@ -37,24 +37,26 @@ class _Job:
     number: int
     assoc: Association = field(compare=False)
     calling_ae_title: str = field(compare=False)
-    request: Request = field(compare=False)
+    request: CommitmentRequest = field(compare=False)
     attempts: int = field(default=0, compare=False)
 
 
-class Reporter(threading.Thread):
-    """One per server; association threads only hand requests and answers over."""
+class CommitmentReporter(threading.Thread):
+    """One per server. Association threads only hand over requests and responses."""
 
     def __init__(self, settings: StoreScpSettings) -> None:
-        super().__init__(name="reporter", daemon=True)
+        super().__init__(name="commitment reporter", daemon=True)
         self._settings = settings
         self._jobs: list[_Job] = []
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._stopping = False
-        self._unanswered: dict[tuple[Association, int], _Answer] = {}
+        self._responses: dict[tuple[Association, int], _Response] = {}
 
-    def ask(self, assoc: Association, calling_ae_title: str, request: Request) -> bool:
-        """Take a request; False when too many wait."""
+    def add(
+        self, assoc: Association, calling_ae_title: str, request: CommitmentRequest
+    ) -> bool:
+        """Queue a request; False when the queue is full."""
         with self._changed:
             if len(self._jobs) >= MAX_WAITING:
                 return False
@@ -64,21 +66,21 @@ class Reporter(threading.Thread):
             self._changed.notify()
         return True
 
-    def answered(self, assoc: Association, message_id: int, status: int) -> None:
-        """An N-EVENT-REPORT-RSP has come on the association that asked."""
-        answer = self._unanswered.get((assoc, message_id))
-        if answer is not None:
-            answer.status = status
-            answer.came.set()
+    def responded(self, assoc: Association, message_id: int, status: int) -> None:
+        """Take an N-EVENT-REPORT-RSP that came on the association of a request."""
+        response = self._responses.get((assoc, message_id))
+        if response is not None:
+            response.status = status
+            response.received.set()
 
     def stop(self) -> None:
-        """End after the report at hand."""
+        """End after the current report."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
     def run(self) -> None:
-        """Report what is due until ``stop``; the process boundary of this thread."""
+        """Send reports that are due until ``stop``; no exception ends the thread."""
         while (job := self._next()) is not None:
             try:
                 self._report(job)
@@ -95,28 +97,29 @@ class Reporter(threading.Thread):
             return None
 
     def _report(self, job: _Job) -> None:
-        verdict = judge(self._settings.spool_dir, job.request)
-        words = {
-            "transaction_uid": verdict.transaction_uid,
+        result = commit_result(self._settings.spool_dir, job.request)
+        fields = {
+            "transaction_uid": result.transaction_uid,
             "calling_ae_title": job.calling_ae_title,
-            "committed": len(verdict.committed),
-            "failed": len(verdict.failed),
+            "committed": len(result.committed),
+            "failed": len(result.failed),
         }
-        if self._report_here(job.assoc, verdict) or self._report_anew(job, verdict):
-            log.info("commitment_reported", **words)
+        if self._report_on(job.assoc, result) or self._report_to_peer(job, result):
+            log.info("commitment_reported", **fields)
             return
         if job.attempts == len(RETRY_SECONDS):
-            log.warning("commitment_not_reported", **words)
+            log.warning("commitment_not_reported", **fields)
             return
         job.due = time.monotonic() + RETRY_SECONDS[job.attempts]
         job.attempts += 1
         with self._changed:
             heapq.heappush(self._jobs, job)
 
-    def _report_here(self, assoc: Association, verdict: Verdict) -> bool:
-        """On the association that asked, which also does other things meanwhile.
+    def _report_on(self, assoc: Association, result: CommitmentResult) -> bool:
+        """Report on the association of the request; return whether it was accepted.
 
-        Not by ``send_n_event_report``: that wants the association's thread to stand still.
+        The association serves other messages meanwhile. ``send_n_event_report`` cannot be used:
+        it pauses the thread of the association.
         """
         context = next(
             (
@@ -133,33 +136,33 @@ class Reporter(threading.Thread):
         report.MessageID = next(self._numbers) % 65_536
         report.AffectedSOPClassUID = StorageCommitmentPushModel
         report.AffectedSOPInstanceUID = StorageCommitmentPushModelInstance
-        report.EventTypeID = verdict.event_type
+        report.EventTypeID = result.event_type
         report.EventInformation = BytesIO(
-            encode(verdict.to_data_set(), syntax.is_implicit_VR, syntax.is_little_endian)
+            encode(result.to_data_set(), syntax.is_implicit_VR, syntax.is_little_endian)
         )
-        answer = self._unanswered[assoc, report.MessageID] = _Answer()
+        response = self._responses[assoc, report.MessageID] = _Response()
         try:
             assoc.dimse.send_msg(report, context.context_id)
             deadline = time.monotonic() + ANSWER_SECONDS
             while assoc.is_established and time.monotonic() < deadline:
-                if answer.came.wait(0.1):
+                if response.received.wait(0.1):
                     break
-            return answer.status == SUCCESS
+            return response.status == SUCCESS
         finally:
-            del self._unanswered[assoc, report.MessageID]
+            del self._responses[assoc, report.MessageID]
 
-    def _report_anew(self, job: _Job, verdict: Verdict) -> bool:
-        """On an association to where the sender takes reports, when that is known."""
+    def _report_to_peer(self, job: _Job, result: CommitmentResult) -> bool:
+        """Report on a new association to the configured address, if there is one."""
         address = self._settings.commitment_peers.get(job.calling_ae_title)
         if address is None:
             return False
         try:
-            return self._send_to(*address, job.calling_ae_title, verdict)
-        except (OSError, ValueError) as error:  # no such host; context or role not accepted
+            return self._send_to(*address, job.calling_ae_title, result)
+        except (OSError, ValueError) as error:  # unknown host; context or role not accepted
             log.warning("commitment_peer_failed", host=address[0], error=type(error).__name__)
             return False
 
-    def _send_to(self, host: str, port: int, ae_title: str, verdict: Verdict) -> bool:
+    def _send_to(self, host: str, port: int, ae_title: str, result: CommitmentResult) -> bool:
         ae = AE(self._settings.ae_title)
         ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ANSWER_SECONDS
         ae.add_requested_context(StorageCommitmentPushModel)
@@ -168,7 +171,7 @@ class Reporter(threading.Thread):
             host,
             port,
             ae_title=ae_title,
-            # PS3.4 J.3.3: the SCP proposes its role, for it is the requestor here.
+            # PS3.4 J.3.3: the SCP proposes its role, since it is the requestor here.
             ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
             tls_args=(client_context(self._settings.tls), host) if by_tls else None,
         )
@@ -176,8 +179,8 @@ class Reporter(threading.Thread):
             return False
         try:
             status, _ = assoc.send_n_event_report(
-                verdict.to_data_set(),
-                verdict.event_type,
+                result.to_data_set(),
+                result.event_type,
                 StorageCommitmentPushModel,
                 StorageCommitmentPushModelInstance,
             )
@@ -187,8 +190,8 @@ class Reporter(threading.Thread):
 
 
 @dataclass(slots=True)
-class _Answer:
-    """The response that one report waits for."""
+class _Response:
+    """The response to one report."""
 
-    came: threading.Event = field(default_factory=threading.Event)
+    received: threading.Event = field(default_factory=threading.Event)
     status: int | None = None

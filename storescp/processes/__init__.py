@@ -1,1 +1,1 @@
-"""Several processes receive: what they tell each other, and who keeps them."""
+"""Receiver processes and their channel to the main process."""

@@ -1,1 +1,1 @@
-"""From instances on disk to a series on record: which is complete, and since when."""
+"""From durable instances to a registered series: arrival, completion, registration, publish."""

@@ -1,19 +1,32 @@
-"""Read a complete series from the spool: its instances, and the facts of its headers."""
+"""Read a complete series from the spool: its instances and header values."""
 
 import hashlib
 import math
 import warnings
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.errors import BytesLengthException
 
-from db.intake import CompletedBy, CompletedSeries, NewInstance, SeriesFacts
-from db.spool import SeriesKey, list_instances, series_folder
-from storescp.part10 import COPY_BYTES, FileMeta, NotPart10, read_header
+from common.dicom.errors import NotPart10, Undecodable
+from common.dicom.file_header import read_file_header
+from common.dicom.file_meta import FileMeta
+from common.dicom.patient_values import (
+    STUDY_DATES,
+    parse_date,
+    read_patient_values,
+    stated_text,
+)
+from common.spool.layout import SeriesKey, list_instances, series_folder
+from common.spool.part10 import COPY_BYTES, read_header
+from common.spool.quarantine import list_quarantined
+from db.instances import NewInstance
+from db.registration import CompletedBy, CompletedSeries, SeriesFacts
+from storescp.registration.read_attempts import ReadAttempts
 
 FACTS = [
     "SpecificCharacterSet",
@@ -24,7 +37,7 @@ FACTS = [
     "PatientBirthDate",
     "PatientSize",
     "PatientWeight",
-    "StudyDate",
+    *STUDY_DATES,
     "AccessionNumber",
     "SeriesNumber",
     "SeriesDescription",
@@ -35,10 +48,9 @@ FACTS = [
     "KVP",
     "SliceThickness",
 ]
+FACT_TAGS = frozenset(tag for one in FACTS if (tag := tag_for_keyword(one)) is not None)
 MAX_INTEGER = 2**31 - 1
 MAX_TEXT = 256
-DAYS_PER = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}  # PS3.5 6.2, VR AS
-DAYS_PER_YEAR = 365.25
 
 T = TypeVar("T")
 
@@ -50,25 +62,34 @@ def read_complete(
     *,
     expected_count: int | None = None,
     correlation_id: str | None = None,
+    refused: int = 0,
+    attempts: ReadAttempts | None = None,
 ) -> CompletedSeries | None:
-    """What lies in the spool of a series now; None when nothing does (any more).
+    """Read the instances of a series that are in the spool; None where there are none.
 
-    Files that the SCP has not written are left out. Reads every byte, for the digests.
+    Skips files that the Storage SCP has not written, and moves those over a limit to
+    quarantine. Reads every byte, for the digests.
     """
+    attempts = attempts or ReadAttempts(spool_dir)
     try:
         mtime_ns = series_folder(spool_dir, key).stat().st_mtime_ns
     except FileNotFoundError:
         return None
     instances = []
-    facts: SeriesFacts | None = None
+    paths = []
     calling_ae_title = ""
     for path in list_instances(spool_dir, key):
+        attempts.begin(path)
         try:
             meta = read_header(path)
+            read_file_header(path)
             instances.append(_instance(path, meta))
         except (NotPart10, FileNotFoundError):
             continue
-        facts = facts or _facts(path)
+        except Undecodable as error:
+            attempts.quarantine(path, str(error))
+            continue
+        paths.append(path)
         calling_ae_title = calling_ae_title or meta.calling_ae_title
     if not instances:
         return None
@@ -76,33 +97,40 @@ def read_complete(
         study_instance_uid=key.study_instance_uid,
         series_instance_uid=key.series_instance_uid,
         instances=tuple(instances),
-        facts=facts or SeriesFacts(),
+        facts=_series_facts(paths),
         completed_by=completed_by,
         calling_ae_title=calling_ae_title or None,
         spool_mtime_ns=mtime_ns,
         expected_count=expected_count,
         correlation_id=correlation_id,
+        refused_count=refused + _count_quarantined(spool_dir, key),
     )
 
 
+def _count_quarantined(spool_dir: Path, key: SeriesKey) -> int:
+    """Return how many instances are in quarantine and not in the spool as well."""
+    folder = series_folder(spool_dir, key)
+    return sum(not (folder / path.name).exists() for path in list_quarantined(spool_dir, key))
+
+
 def facts_of(ds: Dataset) -> SeriesFacts:
-    """Facts for typed columns; a value that cannot be read or is absurd becomes None."""
+    """Return header values for typed columns; None for an unreadable or impossible one."""
     with warnings.catch_warnings():
-        # pydicom warns with the value in the text: that may be the patient's.
+        # The text of a pydicom warning repeats the value, which may identify the patient.
         warnings.simplefilter("ignore")
         return _facts_of(ds)
 
 
 def _facts_of(ds: Dataset) -> SeriesFacts:
-    study_date = _read(lambda: _date(ds.StudyDate))
+    patient = read_patient_values(ds)
     return SeriesFacts(
         patient_id=_text(ds, "PatientID"),
         issuer_of_patient_id=_text(ds, "IssuerOfPatientID"),
         patient_sex=(_text(ds, "PatientSex") or "")[:16] or None,
-        patient_age_years=_age_years(ds, study_date),
-        patient_size_m=_number(ds, "PatientSize"),
-        patient_weight_kg=_number(ds, "PatientWeight"),
-        study_date=study_date,
+        patient_age_years=None if patient.age_years is None else round(patient.age_years, 2),
+        patient_size_m=patient.height_m,
+        patient_weight_kg=patient.weight_kg,
+        study_date=parse_date(stated_text(ds, "StudyDate")),
         accession_number=_text(ds, "AccessionNumber"),
         series_number=_integer(ds, "SeriesNumber"),
         series_description=_text(ds, "SeriesDescription"),
@@ -133,16 +161,29 @@ def _instance(path: Path, meta: FileMeta) -> NewInstance:
     )
 
 
+def _series_facts(paths: Sequence[Path]) -> SeriesFacts:
+    """Return the facts of the instance that the report takes (``header_values.source_header``).
+
+    One file is read where the first has a PatientID.
+    """
+    read = (_facts(path) for path in sorted(paths, key=lambda path: path.stem))
+    first: SeriesFacts | None = None
+    for facts in read:
+        first = first or facts
+        if facts is not None and facts.patient_id:
+            return facts
+    return first or SeriesFacts()
+
+
 def _facts(path: Path) -> SeriesFacts | None:
     try:
-        ds = dcmread(path, stop_before_pixels=True, specific_tags=FACTS)
-    except (InvalidDicomError, OSError, EOFError, NotImplementedError, ValueError):
+        return facts_of(read_file_header(path, FACT_TAGS))
+    except (Undecodable, NotPart10, OSError):
         return None
-    return facts_of(ds)
 
 
 def _read(get: Callable[[], T]) -> T | None:
-    """A value, or None where pydicom cannot decode it or it is not there."""
+    """Return a value, or None where it is absent or pydicom cannot decode it."""
     try:
         return get()
     except (AttributeError, BytesLengthException, TypeError, ValueError, OverflowError):
@@ -155,7 +196,7 @@ def _text(ds: Dataset, keyword: str) -> str | None:
         return None
     if not isinstance(value, str):
         value = "\\".join(str(part) for part in value)
-    # PostgreSQL's text holds neither NUL nor half of a surrogate pair.
+    # PostgreSQL's text type accepts neither NUL nor an unpaired surrogate.
     value = value.replace("\0", "").encode("utf-8", "replace").decode()
     return value.strip()[:MAX_TEXT] or None
 
@@ -168,18 +209,3 @@ def _number(ds: Dataset, keyword: str) -> float | None:
 def _integer(ds: Dataset, keyword: str) -> int | None:
     value = _read(lambda: int(ds[keyword].value) if keyword in ds else None)
     return value if value is not None and abs(value) <= MAX_INTEGER else None
-
-
-def _date(value: str) -> date:
-    return datetime.strptime(str(value), "%Y%m%d").date()  # PS3.5 6.2, VR DA
-
-
-def _age_years(ds: Dataset, study_date: date | None) -> float | None:
-    """Patient's Age as sent, else from birth date and study date."""
-    age = _text(ds, "PatientAge") or ""
-    if len(age) == 4 and age[:3].isdigit() and age[3] in DAYS_PER:
-        return round(int(age[:3]) * DAYS_PER[age[3]] / DAYS_PER_YEAR, 2)
-    birth_date = _read(lambda: _date(ds.PatientBirthDate))
-    if birth_date is None or study_date is None or birth_date > study_date:
-        return None
-    return round((study_date - birth_date).days / DAYS_PER_YEAR, 2)

@@ -1,7 +1,8 @@
-"""The thread that asks which series are complete, registers and publishes them.
+"""The thread that registers complete series and completes studies, and publishes their tasks.
 
-The spool is the journal: while the database is down everything stays pending on disk and in
-``Arrivals``, and is tried again with back-off. A broker that is down is left to the sweep.
+The spool is the journal: while the database is unavailable, series stay pending on disk and in
+``PendingSeries``, and registration is retried with back-off. While the broker is unavailable,
+the sweep of the workers publishes the tasks.
 """
 
 import random
@@ -9,23 +10,27 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
-
-from db.backoff import backoff
-from db.health import Rounds
-from db.intake import Registered, open_series, register_revision
+from common.backoff import backoff
+from common.health import LoopProbe
+from common.logging import get_logger
+from common.metrics import PENDING_SERIES, REGISTERED_SERIES
+from common.settings.storescp import StoreScpSettings
+from common.task_publisher import TaskPublisher
 from db.migrate import SchemaNotCurrent, require_current_schema
-from db.session import make_sessions
-from db.telemetry import PENDING_SERIES, REGISTERED_SERIES, get_logger
-from storescp.registration.arrivals import Arrivals, Complete
+from db.registration import Registered, open_series, register_revision
+from db.session import DatabaseUnavailable, DriverError, Engine, make_sessions
+from db.states import ResultPer
+from db.studies import complete_studies
+from db.transition import ChangedBy
+from storescp.registration.associations import Associations
 from storescp.registration.headers import read_complete
-from storescp.registration.publish import Publisher
-from storescp.registration.scan import Scan
-from storescp.settings import StoreScpSettings
+from storescp.registration.pending_series import CompleteSeries, PendingSeries
+from storescp.registration.read_attempts import ReadAttempts
+from storescp.registration.scan import SpoolScan
 
 ACTOR = "storescp"
-MAX_TICK_SECONDS = 0.25  # what a series waits for nothing, at the most
+MAX_TICK_SECONDS = 0.25  # largest delay of a complete series
+MAX_STUDY_TICK_SECONDS = 1.0  # largest delay of a complete study
 TICKS_PER_QUIET_PERIOD = 10
 RETRY_BASE_SECONDS = 1.0
 RETRY_CAP_SECONDS = 30.0
@@ -35,33 +40,44 @@ log = get_logger(__name__)
 
 
 class Registrar(threading.Thread):
-    """One per spool; association threads never wait for it."""
+    """One per spool. Association threads never wait for it."""
 
     def __init__(
         self,
-        arrivals: Arrivals,
+        pending: PendingSeries,
+        associations: Associations,
         engine: Engine,
-        publisher: Publisher,
+        publisher: TaskPublisher,
         settings: StoreScpSettings,
     ) -> None:
         super().__init__(name="registrar", daemon=True)
-        self._arrivals = arrivals
+        self._pending = pending
+        self._associations = associations
         self._engine = engine
         self._sessions = make_sessions(engine)
         self._publisher = publisher
         self._settings = settings
-        self._scan = Scan(settings.spool_dir, arrivals)
+        self._result_per = ResultPer(settings.result_per)
+        self._attempts = ReadAttempts(settings.spool_dir)
+        self._scan = SpoolScan(settings.spool_dir, pending)
         self._schema_checked = False
         self._failures = 0
         self._retry_at = 0.0
-        self._stop_asked = threading.Event()
-        self._pause = min(MAX_TICK_SECONDS, settings.quiet_seconds / TICKS_PER_QUIET_PERIOD)
-        self.rounds = Rounds("registrar", pause_seconds=self._pause)
+        self._studies_at = 0.0
+        self._stopping = threading.Event()
+        self._tick_seconds = min(
+            MAX_TICK_SECONDS, settings.quiet_seconds / TICKS_PER_QUIET_PERIOD
+        )
+        self.loop_probe = LoopProbe("registrar", pause_seconds=self._tick_seconds)
+
+    def recover(self) -> None:
+        """Count the file that ended the last process; call once before ``start``."""
+        self._attempts.recover()
 
     def run(self) -> None:
-        """Tick until ``stop``; the process boundary of this thread."""
-        while not self._stop_asked.wait(self._pause):
-            self.rounds.count()
+        """Tick until ``stop``; no exception ends the thread."""
+        while not self._stopping.wait(self._tick_seconds):
+            self.loop_probe.beat()
             try:
                 self.tick(time.monotonic())
             except Exception:
@@ -69,13 +85,13 @@ class Registrar(threading.Thread):
                 self._back_off()
 
     def stop(self) -> None:
-        """End after the series at hand; the rest waits on disk for the next start."""
-        self._stop_asked.set()
+        """End after the current series; the others wait in the spool for the next start."""
+        self._stopping.set()
         self.join()
 
     def tick(self, now: float) -> None:
-        """One round: scan, what opened, what is complete."""
-        PENDING_SERIES.set(self._arrivals.pending())
+        """Scan the spool, open new series, register complete ones."""
+        PENDING_SERIES.set(len(self._pending))
         if now < self._retry_at:
             return
         try:
@@ -83,26 +99,27 @@ class Registrar(threading.Thread):
             self._scan.run(self._sessions, now=now)
             self._open_series()
             self._register_complete(now)
-        except (DBAPIError, SchemaNotCurrent) as error:
+            self._complete_studies(now)
+        except (DriverError, SchemaNotCurrent) as error:
             self._back_off()
             reason = str(error) if isinstance(error, SchemaNotCurrent) else type(error).__name__
             log.warning(
                 "database_unavailable",
                 error=reason,
-                pending_series=self._arrivals.pending(),
+                pending_series=len(self._pending),
                 failures=self._failures,
             )
         else:
             self._failures = 0
 
     def _require_schema(self) -> None:
-        """Once: a database that was down at the start may come back with another schema."""
+        """Check the schema once: the database may have been unavailable at the start."""
         if not self._schema_checked:
             require_current_schema(self._engine)
             self._schema_checked = True
 
     def _open_series(self) -> None:
-        for key, calling_ae_title, correlation_id in self._arrivals.newly_opened():
+        for key, calling_ae_title, correlation_id in self._pending.newly_opened():
             with self._sessions.begin() as session:
                 open_series(
                     session,
@@ -112,64 +129,103 @@ class Registrar(threading.Thread):
                     correlation_id=correlation_id,
                     now=datetime.now(UTC),
                     actor=ACTOR,
+                    result_per=self._result_per,
                 )
+
+    def _complete_studies(self, now: float) -> None:
+        """Make complete studies due; a study with a pending series is not complete."""
+        if now < self._studies_at:
+            return
+        quiet_seconds = self._settings.study_quiet_seconds
+        self._studies_at = now + min(
+            MAX_STUDY_TICK_SECONDS, quiet_seconds / TICKS_PER_QUIET_PERIOD
+        )
+        with self._sessions.begin() as session:
+            complete = complete_studies(
+                session,
+                quiet_seconds=quiet_seconds,
+                counted_quiet_seconds=self._settings.quiet_seconds,
+                pending=self._pending.studies() | self._scan.studies(),
+                sending=self._associations.studies(),
+                by=ChangedBy(ACTOR, datetime.now(UTC)),
+            )
+        published = True
+        for study in complete:
+            log.info(
+                "study_complete",
+                study_instance_uid=study.study_instance_uid,
+                correlation_id=study.correlation_id,
+                revision=study.revision,
+            )
+            published = published and self._publisher.screen_study(study.id)
 
     def _register_complete(self, now: float) -> None:
         quiet_seconds = self._settings.quiet_seconds
         published = True
-        for done in self._arrivals.complete(now=now, quiet_seconds=quiet_seconds):
-            if self._stop_asked.is_set():
+        complete = self._pending.complete(now=now, quiet_seconds=quiet_seconds)
+        for series in sorted(complete, key=lambda one: self._attempts.is_suspect(one.key)):
+            if self._stopping.is_set():
                 return
-            registered = self._try_to_register(done, now)
-            # A broker that is down costs its time-out once a round, not once a series.
-            if registered is not None and registered.changed and published:
+            registered = self._try_to_register(series, now)
+            # An unavailable broker costs its timeout once a tick, not once a series.
+            if registered is not None and registered.due and published:
                 published = self._publisher.screen(registered.series_id)
 
-    def _try_to_register(self, done: Complete, now: float) -> Registered | None:
-        """Register one series; one that cannot be must not hold up the others."""
+    def _try_to_register(self, series: CompleteSeries, now: float) -> Registered | None:
+        """Register one series; postpone it after an error, so that others are registered."""
         try:
-            return self._register(done)
-        except OperationalError:
-            raise  # the database, not the series
+            return self._register(series)
+        except DatabaseUnavailable:
+            raise  # concerns all series
         except Exception as error:
-            self._arrivals.postpone(done.key, until=now + REPEAT_SECONDS)
-            # Not the error's text: PostgreSQL's repeats the row, with the patient in it.
+            self._pending.postpone(series.key, until=now + REPEAT_SECONDS)
+            # Without the text of the error: PostgreSQL repeats the row with patient data.
             log.error(
                 "registration_failed",
-                series_instance_uid=done.key.series_instance_uid,
-                correlation_id=done.correlation_id,
+                series_instance_uid=series.key.series_instance_uid,
+                correlation_id=series.correlation_id,
                 error=type(error).__name__,
             )
             return None
 
-    def _register(self, done: Complete) -> Registered | None:
-        completed = read_complete(
-            self._settings.spool_dir,
-            done.key,
-            done.completed_by,
-            expected_count=done.expected,
-            correlation_id=done.correlation_id,
-        )
+    def _register(self, series: CompleteSeries) -> Registered | None:
+        try:
+            completed = read_complete(
+                self._settings.spool_dir,
+                series.key,
+                series.completed_by,
+                expected_count=series.expected,
+                correlation_id=series.correlation_id,
+                refused=series.refused,
+                attempts=self._attempts,
+            )
+        finally:
+            self._attempts.end(series.key)
         if completed is None:
-            self._arrivals.registered(done)
+            self._pending.registered(series)
             return None
         with self._sessions.begin() as session:
             registered = register_revision(
-                session, completed, now=datetime.now(UTC), actor=ACTOR
+                session,
+                completed,
+                now=datetime.now(UTC),
+                actor=ACTOR,
+                result_per=self._result_per,
             )
-        self._arrivals.registered(done)
-        self._scan.registered(done.key, completed.spool_mtime_ns)
+        self._pending.registered(series)
+        self._scan.registered(series.key, completed.spool_mtime_ns)
         if registered.changed:
-            REGISTERED_SERIES.labels(done.completed_by).inc()
+            REGISTERED_SERIES.labels(series.completed_by).inc()
             log.info(
                 "series_queued",
-                series_instance_uid=done.key.series_instance_uid,
-                study_instance_uid=done.key.study_instance_uid,
+                series_instance_uid=series.key.series_instance_uid,
+                study_instance_uid=series.key.study_instance_uid,
                 correlation_id=registered.correlation_id,
                 revision=registered.revision,
                 instances=len(completed.instances),
-                expected=done.expected,
-                completed_by=done.completed_by,
+                expected=series.expected,
+                refused=completed.refused_count,
+                completed_by=series.completed_by,
             )
         return registered
 

@@ -1,38 +1,44 @@
-"""Find what the spool holds and the record missed: at the start, and now and then."""
+"""Find series in the spool that the database does not have: at the start and periodically."""
 
 import time
 from pathlib import Path
 
-from sqlalchemy.orm import Session, sessionmaker
-
-from db.intake import registered_mtimes
-from db.spool import SeriesKey, list_series
-from db.telemetry import get_logger
-from storescp.registration.arrivals import Arrivals
+from common.logging import get_logger
+from common.metrics import QUARANTINED
+from common.spool.layout import SeriesKey, list_series
+from common.spool.quarantine import list_quarantined
+from db.registration import registered_mtimes
+from db.session import Sessions
+from storescp.registration.pending_series import PendingSeries
 
 INTERVAL_SECONDS = 30.0
 FRESH_SECONDS = 1.0
-"""What changed so lately may still be told of by the process that receives it."""
+"""A newer change may still be reported by the receiver process that made it."""
 
 log = get_logger(__name__)
 
 
-class Scan:
-    """Compares the modification times of series folders with those at their registration.
+class SpoolScan:
+    """Compare modification times of series folders with those at their registration.
 
-    The record is asked once, at the first run; later runs look at the disk only. A series
-    that another process registers is found changed here once, and registering it again
-    changes nothing.
+    The first run reads the registered times from the database; later runs read the disk only.
+    A series that another process registers is therefore found changed once here, and
+    registering it again changes nothing.
     """
 
-    def __init__(self, spool_dir: Path, arrivals: Arrivals) -> None:
+    def __init__(self, spool_dir: Path, pending: PendingSeries) -> None:
         self._spool_dir = spool_dir
-        self._arrivals = arrivals
+        self._pending = pending
         self._registered: dict[SeriesKey, int] | None = None
         self._next_run = 0.0
+        self._fresh: set[SeriesKey] = set()
 
-    def run(self, sessions: sessionmaker[Session], *, now: float) -> None:
-        """Hand series that are new or changed to ``Arrivals``, if it is time to look.
+    def studies(self) -> set[str]:
+        """Return the studies of the series that were too fresh to be found by the last scan."""
+        return {key.study_instance_uid for key in self._fresh}
+
+    def run(self, sessions: Sessions, *, now: float) -> None:
+        """Add new and changed series to ``PendingSeries``, if a scan is due.
 
         ``now`` : seconds of the monotonic clock.
         """
@@ -42,6 +48,7 @@ class Scan:
             with sessions() as session:
                 recorded = registered_mtimes(session)
             self._registered = {SeriesKey(*uids): mtime for uids, mtime in recorded.items()}
+        QUARANTINED.set(len(list_quarantined(self._spool_dir)))
         on_disk = dict(list_series(self._spool_dir))
         changed = {
             key: (time.time_ns() - mtime_ns) / 1e9
@@ -51,10 +58,11 @@ class Scan:
         fresh = {
             key
             for key, age in changed.items()
-            if 0 <= age < FRESH_SECONDS and not self._arrivals.is_pending(key)
+            if 0 <= age < FRESH_SECONDS and key not in self._pending
         }
+        self._fresh = fresh
         found = sum(
-            self._hand_over(key, on_disk[key], age_seconds, now)
+            self._add(key, on_disk[key], age_seconds, now)
             for key, age_seconds in changed.items()
             if key not in fresh
         )
@@ -65,13 +73,15 @@ class Scan:
         if found:
             log.info("scan_found", series=found)
 
-    def _hand_over(self, key: SeriesKey, mtime_ns: int, age_seconds: float, now: float) -> bool:
-        if not self._arrivals.note_found(key, last_arrival=now - max(0.0, age_seconds)):
+    def _add(self, key: SeriesKey, mtime_ns: int, age_seconds: float, now: float) -> bool:
+        if not self._pending.found_by_scan(key, last_arrival=now - max(0.0, age_seconds)):
             return False
-        self.registered(key, mtime_ns)  # not again, should there be nothing to register
+        self.registered(
+            key, mtime_ns
+        )  # find it once only, even if there is nothing to register
         return True
 
     def registered(self, key: SeriesKey, mtime_ns: int) -> None:
-        """Remember the modification time that a series had when it was registered."""
+        """Remember the modification time of a series at its registration."""
         if self._registered is not None:
             self._registered[key] = mtime_ns

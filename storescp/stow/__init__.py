@@ -1,1 +1,1 @@
-"""STOW-RS (PS3.18 10.5): the other door, into the same spool."""
+"""STOW-RS (PS3.18 10.5): stores into the same spool as C-STORE."""

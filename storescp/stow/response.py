@@ -1,4 +1,4 @@
-"""The answer of STOW-RS: a response data set (PS3.18 10.5.3, I.2) and an HTTP status."""
+"""STOW-RS responses: HTTP status and response data set (PS3.18 10.5.3, I.2)."""
 
 import json
 from collections.abc import Sequence
@@ -6,26 +6,25 @@ from http import HTTPStatus
 
 from pydicom import Dataset
 
-from db.spool import is_valid_uid
-from storescp import status
+from common.dicom.uids import is_valid_uid
+from common.dicomnet import status
 from storescp.commitment.request import Reference, reference_item
-from storescp.file_intake import Received
+from storescp.store.part10_writer import FileOutcome
 
 JSON = "application/dicom+json"
 
 
-def http_status(received: Sequence[Received], *, disk_full: bool) -> HTTPStatus:
-    """What all files of a whole request together mean (PS3.18 Table 10.5.3-1).
+def http_status(outcomes: Sequence[FileOutcome], *, disk_full: bool) -> HTTPStatus:
+    """Return the status of a complete request (PS3.18 Table 10.5.3-1).
 
-    ``disk_full`` : what is refused for want of resources may be sent again later; else these
-    are instances that are too large, and will be so tomorrow.
+    ``disk_full`` : Out of Resources is temporary; otherwise the instances are too large.
     """
-    refusals = [one.refusal.status for one in received if one.refusal is not None]
-    if not received:
+    refusals = [one.refusal.status for one in outcomes if one.refusal is not None]
+    if not outcomes:
         return HTTPStatus.BAD_REQUEST
     if not refusals:
         return HTTPStatus.OK
-    if len(refusals) < len(received):
+    if len(refusals) < len(outcomes):
         return HTTPStatus.ACCEPTED
     if set(refusals) == {status.OUT_OF_RESOURCES}:
         return (
@@ -34,15 +33,16 @@ def http_status(received: Sequence[Received], *, disk_full: bool) -> HTTPStatus:
     return HTTPStatus.CONFLICT
 
 
-def response_data_set(received: Sequence[Received]) -> str:
-    """Which instances are durable, which are not and why, as DICOM JSON (PS3.18 F).
+def response_data_set(outcomes: Sequence[FileOutcome]) -> str:
+    """Return the outcomes as DICOM JSON (PS3.18 F).
 
-    We retrieve nothing, so Retrieve URL is empty. What has no UIDs is among other failures.
+    Retrieve URL is empty: this service has no retrieval. A file without valid UIDs is listed
+    in Other Failures Sequence.
     """
     ds = Dataset()
     ds.RetrieveURL = ""
     stored, failed, others = [], [], []
-    for one in received:
+    for one in outcomes:
         reference = Reference(one.sop_class_uid, one.sop_instance_uid)
         if one.refusal is None:
             item = reference_item(reference)

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: ``python -m tests.bench`` (``make bench``)."""
+"""Run all benchmarks one after another: ``python -m tests.bench`` (``make bench``)."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "screen": (),
-    # The first part of the suite; all of its 300 volumes take an hour of CPU.
+    # The first 45 of 300 volumes; all of them take an hour of CPU time.
     "finder": ("--count", "45", "--jobs", str(os.cpu_count() or 1)),
     "finder_cost": (),
     "neck": ("--count", "15"),
@@ -18,7 +18,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> int:
-    """Run each in a process of its own; 1 where one failed."""
+    """Run each benchmark in its own process; return 1 if one failed."""
     failed = 0
     for name, options in BENCHMARKS.items():
         print(f"== {name}", flush=True)

@@ -1,7 +1,8 @@
-"""``python -m tests.bench.backlog``: what a series costs with 10, 1,000 and 100,000 on record.
+"""``python -m tests.bench.backlog``: cost of a series beside 10, 1,000 and 100,000 others.
 
-Three databases in one PostgreSQL, filled with series that went the whole way; then new ones are
-registered, leased, saved, delivered, swept and shown in each, in turn. Medians; JSON last.
+One PostgreSQL has three databases filled with delivered and rejected series. New series are
+registered, leased, saved, delivered, swept and shown in each of them in turn. Prints medians,
+then JSON.
 """
 
 import argparse
@@ -21,30 +22,33 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import claim as claims
-from db import lease as leases
-from db import outbox, overview, standing
-from db.intake import CompletedSeries, open_series, register_revision
-from db.lease import Lease
+from db import deliveries as claims
+from db import history, lease_expiry, leases, outbox, queue_status
+from db.leases import Lease
+from db.registration import CompletedSeries, open_series, register_revision
 from db.session import make_engine, make_sessions
-from deploy.embedded import Postgres
-from tests.conftest import upgrade
-from tests.integration import record
+from deploy.demo.embedded import Postgres
+from tests.support import record
+from tests.support.databases import upgrade
 
 SIZES = (10, 1_000, 100_000)
 INSTANCES = 80
 ACTOR = "bench"
 
-# One series that went the whole way takes 5 instances, a run, two hips, two objects, two
-# deliveries and 6 events; the ids of all rows are computed from its number.
+# Each series has 5 instances, one screening and 6 events; unless rejected, also two hips, two
+# objects and two deliveries. The ids of all rows are computed from the number of the series.
 FILL = """
-INSERT INTO series (study_instance_uid, series_instance_uid, state, revision, attempts,
-    created_at, changed_at, instance_count, total_bytes, content_sha256, completed_by,
-    completed_at, spool_mtime_ns, patient_id, study_date)
-SELECT '1.2.' || n, '1.3.' || n, CASE WHEN n % 10 = 0 THEN 'rejected' ELSE 'delivered' END, 1,
-    1, t, t, 5, 2621440, md5(n::text), 'released', t, n, 'P' || n / 2, t::date
+INSERT INTO study (study_instance_uid, result_per, revision, attempts, created_at, changed_at)
+SELECT '1.2.' || n, 'series', 0, 0, now(), now() FROM generate_series(1, :count) AS n;
+INSERT INTO series (study_id, study_instance_uid, series_instance_uid, state, revision,
+    attempts, created_at, changed_at, instance_count, total_bytes, refused_count,
+    content_sha256, completed_by, completed_at, spool_mtime_ns, patient_id, study_date)
+SELECT study.id, study_instance_uid, '1.3.' || n,
+    CASE WHEN n % 10 = 0 THEN 'rejected' ELSE 'delivered' END, 1,
+    1, t, t, 5, 2621440, 0, md5(n::text), 'released', t, n, 'P' || n / 2, t::date
 FROM (SELECT n, now() - interval '1 minute' * (:count - n) AS t
-      FROM generate_series(1, :count) AS n) AS numbered;
+      FROM generate_series(1, :count) AS n) AS numbered
+JOIN study ON study_instance_uid = '1.2.' || n;
 INSERT INTO instance (series_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, sha256,
     bytes, revision, received_at)
 SELECT id, '1.4.' || id || '.' || k, '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1',
@@ -78,17 +82,17 @@ FROM series, generate_series(1, 6);
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A database with so many series on record."""
+class FilledDatabase:
+    """A database with ``size`` series."""
 
     size: int
     sessions: sessionmaker[Session]
 
 
 @contextmanager
-def site(postgres: Postgres, size: int, folder: Path) -> Iterator[Site]:
-    """Make and fill a database."""
-    name = f"site_{size}"
+def filled_database(postgres: Postgres, size: int, folder: Path) -> Iterator[FilledDatabase]:
+    """Create and fill a database."""
+    name = f"filled_{size}"
     postgres.execute(f"CREATE DATABASE {name}")
     upgrade(postgres.url_of(name), folder)
     engine = make_engine(postgres.url_of(name), application_name=ACTOR)
@@ -98,12 +102,12 @@ def site(postgres: Postgres, size: int, folder: Path) -> Iterator[Site]:
             if statement.strip():
                 connection.execute(text(statement), {"count": size})
     postgres.execute("VACUUM ANALYZE", name)
-    yield Site(size, make_sessions(engine))
+    yield FilledDatabase(size, make_sessions(engine))
     engine.dispose()
 
 
 def new_series() -> CompletedSeries:
-    """A complete series of 80 instances that nobody has seen, of a patient who was here."""
+    """Return a new complete series of 80 instances of a patient with earlier series."""
     uid = f"2.25.{secrets.randbits(120)}"
     instances = tuple(
         replace(record.instance(n), sop_instance_uid=f"{uid}.{n}") for n in range(INSTANCES)
@@ -115,10 +119,10 @@ def new_series() -> CompletedSeries:
 
 
 class Case:
-    """One new series on its way in one database; each step is a method, timed from outside."""
+    """One new series in one database. Each step is a method; the caller measures it."""
 
-    def __init__(self, at: Site) -> None:
-        self._sessions = at.sessions
+    def __init__(self, database: FilledDatabase) -> None:
+        self._sessions = database.sessions
         self._series = new_series()
         self._series_id = 0
         self._lease: Lease | None = None
@@ -146,18 +150,18 @@ class Case:
         now = datetime.now(UTC)
         with self._sessions.begin() as session:
             active = leases.active_leases(session)
-            leases.expire_leases(session, {}, now=now, max_attempts=3)
+            lease_expiry.expire_leases(session, {}, now=now, max_attempts=3)
             assert active
         with self._sessions.begin() as session:
             leases.due_series(session, now=now, limit=100)
             claims.due_deliveries(session, now=now, limit=100)
-            standing.oldest_waiting(session)
+            queue_status.oldest_waiting(session)
 
     def save(self) -> None:
         assert self._lease is not None
         with self._sessions.begin() as session:
-            overview.previous_results(session, self._series_id, limit=5)
-            overview.predecessor(session, self._series_id, revision=1)
+            history.previous_results(session, self._series_id, limit=5)
+            history.predecessor(session, self._series_id, revision=1)
         with self._sessions.begin() as session:
             outbox.save_screening(
                 session,
@@ -190,31 +194,31 @@ class Case:
 
     def status(self) -> None:
         with self._sessions.begin() as session:
-            standing.standing(session, now=datetime.now(UTC), limit=10)
+            queue_status.queue_status(session, now=datetime.now(UTC), limit=10)
 
     def show(self) -> None:
         with self._sessions.begin() as session:
-            history = overview.series_history(session, self._series.series_instance_uid)
-        assert history is not None
+            shown = history.series_history(session, self._series.series_instance_uid)
+        assert shown is not None
 
 
 def steps(case: Case) -> dict[str, Callable[[], None]]:
-    """What is done with a series, in this order."""
+    """Return the steps of a series in their order."""
     names = ("register", "lease", "sweep", "save", "deliver", "status", "show")
     return {name: getattr(case, name) for name in names}
 
 
-def measure(sites: Sequence[Site], rounds: int) -> dict[str, dict[int, float]]:
-    """Step → size → median ms."""
+def measure(databases: Sequence[FilledDatabase], rounds: int) -> dict[str, dict[int, float]]:
+    """Return the median in ms by step and size."""
     spent: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(rounds + 1):
-        cases = [(at, steps(Case(at))) for at in sites]
+        cases = [(database, steps(Case(database))) for database in databases]
         for name in cases[0][1]:
-            for at, case in cases:
+            for database, case in cases:
                 start = time.perf_counter()
                 case[name]()
-                if number:  # the first round is slow for other reasons
-                    spent[name][at.size].append((time.perf_counter() - start) * 1000)
+                if number:  # the first round also fills caches
+                    spent[name][database.size].append((time.perf_counter() - start) * 1000)
     return {
         name: {size: round(statistics.median(values), 2) for size, values in sizes.items()}
         for name, sizes in spent.items()
@@ -222,7 +226,7 @@ def measure(sites: Sequence[Site], rounds: int) -> dict[str, dict[int, float]]:
 
 
 def main() -> None:
-    """Measure, print a table, then JSON."""
+    """Measure; print a table and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -230,8 +234,11 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         postgres = stack.enter_context(Postgres())
-        sites = [stack.enter_context(site(postgres, size, folder)) for size in arguments.sizes]
-        results = measure(sites, arguments.rounds)
+        databases = [
+            stack.enter_context(filled_database(postgres, size, folder))
+            for size in arguments.sizes
+        ]
+        results = measure(databases, arguments.rounds)
     print(f"{'ms':10s}" + "".join(f"{size:>12,d}" for size in arguments.sizes))
     for name, sizes in results.items():
         print(f"{name:10s}" + "".join(f"{ms:12.2f}" for ms in sizes.values()))

@@ -1,9 +1,8 @@
-"""``python -m tests.bench.bare PORT FOLDER``: the least that a receiver in Python can do.
+"""``python -m tests.bench.bare PORT FOLDER``: a minimal receiver, for ``intake --bare``.
 
-A peer for ``tests.bench.intake --bare``, not a Storage SCP: it takes whatever a well-meaning
-sender sends, one process an association, and for each instance does what cannot be left out:
-receive, write, fsync of the file, rename, fsync of the folder, answer. No check, no limit, no
-record, no time-out, no log.
+This is not a Storage SCP. It accepts whatever a well-behaved sender sends, with one process per
+association, and does only what is indispensable for an instance: receive, write, fsync the
+file, rename, fsync the folder, respond. It has no checks, limits, database, timeouts or logs.
 """
 
 import mmap
@@ -17,8 +16,8 @@ from pynetdicom.acse import APPLICATION_CONTEXT_NAME
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.presentation import negotiate_as_acceptor
 
+from common.spool.part10 import encode_header
 from storescp.association.command import decode_command, encode_response
-from storescp.association.contexts import supported_contexts
 from storescp.association.pdu import (
     IS_COMMAND,
     IS_LAST,
@@ -27,39 +26,39 @@ from storescp.association.pdu import (
     PDV_HEADER,
     encode_command,
 )
-from storescp.part10 import encode_header
+from storescp.contexts import supported_contexts
 
 MAX_PDU = 131072
 BUFFER_BYTES = 2 * 1024 * 1024
-"""A command and its instance of 512 x 512 x 16 bit; a larger one is more than this can take."""
+"""Enough for a command and its instance of 512 × 512 × 16 bit; larger ones fail."""
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
 
 
-class Wire:
-    """A connection with a buffer: what was read of a message stays in it to its end."""
+class BufferedConnection:
+    """A connection with a buffer that keeps everything read of the current message."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
         self.buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
         self.start = self.end = 0
 
-    def take(self, count: int) -> memoryview:
-        """The next bytes; EOFError when the sender has gone."""
+    def read(self, count: int) -> memoryview:
+        """Return the next bytes; raise EOFError if the sender has closed the connection."""
         while self.end - self.start < count:
-            received = self.connection.recv_into(self.buffer[self.end :])
+            received = self.socket.recv_into(self.buffer[self.end :])
             if not received:
                 raise EOFError
             self.end += received
-            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.start += count
         return self.buffer[self.start - count : self.start]
 
 
-def accept(wire: Wire) -> None:
-    """A-ASSOCIATE: what our Storage SCP accepts, too."""
-    header = bytes(wire.take(PDU_HEADER.size))
+def accept(connection: BufferedConnection) -> None:
+    """Negotiate the association; accept the contexts that our Storage SCP accepts."""
+    header = bytes(connection.read(PDU_HEADER.size))
     request = A_ASSOCIATE_RQ()
-    request.decode(header + bytes(wire.take(PDU_HEADER.unpack(header)[1])))
+    request.decode(header + bytes(connection.read(PDU_HEADER.unpack(header)[1])))
     primitive = request.to_primitive()
     primitive.application_context_name = APPLICATION_CONTEXT_NAME
     proposed = primitive.presentation_context_definition_list
@@ -69,24 +68,24 @@ def accept(wire: Wire) -> None:
     primitive.result = 0
     answer = A_ASSOCIATE_AC()
     answer.from_primitive(primitive)
-    wire.connection.sendall(answer.encode())
+    connection.socket.sendall(answer.encode())
 
 
-def serve(connection: socket.socket, part: Path, folder: Path) -> None:
-    """One association to its end."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire = Wire(connection)
-    accept(wire)
+def serve(sock: socket.socket, part: Path, folder: Path) -> None:
+    """Serve one association until its release."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = BufferedConnection(sock)
+    accept(connection)
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     encoded, data_set = b"", []
     while True:
-        kind, _ = PDU_HEADER.unpack(wire.take(PDU_HEADER.size))
+        kind, _ = PDU_HEADER.unpack(connection.read(PDU_HEADER.size))
         if kind != P_DATA_TF:
-            connection.sendall(RELEASE_RP)
+            sock.sendall(RELEASE_RP)
             return
-        length, context_id, control = PDV_HEADER.unpack(wire.take(PDV_HEADER.size))
-        content = wire.take(length - 2)
+        length, context_id, control = PDV_HEADER.unpack(connection.read(PDV_HEADER.size))
+        content = connection.read(length - 2)
         if control & IS_COMMAND:
             encoded += bytes(content)
             continue
@@ -102,29 +101,29 @@ def serve(connection: socket.socket, part: Path, folder: Path) -> None:
             os.fsync(descriptor)
             response = encode_response(command, 0)
             for pdu in encode_command(response, context_id, max_pdu_length=0):
-                connection.sendall(pdu)
+                sock.sendall(pdu)
             encoded, data_set = b"", []
-            wire.start = wire.end = 0
+            connection.start = connection.end = 0
 
 
 def main(port: int, folder: Path) -> None:
-    """Serve until it is killed."""
+    """Serve until the process is killed."""
     incoming = folder / "incoming"
     incoming.mkdir()
     listening = socket.create_server(("127.0.0.1", port), backlog=128)
     number = 0
     while True:
-        connection, _ = listening.accept()
+        sock, _ = listening.accept()
         number += 1
-        with suppress(ChildProcessError):  # their CPU counts once they are waited for
+        with suppress(ChildProcessError):  # CPU time of children counts only after wait
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         if os.fork() == 0:
             try:
-                serve(connection, incoming / f"{number}.part", folder / str(number))
+                serve(sock, incoming / f"{number}.part", folder / str(number))
             finally:
                 os._exit(0)
-        connection.close()
+        sock.close()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""``python -m tests.bench.finder``: how well femurs are found where the truth is known.
+"""``python -m tests.bench.finder``: accuracy of the finder on volumes with known femurs.
 
 Three parts: ``suite`` (simulated volumes of the full range, a third without hips), ``stress``
-(single cases, each with what is expected of it) and ``real`` (CT from the folder that
-``OSTEOSCREEN_REALCT`` names; left out without). Prints a table and every failure by name,
-JSON last. With ``--cache`` the rendered volumes are kept: a second run costs the finder only.
-Empty the cache when the simulator has changed.
+(single cases with an expected result each) and ``real`` (CT from the folder that
+``OSTEOSCREEN_REALCT`` names; omitted without it). Prints a table and every failure by name,
+JSON last. ``--cache`` keeps the rendered volumes, so that a second run takes the time of the
+finder only. Empty the cache after a change of the simulator.
 """
 
 import argparse
@@ -21,26 +21,26 @@ from typing import Any
 from tests.bench import finder_plot, finder_real, finder_stress, finder_table
 from tests.bench.finder_cases import Case, plan, volume_of
 from tests.bench.finder_measure import Outcome, known_hips, measure
-from training.progress import Bars
+from training.progress import ProgressBars
 from training.simulate.truth import truth
 
 HELD_OUT_SEED = 7777
-"""Whoever tunes the finder uses another."""
+"""Tune the finder on other seeds."""
 COUNT = 300
 PARTS = ("suite", "stress", "real")
 
 Task = Callable[[], Outcome]
 
 
-def examine(case: Case, cache: Path | None) -> Outcome:
-    """Render or fetch one simulated volume and find its femurs."""
+def run_case(case: Case, cache: Path | None) -> Outcome:
+    """Render one simulated volume, or read it from the cache, and find its femurs."""
     volume = volume_of(case, cache)
     hips = known_hips(volume, truth(case.subject))
     return measure(case.name, case.tags, volume, hips)
 
 
-def run(part: str, tasks: list[Task], jobs: int, bars: Bars) -> list[Outcome]:
-    """All outcomes in the order of the tasks."""
+def run(part: str, tasks: list[Task], jobs: int, bars: ProgressBars) -> list[Outcome]:
+    """Run tasks in processes and return their outcomes in the same order."""
     with (
         bars.step(part, len(tasks)) as advance,
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
@@ -52,21 +52,21 @@ def run(part: str, tasks: list[Task], jobs: int, bars: Bars) -> list[Outcome]:
 
 
 def tasks_of(part: str, options: argparse.Namespace) -> list[Task]:
-    """What a part consists of."""
+    """Return the tasks of a part."""
     if part == "suite":
         cases = plan(options.count, options.seed)
-        return [partial(examine, case, options.cache) for case in cases]
+        return [partial(run_case, case, options.cache) for case in cases]
     if part == "stress":
-        return [partial(finder_stress.examine, n, options.cache) for n in finder_stress.CASES]
+        return [partial(finder_stress.run_case, n, options.cache) for n in finder_stress.CASES]
     folder = os.environ.get("OSTEOSCREEN_REALCT")
     if not folder:
         return []
     names = finder_real.names()
-    return [partial(finder_real.examine, Path(folder), case, how) for case, how in names]
+    return [partial(finder_real.run_case, Path(folder), case, how) for case, how in names]
 
 
-def tell_groups(outcomes: list[Outcome]) -> dict[str, Any]:
-    """Print the table of a part and its failures; the same for JSON."""
+def print_groups(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Print the table of a part and its failures, and return both for JSON."""
     summaries = finder_table.groups(outcomes)
     failures = finder_table.failures(outcomes)
     print(finder_table.table(summaries), *failures, "", sep="\n", flush=True)
@@ -76,8 +76,8 @@ def tell_groups(outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def tell_stress(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Print a line a stress case; the same for JSON."""
+def print_stress(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Print a line a stress case, and return the problems for JSON."""
     results = {outcome.name: finder_stress.problems(outcome) for outcome in outcomes}
     for name, found in results.items():
         print(f"{'✗' if found else '✓'} {name}{': ' if found else ''}{'; '.join(found)}")
@@ -85,7 +85,7 @@ def tell_stress(outcomes: Iterable[Outcome]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the parts and print."""
+    """Run the parts and print their results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT, help="simulated volumes")
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
@@ -96,12 +96,12 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, Any] = {"seed": options.seed}
     for part in options.parts:
-        with Bars() as bars:
+        with ProgressBars() as bars:
             outcomes = run(part, tasks_of(part, options), options.jobs, bars)
         if part == "stress":
-            results[part] = tell_stress(outcomes)
+            results[part] = print_stress(outcomes)
         elif outcomes:
-            results[part] = tell_groups(outcomes)
+            results[part] = print_groups(outcomes)
         if part == "suite" and options.plot:
             finder_plot.draw(outcomes, options.plot)
     print(json.dumps(results, indent=1, ensure_ascii=False))

@@ -1,8 +1,8 @@
 """The cases of the accuracy suite: simulated volumes of the full range, with known truth.
 
-Of every three one shows the abdomen only and has no hip. The others take turns in state,
-posture, scope and plane, so that a run of any length holds all of them; the rest is drawn. A
-case is a function of seed and number alone.
+One of three shows the abdomen only and has no hip. The others cycle through state, posture,
+scope and plane, so that a run of any length holds all of them; all else is random. A case
+depends on seed and number only.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from training.simulate.acquisition import Acquisition, View, sample_acquisition
-from training.simulate.arthrosis import with_advanced_arthrosis
+from training.simulate.anatomy.arthrosis import with_advanced_arthrosis
 from training.simulate.scanner import render, render_volume
 from training.simulate.subject import Condition, Subject, sample_subject
 from worker.pipeline import load, reformat
-from worker.pipeline.results import Orientation, Volume
+from worker.pipeline.volume import Orientation, Volume
 
 ABDOMEN_EVERY = 3
 State = Literal[
@@ -54,9 +54,9 @@ VIEWS: dict[Scope, View] = {
     "narrow": "pelvis",
     "one-hip": "one-hip",
 }
-# In this order they stand in a table.
+# Order of the groups in a table.
 GROUPS = tuple(dict.fromkeys((*PLANES, "abdomen", *SCOPES, *STATES, *POSTURES, "feet-first")))
-# The matrix hardly matters to a finder that works at 2 mm, and time does: one in ten is full.
+# The finder works at 2 mm, so the matrix hardly matters: one in ten is full, to save time.
 ROWS, WIDE_ROWS, FULL_ROWS, FULL_EVERY = 320, 400, 512, 10
 # More slices than this are thinned out to twice the increment.
 MOST_SLICES = 450
@@ -64,7 +64,7 @@ MOST_SLICES = 450
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One volume: who, how scanned; ``tags`` name the groups that it counts in."""
+    """One volume: patient and scan; ``tags`` are the groups in which it counts."""
 
     name: str
     tags: tuple[str, ...]
@@ -73,13 +73,13 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Names the volume in a cache. The simulator's own code is not part of it."""
+        """Name of the volume in a cache, which does not depend on the simulator's code."""
         text = repr((self.subject, self.acquisition))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def plan(count: int, seed: int) -> list[Case]:
-    """``count`` cases; a longer plan begins with the shorter one."""
+    """Return ``count`` cases; a longer plan begins with the shorter one."""
     hips = abdomens = 0
     cases = []
     for number in range(count):
@@ -94,7 +94,7 @@ def plan(count: int, seed: int) -> list[Case]:
 
 
 def _abdomen(rng: np.random.Generator, number: int, turn: int) -> Case:
-    """Nothing below the iliac wings; half of the patients have their arms down."""
+    """Return a scan that ends at the iliac wings; half of the patients have their arms down."""
     condition: Condition = "arms" if turn % 2 else "none"
     subject = _filled(rng, sample_subject(rng, condition=condition))
     plane = PLANES[turn % len(PLANES)]
@@ -128,7 +128,7 @@ def _rows(number: int) -> int:
 
 
 def _filled(rng: np.random.Generator, subject: Subject) -> Subject:
-    """More contrast medium in bladder and bowel and more calcium in vessels than usual."""
+    """Add contrast medium in bladder and bowel and calcium in vessels more often than usual."""
     body = replace(
         subject.body,
         bladder_contrast=bool(rng.random() < 0.35),
@@ -141,7 +141,7 @@ def _filled(rng: np.random.Generator, subject: Subject) -> Subject:
 
 
 def pose(rng: np.random.Generator, subject: Subject, posture: Posture) -> Subject:
-    """The patient laid so; a quarter of all go into the scanner feet first."""
+    """Return the patient in a posture; a quarter of all lie feet first."""
     patient = replace(subject.pose, feet_first=bool(rng.random() < 0.25))
     right, left = subject.hips
     if posture == "prone":
@@ -166,7 +166,7 @@ def _scan(
     rng: np.random.Generator, subject: Subject, plane: Orientation, view: View, rows: int,
     **fixed: Any,
 ) -> Acquisition:  # fmt: skip
-    """The scan; a third of the thicker ones have slices that overlap."""
+    """Return the scan; a third of those with thicker slices have overlapping ones."""
     choices = THICKNESS_MM[plane]
     thickness = choices[int(rng.integers(len(choices)))]
     overlap = 0.8 if thickness >= 2 and rng.random() < 0.33 else 1.0
@@ -181,7 +181,7 @@ def _scan(
 
 
 def acquire(subject: Subject, acquisition: Acquisition) -> Volume:
-    """The canonical volume as the loader makes it, without files."""
+    """Return the canonical volume that the loader would return, without files."""
     if acquisition.plane == "coronal":
         return render_volume(subject, acquisition)
     affine = acquisition.affine()
@@ -196,7 +196,7 @@ def acquire(subject: Subject, acquisition: Acquisition) -> Volume:
 
 
 def cached(folder: Path | None, name: str, make: Callable[[], Volume]) -> Volume:
-    """The volume of that name, made where the folder does not hold it."""
+    """Return the volume of a name from the folder, or make and store it."""
     if folder is None:
         return make()
     path = folder / f"{name}.npz"
@@ -212,6 +212,6 @@ def cached(folder: Path | None, name: str, make: Callable[[], Volume]) -> Volume
 
 
 def volume_of(case: Case, folder: Path | None) -> Volume:
-    """The volume of a case."""
+    """Return the volume of a case."""
     name = f"{case.name.split()[0]}-{case.digest}"
     return cached(folder, name, lambda: acquire(case.subject, case.acquisition))

@@ -1,8 +1,8 @@
-"""``python -m tests.bench.finder_cost``: CPU seconds and memory of finding femurs once.
+"""``python -m tests.bench.finder_cost``: CPU seconds and memory of one search for femurs.
 
-A simulated coronal series of 80 slices of 512 × 512, loaded and searched in a process of its
-own with one thread; then noise alone of that size, which has the most points to look at.
-Prints a line each, JSON last; 1 where a limit is passed.
+A simulated coronal series of 80 slices of 512 × 512 is loaded and searched in a process with
+one thread; then noise alone of that size, which has the most points to evaluate. Prints a line
+each, JSON last; exits with 1 where a limit is exceeded.
 """
 
 import argparse
@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.ct_volume import load_series
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
-from worker.pipeline import load, select
-from worker.pipeline.results import Series, Volume
+from worker.pipeline import select
+from worker.pipeline.volume import Volume
 
 SEED = 11
 SLICES, ROWS = 80, 512
@@ -32,7 +33,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def write(folder: Path) -> None:
-    """The series as files."""
+    """Write the series."""
     rng = np.random.default_rng(SEED)
     subject = sample_subject(rng)
     acquisition = sample_acquisition(
@@ -43,16 +44,12 @@ def write(folder: Path) -> None:
 
 
 def read(folder: Path) -> Volume:
-    """The canonical volume of the series."""
-    series = load.read_series(sorted(folder.rglob("*.dcm")))
-    assert isinstance(series, Series), series
-    volume = load.read_volume(series)
-    assert isinstance(volume, Volume), volume
-    return volume
+    """Return the canonical volume of the series."""
+    return load_series(sorted(folder.rglob("*.dcm")))[1]
 
 
 def measure(volume: Volume, runs: int) -> dict[str, Any]:
-    """CPU seconds of the search in the median, and how many femurs it finds."""
+    """Return the median CPU seconds of the search, and the number of femurs found."""
     spent = []
     for _ in range(runs):
         start = time.process_time()
@@ -67,7 +64,7 @@ def measure(volume: Volume, runs: int) -> dict[str, Any]:
 
 
 def measure_all(folder: Path, runs: int) -> dict[str, Any]:
-    """Both volumes, in this process."""
+    """Measure both volumes in this process."""
     start = time.process_time()
     volume = read(folder)
     loaded = round(time.process_time() - start, 2)
@@ -80,12 +77,12 @@ def measure_all(folder: Path, runs: int) -> dict[str, Any]:
 
 
 def within_limits(result: dict[str, Any]) -> bool:
-    """Whether one volume is found in time and space."""
+    """Return whether time and memory of one volume are within the limits."""
     return bool(result["find_cpu_s"] < LIMIT_CPU_S and result["peak_mb"] < LIMIT_MB)
 
 
 def main() -> int:
-    """Measure in a child with one thread, and print."""
+    """Measure in a child process with one thread, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -104,7 +101,7 @@ def main() -> int:
     results = json.loads(child.stdout)
     for name, result in results.items():
         mark = "✓" if within_limits(result) else "✗"
-        print(f"{mark} {name}: " + ", ".join(f"{key} {said}" for key, said in result.items()))
+        print(f"{mark} {name}: " + ", ".join(f"{key} {value}" for key, value in result.items()))
     print(json.dumps(results))
     return 0 if within_limits(results["series"]) else 1
 

@@ -1,13 +1,13 @@
-"""What the finder says of one volume, beside the truth.
+"""Comparison of the finder's result for one volume with the truth.
 
-What is in view is told from the truth alone, not by the rules that are tried: a *whole* hip
-(head, neck and both trochanters inside with a margin) must be found, an *absent* one (so much
-cut off that only a guess could grade it) must not be accepted, nor one with metal; what lies
-between may go either way.
+The hips in view are determined from the truth alone, not by the rules under test: a *whole* hip
+(head, neck and both trochanters inside with a margin) must be found; an *absent* one (too much
+is cut off to grade it) and one with metal must not be accepted; hips between these may be
+accepted or not.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,26 +15,28 @@ import numpy as np
 import numpy.typing as npt
 
 from training.simulate.truth import HipTruth
-from worker.pipeline import eligible, select
-from worker.pipeline.checks import reason_of
-from worker.pipeline.results import Femur, Plane, PointMm, Reason, ReasonCode, Side, Volume
+from worker.pipeline import select
+from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Femur, Plane, PointMm, Side, Volume
 
 View = Literal["whole", "part", "absent"]
 Checked = tuple[Femur, Reason | None]
 
 RIGHT_PLACE_MM = 10.0
-"""A head farther off than this was not found: something else was."""
+"""Largest distance of a found head from the true one."""
 NECK_REACH_MM = 12.0
 TROCHANTER_REACH_MM = 20.0
 DEPTH_REACH_MM = 8.0
 PADDING_HU = -1000
 LEAST_OF_HEAD = 0.5
-"""With less than half of its radius beyond the centre in the picture a head is absent."""
+"""A head is absent where less than this share of its radius beyond the center is in view."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHip:
-    """A hip that is there, patient LPS mm; the neck's middle may be unknown."""
+    """A true hip, patient LPS mm; the center of the neck may be unknown."""
 
     side: Side
     center_mm: PointMm
@@ -50,11 +52,12 @@ class KnownHip:
 
 @dataclass(frozen=True, slots=True)
 class HipOutcome:
-    """What became of a known hip. Errors are None where it was not accepted.
+    """The result for a known hip. Errors are None where it was not accepted.
 
-    ``center_mm`` : found less true, (outwards, back, up). ``plane_mm`` : from the true middle
-    of the neck to the chosen plane, along its normal, backwards positive. ``neck_mm`` :
-    distance of the neck centres; ``off_axis_mm`` : that of the found one from the true axis.
+    ``center_mm`` : found minus true, (outward, back, up). ``plane_mm`` : from the true center
+    of the neck to the chosen plane, along its normal, positive backward. ``neck_mm`` :
+    distance of the centers of the neck; ``off_axis_mm`` : distance of the found one from the
+    true axis.
     """
 
     hip: KnownHip
@@ -68,7 +71,10 @@ class HipOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One volume. ``reasons`` : what is said of either side, None where it is accepted."""
+    """The result for one volume. ``reasons`` : by side, None where the hip is accepted.
+
+    ``refused`` : the reason of a rule on pixels or geometry that refuses the whole volume.
+    """
 
     name: str
     tags: tuple[str, ...]
@@ -77,10 +83,11 @@ class Outcome:
     swaps: tuple[str, ...]
     reasons: Mapping[Side, ReasonCode | None]
     cpu_s: float
+    refused: str | None = None
 
 
 def known_hips(volume: Volume, truths: Iterable[HipTruth]) -> tuple[KnownHip, ...]:
-    """Simulated hips with how much of each the volume shows."""
+    """Return simulated hips with the part of each that the volume shows."""
     return tuple(
         KnownHip(hip.side, hip.center_mm, view_of(volume, hip), hip.metal, hip.neck_mm)
         for hip in truths
@@ -90,11 +97,11 @@ def known_hips(volume: Volume, truths: Iterable[HipTruth]) -> tuple[KnownHip, ..
 def measure(
     name: str, tags: tuple[str, ...], volume: Volume, hips: tuple[KnownHip, ...]
 ) -> Outcome:
-    """Find the femurs of a volume and hold them against the truth."""
+    """Find the femurs of a volume and compare them with the truth."""
     start = time.process_time()
     femurs = select.find_femurs(volume)
     cpu_s = time.process_time() - start
-    checked = [(femur, reason_of(eligible.check_hip(volume, femur))) for femur in femurs]
+    checked = [(femur, first_failure(eligibility.check_hip(volume, femur))) for femur in femurs]
     false, swaps = [], []
     for femur, reason in checked:
         hip = at_head(hips, femur)
@@ -111,11 +118,19 @@ def measure(
         swaps=tuple(swaps),
         reasons=_reasons(volume, checked),
         cpu_s=cpu_s,
+        refused=_refused(volume, femurs),
     )
 
 
+def _refused(volume: Volume, femurs: Sequence[Femur]) -> str | None:
+    """Return the reason that refuses a volume; all volumes of the suites are valid."""
+    checks = (*eligibility.check_volume(volume), *eligibility.check_femurs(volume, femurs))
+    reason = first_failure(checks)
+    return None if reason is None else f"{reason.code}, {reason.text}"
+
+
 def at_head(hips: Iterable[KnownHip], femur: Femur) -> KnownHip | None:
-    """The hip at whose head a femur lies, or None."""
+    """Return the hip at whose head a femur lies, or None."""
     near = (hip for hip in hips if _apart(femur.center_mm, hip.center_mm) < RIGHT_PLACE_MM)
     return next(near, None)
 
@@ -125,15 +140,15 @@ def _apart(first: PointMm, second: PointMm) -> float:
 
 
 def _reasons(volume: Volume, checked: list[Checked]) -> dict[Side, ReasonCode | None]:
-    said: dict[Side, ReasonCode | None] = {
+    reasons: dict[Side, ReasonCode | None] = {
         femur.side: None if reason is None else reason.code for femur, reason in checked
     }
     femurs = tuple(femur for femur, _ in checked)
     sides: tuple[Side, Side] = ("R", "L")
     for side in sides:
-        if side not in said:
-            said[side] = reason_of(eligible.missing_hip(volume, side, femurs)).code
-    return said
+        if side not in reasons:
+            reasons[side] = first_failure(eligibility.missing_hip(volume, side, femurs)).code
+    return reasons
 
 
 def _outcome(volume: Volume, hip: KnownHip, checked: list[Checked]) -> HipOutcome:
@@ -143,8 +158,8 @@ def _outcome(volume: Volume, hip: KnownHip, checked: list[Checked]) -> HipOutcom
         return HipOutcome(hip, False, "not found")
     if rejected is not None:
         return HipOutcome(hip, False, f"{rejected.code}, {rejected.text}")
-    outwards = np.array([1.0 if hip.side == "L" else -1.0, 1.0, 1.0])
-    x, y, z = (float(v) for v in np.subtract(femur.center_mm, hip.center_mm) * outwards)
+    outward = np.array([1.0 if hip.side == "L" else -1.0, 1.0, 1.0])
+    x, y, z = (float(v) for v in np.subtract(femur.center_mm, hip.center_mm) * outward)
     if hip.neck_mm is None:
         return HipOutcome(hip, True, "", (x, y, z))
     head, neck = np.array(hip.center_mm), np.array(hip.neck_mm)
@@ -162,14 +177,14 @@ def _outcome(volume: Volume, hip: KnownHip, checked: list[Checked]) -> HipOutcom
 
 
 def beyond(plane: Plane, point_mm: npt.ArrayLike) -> float:
-    """How far behind a point the plane runs, mm along its normal."""
+    """Return the distance of a plane behind a point, mm along its normal."""
     normal = np.cross(plane.column_direction, plane.row_direction)
     normal *= np.sign(normal[1])
     return float(np.subtract(plane.position_mm, point_mm) @ normal)
 
 
 def view_of(volume: Volume, hip: HipTruth) -> View:
-    """How much of a true hip the volume shows."""
+    """Return the part of a true hip that the volume shows."""
     head, neck = np.array(hip.center_mm), np.array(hip.neck_mm)
     trochanter = np.array(hip.intertrochanteric_mm)
     r = hip.radius_mm
@@ -188,7 +203,7 @@ def view_of(volume: Volume, hip: HipTruth) -> View:
 def shows(
     volume: Volume, point_mm: npt.NDArray[np.float64], reach_mm: tuple[float, ...]
 ) -> bool:
-    """Whether a point and those ``reach_mm`` along each axis of the volume were scanned."""
+    """Return whether a point and those ``reach_mm`` along each axis were scanned."""
     steps = np.diag(np.array(reach_mm) / volume.spacing_mm)
     around = np.vstack([np.zeros(3), steps, -steps])
     at = np.rint(volume.to_index(point_mm) + around).astype(int)

@@ -1,4 +1,4 @@
-"""Where the errors of the finder lie, in one picture."""
+"""Plot of the finder's errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ MEDIAN_MM, MOST_MM, PLANE_MM = 3.0, 8.0, 5.0
 
 
 def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Write a PNG of three panels: head centres, their directions, and planes."""
+    """Write a PNG of three panels: errors of head centers, their directions, and planes."""
     mpl.use("Agg")
     groups = {
         ("joint space kept", SOUND): _accepted(outcomes, worn=False),
@@ -36,15 +36,15 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     right.hist(planes, np.arange(-12, 12.1, 1), color=colors, stacked=True)
     for limit, share in ((MEDIAN_MM, 50), (MOST_MM, 95)):
         left.plot([limit, limit, 0], [0, share, share], color="0.6", lw=0.8, ls="--")
-    left.set(xlabel="head centre, mm from the truth", ylabel="% of hips", ylim=(0, 101))
+    left.set(xlabel="head center, mm from the truth", ylabel="% of hips", ylim=(0, 101))
     left.set_xlim(0, 10.5)
     left.legend(loc="lower right", frameon=False)
     middle.add_patch(Circle((0, 0), MEDIAN_MM, fill=False, color="0.6", lw=0.8, ls="--"))
-    middle.set(xlabel="outwards, mm", ylabel="upwards, mm", xlim=(-9, 9), ylim=(-9, 9))
+    middle.set(xlabel="outward, mm", ylabel="upward, mm", xlim=(-9, 9), ylim=(-9, 9))
     middle.set_aspect("equal")
     middle.set_xticks(range(-8, 9, 4))
     middle.set_yticks(range(-8, 9, 4))
-    middle.set_title("head centre, seen from the front", fontsize="medium")
+    middle.set_title("head center, seen from the front", fontsize="medium")
     for limit in (-PLANE_MM, PLANE_MM):
         right.axvline(limit, color="0.6", lw=0.8, ls="--")
     right.set(xlabel="plane behind the middle of the neck, mm", ylabel="hips")

@@ -1,4 +1,4 @@
-"""Volumes for the stress cases: one patient at rest, then changed, cut, turned or emptied."""
+"""Volumes of the stress cases: a patient at rest, modified, cropped or rotated, or none."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from tests.bench.finder_cases import acquire
 from tests.bench.finder_measure import PADDING_HU, KnownHip, known_hips
 from training.simulate.acquisition import View, sample_acquisition
-from training.simulate.arthrosis import with_advanced_arthrosis
-from training.simulate.femur import outline
-from training.simulate.frames import femur_frame
-from training.simulate.shapes import rotation
+from training.simulate.anatomy.arthrosis import with_advanced_arthrosis
+from training.simulate.anatomy.femur import outline
+from training.simulate.anatomy.frames import femur_frame
+from training.simulate.geometry.shapes import rotation
 from training.simulate.subject import Implant, Subject, sample_subject
 from training.simulate.truth import truth
 from worker.pipeline import load, reformat
-from worker.pipeline.results import Orientation, PointMm, Volume
+from worker.pipeline.volume import Orientation, PointMm, Volume
 
 SEED = 7777
 PLAIN_SCAN = {
@@ -36,7 +36,7 @@ def scan(
     change: Change | None = None,
     **fixed: Any,
 ) -> Scan:  # fmt: skip
-    """One patient at rest, changed, and scanned; ``t_score`` and others are of the subject."""
+    """Scan one patient at rest after a change; ``t_score`` and others are of the subject."""
     rng = np.random.default_rng([SEED, 100_000 + number])
     of_subject = {"t_score", "condition", "age_years", "sex", "weight_kg", "height_m"}
     who = {"t_score": -1.5} | {key: fixed.pop(key) for key in of_subject & set(fixed)}
@@ -52,33 +52,33 @@ def scan(
 
 
 def with_pose(subject: Subject, **fields: Any) -> Subject:
-    """Another pose of the whole body."""
+    """Return the subject with a changed pose of the whole body."""
     return replace(subject, pose=replace(subject.pose, **fields))
 
 
 def with_body(subject: Subject, **fields: Any) -> Subject:
-    """Another body."""
+    """Return the subject with a changed body."""
     return replace(subject, body=replace(subject.body, **fields))
 
 
 def with_hips(subject: Subject, sides: str = "RL", **fields: Any) -> Subject:
-    """Other hips on one or both sides."""
+    """Return the subject with changed hips on one or both sides."""
     right, left = (replace(h, **fields) if h.side in sides else h for h in subject.hips)
     return replace(subject, hips=(right, left))
 
 
 def implanted(number: int, sides: str, implant: Implant) -> Scan:
-    """Metal on those sides only."""
+    """Scan a patient with an implant on the given sides."""
     return scan(number, change=partial(with_hips, sides=sides, implant=implant))
 
 
 def worn(subject: Subject) -> Subject:
-    """Bone on bone on both sides."""
+    """Return the subject with advanced arthrosis on both sides."""
     return with_advanced_arthrosis(subject, np.random.default_rng(subject.seed))
 
 
 def crop(part: Scan, rows: slice = slice(None), columns: slice = slice(None)) -> Scan:
-    """A part of a volume. Its hips are looked at again by whom it is given to."""
+    """Return a part of a volume with all hips marked as absent; the caller sets their view."""
     volume, hips = part
     first = (0, rows.start or 0, columns.start or 0)
     affine = volume.affine.copy()
@@ -88,7 +88,7 @@ def crop(part: Scan, rows: slice = slice(None), columns: slice = slice(None)) ->
 
 
 def cut_beside(reach_mm: float) -> Scan:
-    """No more to the sides than so far outside of the middle of each neck."""
+    """Crop the volume ``reach_mm`` lateral of the center of each neck."""
     volume, hips = scan(1)
     necks = [volume.to_index(hip.neck_mm)[2] for hip in hips if hip.neck_mm]
     margin = reach_mm / volume.spacing_mm[2]
@@ -97,14 +97,14 @@ def cut_beside(reach_mm: float) -> Scan:
 
 
 def cut_above() -> Scan:
-    """The upper half of both heads is missing."""
+    """Crop the upper half of both heads."""
     volume, hips = scan(1)
     top = round(max(volume.to_index(hip.center_mm)[1] for hip in hips))
     return crop(scan(1), rows=slice(top, None))
 
 
 def mirrored_half() -> Scan:
-    """The right half of the picture, seen in a mirror: now it is a left half."""
+    """Mirror the right half of the picture, which becomes a left half."""
     volume, hips = scan(1)
     middle = float(np.mean([hip.center_mm[0] for hip in hips]))
     column = round(float(volume.to_index((middle, *hips[0].center_mm[1:]))[2]))
@@ -118,7 +118,7 @@ def mirrored_half() -> Scan:
 
 
 def without_left_femur() -> Scan:
-    """An amputation in the hip: the socket is there, muscle in place of the bone."""
+    """Replace the left femur by muscle; the socket stays."""
     made: list[Subject] = []
 
     def keep(subject: Subject) -> Subject:
@@ -140,7 +140,7 @@ def without_left_femur() -> Scan:
 
 
 def oblique(plane: Orientation, about_x: float, about_z: float) -> Scan:
-    """An upright patient in slices turned against the patient's axes, as they are loaded."""
+    """Return the volume that the loader makes of slices oblique to the patient's axes."""
     turn = rotation(about_x, 0.0, about_z)
 
     def against(subject: Subject) -> Subject:
@@ -163,7 +163,7 @@ def oblique(plane: Orientation, about_x: float, about_z: float) -> Scan:
 
 
 def empty(kind: Literal["noise", "air", "table"]) -> Scan:
-    """No patient at all."""
+    """Return a volume without a patient."""
     volume, _ = scan(1)
     rng = np.random.default_rng(SEED)
     mean, sd = (100.0, 400.0) if kind == "noise" else (-1000.0, 12.0)

@@ -1,4 +1,4 @@
-"""Stress cases: what tempts the finder or its rules, each with what is expected of it.
+"""Stress cases of the finder and its rules with their expected results.
 
 Sagittal series and children never reach the finder: tests/unit and tests/integration.
 """
@@ -16,7 +16,8 @@ from tests.bench import finder_scenes as scenes
 from tests.bench.finder_measure import KnownHip, Outcome, measure
 from tests.bench.finder_scenes import Scan, scan, with_body, with_hips, with_pose
 from training.simulate.subject import Subject
-from worker.pipeline.results import ReasonCode, Side, Volume
+from worker.pipeline.reasons import ReasonCode
+from worker.pipeline.volume import Side, Volume
 
 RIGHT_ENOUGH_MM = 8.0
 SIDES: tuple[Side, Side] = ("R", "L")
@@ -27,7 +28,7 @@ METAL, NO_FEMUR = ReasonCode.METAL, ReasonCode.NO_FEMUR
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """How the volume is made, and what must be said of the right and of the left hip."""
+    """A function that makes the volume, and the expected result of the right and left hip."""
 
     make: Callable[[], Scan]
     right: Expected
@@ -126,8 +127,8 @@ CASES: dict[str, Stress] = {
 }  # fmt: skip
 
 
-def examine(name: str, folder: Path | None) -> Outcome:
-    """What the finder makes of one case."""
+def run_case(name: str, folder: Path | None) -> Outcome:
+    """Run the finder on one case."""
     volume, hips = _cached(name, folder) if folder else CASES[name].make()
     return measure(name, (), volume, hips)
 
@@ -147,20 +148,20 @@ def _cached(name: str, folder: Path) -> Scan:
 
 
 def problems(outcome: Outcome) -> list[str]:
-    """Where an outcome is not what is expected of its case; empty when all is well."""
+    """Return the differences of an outcome from the expected result of its case."""
     stress = CASES[outcome.name]
     found = [f"swapped {swap}" for swap in outcome.swaps]
     expected: Mapping[Side, Expected] = {"R": stress.right, "L": stress.left}
     for side in SIDES:
-        said, wanted = outcome.reasons[side], expected[side]
+        reason, wanted = outcome.reasons[side], expected[side]
         if wanted == "accepted":
-            found += _not_right(outcome, side)
-        elif said is None or (wanted != "not accepted" and said != wanted):
-            found.append(f"{side} is {said or 'accepted'}, expected {wanted}")
+            found += _misplaced(outcome, side)
+        elif reason is None or (wanted != "not accepted" and reason != wanted):
+            found.append(f"{side} is {reason or 'accepted'}, expected {wanted}")
     return found
 
 
-def _not_right(outcome: Outcome, side: Side) -> list[str]:
+def _misplaced(outcome: Outcome, side: Side) -> list[str]:
     known = [each for each in outcome.hips if each.hip.side == side]
     if outcome.reasons[side] is not None:
         reason = known[0].reason if known else outcome.reasons[side]

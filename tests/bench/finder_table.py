@@ -1,4 +1,4 @@
-"""Outcomes → rates and percentiles by group, as a table, as failures by name, and for JSON."""
+"""Rates and percentiles of the outcomes by group, a table of them, and failures by name."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from tests.bench.finder_measure import HipOutcome, Outcome
 CLOSE_ENOUGH_MM = 5.0
 ALL = "all"
 COLUMNS = (
-    "group", "volumes", "hips found", "both found", "head centre mm", "plane ≤ 5 mm",
-    "plane mm", "neck centre mm", "swaps", "false", "CPU s",
+    "group", "volumes", "hips found", "both found", "head center mm", "plane ≤ 5 mm",
+    "plane mm", "neck center mm", "swaps", "false", "refused", "CPU s",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One group. Spreads are (median, 95th percentile, largest)."""
+    """Figures of one group. Spreads are (median, 95th percentile, largest)."""
 
     volumes: int
     hips: int
@@ -32,10 +32,11 @@ class Summary:
     off_axis_mm: tuple[float, ...]
     swaps: int
     false_acceptances: int
+    refused: int
     cpu_s: tuple[float, ...]
 
     def cells(self) -> tuple[str, ...]:
-        """What the table shows, in the order of ``COLUMNS`` after the group's name."""
+        """Return the cells of the table, in the order of ``COLUMNS`` after the group's name."""
         known = bool(self.center_mm)
         return (
             str(self.volumes),
@@ -47,12 +48,13 @@ class Summary:
             _numbers(self.neck_mm),
             str(self.swaps),
             str(self.false_acceptances),
+            str(self.refused),
             _numbers(self.cpu_s),
         )
 
 
 def summarize(outcomes: Sequence[Outcome]) -> Summary:
-    """Rates and percentiles of a group; errors are those of all accepted, intact hips."""
+    """Compute rates and percentiles of a group; errors are those of accepted, intact hips."""
     hips = [hip for outcome in outcomes for hip in outcome.hips]
     gradable = [hip for hip in hips if hip.hip.gradable]
     pairs = [both for outcome in outcomes if (both := _pair(outcome))]
@@ -73,12 +75,13 @@ def summarize(outcomes: Sequence[Outcome]) -> Summary:
         off_axis_mm=_spread(hip.off_axis_mm for hip in placed if hip.off_axis_mm is not None),
         swaps=sum(len(outcome.swaps) for outcome in outcomes),
         false_acceptances=sum(len(outcome.false_acceptances) for outcome in outcomes),
+        refused=sum(outcome.refused is not None for outcome in outcomes),
         cpu_s=_spread(outcome.cpu_s for outcome in outcomes),
     )
 
 
 def groups(outcomes: Sequence[Outcome]) -> dict[str, Summary]:
-    """All together, then every tag, those of the suite in their order."""
+    """Summarize all outcomes, then those of every tag, the tags of the suite in order."""
     present = dict.fromkeys(tag for outcome in outcomes for tag in outcome.tags)
     tags = [tag for tag in GROUPS if tag in present]
     tags += [tag for tag in present if tag not in tags]
@@ -88,7 +91,7 @@ def groups(outcomes: Sequence[Outcome]) -> dict[str, Summary]:
 
 
 def table(summaries: dict[str, Summary]) -> str:
-    """A table that reads as text and as Markdown."""
+    """Return a Markdown table that is readable as text."""
     rows = [COLUMNS, *((name, *summary.cells()) for name, summary in summaries.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = [
@@ -100,30 +103,32 @@ def table(summaries: dict[str, Summary]) -> str:
 
 
 def failures(outcomes: Iterable[Outcome]) -> list[str]:
-    """One line for each hip missed, swapped or wrongly accepted, and for each far off."""
+    """Return one line for each volume that was refused, or has a hip with a wrong outcome."""
     lines = []
     for outcome in outcomes:
-        said = [
+        problems = [
             f"missed {each.hip.side}: {each.reason}"
             for each in outcome.hips
             if each.hip.gradable and not each.accepted
         ]
-        said += [f"swapped {swap}" for swap in outcome.swaps]
-        said += [f"accepted {what}" for what in outcome.false_acceptances]
+        problems += [f"swapped {swap}" for swap in outcome.swaps]
+        problems += [f"accepted {what}" for what in outcome.false_acceptances]
+        if outcome.refused is not None:
+            problems.append(f"refused: {outcome.refused}")
         for each in outcome.hips:
-            said += _far_off(each)
-        if said:
-            lines.append(f"{outcome.name}: {'; '.join(said)}")
+            problems += _far_off(each)
+        if problems:
+            lines.append(f"{outcome.name}: {'; '.join(problems)}")
     return lines
 
 
 def _far_off(each: HipOutcome) -> list[str]:
-    side, said = each.hip.side, []
+    side, problems = each.hip.side, []
     if each.center_mm is not None and np.linalg.norm(each.center_mm) > CLOSE_ENOUGH_MM:
-        said.append(f"{side} head {np.linalg.norm(each.center_mm):.1f} mm off")
+        problems.append(f"{side} head {np.linalg.norm(each.center_mm):.1f} mm off")
     if each.plane_mm is not None and abs(each.plane_mm) > CLOSE_ENOUGH_MM:
-        said.append(f"{side} plane {each.plane_mm:+.1f} mm off")
-    return said
+        problems.append(f"{side} plane {each.plane_mm:+.1f} mm off")
+    return problems
 
 
 def _pair(outcome: Outcome) -> tuple[HipOutcome, ...]:

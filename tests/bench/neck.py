@@ -1,8 +1,8 @@
-"""``python -m tests.bench.neck --count N``: attenuation of the neck beside what was simulated.
+"""``python -m tests.bench.neck --count N``: measured and simulated attenuation of the neck.
 
-The cases of the finder's suite (``--cache DIR`` keeps their volumes); the truth is the mean
-of 5 mm around the middle of the neck, free of noise and blur, at the tube voltage of the
-scan. Prints a line a hip, a table, JSON last.
+The cases are those of the finder benchmark (``--cache DIR`` keeps their volumes). The reference
+is the mean of 5 mm around the middle of the neck, without noise and blur, at the tube voltage
+of the scan. Prints a line per hip, then a summary as JSON.
 """
 
 import argparse
@@ -15,29 +15,31 @@ import numpy as np
 
 from tests.bench.finder_cases import Case, plan, volume_of
 from tests.bench.finder_measure import RIGHT_PLACE_MM
-from training.simulate.femur import neck_attenuation as simulated_attenuation
+from training.simulate.anatomy.femur import neck_attenuation as simulated_attenuation
 from training.simulate.truth import truth
-from worker.pipeline import eligible, select
-from worker.pipeline.checks import reason_of
+from worker.pipeline import select
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.results import NeckAttenuation, NeckUnseen, Orientation
+from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Orientation
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One accepted hip in its right place; ``true_hu`` at the tube voltage of the scan."""
+class MeasuredHip:
+    """One accepted hip at the correct place; ``true_hu`` is at the tube voltage of the scan."""
 
     name: str
     plane: Orientation
     true_hu: float
-    found: NeckAttenuation | NeckUnseen
+    found: NeckAttenuation | NeckNotMeasured
 
 
-def measure(case: Case, cache: Path | None) -> Iterator[Measured]:
-    """The hips of one case that would be graded."""
+def measure(case: Case, cache: Path | None) -> Iterator[MeasuredHip]:
+    """Measure the hips of one case that would be graded."""
     volume = volume_of(case, cache)
     if case.acquisition.plane == "coronal":
-        # Slices that are instances are not cut anew.
+        # With source instances the pipeline uses the slices without reformatting.
         count = len(volume.hu)
         uids = tuple(f"2.25.{number}" for number in range(count))
         volume = replace(volume, source_sop_uids=uids, source_frames=(None,) * count)
@@ -45,10 +47,13 @@ def measure(case: Case, cache: Path | None) -> Iterator[Measured]:
     true_mm = {hip.side: hip.center_mm for hip in truth(case.subject)}
     for femur in select.find_femurs(volume):
         off_mm = np.linalg.norm(np.subtract(femur.center_mm, true_mm[femur.side]))
-        if off_mm > RIGHT_PLACE_MM or reason_of(eligible.check_hip(volume, femur)) is not None:
+        if (
+            off_mm > RIGHT_PLACE_MM
+            or first_failure(eligibility.check_hip(volume, femur)) is not None
+        ):
             continue
         kvp = case.acquisition.kvp
-        yield Measured(
+        yield MeasuredHip(
             f"{case.name} {femur.side}",
             case.acquisition.plane,
             simulated_attenuation(case.subject, hips[femur.side], kvp),
@@ -56,8 +61,8 @@ def measure(case: Case, cache: Path | None) -> Iterator[Measured]:
         )
 
 
-def summary(hips: list[Measured]) -> dict[str, float | int]:
-    """Bias, SD of the error and correlation, HU."""
+def summary(hips: list[MeasuredHip]) -> dict[str, float | int]:
+    """Return bias and SD of the error in HU, and the correlation."""
     pairs = [
         (hip.true_hu, hip.found.mean_hu, hip.found.sd_hu)
         for hip in hips
@@ -79,28 +84,30 @@ def summary(hips: list[Measured]) -> dict[str, float | int]:
 
 
 def main() -> None:
-    """Run and print."""
+    """Measure; print each hip and a summary as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder that keeps the volumes")
     options = parser.parse_args()
-    hips: list[Measured] = []
+    hips: list[MeasuredHip] = []
     for case in plan(options.count, options.seed):
         if "abdomen" in case.tags:
             continue
         for hip in measure(case, options.cache):
             hips.append(hip)
             found = hip.found
-            said = (
+            text = (
                 f"{found.mean_hu:.0f} ± {found.sd_hu:.0f} HU"
                 if isinstance(found, NeckAttenuation)
                 else found.text
             )
-            print(f"{hip.name}: {said}, true {hip.true_hu:.0f} HU", flush=True)
+            print(f"{hip.name}: {text}, true {hip.true_hu:.0f} HU", flush=True)
     planes: tuple[Orientation, Orientation] = ("coronal", "axial")
-    table = {plane: summary([hip for hip in hips if hip.plane == plane]) for plane in planes}
-    print(json.dumps(table, indent=1))
+    summaries = {
+        plane: summary([hip for hip in hips if hip.plane == plane]) for plane in planes
+    }
+    print(json.dumps(summaries, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""``python -m tests.bench.screen``: seconds per series on this machine's CPU.
+"""``python -m tests.bench.screen``: time per series on the CPU.
 
-Whole simulated series, coronal and axial, through ``worker.pipeline.screen``, and the model
-alone: forward pass, and forward with Grad-CAM. Medians; JSON last.
+Screens whole simulated series, coronal and axial, by ``worker.pipeline.screen``, and measures
+the network alone: forward pass, and forward pass with Grad-CAM. Prints medians, then JSON.
 """
 
 import argparse
@@ -19,12 +19,13 @@ import tensorflow as tf
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
-from worker import package
-from worker.model import CROP, LOGITS, PATIENT, build
 from worker.pipeline.demographics import Demographics
-from worker.pipeline.explain import compile_explain
-from worker.pipeline.results import Model, Orientation, Rejected
+from worker.pipeline.model import package
+from worker.pipeline.model.explain import compile_explain
+from worker.pipeline.model.networks import CROP, LOGITS, PATIENT, build
+from worker.pipeline.results import Model, Rejected
 from worker.pipeline.screen import screen
+from worker.pipeline.volume import Orientation
 
 SEED = 11
 NETWORKS = ("osteoscreen", "paper-image")
@@ -32,7 +33,10 @@ PLANES: tuple[Orientation, ...] = ("coronal", "axial")
 
 
 def medians_ms(runs: int, **subjects: Callable[[], object]) -> dict[str, float]:
-    """Median wall time of each, interleaved so that a busy machine is unfair to none."""
+    """Return the median wall time of each subject.
+
+    Calls are interleaved, so that other load on the machine affects all subjects equally.
+    """
     spent: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(runs):
         for name, subject in subjects.items():
@@ -43,7 +47,7 @@ def medians_ms(runs: int, **subjects: Callable[[], object]) -> dict[str, float]:
 
 
 def bench_network(preset: str, runs: int) -> dict[str, Any]:
-    """Forward alone against forward with Grad-CAM, one crop, random weights."""
+    """Measure forward passes with and without Grad-CAM on one crop, with random weights."""
     network = build(preset)
     pixels = np.random.default_rng(SEED).uniform(0, 255, (250, 250)).astype(np.float32)
     explain = compile_explain(network)
@@ -62,7 +66,7 @@ def bench_network(preset: str, runs: int) -> dict[str, Any]:
 
 
 def bench_series(model: Model, plane: Orientation, runs: int) -> dict[str, Any]:
-    """One series, written once and screened again and again."""
+    """Screen one simulated series ``runs`` times."""
     rng = np.random.default_rng(SEED)
     subject = sample_subject(rng)
     acquisition = sample_acquisition(
@@ -84,7 +88,7 @@ def bench_series(model: Model, plane: Orientation, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run, print a table, then JSON."""
+    """Measure; print a table and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=package.SHIPPED_DIR)
     parser.add_argument("--runs", type=int, default=5, help="screenings of each series")

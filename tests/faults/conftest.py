@@ -1,34 +1,30 @@
-"""One hospital for all tests of faults: whatever a test has killed is up again for the next."""
+"""One system for all fault tests; processes that a test has killed are restarted."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults import inject
-from tests.faults.hospital import Hospital, running_hospital
-from tests.faults.line import Line
-from tests.faults.quick import QuickSeries, make_quick_series
+from tests.support import fault_injection
+from tests.support.quick_series import QuickSeries, make_quick_series
+from tests.support.system_under_test import SystemUnderTest, running_system
+from tests.support.tcp_fault_proxy import TcpFaultProxy
 
-# A destination that is silent is given up after the third part of a minute that the real one
-# has, longer than a claim lasts; what failed is tried again at once.
+# A silent destination times out after 7 s instead of a minute, which is still longer than a
+# claim (5 s); retries follow at once.
 VALUES = {
-    "peers.association.associated.__wrapped__.__kwdefaults__": {
-        "handlers": [],
-        "answer_seconds": 7,
-    },
-    "worker.delivery.RETRY_BASE_SECONDS": 0.5,
-    "worker.heartbeat.RETRY_BASE_SECONDS": 0.5,
+    "worker.delivery.deliver_screening.ANSWER_SECONDS": 7,
+    "worker.delivery.deliver_screening.RETRY_BASE_SECONDS": 0.5,
+    "worker.screening.lease.RETRY_BASE_SECONDS": 0.5,
 }
-StartWorker = Callable[..., None]
 
 
-def start_worker(hospital: Hospital, **environment: str) -> None:
-    """A worker with short pauses; ``FAULT_KILL_AT`` says where it dies."""
+def start_worker(system: SystemUnderTest, **environment: str) -> None:
+    """Start a worker with short retries; ``FAULT_KILL_AT`` : the step that kills it."""
     values = {"FAULT_VALUES": json.dumps(VALUES)}
     wait = "FAULT_KILL_AT" not in environment
-    hospital.start_worker(*inject.OPTIONS, wait=wait, **values, **environment)
+    system.start_worker(*fault_injection.OPTIONS, wait=wait, **values, **environment)
 
 
 @pytest.fixture(scope="session")
@@ -37,45 +33,45 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> QuickSeries:
 
 
 @pytest.fixture(scope="session")
-def _hospital(
+def _system(
     tmp_path_factory: pytest.TempPathFactory, model_dir: Path
-) -> Iterator[tuple[Hospital, Line]]:
-    folder = tmp_path_factory.mktemp("hospital")
+) -> Iterator[tuple[SystemUnderTest, TcpFaultProxy]]:
+    folder = tmp_path_factory.mktemp("system")
     with (
-        running_hospital(folder, MODEL_DIR=model_dir) as hospital,
-        Line(hospital.orthanc.dicom_port) as line,
+        running_system(folder, MODEL_DIR=model_dir) as system,
+        TcpFaultProxy(system.orthanc.dicom_port) as proxy,
     ):
-        pacs = hospital.orthanc.dimse_destination()
-        hospital.settings["DESTINATIONS"] = [{**pacs, "port": line.port}]
-        yield hospital, line
+        pacs = system.orthanc.dimse_destination()
+        system.settings["DESTINATIONS"] = [{**pacs, "port": proxy.port}]
+        yield system, proxy
 
 
 @pytest.fixture
-def line(_hospital: tuple[Hospital, Line]) -> Iterator[Line]:
-    """The line to the PACS, open again after the test."""
-    _, line = _hospital
-    yield line
-    line.mode = "open"
+def proxy(_system: tuple[SystemUnderTest, TcpFaultProxy]) -> Iterator[TcpFaultProxy]:
+    """The proxy to the PACS, reset to "open" after the test."""
+    _, proxy = _system
+    yield proxy
+    proxy.mode = "open"
 
 
 @pytest.fixture
-def scp_only(_hospital: tuple[Hospital, Line]) -> Hospital:
-    """The hospital, before its worker has come."""
-    hospital, _ = _hospital
-    hospital.worker.stop()
-    if not hospital.scp.running:
-        hospital.start_scp()
-    hospital.forget()
-    return hospital
+def scp_only(_system: tuple[SystemUnderTest, TcpFaultProxy]) -> SystemUnderTest:
+    """The system without a running worker."""
+    system, _ = _system
+    system.worker.stop()
+    if not system.scp.running:
+        system.start_scp()
+    system.reset()
+    return system
 
 
 @pytest.fixture
-def hospital(_hospital: tuple[Hospital, Line]) -> Hospital:
-    """The hospital with everything up, and an empty PACS."""
-    hospital, _ = _hospital
-    if not hospital.scp.running:
-        hospital.start_scp()
-    if not hospital.worker.running:
-        start_worker(hospital)
-    hospital.forget()
-    return hospital
+def system(_system: tuple[SystemUnderTest, TcpFaultProxy]) -> SystemUnderTest:
+    """The system with all processes running, and an empty PACS."""
+    system, _ = _system
+    if not system.scp.running:
+        system.start_scp()
+    if not system.worker.running:
+        start_worker(system)
+    system.reset()
+    return system

@@ -1,4 +1,4 @@
-"""Covered: slices that come while the series is screened, and after it was delivered."""
+"""Covered: slices that arrive during the screening, and after the delivery."""
 
 import os
 import signal
@@ -7,43 +7,43 @@ from pathlib import Path
 import pytest
 
 from db.states import RunOutcome, SeriesState
-from tests.faults.hospital import Hospital
-from tests.faults.quick import QuickSeries
-from tests.history import outcomes
-from tests.servers import wait_for
+from tests.support.history import outcomes
+from tests.support.quick_series import QuickSeries
+from tests.support.servers import wait_for
+from tests.support.system_under_test import SystemUnderTest
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
-def test_slices_that_come_during_the_screening_make_it_void(
-    hospital: Hospital, quick: QuickSeries, tmp_path: Path
+def test_slices_that_arrive_during_the_screening_supersede_it(
+    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
     paths = quick.write(tmp_path / "series")
-    hospital.send_all(paths[:-2])
-    (key,) = hospital.acknowledged.series
-    hospital.record.wait_until(key.series_instance_uid, {SeriesState.SCREENING})
+    system.send_all(paths[:-2])
+    (key,) = system.acknowledged.series
+    system.record.wait_until(key.series_instance_uid, {SeriesState.SCREENING})
 
-    os.kill(hospital.worker.pid, signal.SIGSTOP)  # it would be faster than the late slices
+    os.kill(system.worker.pid, signal.SIGSTOP)  # else it would end before the late slices
     try:
-        hospital.send_all(paths[-2:])
-        wait_for(lambda: hospital.history(key).series.revision == 2, "the second revision")
+        system.send_all(paths[-2:])
+        wait_for(lambda: system.history(key).series.revision == 2, "the second revision")
     finally:
-        os.kill(hospital.worker.pid, signal.SIGCONT)
+        os.kill(system.worker.pid, signal.SIGCONT)
 
-    (history,) = hospital.check()
+    (history,) = system.check()
     assert outcomes(history) == [RunOutcome.SUPERSEDED, RunOutcome.SCREENED]
     assert len(history.deliveries) == 2
 
 
-def test_slices_that_come_after_the_delivery_make_a_second_report(
-    hospital: Hospital, quick: QuickSeries, tmp_path: Path
+def test_slices_that_arrive_after_the_delivery_cause_a_second_report(
+    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
     paths = quick.write(tmp_path / "series")
-    hospital.send_all(paths[:-2])
-    hospital.check()
+    system.send_all(paths[:-2])
+    system.check()
 
-    hospital.send_all(paths[-2:])
+    system.send_all(paths[-2:])
 
-    (history,) = hospital.check()
+    (history,) = system.check()
     assert outcomes(history) == [RunOutcome.SCREENED] * 2
     assert len(history.deliveries) == 4

@@ -1,5 +1,5 @@
-"""Covered: SIGKILL of the Storage SCP while it receives, by one and by eight associations, and
-of one of its receivers; the same series by eight associations at once."""
+"""Covered: SIGKILL of the Storage SCP while it receives over one and over eight associations,
+and of one of its receiver processes; the same series over eight associations at once."""
 
 import os
 import signal
@@ -8,67 +8,67 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hospital import Hospital
-from tests.faults.quick import QuickSeries
-from tests.servers import wait_for
+from tests.support.quick_series import QuickSeries
+from tests.support.servers import wait_for
+from tests.support.system_under_test import SystemUnderTest
 
-LONG = 20
-"""Times that each instance is sent: a series alone is there before anything can be killed."""
+REPEATS = 20
+"""How often each instance is sent; a series sent once would arrive before the kill."""
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("associations", [1, 8])
-def test_a_killed_scp_has_kept_what_it_acknowledged(
-    associations: int, hospital: Hospital, quick: QuickSeries, tmp_path: Path
+def test_a_killed_scp_has_kept_all_acknowledged_instances(
+    associations: int, system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
     series = [quick.write(tmp_path / str(n)) for n in range(associations)]
-    before = stored(hospital)
+    before = stored(system)
 
     with ThreadPoolExecutor(associations) as pool:
-        sending = [pool.submit(hospital.send, paths * LONG) for paths in series]
-        wait_for(lambda: stored(hospital) - before > 4 * associations, "some instances")
-        hospital.scp.kill()
-    assert not all(one.result() for one in sending), "it was over before the kill"
-    hospital.start_scp()
+        sending = [pool.submit(system.send, paths * REPEATS) for paths in series]
+        wait_for(lambda: stored(system) - before > 4 * associations, "some instances")
+        system.scp.kill()
+    assert not all(one.result() for one in sending), "all was sent before the kill"
+    system.start_scp()
     for paths in series:
-        hospital.send_all(paths)
+        system.send_all(paths)
 
-    hospital.check()
+    system.check()
 
 
-def test_a_killed_receiver_ends_the_scp_which_has_kept_what_it_acknowledged(
-    hospital: Hospital, quick: QuickSeries, tmp_path: Path
+def test_a_killed_receiver_ends_the_scp_which_has_kept_all_acknowledged_instances(
+    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
     series = [quick.write(tmp_path / str(n)) for n in range(8)]
-    before = stored(hospital)
-    children = Path(f"/proc/{hospital.scp.pid}/task/{hospital.scp.pid}/children")
+    before = stored(system)
+    children = Path(f"/proc/{system.scp.pid}/task/{system.scp.pid}/children")
 
     with ThreadPoolExecutor(8) as pool:
-        sending = [pool.submit(hospital.send, paths * LONG) for paths in series]
-        wait_for(lambda: stored(hospital) - before > 32, "some instances")
+        sending = [pool.submit(system.send, paths * REPEATS) for paths in series]
+        wait_for(lambda: stored(system) - before > 32, "some instances")
         os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
-        assert hospital.scp.wait(30) == 1
-    assert not all(one.result() for one in sending), "it was over before the kill"
-    hospital.start_scp()
+        assert system.scp.wait(30) == 1
+    assert not all(one.result() for one in sending), "all was sent before the kill"
+    system.start_scp()
     for paths in series:
-        hospital.send_all(paths)
+        system.send_all(paths)
 
-    hospital.check()
+    system.check()
 
 
-def stored(hospital: Hospital) -> int:
-    return sum(1 for _ in hospital.spool_dir.glob("*.*/*/*.dcm"))
+def stored(system: SystemUnderTest) -> int:
+    return sum(1 for _ in system.spool_dir.glob("*.*/*/*.dcm"))
 
 
 def test_the_same_series_by_eight_associations_at_once_is_one_series(
-    hospital: Hospital, quick: QuickSeries, tmp_path: Path
+    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
     paths = quick.write(tmp_path / "series")
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(hospital.send, [paths] * 8))
+        assert all(pool.map(system.send, [paths] * 8))
 
-    (history,) = hospital.check()
+    (history,) = system.check()
     assert history.series.revision == 1
     assert history.series.instance_count == len(paths)

@@ -1,4 +1,4 @@
-"""``--hypothesis-profile=fuzz`` (``make fuzz``) looks at a hundred times more examples."""
+"""Profile ``--hypothesis-profile=fuzz`` (``make fuzz``): a hundred times more examples."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""Bytes that are nearly right: the corpus of valid inputs with a few faults each."""
+"""Mutate valid inputs: a few faults each."""
 
 import random
 import struct
@@ -20,7 +20,7 @@ INTERESTING = (
     0xFFFFFFFF,
 )
 FORMATS = ("<B", "<H", ">H", "<L", ">L")
-# What has a meaning somewhere: delimiters, VRs, paths, padding.
+# Tokens with a meaning in some format: delimiters, VRs, paths, padding.
 TOKENS = (
     b"\xfe\xff\x00\xe0\xff\xff\xff\xff",
     b"\xfe\xff\x0d\xe0\0\0\0\0",
@@ -38,7 +38,7 @@ Fault = Callable[[random.Random, bytearray, Sequence[bytes]], None]
 
 
 def mutate(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
-    """One of the corpus with one to four faults."""
+    """Return one of the corpus with one to four faults."""
     data = bytearray(rng.choice(corpus))
     for _ in range(rng.randint(1, 4)):
         rng.choice(FAULTS)(rng, data, corpus)
@@ -46,7 +46,7 @@ def mutate(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
 
 
 def _at(rng: random.Random, data: bytearray) -> int:
-    """A position, more often near the start, where the headers are."""
+    """Return a position, more often near the start, where the headers are."""
     end = len(data) if rng.random() < 0.4 else min(len(data), 256)
     return rng.randrange(end + 1)
 

@@ -1,20 +1,19 @@
-"""STOW-RS on a real port: requests with faults in each part, or of their bytes as a whole."""
+"""STOW-RS on a real port: requests with faults in one part, or in any byte."""
 
 import random
 import socket
 from contextlib import suppress
 from pathlib import Path
 
-from db.telemetry import STOW_REQUESTS
-from deploy.embedded import free_port
-from storescp.operation import Intake
-from storescp.part10 import read_header
+from common.metrics import STOW_REQUESTS
+from common.spool.part10 import read_header
+from deploy.demo.embedded import free_port
 from storescp.stow.server import StowServer
-from tests.ct_factory import ct_series, write_files
 from tests.fuzz.mutate import mutate
 from tests.fuzz.targets import check_spool
-from tests.integration.door import Door
-from tests.servers import listens, wait_for
+from tests.support.ct_factory import ct_series, write_files
+from tests.support.servers import listens, wait_for
+from tests.support.storage_scp import StorageScpFixture
 
 TOKEN = "open-sesame"  # noqa: S105
 RELATED = b'multipart/related; type="application/dicom"'
@@ -25,9 +24,9 @@ GOOD = {
     b"Content-Type": RELATED + b"; boundary=b",
 }
 DOCUMENTED = {200, 202, 400, 401, 404, 405, 406, 408, 409, 413, 415, 503}
-"""404 and 405 are for paths and methods that are none of ours (docs/decisions/0014)."""
+"""404 and 405 are for unknown paths and methods (docs/decisions/0014)."""
 ANSWER_SECONDS = 0.1
-FAULT_SHARE = 0.15  # of each part of a request, so that many come as far as their files
+FAULT_SHARE = 0.15  # of each part of a request, so that many requests reach their files
 
 START_LINES = (
     b"GET /studies HTTP/1.1", b"PUT /studies HTTP/1.1", b"OPTIONS * HTTP/1.1", b"", b" ",
@@ -74,24 +73,22 @@ LENGTHS = (
 
 
 class Requests:
-    """Requests to STOW-RS in this process, each on a connection of its own."""
+    """Requests to STOW-RS in this process, each on its own connection."""
 
     name = "requests"
 
     def __init__(self, folder: Path) -> None:
-        self._door = door = Door(
+        self._scp = scp = StorageScpFixture(
             folder / "spool",
             stow_port=free_port(),
             stow_token=TOKEN,
             stow_max_request_mb=1,
             stall_seconds=1,
         )
-        self._address = ("127.0.0.1", door.settings.stow_port)
-        self._server = StowServer(
-            door.settings, Intake(door.writer, door.settings, door.arrivals)
-        )
+        self._address = ("127.0.0.1", scp.settings.stow_port)
+        self._server = StowServer(scp.settings, scp.service)
         self._server.start()
-        wait_for(lambda: listens(door.settings.stow_port or 0), "STOW-RS")
+        wait_for(lambda: listens(scp.settings.stow_port or 0), "STOW-RS")
         head = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
         paths = write_files(ct_series(2, size=4), folder / "in")
         parts = [head + path.read_bytes() + b"\r\n" for path in paths]
@@ -99,16 +96,20 @@ class Requests:
         self._whole = _request(GOOD, self._bodies[0])
 
     def feed(self, rng: random.Random) -> None:
-        data = mutate(rng, [self._whole]) if rng.random() < 0.2 else _spoilt(rng, self._bodies)
+        data = (
+            mutate(rng, [self._whole])
+            if rng.random() < 0.2
+            else _with_faults(rng, self._bodies)
+        )
         for status in self._send(data, rng.choice((0, *[ANSWER_SECONDS] * 9))):
             assert status in DOCUMENTED, f"answered {status}"
 
     def _send(self, data: bytes, seconds: float) -> list[int]:
-        """The statuses that are answered within ``seconds`` of silence; 0: leave at once."""
+        """Return the statuses until ``seconds`` of silence; 0: close immediately."""
         answer = b""
         with (
             socket.create_connection(self._address, timeout=20) as connection,
-            # Who has said no may close before all is read; who waits for more says nothing.
+            # A server may close after a refusal, or wait for the rest of the body.
             suppress(ConnectionError, TimeoutError),
         ):
             connection.sendall(data)
@@ -119,14 +120,14 @@ class Requests:
         return [int(line[9:12]) for line in lines if line[9:12] != b"100"]
 
     def end(self) -> None:
-        door = self._door
+        scp = self._scp
         try:
-            wait_for(lambda: not door.arrivals.open_associations(), "all requests to end")
-            check_spool(door.settings.spool_dir)
-            for path in door.files():
+            wait_for(lambda: not scp.associations.count(), "all requests to end")
+            check_spool(scp.settings.spool_dir)
+            for path in scp.files():
                 read_header(path)
-            assert self._send(self._whole, 20) == [200], "nobody is served any more"
-            # Of those, too, who had gone before.
+            assert self._send(self._whole, 20) == [200], "no request is served any more"
+            # Including the responses whose clients had closed.
             answered = {
                 sample.labels["status"]
                 for metric in STOW_REQUESTS.collect()
@@ -149,8 +150,8 @@ def _request(
     return b"\r\n".join(line for line in lines if line) + b"\r\n\r\n" + body
 
 
-def _spoilt(rng: random.Random, bodies: list[bytes]) -> bytes:
-    """A request of which each part may be at fault."""
+def _with_faults(rng: random.Random, bodies: list[bytes]) -> bytes:
+    """Return a request with possible faults in each part."""
     headers = dict(GOOD)
     for name, faults in FAULTS.items():
         if rng.random() < FAULT_SHARE:
@@ -173,7 +174,7 @@ def _spoilt(rng: random.Random, bodies: list[bytes]) -> bytes:
 
 
 def _chunked(rng: random.Random, body: bytes) -> bytes:
-    """In chunks; half of them with a fault, often in the size of one."""
+    """Encode a body in chunks; half of the bodies with a fault, often in a chunk size."""
     size = rng.choice((7, 100, 4096))
     chunks = [body[at : at + size] for at in range(0, len(body), size)]
     coded = b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in chunks) + b"0\r\n\r\n"

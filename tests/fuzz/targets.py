@@ -1,7 +1,7 @@
-"""What is fed with hostile bytes, and what may come of it: an answer, or an error that says so.
+"""Targets of fuzzing: each input must give a result or one of the documented errors.
 
 Each target has a corpus of valid inputs. ``feed`` raises where an input breaks it, ``end``
-where something was left behind.
+where files are left.
 """
 
 import random
@@ -19,26 +19,30 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from db.spool import INCOMING, SpoolWriter
-from storescp.association.assembly import Assembly, Sink
+from common.dicom.errors import NotPart10, Undecodable
+from common.dicomnet.multipart import BadMultipart, MultipartReader
+from common.settings.storescp import MEGABYTE, StoreScpSettings
+from common.spool.layout import INCOMING
+from common.spool.part10 import read_header
+from common.spool.writer import SpoolWriter
 from storescp.association.command import BadCommand, Command, decode_command, encode_response
-from storescp.association.pdu import PDV_HEADER, BadPdu, read_fragment
-from storescp.dataset import Undecodable, read_identity
-from storescp.file_intake import FileIntake
-from storescp.operation import Intake
-from storescp.part10 import NotPart10, read_header
-from storescp.reception import Reception, StoreRequest
-from storescp.registration.arrivals import Arrivals
-from storescp.settings import MEGABYTE, StoreScpSettings
-from storescp.status import Refusal
-from storescp.stow.multipart import BadMultipart, Parts
-from tests.ct_factory import ct_instance, ct_series, encode, write_files
+from storescp.association.message_assembler import DataSetSink, MessageAssembler
+from storescp.association.pdu import BadPdu
+from storescp.association.pdv_reader import PdvReader
+from storescp.registration.associations import Associations
+from storescp.registration.pending_series import PendingSeries
+from storescp.store.instance_writer import InstanceWriter, StoreRequest
+from storescp.store.part10_writer import Part10Writer
+from storescp.store.refusal import Refusal
+from storescp.store.store_operation import StorageService
 from tests.fuzz.mutate import mutate
-from tests.integration.rude import COMMAND, DATA, ECHO, LAST, pdv, store
-from worker.pipeline.checks import reason_of
-from worker.pipeline.eligible import check_series, check_volume
+from tests.support.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.support.encoded import identity_in
+from tests.support.raw_pdu import COMMAND, DATA, ECHO, LAST, p_data, pdv, store
 from worker.pipeline.load import find_series, read_series, read_volume
 from worker.pipeline.results import Rejected
+from worker.pipeline.validation.eligibility import check_series, check_volume
+from worker.pipeline.validation.rules import first_failure
 
 SYNTAXES = (
     ExplicitVRLittleEndian,
@@ -50,15 +54,15 @@ MAX_BYTES = 4 * MEGABYTE
 
 
 class Target(Protocol):
-    """Something that takes bytes from outside."""
+    """A part of the services that reads untrusted bytes."""
 
     name: str
 
     def feed(self, rng: random.Random) -> None:
-        """One input; raises what must not be raised."""
+        """Process one mutated input; raises where it breaks the target."""
 
     def end(self) -> None:
-        """After the last input: AssertionError where something was left."""
+        """Check after the last input that nothing is left; raises AssertionError."""
 
 
 def instance(**elements: object) -> bytes:
@@ -99,7 +103,7 @@ class Commands:
 
 
 class DataSets:
-    """The walk over encoded data sets, in four transfer syntaxes."""
+    """Encoded data sets in four transfer syntaxes."""
 
     name = "data sets"
 
@@ -109,7 +113,7 @@ class DataSets:
     def feed(self, rng: random.Random) -> None:
         syntax = rng.choice(SYNTAXES)
         with suppress(Undecodable):
-            read_identity(mutate(rng, self._corpora[syntax]), syntax, max_bytes=MAX_BYTES)
+            identity_in(mutate(rng, self._corpora[syntax]), syntax, max_bytes=MAX_BYTES)
 
     def end(self) -> None:
         pass
@@ -134,16 +138,16 @@ class Headers:
         pass
 
 
-class _Service:
-    """Takes messages as the fast path does, and keeps nothing."""
+class _Handler:
+    """Takes messages as ``StreamingDUL`` does, and discards them."""
 
-    def begin(self, command: Command, context_id: int) -> Sink:
+    def begin_store(self, command: Command, context_id: int) -> DataSetSink:
         return self
 
-    def answer(self, command: Command, context_id: int, refusal: Refusal | None) -> None:
+    def answer_store(self, command: Command, context_id: int, refusal: Refusal | None) -> None:
         encode_response(command, 0)
 
-    def pass_on(self, context_id: int, control: int, part: bytes) -> None:
+    def forward(self, context_id: int, control: int, part: bytes) -> None:
         pass
 
     def write(self, *parts: bytes | memoryview) -> None:
@@ -156,38 +160,38 @@ class _Service:
         pass
 
 
-class Fragments:
-    """Presentation data values, put together to messages."""
+class PduStreams:
+    """P-DATA-TF PDUs, assembled to messages."""
 
-    name = "fragments"
+    name = "PDU streams"
 
     def __init__(self, _: Path) -> None:
         self._corpus = [
-            pdv(1, COMMAND | LAST, store("1.2.3")) + pdv(1, DATA, b"12") + pdv(1, LAST, b"34"),
-            pdv(1, COMMAND, store("1.2")[:20]) + pdv(1, COMMAND | LAST, store("1.2")[20:]),
-            pdv(3, COMMAND | LAST, ECHO) * 3,
+            p_data(pdv(1, COMMAND | LAST, store("1.2.3")), pdv(1, DATA, b"12"))
+            + p_data(pdv(1, LAST, b"34")),
+            p_data(
+                pdv(1, COMMAND, store("1.2")[:20]), pdv(1, COMMAND | LAST, store("1.2")[20:])
+            ),
+            p_data(pdv(3, COMMAND | LAST, ECHO)) * 3,
         ]
 
     def feed(self, rng: random.Random) -> None:
         data = memoryview(mutate(rng, self._corpus))
-        assembly = Assembly(_Service())
+        assembler = MessageAssembler(_Handler())
+        reader = PdvReader(assembler, max_pdu_bytes=4096)
         with suppress(BadPdu, BadCommand):
-            while len(data) >= PDV_HEADER.size:
-                fragment = read_fragment(data[: PDV_HEADER.size], len(data))
-                assembly.check(fragment)
-                part = data[PDV_HEADER.size : PDV_HEADER.size + fragment.length]
-                data = data[PDV_HEADER.size + fragment.length :]
-                assembly.add(fragment, part, last=fragment.is_last)
-        assembly.discard()
+            while len(data) >= reader.needed and (data or reader.in_fragment):
+                data = data[reader.read(data) :]
+        assembler.discard()
 
     def end(self) -> None:
         pass
 
 
-class Receptions:
-    """The whole way of an instance: file, checks, spool."""
+class InstanceWriters:
+    """Instances that are written, checked and made durable."""
 
-    name = "receptions"
+    name = "instances"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -213,28 +217,31 @@ class Receptions:
             transfer_syntax_uid=syntax,
             calling_ae_title="FUZZ",
         )
-        reception = Reception(request, self._writer, self._settings)
+        writer = InstanceWriter(request, self._writer, self._settings)
         for start in range(0, len(data), 100):
-            reception.write(data[start : start + 100])
+            writer.write(data[start : start + 100])
         with suppress(Refusal):
-            reception.finish()
+            writer.finish()
 
     def end(self) -> None:
         check_spool(self._spool_dir)
         assert [path.name for path in self._folder.iterdir()] == ["spool"]
 
 
-class Uploads:
-    """Bodies of STOW-RS: the parts of multipart/related, each a DICOM file."""
+class StowBodies:
+    """Bodies of STOW-RS: multipart/related with a DICOM file in each part."""
 
-    name = "uploads"
+    name = "STOW-RS bodies"
 
     def __init__(self, folder: Path) -> None:
         self._spool_dir = folder / "spool"
         values = {"spool_dir": self._spool_dir, "min_free_mb": 0, "max_instance_mb": 4}
         self._settings = StoreScpSettings.model_validate(values)
-        self._intake = Intake(SpoolWriter(self._spool_dir), self._settings, Arrivals())
-        self._intake.writer.prepare()
+        associations = Associations(PendingSeries(), limit=1, limit_per_peer=1)
+        self._service = StorageService(
+            SpoolWriter(self._spool_dir), self._settings, associations
+        )
+        self._service.writer.prepare()
         files = [path.read_bytes() for path in write_files(ct_series(2, size=2), folder / "in")]
         head = b"--limit\r\nContent-Type: application/dicom\r\n\r\n"
         body = b"".join(head + file + b"\r\n" for file in files) + b"--limit--\r\n"
@@ -242,8 +249,8 @@ class Uploads:
 
     def feed(self, rng: random.Random) -> None:
         body = mutate(rng, self._corpus)
-        files = FileIntake(self._intake, self, "FUZZ")
-        parts = Parts(b"limit", lambda headers: files)
+        files = Part10Writer(self._service, self, "FUZZ")
+        parts = MultipartReader(b"limit", lambda headers: files)
         size = rng.choice((1, 7, 100, 4096)) if len(body) < 4000 else 997
         try:
             for start in range(0, len(body), size):
@@ -258,8 +265,8 @@ class Uploads:
         check_spool(self._spool_dir)
 
 
-class Loads:
-    """The worker's loader with the rules about series, where one file or two are damaged."""
+class LoadedSeries:
+    """The loader and the eligibility rules of the worker, with one or two damaged files."""
 
     name = "loaded series"
 
@@ -275,10 +282,10 @@ class Loads:
             path.write_bytes(mutate(rng, corpus))
         for paths in find_series(self._folder).values():
             series = read_series(paths)
-            if not isinstance(series, Rejected) and reason_of(check_series(series)) is None:
+            if not isinstance(series, Rejected) and first_failure(check_series(series)) is None:
                 volume = read_volume(series)
                 if not isinstance(volume, Rejected):
-                    reason_of(check_volume(volume))
+                    first_failure(check_volume(volume))
         for path in damaged:
             path.write_bytes(self._files[path])
 
@@ -287,16 +294,16 @@ class Loads:
 
 
 def check_spool(spool_dir: Path) -> None:
-    """Nothing is being written, and nothing lies where no instance may be."""
+    """Check that the spool has no incoming files and only instances."""
     incoming = spool_dir / INCOMING
     assert not list(incoming.iterdir()), "a file was left in incoming"
     for path in spool_dir.rglob("*"):
         if path != incoming and path.is_file():
             parts = path.relative_to(spool_dir).parts
-            assert len(parts) == 3, f"{path} is not the place of an instance"
+            assert len(parts) == 3, f"{path} is not the path of an instance"
             assert path.suffix == ".dcm"
 
 
 TARGETS: Sequence[Callable[[Path], Target]] = (
-    Commands, Fragments, DataSets, Headers, Receptions, Uploads, Loads,
+    Commands, PduStreams, DataSets, Headers, InstanceWriters, StowBodies, LoadedSeries,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Covered: a short run of ``python -m tests.fuzz``, in a process of its own."""
+"""Covered: a short run of ``python -m tests.fuzz`` in its own process."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, child_environment
+from tests.support.servers import ROOT, child_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -26,3 +26,4 @@ def test_a_short_run_breaks_nothing(tmp_path: Path) -> None:
     report = json.loads(run.stdout.splitlines()[-1])
     assert report["inputs"] >= 2000
     assert all(report["targets"].values())
+    assert report["kinds"].keys() >= {"nesting", "labels", "constant slices", "two persons"}

@@ -1,7 +1,7 @@
-"""Covered: data sets and streams of fragments that hypothesis makes up from valid parts: what
-is whole is read as it is, what is cut is said to be.
+"""Covered: data sets and PDU streams that hypothesis builds from valid parts: complete ones are
+read unchanged, truncated ones are detected.
 
-Not covered: bytes that are not valid at all (``python -m tests.fuzz``).
+Not covered: invalid bytes (``python -m tests.fuzz``).
 """
 
 from typing import Any
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pydicom import Dataset, Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from storescp.association.assembly import Assembly, Sink
+from common.dicom.errors import Undecodable
 from storescp.association.command import Command
-from storescp.association.pdu import PDV_HEADER, read_fragment
-from storescp.dataset import Undecodable, read_identity
-from storescp.status import Refusal
-from tests.ct_factory import encode
-from tests.integration.rude import COMMAND, DATA, LAST, pdv, store
+from storescp.association.message_assembler import DataSetSink, MessageAssembler
+from storescp.association.pdv_reader import PdvReader
+from storescp.store.refusal import Refusal
+from tests.support.ct_factory import encode
+from tests.support.encoded import identity_in
+from tests.support.raw_pdu import COMMAND, DATA, LAST, p_data, pdv, store
 
 UIDS = st.from_regex(r"[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8}){0,5}", fullmatch=True)
 SYNTAXES = st.sampled_from(
@@ -36,7 +37,7 @@ ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def identities() -> st.SearchStrategy[Dataset]:
-    """A data set with its four UIDs."""
+    """Data sets with the four UIDs."""
     names = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     return st.builds(_data_set, st.fixed_dictionaries(dict.fromkeys(names, UIDS)))
 
@@ -73,7 +74,7 @@ def test_every_whole_data_set_is_read(identity: Dataset, content: Dataset, synta
     ds.update(content)
     ds.update(identity)
 
-    read = read_identity(encode(ds, syntax), syntax, max_bytes=10_000)
+    read = identity_in(encode(ds, syntax), syntax)
 
     assert read.sop_class_uid == identity.SOPClassUID
     assert read.sop_instance_uid == identity.SOPInstanceUID
@@ -101,24 +102,24 @@ def test_no_cut_within_an_element_goes_unnoticed(
     if len(tail) < 8 and not any(tail):
         return
     with pytest.raises(Undecodable):
-        read_identity(encoded[:cut], syntax, max_bytes=10_000)
+        identity_in(encoded[:cut], syntax)
 
 
 class Kept:
-    """A service that keeps the data sets it is given."""
+    """A handler that keeps all data sets."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.answered: list[Command] = []
 
-    def begin(self, command: Command, context_id: int) -> Sink:
+    def begin_store(self, command: Command, context_id: int) -> DataSetSink:
         self.parts.append(b"")
         return self
 
-    def answer(self, command: Command, context_id: int, refusal: Refusal | None) -> None:
+    def answer_store(self, command: Command, context_id: int, refusal: Refusal | None) -> None:
         self.answered.append(command)
 
-    def pass_on(self, context_id: int, control: int, part: bytes) -> None:
+    def forward(self, context_id: int, control: int, part: bytes) -> None:
         raise AssertionError("only C-STORE is sent here")
 
     def write(self, *parts: bytes | memoryview) -> None:
@@ -128,7 +129,7 @@ class Kept:
         return None
 
     def discard(self) -> None:
-        raise AssertionError("every message has come to its end")
+        raise AssertionError("every message is complete")
 
 
 @given(
@@ -136,29 +137,32 @@ class Kept:
         st.tuples(UIDS, st.lists(st.binary(max_size=20), max_size=5)), max_size=4
     ),
     cut=st.integers(0, 200),
+    step=st.integers(1, 300),
 )
 @settings(deadline=None)
 def test_messages_are_the_same_however_they_are_cut(
-    messages: list[tuple[str, list[bytes]]], cut: int
+    messages: list[tuple[str, list[bytes]]], cut: int, step: int
 ) -> None:
-    stream = b""
+    items = []
     for uid, parts in messages:
         command = store(uid)
-        stream += pdv(1, COMMAND, command[:cut]) + pdv(1, COMMAND | LAST, command[cut:])
-        stream += b"".join(pdv(1, DATA, part) for part in parts) + pdv(1, DATA | LAST, b"")
+        items += [pdv(1, COMMAND, command[:cut]) + pdv(1, COMMAND | LAST, command[cut:])]
+        items += [pdv(1, DATA, part) for part in parts] + [pdv(1, DATA | LAST, b"")]
+    stream = b"".join(p_data(one) for one in items)
     kept = Kept()
-    assembly = Assembly(kept)
+    assembler = MessageAssembler(kept)
+    reader = PdvReader(assembler, max_pdu_bytes=1000)
 
-    rest = memoryview(stream)
-    while rest:
-        fragment = read_fragment(rest[: PDV_HEADER.size], len(rest))
-        assembly.check(fragment)
-        end = PDV_HEADER.size + fragment.length
-        assembly.add(fragment, rest[PDV_HEADER.size : end], last=fragment.is_last)
-        rest = rest[end:]
+    start = 0
+    while start < len(stream):
+        available = max(reader.needed, step)
+        start += reader.read(memoryview(stream)[start : start + available])
+    while reader.in_fragment:  # an empty fragment at the end
+        reader.read(memoryview(b""))
 
     assert [command.sop_instance_uid for command in kept.answered] == [
         uid for uid, _ in messages
     ]
     assert kept.parts == [b"".join(parts) for _, parts in messages]
-    assert not assembly.begun
+    assert not assembler.in_message
+    assert reader.at_pdu

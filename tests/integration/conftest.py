@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests."""
+"""Fixtures shared by the integration tests."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -6,39 +6,44 @@ from pathlib import Path
 
 import pytest
 
-from db.settings import load_settings
-from tests.integration.door import Door, OpenDoor
-from tests.integration.ward import rejected, ward  # noqa: F401 - fixtures
-from worker.settings import WorkerSettings
-from worker.workshop import Workshop
+from common.settings.load import load_settings
+from common.settings.worker import WorkerSettings
+from tests.support.storage_scp import OpenStorageScp, StorageScpFixture
+from tests.support.worker_fixture import rejected, worker_fixture  # noqa: F401 - fixtures
+from worker.context import WorkerContext
 
 
 @pytest.fixture
-def workshop(
+def context(
     database_url: str,
     redis_url: str,
     spool_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Workshop]:
+) -> Iterator[WorkerContext]:
+    """A worker context with a fresh database, an empty broker and an empty spool."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings(WorkerSettings).model_copy(
         update={"database_url": database_url, "broker_url": redis_url, "spool_dir": spool_dir}
     )
-    opened = Workshop(settings)
-    yield opened
-    opened.engine.dispose()
+    context = WorkerContext(settings)
+    yield context
+    context.engine.dispose()
 
 
-@pytest.fixture(params=["fast path", "ordinary path"])
-def open_door(request: pytest.FixtureRequest, spool_dir: Path) -> Iterator[OpenDoor]:
-    """Start a Storage SCP in a thread, by either path, with these settings."""
+@pytest.fixture(params=["streaming", "pynetdicom"])
+def open_storage_scp(
+    request: pytest.FixtureRequest, spool_dir: Path
+) -> Iterator[OpenStorageScp]:
+    """Start a Storage SCP in a thread, with and without ``StreamingDUL``."""
     with ExitStack() as stack:
 
-        def start(**values: object) -> Door:
-            door = Door(spool_dir, **{"fast": request.param == "fast path", **values})
-            door.start()
-            stack.callback(door.stop)
-            return door
+        def start(**values: object) -> StorageScpFixture:
+            scp = StorageScpFixture(
+                spool_dir, **{"streaming": request.param == "streaming", **values}
+            )
+            scp.start()
+            stack.callback(scp.stop)
+            return scp
 
         yield start

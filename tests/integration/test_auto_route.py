@@ -1,35 +1,41 @@
-"""The auto-routing recipe, by a real Orthanc that sends to the real Storage SCP.
+"""Covered: the auto-routing recipe of Orthanc: series that are routed, and series that are not.
 
-Covered: what is routed and what is not. Not covered: other PACS.
+Partner: a real Orthanc. Not covered: other PACS.
 """
 
 from pathlib import Path
 
 import pytest
 
-from deploy.embedded import free_port
-from tests.conftest import StartProcess
-from tests.ct_factory import ct_series, write_files
-from tests.history import Record
-from tests.servers import Orthanc, running_orthanc, storescu, wait_for
+from deploy.demo.embedded import free_port
+from tests.support.ct_factory import ct_series, write_files
+from tests.support.history import Record
+from tests.support.servers import Orthanc, running_orthanc, storescu, wait_for
+from tests.support.services import StartProcess
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 SCRIPT = Path(__file__).parents[2] / "deploy/orthanc/auto-route.lua"
 
 
-def store(orthanc: Orthanc, folder: Path, **elements: object) -> str:
-    """Put a CT series of 12 slices into the PACS; its Series Instance UID."""
+def store(orthanc: Orthanc, folder: Path, **elements: object) -> tuple[str, str]:
+    """Store a CT series of 12 slices in the PACS; return its study and series UIDs."""
     instances = ct_series(12, **elements)
     uid = str(instances[0].SeriesInstanceUID)
     stored = storescu(
         write_files(instances, folder / uid), orthanc.dicom_port, called="ORTHANC"
     )
     assert stored.returncode == 0, stored.stderr
-    return uid
+    return str(instances[0].StudyInstanceUID), uid
 
 
-def test_ct_series_of_the_trunk_are_routed_and_others_are_not(
+def stable_studies(orthanc: Orthanc) -> int:
+    """Return how often a study has become stable, for each of which the script was called."""
+    changes = orthanc.get("/changes?limit=10000")["Changes"]
+    return [change["ChangeType"] for change in changes].count("StableStudy")
+
+
+def test_ct_series_of_the_trunk_are_routed_once_by_study_and_others_are_not(
     child_settings: dict[str, object], start_storescp: StartProcess, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -45,16 +51,23 @@ def test_ct_series_of_the_trunk_are_routed_and_others_are_not(
             StableAge=1,
         ) as orthanc,
     ):
-        head = store(orthanc, tmp_path, BodyPartExamined="HEAD")
-        magnetic = store(orthanc, tmp_path, Modality="MR", BodyPartExamined="ABDOMEN")
-        wanted = [store(orthanc, tmp_path, BodyPartExamined=part) for part in ("ABDOMEN", "")]
+        study, first = store(orthanc, tmp_path, BodyPartExamined="ABDOMEN")
+        _, second = store(orthanc, tmp_path, BodyPartExamined="", StudyInstanceUID=study)
+        _, head = store(orthanc, tmp_path, BodyPartExamined="HEAD", StudyInstanceUID=study)
+        _, magnetic = store(orthanc, tmp_path, Modality="MR", BodyPartExamined="ABDOMEN")
 
-        for uid in wanted:
+        for uid in (first, second):
             wait_for(lambda uid=uid: record.find(uid), f"{uid} to be routed", 60)
-        jobs = orthanc.get("/jobs?expand")
+        wait_for(lambda: stable_studies(orthanc) >= 2, "both studies to be stable", 60)
+        before, jobs = stable_studies(orthanc), len(orthanc.get("/jobs"))
+        store(orthanc, tmp_path, Modality="SR", StudyInstanceUID=study)
+        wait_for(lambda: stable_studies(orthanc) > before, "the study to be stable again", 60)
+        # Events are handled in their order: this study comes after the stored report.
+        _, last = store(orthanc, tmp_path, BodyPartExamined="ABDOMEN")
+        wait_for(lambda: record.find(last), "a later study to be routed", 60)
 
         assert record.find(head) is None
         assert record.find(magnetic) is None
-        assert len(jobs) == len(wanted), "one association a series"
-        for uid in wanted:
+        assert len(orthanc.get("/jobs")) == jobs + 1, "what was sent is not sent again"
+        for uid in (first, second):
             assert record.history(uid).series.calling_ae_title == "ORTHANC"

@@ -1,7 +1,7 @@
-"""A candidate model beside the live one, and its way into use, on the real worker.
+"""Covered: a candidate model beside the live one, on the real worker.
 
-Covered: opinions recorded and not delivered, a broken candidate that harms nobody, promote and
-rollback by the operator's commands while the worker runs.
+Its predictions are recorded and not delivered; ``promote`` and ``rollback`` while the worker
+runs; a candidate that cannot be loaded.
 """
 
 import subprocess
@@ -13,14 +13,16 @@ import pytest
 
 from db.session import make_engine, make_sessions
 from db.states import SeriesState
-from tests.conftest import StartProcess
-from tests.history import Record
-from tests.model_factory import DESCRIPTION
-from tests.series import copy_series, uid_of
-from tests.servers import child_environment, storescu
-from worker import candidate, package
-from worker.model import build
-from worker.package import Description
+from tests.support.history import Record
+from tests.support.model_factory import DESCRIPTION
+from tests.support.series import copy_series, uid_of
+from tests.support.servers import child_environment, storescu
+from tests.support.services import StartProcess
+from tests.support.worker_cli import run_worker
+from worker.models import candidate
+from worker.pipeline.model import package
+from worker.pipeline.model.networks import build
+from worker.pipeline.model.package import Description
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -29,7 +31,7 @@ Settings = dict[str, object]
 
 @pytest.fixture(scope="module")
 def candidate_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another untrained model, by another seed."""
+    """An untrained model package from another seed."""
     folder = tmp_path_factory.mktemp("candidate")
     keras.utils.set_random_seed(8)
     described = {name: getattr(DESCRIPTION, name) for name in DESCRIPTION.__dataclass_fields__}
@@ -39,26 +41,15 @@ def candidate_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
-        env=child_environment(settings),
-        cwd=str(settings["SPOOL_DIR"]),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def screened_by(record: Record, paths: tuple[Path, ...], settings: Settings) -> str:
-    """Send a series; the name of the model that graded it."""
+    """Send a series; return the name of the model that graded it."""
     assert storescu(paths, int(str(settings["PORT"]))).returncode == 0
     history = record.wait_until(uid_of(paths))
     assert history.series.state is SeriesState.DELIVERED, history.series.error
     return str(history.screenings[-1].model_name)
 
 
-def test_a_candidate_is_asked_promoted_and_rolled_back(
+def test_a_candidate_predicts_is_promoted_and_rolled_back(
     child_settings: Settings,
     model_dir: Path,
     candidate_dir: Path,
@@ -73,13 +64,13 @@ def test_a_candidate_is_asked_promoted_and_rolled_back(
     series = [copy_series(coronal_series, tmp_path / str(number)) for number in range(3)]
     start_storescp(settings)
     start_celery(settings)
-    nothing = command(settings, "rollback")
+    nothing = run_worker("rollback", cwd=tmp_path, settings=settings)
     with Record(str(settings["DATABASE_URL"])) as record:
         first = screened_by(record, series[0], settings)
-        shown = command(settings, "shadow")
-        promoted = command(settings, "promote")
+        shown = run_worker("shadow", cwd=tmp_path, settings=settings)
+        promoted = run_worker("promote", cwd=tmp_path, settings=settings)
         second = screened_by(record, series[1], settings)
-        back = command(settings, "rollback")
+        back = run_worker("rollback", cwd=tmp_path, settings=settings)
         third = screened_by(record, series[2], settings)
     engine = make_engine(str(settings["DATABASE_URL"]), application_name="tests")
     with make_sessions(engine)() as session:
@@ -93,11 +84,11 @@ def test_a_candidate_is_asked_promoted_and_rolled_back(
     assert [first, second, third] == ["untrained", "other", "untrained"]
     assert compared is not None
     assert compared[0].model_name == "other"
-    # Two hips of three series; in the second the candidate was live itself.
+    # Two hips of three series; in the second the candidate was the live model.
     assert compared[1].hips == 6
 
 
-def test_a_candidate_that_cannot_be_loaded_does_not_start(
+def test_a_worker_with_a_candidate_that_cannot_be_loaded_does_not_start(
     child_settings: Settings, model_dir: Path, tmp_path: Path
 ) -> None:
     settings = {**child_settings, "MODEL_DIR": model_dir, "SHADOW_MODEL_DIR": tmp_path}
@@ -110,7 +101,7 @@ def test_a_candidate_that_cannot_be_loaded_does_not_start(
         text=True,
         timeout=120,
     )
-    promoted = command(settings, "promote")
+    promoted = run_worker("promote", cwd=tmp_path, settings=settings)
 
     assert (started.returncode, promoted.returncode) == (2, 2)
     assert "no model package" in started.stderr

@@ -1,5 +1,5 @@
-"""Covered: Storage Commitment as a sender sees it, with pynetdicom as the sender: the report on
-the association that asked, on one of ours, again after nobody was there; bad requests.
+"""Covered: Storage Commitment with pynetdicom as the sender: the report on the association of
+the request, on a new association, after a retry; bad requests.
 
 Not covered: senders other than pynetdicom.
 """
@@ -15,17 +15,17 @@ from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from structlog.testing import capture_logs
 
-from deploy.embedded import free_port
-from peers.checkpoint import guard
-from storescp import status
+from common.dicomnet import status
+from common.dicomnet.checkpoint import patch_reactor_checkpoint
+from deploy.demo.embedded import free_port
 from storescp.commitment import reporter
-from tests.ct_factory import ct_series
-from tests.integration.door import Door, OpenDoor
-from tests.servers import wait_for
+from tests.support.ct_factory import ct_series
+from tests.support.servers import wait_for
+from tests.support.storage_scp import OpenStorageScp, StorageScpFixture
 
 pytestmark = pytest.mark.servers
 REPORT_SECONDS = 20
-# pynetdicom leaves the socket of a refused connection to the collector.
+# pynetdicom does not close the socket of a refused connection.
 REFUSED = "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
 
 
@@ -45,15 +45,15 @@ class Reports:
 
 
 @contextmanager
-def sender(door: Door, reports: Reports) -> Iterator[Association]:
+def sender(scp: StorageScpFixture, reports: Reports) -> Iterator[Association]:
     ae = AE("CT_01")
     ae.add_requested_context(CTImageStorage)
     ae.add_requested_context(StorageCommitmentPushModel)
     assoc = ae.associate(
-        "127.0.0.1", door.port, ae_title="OSTEOSCREEN", evt_handlers=reports.handlers
+        "127.0.0.1", scp.port, ae_title="OSTEOSCREEN", evt_handlers=reports.handlers
     )
     assert assoc.is_established
-    guard(assoc)
+    patch_reactor_checkpoint(assoc)
     yield assoc
     if assoc.is_established:
         assoc.release()
@@ -61,7 +61,7 @@ def sender(door: Door, reports: Reports) -> Iterator[Association]:
 
 @contextmanager
 def listener(port: int, reports: Reports) -> Iterator[None]:
-    """The sender's own SCP, for reports."""
+    """Run the SCP with which the sender takes reports."""
     ae = AE("CT_01")
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
     server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=reports.handlers)
@@ -72,7 +72,7 @@ def listener(port: int, reports: Reports) -> Iterator[None]:
 def ask(
     assoc: Association, instances: Sequence[Dataset], *, action: int = 1, transaction: str = ""
 ) -> int:
-    """The status of an N-ACTION for these instances."""
+    """Send an N-ACTION for these instances and return its status."""
     ds = Dataset()
     ds.TransactionUID = transaction or generate_uid()
     ds.ReferencedSOPSequence = []
@@ -98,23 +98,25 @@ def uids(sequence: Sequence[Dataset]) -> list[str]:
     return [str(item.ReferencedSOPInstanceUID) for item in sequence]
 
 
-def test_the_report_comes_on_the_association_that_asked(open_door: OpenDoor) -> None:
-    door, reports = open_door(), Reports()
+def test_the_report_comes_on_the_association_of_the_request(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp, reports = open_storage_scp(), Reports()
     instances = ct_series(4)
 
     def wait_until_answered(count: int) -> None:
-        """Who releases before, answers a report in the middle of a release."""
+        """Wait for the report: a release would cross with it."""
         done = "commitment_reported"
         wait_for(lambda: [line["event"] for line in lines].count(done) == count, done)
 
     with capture_logs() as lines:
-        with sender(door, reports) as assoc:
+        with sender(scp, reports) as assoc:
             store(assoc, instances[:3])
             assert ask(assoc, instances[:3], transaction="1.2.3") == status.SUCCESS
             whole = reports.next()
             wait_until_answered(1)
-        # Another one: pynetdicom's requestor may hang that sends just after an event report.
-        with sender(door, reports) as assoc:
+        # A new association: pynetdicom's requestor may hang when it sends right after a report.
+        with sender(scp, reports) as assoc:
             assert ask(assoc, instances) == status.SUCCESS
             part = reports.next()
             wait_until_answered(2)
@@ -127,13 +129,15 @@ def test_the_report_comes_on_the_association_that_asked(open_door: OpenDoor) -> 
     assert part[1].FailedSOPSequence[0].FailureReason == 0x0112
 
 
-def test_a_sender_that_has_gone_is_called(open_door: OpenDoor) -> None:
+def test_a_sender_that_has_released_gets_a_new_association(
+    open_storage_scp: OpenStorageScp,
+) -> None:
     port, reports = free_port(), Reports()
-    door = open_door(commitment_peers=f"CT_01=127.0.0.1:{port}")
+    scp = open_storage_scp(commitment_peers=f"CT_01=127.0.0.1:{port}")
     instances = ct_series(2)
 
     with listener(port, reports):
-        with sender(door, reports) as assoc:
+        with sender(scp, reports) as assoc:
             store(assoc, instances)
             assert ask(assoc, instances) == status.SUCCESS
         kind, information = reports.next()
@@ -143,14 +147,14 @@ def test_a_sender_that_has_gone_is_called(open_door: OpenDoor) -> None:
 
 
 @pytest.mark.filterwarnings(REFUSED)
-def test_a_sender_that_is_away_is_called_again(
-    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+def test_an_unavailable_sender_is_tried_again(
+    open_storage_scp: OpenStorageScp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporter, "RETRY_SECONDS", (0.5,) * 20)
     port, reports = free_port(), Reports()
-    door = open_door(commitment_peers=f"CT_01=127.0.0.1:{port}")
+    scp = open_storage_scp(commitment_peers=f"CT_01=127.0.0.1:{port}")
     instances = ct_series(1)
-    with sender(door, reports) as assoc:
+    with sender(scp, reports) as assoc:
         store(assoc, instances)
         assert ask(assoc, instances) == status.SUCCESS
     with pytest.raises(queue.Empty):
@@ -160,11 +164,13 @@ def test_a_sender_that_is_away_is_called_again(
         assert reports.next()[0] == 1
 
 
-def test_bad_requests_are_refused_and_the_association_goes_on(open_door: OpenDoor) -> None:
-    door, reports = open_door(), Reports()
+def test_bad_requests_are_refused_and_the_association_continues(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp, reports = open_storage_scp(), Reports()
     instances = ct_series(1)
 
-    with sender(door, reports) as assoc:
+    with sender(scp, reports) as assoc:
         assert ask(assoc, instances, action=2) == status.NO_SUCH_ACTION
         assert ask(assoc, []) == status.INVALID_ARGUMENT_VALUE
         store(assoc, instances)

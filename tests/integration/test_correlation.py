@@ -1,8 +1,8 @@
-"""Covered: one ID in the logs of Storage SCP and worker, from the association to the delivery:
-one association, several, STOW-RS, a Storage SCP that dies before the series is registered, and
-what ``show`` says. Real processes, dcmtk as sender, Orthanc as destination.
+"""Covered: the correlation ID in the logs of Storage SCP and worker, from the association to
+the delivery: one association, several, STOW-RS, a Storage SCP killed before the registration,
+and the output of ``show``. Real processes, dcmtk as sender, Orthanc as destination.
 
-Not covered: retries (their lines are bound in the same places).
+Not covered: retries (the same code binds their log lines).
 """
 
 import json
@@ -15,13 +15,19 @@ import requests
 from pydicom import dcmread
 
 from db.states import SeriesState
-from deploy.embedded import free_port
-from deploy.processes import Process
-from tests.conftest import StartProcess, wait_until_listening
-from tests.history import Record
-from tests.integration.test_stow import FILE_TYPE, body_of
-from tests.series import uid_of
-from tests.servers import Orthanc, child_environment, storescu, wait_for
+from deploy.demo.embedded import free_port
+from deploy.demo.processes import Process
+from tests.support.history import Record
+from tests.support.series import uid_of
+from tests.support.servers import (
+    Orthanc,
+    child_environment,
+    storescu,
+    wait_for,
+    wait_until_listening,
+)
+from tests.support.services import StartProcess
+from tests.support.stow_request import FILE_TYPE, body_of
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 Lines = list[dict[str, str]]
@@ -46,7 +52,7 @@ def settings(
 
 
 def grep(correlation_id: str, process: Process) -> Lines:
-    """As an operator does it: every line of the log that holds the ID."""
+    """Return the log lines that contain the ID."""
     return [json.loads(line) for line in process.log.splitlines() if correlation_id in line]
 
 
@@ -55,12 +61,12 @@ def events(lines: Lines) -> list[str]:
 
 
 def in_any_order(lines: Lines) -> list[str]:
-    """Of the Storage SCP: an association and a series are logged by two processes."""
+    """Sort events of the Storage SCP: two of its processes log associations and series."""
     return sorted(events(lines))
 
 
 def delivered(settings: dict[str, object], uid: str) -> str:
-    """Wait for the end of a series; its correlation ID."""
+    """Wait for the end of a series and return its correlation ID."""
     with Record(str(settings["DATABASE_URL"])) as record:
         series = record.wait_until(uid).series
     assert series.state is SeriesState.DELIVERED, series.error
@@ -103,7 +109,7 @@ def test_one_id_leads_from_the_association_to_the_delivery(
     assert correlation_id in show.stdout
 
 
-def test_a_series_of_several_senders_has_the_id_of_the_first_and_names_the_others(
+def test_a_series_of_several_senders_has_the_id_of_the_first(
     settings: dict[str, object],
     start_storescp: StartProcess,
     start_celery: StartProcess,
@@ -142,7 +148,7 @@ def store_by_stow(settings: dict[str, object], path: Path) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_the_id_outlives_a_storage_scp_that_dies_before_the_series_is_registered(
+def test_the_id_survives_a_storage_scp_killed_before_the_registration(
     settings: dict[str, object],
     start_storescp: StartProcess,
     start_celery: StartProcess,

@@ -1,4 +1,4 @@
-"""``python -m deploy.demo``: the whole path, its files, its exit codes, and nothing left.
+"""``python -m deploy.demo``: the whole path, output files, exit codes, clean-up.
 
 Covered with a folder of CT and an untrained model; that the simulated series get their own
 grades is for ``make demo`` with the shipped model.
@@ -18,8 +18,8 @@ import pytest
 import requests
 from pydicom import dcmread
 
-from tests.series import copy_series, uid_of
-from tests.servers import child_environment, running_orthanc, wait_for
+from tests.support.series import copy_series, uid_of
+from tests.support.servers import child_environment, running_orthanc, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ def demo(*arguments: object, folder: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of our own for everything, so that what is left behind can be seen."""
+    """Own folder for all files, so that files that are left can be detected."""
     folder = Path(tempfile.mkdtemp(prefix="demo-test-"))
     folder.chmod(0o755)  # PostgreSQL, started by root, runs as another user
     yield folder
@@ -45,20 +45,20 @@ def folder() -> Iterator[Path]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that were started in or below the folder."""
+    """Return the command lines of processes with a working directory in the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             inside = Path(os.readlink(process / "cwd")).is_relative_to(folder)
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         if inside and "deploy.demo" not in command:
             found.append(command)
     return found
 
 
-def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_a_pacs_of_ones_own(
+def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_an_own_pacs(
     coronal_series: tuple[Path, ...], model_dir: Path, folder: Path, tmp_path: Path
 ) -> None:
     ct = folder / "ct"
@@ -66,7 +66,7 @@ def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_a_pacs_of_ones_own(
     few = uid_of(copy_series(coronal_series[:4], ct / "b"))
     (ct / "notes.txt").write_text("not DICOM")
 
-    # As Debian sets it up: whom it does not know may store, and not query.
+    # Default of Debian: unknown peers may store, but not query.
     with running_orthanc(tmp_path / "orthanc", DicomAlwaysAllowFind=False) as orthanc:
         pacs = f"{orthanc.ae_title}@127.0.0.1:{orthanc.dicom_port}"
         arguments = ("--ct", ct, "--model", model_dir, "--pacs", pacs)
@@ -109,7 +109,7 @@ def test_an_interrupted_demo_stops_everything(
     assert [path.name for path in folder.iterdir()] == ["demo-output"]
 
 
-def test_a_pacs_that_cannot_be_read_says_how_to_write_it(folder: Path) -> None:
+def test_an_invalid_pacs_shows_the_expected_format(folder: Path) -> None:
     with demo("--pacs", "localhost:4242", folder=folder) as running:
         output, _ = running.communicate(timeout=90)
 

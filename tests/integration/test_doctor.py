@@ -1,26 +1,21 @@
-"""``python -m worker doctor``: all well on real servers, and a remedy for each failure."""
+"""Covered: ``python -m worker doctor`` on real servers, and the remedy of each failure."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from db.settings import load_settings
-from deploy.embedded import Postgres, free_port
-from tests.integration.door import OpenDoor, associated
-from tests.servers import (
-    Orthanc,
-    child_environment,
-    running_dcmtk_storescp,
-    running_orthanc,
-)
-from worker.check import Check, without_password
-from worker.doctor import check_broker, check_database, check_model, check_spool
-from worker.doctor_destination import check_destination
-from worker.settings import DicomwebDestination, DimseDestination, WorkerSettings
+from common.settings.load import load_settings
+from common.settings.worker import DicomwebDestination, DimseDestination, WorkerSettings
+from deploy.demo.embedded import Postgres, free_port
+from tests.support.deliveries import accept_only, dimse_destination
+from tests.support.servers import Orthanc, running_dcmtk_storescp, running_orthanc
+from tests.support.storage_scp import OpenStorageScp, associated
+from tests.support.worker_cli import run_worker
+from worker.diagnostics.checks import check_broker, check_database, check_model, check_spool
+from worker.diagnostics.destination import check_destination
+from worker.diagnostics.diagnostic import Diagnostic, without_password
 
 pytestmark = pytest.mark.servers
 
@@ -33,20 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeSettings:
     return lambda **changes: load_settings(WorkerSettings).model_copy(update=changes)
 
 
-def doctor(
-    settings: dict[str, object], folder: Path, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "worker", "doctor", *arguments],
-        env=child_environment(settings),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_all_is_well_with_real_servers(
+def test_every_check_passes_on_real_servers(
     child_settings: dict[str, object], model_dir: Path, orthanc: Orthanc, tmp_path: Path
 ) -> None:
     child_settings |= {
@@ -54,13 +36,14 @@ def test_all_is_well_with_real_servers(
         "DESTINATIONS": [orthanc.dimse_destination(), orthanc.dicomweb_destination()],
     }
 
-    ended = doctor(child_settings, tmp_path, "--json")
+    ended = run_worker("doctor", "--json", cwd=tmp_path, settings=child_settings)
 
     checks = json.loads(ended.stdout)
     assert [check["name"] for check in checks if not check["ok"]] == []
     assert ended.returncode == 0
     assert [check["name"] for check in checks] == [
-        "database", "broker", "spool", "model", "destination pacs", "destination archive"
+        "database", "broker", "spool", "quarantine", "model",
+        "destination pacs", "destination archive",
     ]  # fmt: skip
 
 
@@ -71,8 +54,10 @@ def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path)
     away = {"name": "pacs", "kind": "dimse", "ae_title": "P", "host": "127.0.0.1"}
     web = {"name": "web", "kind": "dicomweb", "url": f"http://127.0.0.1:{closed}/dicom-web"}
 
-    ended = doctor(
-        {
+    ended = run_worker(
+        "doctor",
+        cwd=tmp_path,
+        settings={
             "DATABASE_URL": f"postgresql+psycopg2://me:hidden@127.0.0.1:{closed}/none",
             "BROKER_URL": f"redis://:hidden@127.0.0.1:{closed}/0",
             "SPOOL_DIR": blocked / "spool",
@@ -85,7 +70,6 @@ def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path)
                 {**web, "token": "hidden"},
             ],
         },
-        tmp_path,
     )
 
     assert ended.returncode == 1
@@ -94,14 +78,14 @@ def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path)
     for output in (ended.stdout, ended.stderr):
         assert "Traceback" not in output
         assert "hidden" not in output
-    assert "refused" not in ended.stderr  # the table says it, not a library's log
+    assert "refused" not in ended.stderr  # the table reports it, not a library's log
 
 
-def failed(check: Check, remedy: str) -> bool:
+def failed(check: Diagnostic, remedy: str) -> bool:
     return not check.ok and remedy in check.remedy
 
 
-def test_an_empty_database_is_told_from_one_that_is_away(
+def test_an_empty_database_is_distinguished_from_one_that_does_not_answer(
     postgres: Postgres, settings: MakeSettings
 ) -> None:
     empty = check_database(settings(database_url=postgres.url))
@@ -112,25 +96,25 @@ def test_an_empty_database_is_told_from_one_that_is_away(
     assert "password" in wrong.detail
 
 
-def test_a_migrated_database_is_well(database_url: str, settings: MakeSettings) -> None:
+def test_a_migrated_database_passes(database_url: str, settings: MakeSettings) -> None:
     check = check_database(settings(database_url=database_url))
 
     assert check.ok
     assert "@127.0.0.1" not in check.detail
 
 
-def test_a_broker_that_is_away(settings: MakeSettings) -> None:
+def test_a_broker_that_does_not_answer_fails(settings: MakeSettings) -> None:
     check = check_broker(settings(broker_url=f"redis://127.0.0.1:{free_port()}/0"))
 
     assert failed(check, "start Redis")
 
 
-def test_a_spool_that_does_not_exist_is_made_and_left_clean(tmp_path: Path) -> None:
+def test_a_spool_that_does_not_exist_is_created_and_left_empty(tmp_path: Path) -> None:
     assert check_spool(tmp_path / "new").ok
     assert [path for path in (tmp_path / "new").rglob("*") if path.is_file()] == []
 
 
-def test_an_altered_model_is_not_well(model_dir: Path, tmp_path: Path) -> None:
+def test_an_altered_model_fails(model_dir: Path, tmp_path: Path) -> None:
     altered = tmp_path / "altered"
     altered.mkdir()
     for path in model_dir.iterdir():
@@ -141,19 +125,6 @@ def test_an_altered_model_is_not_well(model_dir: Path, tmp_path: Path) -> None:
 
     assert check_model(model_dir).ok
     assert failed(check_model(altered), "OSTEOSCREEN_MODEL_DIR")
-
-
-def taking(folder: Path, *sop_classes: str) -> list[str]:
-    """Options of dcmtk's storescp that accepts these classes and Verification."""
-    lines = [
-        "[[TransferSyntaxes]]\n[Any]\nTransferSyntax1 = LittleEndianExplicit",
-        "[[PresentationContexts]]\n[Only]",
-        *(f"PresentationContext{i} = {one}\\Any" for i, one in enumerate(sop_classes, 1)),
-        "[[Profiles]]\n[Default]\nPresentationContexts = Only\n",
-    ]
-    path = folder / "profile.cfg"
-    path.write_text("\n".join(lines))
-    return ["--config-file", str(path), "Default"]
 
 
 @pytest.mark.parametrize(
@@ -167,14 +138,12 @@ def taking(folder: Path, *sop_classes: str) -> list[str]:
         (["Comprehensive3DSRStorage"], ["refuses Secondary Capture", "1.1.7)"]),
     ],
 )
-def test_what_a_pacs_refuses_is_named_with_what_to_do(
+def test_a_refused_sop_class_is_named_with_a_remedy(
     takes: list[str], words: list[str], tmp_path: Path, settings: MakeSettings
 ) -> None:
-    options = taking(tmp_path, "VerificationSOPClass", *takes)
+    options = accept_only(tmp_path, "VerificationSOPClass", *takes)
     with running_dcmtk_storescp(tmp_path / "received", *options) as port:
-        pacs = DimseDestination(
-            kind="dimse", name="pacs", ae_title="PACS", host="127.0.0.1", port=port
-        )
+        pacs = dimse_destination(port, "PACS")
         check = check_destination(pacs, settings())
 
     assert not check.ok
@@ -183,7 +152,7 @@ def test_what_a_pacs_refuses_is_named_with_what_to_do(
     assert list((tmp_path / "received").iterdir()) == []
 
 
-def test_how_a_pacs_will_confirm_is_said(
+def test_the_kind_of_confirmation_is_named(
     orthanc: Orthanc, tmp_path: Path, settings: MakeSettings
 ) -> None:
     full = DimseDestination.model_validate(orthanc.dimse_destination())
@@ -199,7 +168,9 @@ def test_how_a_pacs_will_confirm_is_said(
         assert word in check.detail
 
 
-def test_a_pacs_where_we_may_not_query_is_told(tmp_path: Path, settings: MakeSettings) -> None:
+def test_a_pacs_that_does_not_allow_queries_is_reported(
+    tmp_path: Path, settings: MakeSettings
+) -> None:
     with running_orthanc(tmp_path / "pacs", DicomAlwaysAllowFind=False) as orthanc:
         pacs = DimseDestination.model_validate(orthanc.dimse_destination())
         check = check_destination(pacs, settings())
@@ -209,35 +180,37 @@ def test_a_pacs_where_we_may_not_query_is_told(tmp_path: Path, settings: MakeSet
     assert "takes SR and SC" in check.detail
 
 
-def test_a_pacs_whose_late_reports_our_scp_would_reject_is_told(
+def test_a_pacs_whose_late_reports_the_storage_scp_would_reject_fails(
     orthanc: Orthanc, settings: MakeSettings
 ) -> None:
     pacs = DimseDestination.model_validate(orthanc.dimse_destination())
     closed = settings(allowed_calling_aets=("CT_01",))
     by_query = pacs.model_copy(update={"commitment": False})
 
-    told = check_destination(pacs, closed)
-    well = [
+    failing = check_destination(pacs, closed)
+    passing = [
         check_destination(pacs, settings(allowed_calling_aets=("CT_01", pacs.ae_title))),
         check_destination(pacs, settings()),
         check_destination(by_query, closed),
     ]
 
-    assert failed(told, f"add {pacs.ae_title} to OSTEOSCREEN_ALLOWED_CALLING_AETS")
-    assert "late reports of Storage Commitment would be rejected" in told.detail
-    assert "takes SR and SC" in told.detail
-    assert [check.ok for check in well] == [True] * 3
+    assert failed(failing, f"add {pacs.ae_title} to OSTEOSCREEN_ALLOWED_CALLING_AETS")
+    assert "late reports of Storage Commitment would be rejected" in failing.detail
+    assert "takes SR and SC" in failing.detail
+    assert [check.ok for check in passing] == [True] * 3
 
 
-def test_the_scp_does_reject_whom_doctor_tells_of(open_door: OpenDoor) -> None:
-    door = open_door(allowed_calling_aets=("CT_01",))
+def test_the_storage_scp_rejects_the_ae_titles_that_doctor_reports(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp = open_storage_scp(allowed_calling_aets=("CT_01",))
 
-    with associated(door, calling="PACS") as rejected, associated(door, calling="CT_01") as ct:
+    with associated(scp, calling="PACS") as rejected, associated(scp, calling="CT_01") as ct:
         assert (rejected.is_rejected, ct.is_established) == (True, True)
-    assert [door.settings.may_call(title) for title in ("PACS", "CT_01")] == [False, True]
+    assert [scp.settings.may_call(title) for title in ("PACS", "CT_01")] == [False, True]
 
 
-def test_a_server_without_stow_rs_or_with_another_token_is_told(
+def test_a_server_without_stow_rs_or_with_another_token_fails(
     tmp_path: Path, orthanc: Orthanc, settings: MakeSettings
 ) -> None:
     with running_orthanc(
@@ -258,13 +231,11 @@ def test_a_server_without_stow_rs_or_with_another_token_is_told(
     assert not checks[1].ok
 
 
-def test_a_pacs_that_refuses_us_wants_our_ae_title(
+def test_a_pacs_that_rejects_the_association_needs_our_ae_title(
     tmp_path: Path, settings: MakeSettings
 ) -> None:
     with running_dcmtk_storescp(tmp_path / "received", "--refuse") as port:
-        pacs = DimseDestination(
-            kind="dimse", name="pacs", ae_title="PACS", host="127.0.0.1", port=port
-        )
+        pacs = dimse_destination(port, "PACS")
         check = check_destination(pacs, settings())
 
     assert failed(check, "enter our AE title OSTEOSCREEN at the PACS")

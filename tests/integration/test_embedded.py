@@ -1,4 +1,4 @@
-"""The embedded servers: real, private, and gone afterwards.
+"""Embedded servers: start and stop, access control, clean-up.
 
 Not covered: other systems than Linux.
 """
@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from deploy.embedded import Postgres, Redis
-from tests.servers import ROOT, child_environment, listens
+from deploy.demo.embedded import Postgres, Valkey
+from tests.support.servers import ROOT, child_environment, listens
 
 pytestmark = pytest.mark.servers
 
@@ -35,12 +35,12 @@ def test_postgres_keeps_its_data_over_stop_and_start() -> None:
             assert connection.scalar(text("SELECT answer FROM kept")) == 42
 
 
-def test_strangers_are_not_let_in() -> None:
-    with Postgres() as postgres, Redis() as broker:
-        stranger = postgres.url.replace(postgres.password, "guess")
+def test_clients_without_the_password_are_refused() -> None:
+    with Postgres() as postgres, Valkey() as broker:
+        wrong_url = postgres.url.replace(postgres.password, "guess")
 
         with pytest.raises(OperationalError, match="password"):
-            create_engine(stranger, poolclass=NullPool).connect()
+            create_engine(wrong_url, poolclass=NullPool).connect()
         with (
             redis.Redis(port=broker.port) as client,
             pytest.raises(redis.AuthenticationError),
@@ -48,8 +48,8 @@ def test_strangers_are_not_let_in() -> None:
             client.ping()
 
 
-def test_nothing_is_left_behind() -> None:
-    with Postgres() as postgres, Redis() as broker:
+def test_folders_and_ports_are_released() -> None:
+    with Postgres() as postgres, Valkey() as broker:
         folders = [postgres.log_path.parent, broker.log_path.parent]
         ports = [postgres.port, broker.port]
         assert all(listens(port) for port in ports)
@@ -59,8 +59,8 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_a_start_that_fails_shows_the_log_and_cleans_up() -> None:
-    with Redis() as first:
-        second = Redis()
+    with Valkey() as first:
+        second = Valkey()
         second.port = first.port
         folder = second.log_path.parent
 
@@ -70,15 +70,15 @@ def test_a_start_that_fails_shows_the_log_and_cleans_up() -> None:
         assert not folder.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_can_run_them(tmp_path: Path) -> None:
     program = tmp_path / "ordinary.py"
     program.write_text(
-        "from deploy.embedded import Postgres, Redis\n"
+        "from deploy.demo.embedded import Postgres, Valkey\n"
         "import os; assert os.geteuid() != 0\n"
-        "with Postgres(), Redis(): print('both served')\n"
+        "with Postgres(), Valkey(): print('both served')\n"
     )
-    python = _python_for_everybody()
+    python = _python_for_all_users()
     paths = [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
 
     done = subprocess.run(
@@ -95,14 +95,14 @@ def test_an_ordinary_user_can_run_them(tmp_path: Path) -> None:
     assert done.stdout == "both served\n", done.stderr
 
 
-def _python_for_everybody() -> str:
-    """An interpreter of our version that another user may run."""
+def _python_for_all_users() -> str:
+    """Return an interpreter of this version that another user may run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    look = f"import os; os.listdir({str(ROOT)!r})"
+    check = f"import os; os.listdir({str(ROOT)!r})"
     for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
         try:
-            subprocess.run([python, "-c", look], user="nobody", extra_groups=(), check=True)
+            subprocess.run([python, "-c", check], user="nobody", extra_groups=(), check=True)
         except (OSError, subprocess.CalledProcessError):
             continue
         return python
-    pytest.skip("the environment is below a folder that only root can open")
+    pytest.skip("the environment is in a folder that only root can open")

@@ -1,7 +1,7 @@
-"""The same patient as a coronal and as an axial series: the heads lie in the same places.
+"""Covered: a coronal and an axial series of one patient have the heads at the same positions.
 
-Real CT goes through files and loader where ``OSTEOSCREEN_REALCT`` names a folder; simulated
-volumes are made as the loader makes them.
+Real CT is written and loaded as files where ``OSTEOSCREEN_REALCT`` names a folder; simulated
+volumes are made as the loader would make them.
 """
 
 import os
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.bench.finder_cases import acquire
-from tests.real_ct import RealCt
+from tests.support.real_ct import RealCt
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.subject import sample_subject
 from worker.pipeline import select
-from worker.pipeline.results import Orientation, PointMm, Side, Volume
+from worker.pipeline.volume import Orientation, PointMm, Side, Volume
 
 # Read before the session fixture clears the settings of the caller.
 FOLDER = os.environ.get("OSTEOSCREEN_REALCT")

@@ -1,6 +1,6 @@
-"""The finder and its rules on single volumes that tempt them, through the bench's own judge.
+"""The finder and its rules on stress cases, evaluated as in the benchmark.
 
-Covered: a cheap choice of the stress cases. Not covered: the others and the accuracy over many
+Covered: the cheap ones of the stress cases. Not covered: the others and the accuracy over many
 poses (``python -m tests.bench.finder``).
 """
 
@@ -27,5 +27,5 @@ CHEAP = (
 
 
 @pytest.mark.parametrize("name", CHEAP)
-def test_each_hip_is_accepted_or_refused_as_expected(name: str) -> None:
-    assert finder_stress.problems(finder_stress.examine(name, None)) == []
+def test_each_hip_is_accepted_or_rejected_as_expected(name: str) -> None:
+    assert finder_stress.problems(finder_stress.run_case(name, None)) == []

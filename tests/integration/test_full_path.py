@@ -1,14 +1,12 @@
-"""The main job on real parts: dcmtk's storescu → Storage SCP → Redis and Celery → Orthanc.
+"""The whole path on real servers: storescu → Storage SCP → Redis and Celery → Orthanc.
 
-Covered: coronal and axial, C-STORE and STOW-RS, every reason of rejection that a file can
-have, and that Celery and the command line give the same result. Not covered: the quality of
-grades (an untrained model is used), faults of servers (tests/faults).
+Covered: coronal and axial series, C-STORE and STOW-RS, every reason of rejection that a file
+can have, equal results of Celery and the command line. Not covered: the quality of grades (the
+model is untrained), faults of servers (tests/faults).
 """
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,27 +15,28 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from db.states import DeliveryState, SeriesState
-from tests.integration.ward import Ward, localizer
-from tests.series import copy_series, study_of, uid_of
-from tests.servers import child_environment, storescu, wait_for
-from worker.pipeline.results import ReasonCode
+from tests.support.series import copy_series, study_of, uid_of
+from tests.support.servers import storescu, wait_for
+from tests.support.worker_cli import run_worker
+from tests.support.worker_fixture import WorkerFixture, localizer
+from worker.pipeline.reasons import ReasonCode
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-# Of two runs over the same series only these may differ.
+# Only these keys may differ between two runs over the same series.
 VARIABLE = ("timings_ms", "outputs")
 
 
 @pytest.mark.parametrize("plane", ["coronal", "axial"])
-def test_sr_and_sc_of_a_series_arrive_in_its_study_by_both_ways(
-    ward: Ward, plane: str, request: pytest.FixtureRequest
+def test_sr_and_sc_arrive_in_the_study_by_c_store_and_by_stow_rs(
+    worker_fixture: WorkerFixture, plane: str, request: pytest.FixtureRequest
 ) -> None:
     paths: tuple[Path, ...] = request.getfixturevalue(f"{plane}_series")
 
-    uid = ward.send(paths)
-    history = ward.record.wait_until(uid)
+    uid = worker_fixture.send(paths)
+    history = worker_fixture.record.wait_until(uid)
 
     assert history.series.state is SeriesState.DELIVERED, history.series.error
     assert {
@@ -48,7 +47,7 @@ def test_sr_and_sc_of_a_series_arrive_in_its_study_by_both_ways(
         for destination in ("pacs", "archive")
         for role in ("sr", "sc")
     }
-    objects = ward.objects(study_of(paths))
+    objects = worker_fixture.objects(study_of(paths))
     assert set(objects) == {COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE}
     source = dcmread(paths[0], stop_before_pixels=True)
     for ds in objects.values():
@@ -57,24 +56,28 @@ def test_sr_and_sc_of_a_series_arrive_in_its_study_by_both_ways(
         assert ds.AccessionNumber == source.AccessionNumber
 
 
-def test_what_cannot_be_graded_is_rejected_with_its_reason_and_nothing_is_sent(
-    ward: Ward, rejected: dict[ReasonCode, tuple[Path, ...]]
+def test_a_series_that_cannot_be_graded_is_rejected_and_nothing_is_sent(
+    worker_fixture: WorkerFixture, rejected: dict[ReasonCode, tuple[Path, ...]]
 ) -> None:
-    uids = {reason: ward.send(paths) for reason, paths in rejected.items()}
+    uids = {reason: worker_fixture.send(paths) for reason, paths in rejected.items()}
 
-    found = {reason: ward.record.wait_until(uid).series for reason, uid in uids.items()}
+    found = {
+        reason: worker_fixture.record.wait_until(uid).series for reason, uid in uids.items()
+    }
 
     assert {reason: one.reason_code for reason, one in found.items()} == {
         reason: reason.value for reason in rejected
     }
     assert {one.state for one in found.values()} == {SeriesState.REJECTED}
-    assert all(one.reason_text for one in found.values())
+    for one in found.values():
+        assert one.reason_text is not None
+        assert one.reason_text.endswith(".")
     for paths in rejected.values():
-        assert ward.objects(study_of(paths)) == {}
+        assert worker_fixture.objects(study_of(paths)) == {}
 
 
 def test_celery_and_the_command_line_give_the_same_result(
-    ward: Ward,
+    worker_fixture: WorkerFixture,
     coronal_series: tuple[Path, ...],
     axial_series: tuple[Path, ...],
     rejected: dict[ReasonCode, tuple[Path, ...]],
@@ -85,35 +88,27 @@ def test_celery_and_the_command_line_give_the_same_result(
     folder = tmp_path / "in"
     for number, paths in enumerate(series):
         shutil.copytree(paths[0].parent, folder / str(number))
-        if ward.record.find(uid_of(paths)) is None:
-            ward.send(paths)
+        if worker_fixture.record.find(uid_of(paths)) is None:
+            worker_fixture.send(paths)
 
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-m", "worker", "screen", str(folder)),
-            *("--out", str(tmp_path / "out"), "--model", str(model_dir)),
-        ],
-        env=child_environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    ended = run_worker(
+        "screen", folder, "--out", tmp_path / "out", "--model", model_dir, cwd=tmp_path
     )
 
     assert ended.returncode == 0, ended.stderr
     by_command_line = json.loads((tmp_path / "out" / "result.json").read_text())
     assert len(by_command_line) == len(series)
     for entry in by_command_line:
-        by_celery = ward.record.wait_until(entry["series_uid"]).screenings[-1].result
+        by_celery = worker_fixture.record.wait_until(entry["series_uid"]).screenings[-1].result
         assert comparable(by_celery or {}) == comparable(entry)
 
 
-def test_result_json_of_a_revision_lies_beside_its_objects(
-    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+def test_result_json_of_a_revision_is_in_the_folder_of_its_objects(
+    worker_fixture: WorkerFixture, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
-    uid = ward.send(copy_series(coronal_series, tmp_path / "series"))
+    uid = worker_fixture.send(copy_series(coronal_series, tmp_path / "series"))
 
-    result = ward.record.wait_until(uid).screenings[-1].result
+    result = worker_fixture.record.wait_until(uid).screenings[-1].result
 
     assert result is not None
     folders = {Path(path).parent for path in result["outputs"].values()}
@@ -129,7 +124,7 @@ def comparable(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_one_bad_series_does_not_stop_the_good_ones_of_its_study(
-    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+    worker_fixture: WorkerFixture, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
     good = copy_series(coronal_series, tmp_path / "good")
     study = study_of(good)
@@ -139,33 +134,37 @@ def test_one_bad_series_does_not_stop_the_good_ones_of_its_study(
         ds.StudyInstanceUID = study
 
     scout = copy_series(coronal_series[:2], tmp_path / "scout", scout_of_the_same_study)
-    sent = storescu([*good, *scout], ward.port)
+    sent = storescu([*good, *scout], worker_fixture.port)
     assert sent.returncode == 0, sent.stderr
 
-    assert ward.record.wait_until(uid_of(scout)).series.state is SeriesState.REJECTED
-    assert ward.record.wait_until(uid_of(good)).series.state is SeriesState.DELIVERED
-    assert len(ward.objects(study)) == 2
+    assert worker_fixture.record.wait_until(uid_of(scout)).series.state is SeriesState.REJECTED
+    assert worker_fixture.record.wait_until(uid_of(good)).series.state is SeriesState.DELIVERED
+    assert len(worker_fixture.objects(study)) == 2
 
 
-def test_changed_content_gives_a_new_report_that_names_the_one_it_replaces(
-    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+def test_changed_content_gives_a_new_report_that_references_the_replaced_one(
+    worker_fixture: WorkerFixture, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
     paths = copy_series(coronal_series, tmp_path / "series")
-    uid = ward.send(paths)
-    ward.record.wait_until(uid)
-    (first,) = ward.reports(study_of(paths))
+    uid = worker_fixture.send(paths)
+    worker_fixture.record.wait_until(uid)
+    (first,) = worker_fixture.reports(study_of(paths))
     ds = dcmread(paths[0])
     ds.ImageComments = "corrected"
     ds.save_as(paths[0])
 
-    ward.send(paths[:1])
-    wait_for(lambda: len(ward.reports(study_of(paths))) == 2, "the second report", seconds=120)
+    worker_fixture.send(paths[:1])
+    wait_for(
+        lambda: len(worker_fixture.reports(study_of(paths))) == 2,
+        "the second report",
+        seconds=120,
+    )
 
-    history = ward.record.wait_until(uid)
+    history = worker_fixture.record.wait_until(uid)
     assert [run.revision for run in history.screenings] == [1, 2]
     second = next(
         report
-        for report in ward.reports(study_of(paths))
+        for report in worker_fixture.reports(study_of(paths))
         if report.SOPInstanceUID != first.SOPInstanceUID
     )
     (study,) = second.PredecessorDocumentsSequence
@@ -174,8 +173,8 @@ def test_changed_content_gives_a_new_report_that_names_the_one_it_replaces(
     assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
-def test_the_report_of_a_patient_who_was_here_before_says_what_was_found_then(
-    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+def test_the_report_of_a_returning_patient_lists_the_previous_result(
+    worker_fixture: WorkerFixture, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
     def at(day: str) -> Callable[[int, Dataset], None]:
         def change(_: int, ds: Dataset) -> None:
@@ -186,10 +185,13 @@ def test_the_report_of_a_patient_who_was_here_before_says_what_was_found_then(
     earlier = copy_series(coronal_series, tmp_path / "earlier", at("20240102"))
     later = copy_series(coronal_series, tmp_path / "later", at("20260304"))
 
-    ward.record.wait_until(ward.send(earlier))
-    ward.record.wait_until(ward.send(later))
+    worker_fixture.record.wait_until(worker_fixture.send(earlier))
+    worker_fixture.record.wait_until(worker_fixture.send(later))
 
-    (first,), (second,) = ward.reports(study_of(earlier)), ward.reports(study_of(later))
+    (first,), (second,) = (
+        worker_fixture.reports(study_of(earlier)),
+        worker_fixture.reports(study_of(later)),
+    )
     assert "Previous result" not in text_of(first)
     assert "Previous result, 2024-01-02" in text_of(second)
 
@@ -199,17 +201,17 @@ def text_of(report: Dataset) -> str:
 
 
 def test_logs_name_series_and_never_the_patient(
-    ward: Ward, coronal_series: tuple[Path, ...], tmp_path: Path
+    worker_fixture: WorkerFixture, coronal_series: tuple[Path, ...], tmp_path: Path
 ) -> None:
     def known_patient(_: int, ds: Dataset) -> None:
         ds.PatientName, ds.PatientID = "Unmistakable^Person", "ID-4711-42"
         ds.PatientBirthDate, ds.AccessionNumber = "19410203", "ACC-4711-42"
 
     paths = copy_series(coronal_series, tmp_path / "series", known_patient)
-    uid = ward.send(paths)
-    ward.record.wait_until(uid)
+    uid = worker_fixture.send(paths)
+    worker_fixture.record.wait_until(uid)
 
-    log = ward.logs()
+    log = worker_fixture.logs()
     assert uid in log
     for secret in ("Unmistakable", "ID-4711-42", "19410203", "ACC-4711-42"):
         assert secret not in log

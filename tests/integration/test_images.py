@@ -1,7 +1,8 @@
-"""What each image holds is enough for its programs, and nothing is of another version.
+"""Packages and modules of the images.
 
-Covered: every module that is copied into an image, imported with the packages of its list
-alone, and what must not be in it. Not covered: the images themselves (no container engine).
+Covered: every module that is copied into an image can be imported with the packages of its
+list only; versions; packages that must be absent. Not covered: the images themselves (no
+container engine).
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import child_environment
+from tests.support.servers import child_environment
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +22,9 @@ PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 UV = Path(sys.executable).with_name("uv")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-for room in sys.argv[1:]:
-    package = importlib.import_module(room)
-    for module in pkgutil.walk_packages(package.__path__, room + "."):
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
         programs = (".__main__", "migrations.env")
         if not module.name.endswith(programs) and ".versions." not in module.name:
             importlib.import_module(module.name)
@@ -31,12 +32,12 @@ for room in sys.argv[1:]:
 
 
 def versions(name: str) -> dict[str, str]:
-    """Package → version of one list."""
+    """Return package → version of a list."""
     return dict(PINNED.findall((ROOT / "requirements" / f"{name}.txt").read_text()))
 
 
 def copied(target: str) -> list[str]:
-    """The rooms that the Dockerfile copies into an image."""
+    """Return the packages that the Dockerfile copies into an image."""
     text = (ROOT / "deploy/Dockerfile").read_text()
     stage = text.split(f"\nFROM base AS {target}\n")[1].split("\nFROM ")[0]
     return re.findall(r"^COPY (\w+)/ ", stage, re.MULTILINE)
@@ -44,9 +45,9 @@ def copied(target: str) -> list[str]:
 
 @pytest.mark.parametrize("target", ["storescp", "worker"])
 @pytest.mark.timeout(600)
-def test_image_holds_all_that_its_rooms_import(target: str, tmp_path: Path) -> None:
+def test_image_has_all_packages_that_its_modules_import(target: str, tmp_path: Path) -> None:
     environment = child_environment() | {"PYTHONDONTWRITEBYTECODE": "1"}
-    venv, rooms = tmp_path / "venv", copied(target)
+    venv, packages = tmp_path / "venv", copied(target)
     python = venv / "bin/python"
     for command in (
         [UV, "venv", "--quiet", "--python", sys.executable, venv],
@@ -54,11 +55,11 @@ def test_image_holds_all_that_its_rooms_import(target: str, tmp_path: Path) -> N
          "-r", ROOT / "requirements" / f"{target}.txt"],
     ):  # fmt: skip
         subprocess.run([*map(str, command)], env=environment, check=True, timeout=500)
-    for room in rooms:
-        shutil.copytree(ROOT / room, tmp_path / "app" / room)
+    for package in packages:
+        shutil.copytree(ROOT / package, tmp_path / "app" / package)
 
     done = subprocess.run(
-        [python, "-c", IMPORT_ALL, *rooms],
+        [python, "-c", IMPORT_ALL, *packages],
         env=environment,
         cwd=tmp_path / "app",
         capture_output=True,
@@ -70,18 +71,18 @@ def test_image_holds_all_that_its_rooms_import(target: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("target", ["storescp", "worker", "worker-gpu"])
-def test_image_holds_the_versions_that_were_tested(target: str) -> None:
-    tested, held = versions("lock"), versions(target)
+def test_image_has_the_tested_versions(target: str) -> None:
+    tested, image = versions("lock"), versions(target)
 
-    # The libraries of a GPU are in no test.
+    # The GPU libraries are not tested.
     other = {
         name: version
-        for name, version in held.items()
+        for name, version in image.items()
         if tested.get(name) != version and not name.startswith("nvidia-")
     }
 
     assert other == {}
 
 
-def test_the_image_of_the_door_is_light() -> None:
+def test_the_image_of_the_storage_scp_has_no_tensorflow() -> None:
     assert not {"tensorflow", "keras", "highdicom", "scipy"} & set(versions("storescp"))

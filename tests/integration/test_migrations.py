@@ -1,6 +1,6 @@
-"""Covered: the schema up, down and up again, against the models, and by two processes at once.
+"""Migrations: upgrade, downgrade, comparison with the models, concurrent processes.
 
-There is one released revision yet; the tests walk all that there are.
+The tests run all revisions.
 """
 
 import subprocess
@@ -16,11 +16,11 @@ from sqlalchemy import Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError
 
 from db import migrate
-from db.base import Base
-from db.review_models import APPEND_ONLY
+from db.models import Base
+from db.models.review import APPEND_ONLY
 from db.session import make_engine
-from deploy.embedded import Postgres
-from tests.servers import child_environment
+from deploy.demo.embedded import Postgres
+from tests.support.servers import child_environment
 
 pytestmark = pytest.mark.servers
 
@@ -29,6 +29,12 @@ REVISIONS = [
     for script in reversed(list(ScriptDirectory(str(migrate.MIGRATIONS)).walk_revisions()))
 ]
 
+BEFORE_STUDIES = "20261129_2010"
+INSERT_SERIES = """
+INSERT INTO series (study_instance_uid, series_instance_uid, state, revision, attempts,
+                    created_at, changed_at, instance_count, total_bytes, refused_count)
+VALUES (:study, :series, 'delivered', 1, 1, now(), now(), 30, 1, 0)
+"""
 CATALOG = """
 SELECT 'constraint', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = 'public'::regnamespace
@@ -57,7 +63,7 @@ def engine(empty_url: str) -> Iterator[Engine]:
 
 
 def catalog(engine: Engine) -> set[tuple[str, str, str]]:
-    """Every column, constraint and index as PostgreSQL describes it."""
+    """Return every column, constraint and index as PostgreSQL describes it."""
     with engine.connect() as connection:
         rows = connection.execute(text(CATALOG))
         return {(a, b, c) for a, b, c in rows if not b.startswith("alembic_version")}
@@ -102,7 +108,32 @@ def test_each_revision_goes_up_down_and_up_again(engine: Engine) -> None:
     assert relations(engine) == []
 
 
-def test_the_migrated_schema_is_the_models_schema(engine: Engine, postgres: Postgres) -> None:
+def test_series_on_record_keep_a_result_each(engine: Engine) -> None:
+    migrate.upgrade(engine, BEFORE_STUDIES)
+    with engine.begin() as connection:
+        for study, series in (("1.1", "1.1.1"), ("1.1", "1.1.2"), ("1.2", "1.2.1")):
+            connection.execute(text(INSERT_SERIES), {"study": study, "series": series})
+        before = connection.execute(text("SELECT id, state, changed_at FROM series")).all()
+
+    migrate.upgrade(engine)
+
+    with engine.connect() as connection:
+        after = connection.execute(text("SELECT id, state, changed_at FROM series")).all()
+        studies = connection.execute(
+            text(
+                "SELECT study.study_instance_uid, result_per, study.state, count(*)"
+                " FROM study JOIN series ON series.study_id = study.id GROUP BY study.id"
+                " ORDER BY 1"
+            )
+        ).all()
+    assert sorted(after) == sorted(before)
+    assert [tuple(row) for row in studies] == [
+        ("1.1", "series", None, 2),
+        ("1.2", "series", None, 1),
+    ]
+
+
+def test_the_migrated_schema_is_that_of_the_models(engine: Engine, postgres: Postgres) -> None:
     migrate.upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -143,7 +174,7 @@ def test_two_processes_upgrade_at_once(empty_url: str, tmp_path: Path) -> None:
     assert db("current", empty_url, tmp_path).stdout.strip() == migrate.newest()
 
 
-def test_current_says_what_to_do_until_the_schema_is_current(
+def test_current_names_the_remedy_until_the_schema_is_current(
     empty_url: str, tmp_path: Path
 ) -> None:
     empty = db("current", empty_url, tmp_path)
@@ -154,7 +185,7 @@ def test_current_says_what_to_do_until_the_schema_is_current(
     assert (empty.returncode, empty.stdout) == (1, "empty\n")
     assert "python -m db upgrade" in empty.stderr
     assert (upgrade.returncode, current.returncode, current.stderr) == (0, 0, "")
-    assert "nothing to do" in again.stdout
+    assert "already up to date" in again.stdout
 
 
 def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
@@ -165,7 +196,7 @@ def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     assert "geheim" not in result.stderr
 
 
-def test_a_schema_from_the_future_is_not_downgraded_but_explained(engine: Engine) -> None:
+def test_a_newer_schema_is_not_downgraded_but_explained(engine: Engine) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '20991231_0000'"))
@@ -174,11 +205,11 @@ def test_a_schema_from_the_future_is_not_downgraded_but_explained(engine: Engine
         migrate.require_current_schema(engine)
 
 
-@pytest.mark.parametrize("table", ["event", *APPEND_ONLY])
+@pytest.mark.parametrize("table", ["event", "study_event", *APPEND_ONLY])
 @pytest.mark.parametrize(
     "statement", ["UPDATE {table} SET at = now()", "DELETE FROM {table}", "TRUNCATE {table}"]
 )
-def test_what_was_said_and_seen_is_append_only(
+def test_events_and_tables_of_the_review_are_append_only(
     statement: str, table: str, engine: Engine
 ) -> None:
     migrate.upgrade(engine)
@@ -190,7 +221,7 @@ def test_what_was_said_and_seen_is_append_only(
         connection.execute(text(statement.format(table=table)))
 
 
-def test_names_of_constraints_are_given_and_short_enough() -> None:
+def test_constraints_have_names_of_at_most_63_characters() -> None:
     metadata: MetaData = Base.metadata
     names = [
         str(one.name)

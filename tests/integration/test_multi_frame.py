@@ -1,4 +1,4 @@
-"""Enhanced and Legacy Converted CT on the whole pipeline, from files to SR and SC.
+"""Enhanced and Legacy Converted CT through the whole pipeline, from files to SR and SC.
 
 Covered: the same result as single-frame images, references to frames. Not covered: single
 header values (test_frames), servers.
@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from tests import enhanced_ct
-from tests.servers import require_tool
-from worker.package import SHIPPED_DIR, load
-from worker.pipeline.capture import build_capture
-from worker.pipeline.header import to_bytes
-from worker.pipeline.report import build_report
+from tests.support import enhanced_ct
+from tests.support.servers import require_tool
+from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.model.package import SHIPPED_DIR, load
+from worker.pipeline.report.document import build_report
 from worker.pipeline.results import Model, Screening
 from worker.pipeline.screen import screen
 
@@ -98,7 +98,7 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     assert all(frame is not None for _, frame in shown)
     assert referenced == shown
     assert sorted(listed) == sorted([*by_uid, str(capture.SOPInstanceUID)])
-    # In the tree, an image of many frames is never named without its frame.
+    # In the content tree, an image of many frames is never referenced without its frame.
     assert sum("ReferencedFrameNumber" not in item for item in sources) == len(by_uid)
     frames = {
         (str(item.ReferencedSOPInstanceUID), int(frame))
@@ -108,14 +108,14 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     assert frames == shown
     dciodvfy = require_tool("dciodvfy", "dicom3tools")
     for ds in (report, capture):
-        path = tmp_path / "judged.dcm"
+        path = tmp_path / "validated.dcm"
         path.write_bytes(to_bytes(ds))
         found = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
         assert "Error" not in found.stderr, found.stderr
 
 
 def items(ds: Dataset) -> Iterator[Dataset]:
-    """Every item of every sequence below a data set."""
+    """Yield every item of every sequence below a data set."""
     for element in ds:
         if element.VR == "SQ":
             for item in element.value:

@@ -1,23 +1,22 @@
-"""Series cut obliquely through a simulated pelvis: the heads stay where they are.
-
-Covered: both planes, loader and finder together. Not covered: the grid that the loader makes
-(test_load_oblique), accuracy of the finder (tests/bench).
-"""
+"""Covered: oblique series of a simulated pelvis have the heads at the same positions, in both
+planes, with loader and finder. Not covered: the grid that the loader makes (test_load_oblique),
+accuracy of the finder (tests/bench)."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.ct_volume import AXIAL, CORONAL, Point
-from tests.oblique import rotation, write_turned
+from tests.support.ct_volume import AXIAL, CORONAL, Point
+from tests.support.oblique import rotation, write_turned
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.scanner import render_volume
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
-from worker.pipeline import eligible, load, select
-from worker.pipeline.checks import reason_of
-from worker.pipeline.results import PointMm, Series, Side, Volume
+from worker.pipeline import load, select
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import PointMm, Series, Side, Volume
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +27,7 @@ STEPS_MM = {"axial": 2.5, "coronal": 3.0}
 
 @pytest.fixture(scope="module")
 def pelvis() -> tuple[Volume, dict[Side, PointMm]]:
-    """A pelvis in fine slices, and the true centres of its heads."""
+    """A pelvis in fine slices, and the true centers of its heads."""
     rng = np.random.default_rng(11)
     person = sample_subject(rng, grade="normal", condition="none")
     acquisition = sample_acquisition(
@@ -41,7 +40,7 @@ def pelvis() -> tuple[Volume, dict[Side, PointMm]]:
 
 @pytest.mark.parametrize(("axis", "degrees"), [(0, -18), (1, 12), (2, 5), (2, 18)])
 @pytest.mark.parametrize("plane", PLANES)
-def test_heads_are_found_in_their_place_however_the_slices_are_turned(
+def test_heads_are_found_in_oblique_slices(
     pelvis: tuple[Volume, dict[Side, PointMm]],
     plane: str,
     axis: int,
@@ -55,7 +54,7 @@ def test_heads_are_found_in_their_place_however_the_slices_are_turned(
     )
     series = load.read_series(paths)
     assert isinstance(series, Series)
-    assert reason_of(eligible.check_series(series)) is None
+    assert first_failure(eligibility.check_series(series)) is None
     turned = load.read_volume(series)
     assert isinstance(turned, Volume)
 

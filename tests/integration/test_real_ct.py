@@ -1,8 +1,8 @@
-"""The finder on real CT through DICOM files; the folder comes from ``OSTEOSCREEN_REALCT``.
+"""The finder on real CT through DICOM files; ``OSTEOSCREEN_REALCT`` names the folder.
 
-Covered: sides and centres of the heads in every plane, spacing, thickness and order; what has
-no whole head; patients who lie askew, pelves cut through. Not covered: grades (no patient of
-the folder has a DXA result).
+Covered: sides and centers of the heads in every plane, spacing, thickness and order; volumes
+without a whole head; rotated patients, cropped pelves. Not covered: grades (no patient of the
+folder has a DXA result).
 """
 
 import os
@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.oblique import rotation
-from tests.real_ct import VARIANTS, RealCt
-from worker.pipeline import eligible, reformat, select
-from worker.pipeline.checks import reason_of
+from tests.support.oblique import rotation
+from tests.support.real_ct import VARIANTS, RealCt
+from worker.pipeline import reformat, select
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.results import Femur, NeckAttenuation, Volume
+from worker.pipeline.results import NeckAttenuation
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Femur, Volume
 
 # Read before the session fixture clears the settings of the caller.
 FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
@@ -37,7 +39,9 @@ def real_ct() -> RealCt:
 
 def gradable(volume: Volume) -> dict[str, Femur]:
     femurs = select.find_femurs(volume)
-    return {f.side: f for f in femurs if reason_of(eligible.check_hip(volume, f)) is None}
+    return {
+        f.side: f for f in femurs if first_failure(eligibility.check_hip(volume, f)) is None
+    }
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
@@ -76,10 +80,10 @@ def test_head_with_its_top_cut_is_found_in_its_place_or_not_at_all(
 
 
 @pytest.mark.parametrize(("axis", "degrees"), [(0, -15), (1, -10), (1, 10), (2, 10), (2, 25)])
-def test_heads_are_found_however_the_patient_lies(
+def test_heads_of_rotated_patients_are_found(
     real_ct: RealCt, axis: int, degrees: float, tmp_path: Path
 ) -> None:
-    """Tilted, leaning and rolled: sockets then have other faces, and roofs look like heads."""
+    """Tilted, leaning and rolled patients: the roof of a socket can look like a head."""
     upright = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[1])
     turn = rotation(axis, degrees)
     affine = np.eye(4)
@@ -99,8 +103,8 @@ def test_heads_are_found_however_the_patient_lies(
 def test_pelvis_that_ends_above_the_shafts_is_never_graded(
     real_ct: RealCt, variant: tuple[str, ...], lowest: str, tmp_path: Path
 ) -> None:
-    """The heads lie at about 100 mm: cut below the trochanters, through necks and heads, and
-    above them, where ilium and sacrum make balls with necks of their own."""
+    """The heads lie at about 100 mm: cropped below the trochanters, through necks and heads,
+    and above them, where ilium and sacrum form spheres with necks."""
     crop = ("--crop", "-240", "240", "-240", "240", lowest, "240")
 
     assert gradable(real_ct.volume("pelvis_two_hips", tmp_path, *variant, *crop)) == {}

@@ -1,7 +1,7 @@
 """The whole path on real CT: storescu → Storage SCP → Celery with the shipped model → Orthanc.
 
-Covered: the heads of both planes in their place, one hip in view, what has no hip. Not covered:
-grades (no patient of the folder has a DXA result).
+Covered: positions of the heads in both planes, one hip in view, volumes without a hip. Not
+covered: grades (no patient of the folder has a DXA result).
 """
 
 import os
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from db.states import SeriesState
-from tests.integration.ward import Ward
-from tests.real_ct import RealCt
-from tests.series import study_of
-from worker.package import SHIPPED_DIR
+from tests.support.real_ct import RealCt
+from tests.support.series import study_of
+from tests.support.worker_fixture import WorkerFixture
+from worker.pipeline.model.package import SHIPPED_DIR
 
 FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
 
@@ -30,7 +30,7 @@ PLANES = ("coronal", "axial")
 
 @pytest.fixture(scope="session")
 def model_dir() -> Path:
-    """The ward of this module grades with the shipped model."""
+    """The shipped model, used by the ``worker_fixture`` of this module."""
     return SHIPPED_DIR
 
 
@@ -45,15 +45,18 @@ def real_ct() -> RealCt:
     [("pelvis_two_hips", "coronal"), ("pelvis_two_hips", "axial"), ("STS_036", "coronal")],
 )
 def test_real_hips_reach_the_pacs_as_sr_and_sc(
-    ward: Ward, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+    worker_fixture: WorkerFixture, real_ct: RealCt, case: str, plane: str, tmp_path: Path
 ) -> None:
     paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
     heads = real_ct.heads_mm(case)
 
-    history = ward.record.wait_until(ward.send(paths))
+    history = worker_fixture.record.wait_until(worker_fixture.send(paths))
 
     assert history.series.state is SeriesState.DELIVERED, history.series.reason_text
-    assert {ds.Modality for ds in ward.objects(study_of(paths)).values()} == {"SR", "OT"}
+    assert {ds.Modality for ds in worker_fixture.objects(study_of(paths)).values()} == {
+        "SR",
+        "OT",
+    }
     graded = {hip.side: hip for hip in history.hips if hip.state == "graded"}
     assert set(graded) == set(heads)
     for side, head in heads.items():
@@ -62,27 +65,27 @@ def test_real_hips_reach_the_pacs_as_sr_and_sc(
         assert np.linalg.norm(np.subtract(found, head)) < 5
 
 
-def test_real_hip_of_which_the_tilted_plane_shows_too_little_is_refused(
-    ward: Ward, real_ct: RealCt, tmp_path: Path
+def test_real_hip_of_which_the_tilted_plane_shows_too_little_is_rejected(
+    worker_fixture: WorkerFixture, real_ct: RealCt, tmp_path: Path
 ) -> None:
-    """The thigh is flexed and the field of view narrow: cut through head and neck, 21° from
-    coronal, the picture ends beside the joint."""
+    """The thigh is flexed and the field of view narrow: the plane through head and neck, 21°
+    from coronal, ends beside the joint."""
     paths = real_ct.series("STS_036", tmp_path, "--plane", "axial", "--seed", "STS_036 axial")
 
-    history = ward.record.wait_until(ward.send(paths))
+    history = worker_fixture.record.wait_until(worker_fixture.send(paths))
 
     assert history.series.reason_code == "OUT_OF_DISTRIBUTION"
-    assert ward.objects(study_of(paths)) == {}
+    assert worker_fixture.objects(study_of(paths)) == {}
 
 
 @pytest.mark.parametrize("plane", PLANES)
 @pytest.mark.parametrize("case", ["STS_013", "STS_026"])
 def test_real_ct_without_a_whole_hip_is_rejected(
-    ward: Ward, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+    worker_fixture: WorkerFixture, real_ct: RealCt, case: str, plane: str, tmp_path: Path
 ) -> None:
     paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
 
-    series = ward.record.wait_until(ward.send(paths)).series
+    series = worker_fixture.record.wait_until(worker_fixture.send(paths)).series
 
     assert (series.state, series.reason_code) == (SeriesState.REJECTED, "NO_FEMUR")
-    assert ward.objects(study_of(paths)) == {}
+    assert worker_fixture.objects(study_of(paths)) == {}

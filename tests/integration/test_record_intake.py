@@ -1,20 +1,19 @@
-"""Covered: registration of series and revisions, and the one function that moves a state."""
+"""Registration of series and revisions, and transitions of states."""
 
 import itertools
 import threading
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from db.intake import open_series, register_revision, registered_mtimes
-from db.lease import LeaseLost, lease_series
+from db.leases import LeaseLost, lease_series
 from db.models import Instance, Screening, Series
-from db.session import make_engine, make_sessions
-from db.states import ALLOWED, IllegalTransition, RunOutcome, SeriesState
-from db.transition import By, move_series
-from tests.integration.record import (
+from db.registration import open_series, register_revision, registered_mtimes
+from db.states import ALLOWED, IllegalTransition, ResultPer, RunOutcome, SeriesState
+from db.studies import open_study
+from db.transition import ChangedBy, move_series
+from tests.support.record import (
     NOW,
     SERIES,
     STUDY,
@@ -37,15 +36,12 @@ QUEUED, RECEIVING, SCREENING = (
 )
 
 
-@pytest.fixture
-def sessions(database_url: str) -> Iterator[Sessions]:
-    engine = make_engine(database_url, application_name="test")
-    yield make_sessions(engine)
-    engine.dispose()
-
-
 def insert_in(session: Session, state: SeriesState) -> Series:
+    study_id = open_study(
+        session, STUDY, ResultPer.SERIES, ChangedBy("test", NOW), correlation_id=None
+    ).id
     row = Series(
+        study_id=study_id,
         study_instance_uid=STUDY,
         series_instance_uid=f"1.2.{session.connection().info.setdefault('n', 0)}",
         state=state,
@@ -60,7 +56,7 @@ def insert_in(session: Session, state: SeriesState) -> Series:
 
 
 def test_of_all_pairs_of_states_exactly_the_listed_ones_move_a_row(sessions: Sessions) -> None:
-    by = By("test", NOW)
+    by = ChangedBy("test", NOW)
     with sessions.begin() as session:
         for before, target in itertools.product(SeriesState, SeriesState):
             row = insert_in(session, before)
@@ -74,11 +70,11 @@ def test_of_all_pairs_of_states_exactly_the_listed_ones_move_a_row(sessions: Ses
             assert row.state is expected
 
 
-def test_a_move_from_a_state_that_is_gone_changes_nothing(sessions: Sessions) -> None:
+def test_a_move_from_an_outdated_state_changes_nothing(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
     lease(sessions, series_id)
     with sessions.begin() as session:
-        moved = move_series(session, series_id, QUEUED, SCREENING, By("late", NOW))
+        moved = move_series(session, series_id, QUEUED, SCREENING, ChangedBy("late", NOW))
 
     assert moved is None
     assert "late" not in {actor for *_, actor in moves(sessions, series_id)}
@@ -138,7 +134,7 @@ def test_changed_content_of_a_delivered_series_is_the_next_revision(
     ]
 
 
-def test_instances_know_the_revision_that_brought_their_bytes(sessions: Sessions) -> None:
+def test_instances_have_the_revision_in_which_their_bytes_arrived(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
     first = completed().instances
     register(sessions, completed(*first[:2], instance(2, content="b"), instance(3)))
@@ -153,7 +149,7 @@ def test_instances_know_the_revision_that_brought_their_bytes(sessions: Sessions
     assert rows[2].sha256 == instance(2, content="b").sha256
 
 
-def test_a_change_during_the_run_makes_the_run_void(sessions: Sessions) -> None:
+def test_a_change_during_the_run_supersedes_the_run(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
     held = lease(sessions, series_id)
 
@@ -198,7 +194,7 @@ def test_a_finished_series_stays_finished_until_its_content_is_known(
     assert read_series(sessions, series_id).state is SeriesState.DELIVERED
 
 
-def test_a_part_of_what_is_known_is_nothing_new_when_the_rest_was_removed(
+def test_a_part_of_the_known_content_is_no_new_revision(
     sessions: Sessions,
 ) -> None:
     series_id = register(sessions).series_id
@@ -275,6 +271,7 @@ def test_changes_that_come_at_once_make_one_revision_each(
 
 def test_the_number_of_statements_does_not_grow_with_the_instances(sessions: Sessions) -> None:
     engine = sessions.kw["bind"]
+    register(sessions)  # the first series also inserts the study
     counts = []
     for index, size in enumerate((1, 700)):
         statements: list[str] = []

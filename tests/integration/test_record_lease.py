@@ -1,37 +1,35 @@
-"""Covered: who may screen, how runs end, races of threads over one row. Time is set by hand."""
+"""Leases: grant, heartbeat, expiry, end of runs, and races of threads. Time is simulated."""
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import select
 
-from db.lease import (
+from db.lease_expiry import expire_leases
+from db.leases import (
     Lease,
     LeaseLost,
     active_leases,
-    due_series,
-    expire_leases,
-    finish_failed,
     finish_rejected,
     give_back,
     heartbeat,
     lease_series,
 )
 from db.models import Screening
-from db.retry import retry_series
-from db.session import make_engine, make_sessions
 from db.states import RunOutcome, SeriesState
-from tests.integration.record import (
+from tests.support.record import (
+    MAX_ATTEMPTS,
     NOW,
     SERIES,
     Sessions,
     after,
     completed,
+    due_ids,
+    fail,
     lease,
-    moves,
     read_series,
     register,
     save,
@@ -39,31 +37,18 @@ from tests.integration.record import (
 
 pytestmark = pytest.mark.servers
 T = TypeVar("T")
-MAX_ATTEMPTS = 3
-
-
-@pytest.fixture
-def sessions(database_url: str) -> Iterator[Sessions]:
-    engine = make_engine(database_url, application_name="test")
-    yield make_sessions(engine)
-    engine.dispose()
 
 
 def at_once(count: int, work: Callable[[int], T]) -> list[T]:
-    """Call ``work`` in so many threads that start together."""
-    start, results = threading.Barrier(count), []
+    """Call ``work`` in ``count`` threads that start together."""
+    start = threading.Barrier(count)
 
-    def run(number: int) -> None:
+    def run(number: int) -> T:
         start.wait()
-        results.append(work(number))
+        return work(number)
 
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == count
-    return results
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
 
 
 def run_of(sessions: Sessions, held: Lease) -> Screening:
@@ -71,51 +56,36 @@ def run_of(sessions: Sessions, held: Lease) -> Screening:
         return session.get_one(Screening, held.screening_id)
 
 
-def due(sessions: Sessions, seconds: float = 0) -> list[int]:
-    with sessions() as session:
-        return due_series(session, now=after(seconds), limit=100)
-
-
 def expire(sessions: Sessions, seconds: float) -> list[int]:
-    """Expire what was not extended beyond then."""
+    """Expire the leases that end before ``seconds`` after ``NOW``."""
     with sessions.begin() as session:
         leases = active_leases(session)
         silent = {run: until for run, until in leases.items() if until < after(seconds)}
         return expire_leases(session, silent, now=after(seconds), max_attempts=MAX_ATTEMPTS)
 
 
-def fail(sessions: Sessions, held: Lease, *, now: float = 0) -> SeriesState:
-    with sessions.begin() as session:
-        return finish_failed(
-            session,
-            held,
-            error="MemoryError",
-            now=after(now),
-            max_attempts=MAX_ATTEMPTS,
-            retry_after=timedelta(seconds=30),
-        )
-
-
 def test_the_longest_waiting_series_is_due_first(sessions: Sessions) -> None:
     late = register(sessions, completed(series_instance_uid="1.9"), now=after(5)).series_id
     early = register(sessions, completed(series_instance_uid="1.8"), now=after(1)).series_id
 
-    assert due(sessions, 5) == [early, late]
+    assert due_ids(sessions, 5) == [early, late]
 
 
-def test_after_an_error_a_series_waits_unless_the_clock_went_back(sessions: Sessions) -> None:
+def test_after_an_error_a_series_waits_unless_the_clock_was_set_back(
+    sessions: Sessions,
+) -> None:
     series_id = register(sessions).series_id
     fail(sessions, lease(sessions, series_id))
 
-    assert due(sessions, 29) == []
-    assert due(sessions, 30) == [series_id]
-    assert due(sessions, -3600) == [series_id]
+    assert due_ids(sessions, 29) == []
+    assert due_ids(sessions, 30) == [series_id]
+    assert due_ids(sessions, -3600) == [series_id]
 
 
-def test_a_series_that_was_never_tried_does_not_wait_for_a_clock(sessions: Sessions) -> None:
+def test_a_series_without_attempts_is_due_at_any_time(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
 
-    assert due(sessions, -60) == [series_id]
+    assert due_ids(sessions, -60) == [series_id]
 
 
 def test_a_lease_that_was_extended_meanwhile_does_not_expire(sessions: Sessions) -> None:
@@ -124,7 +94,7 @@ def test_a_lease_that_was_extended_meanwhile_does_not_expire(sessions: Sessions)
     with sessions.begin() as session:
         seen = active_leases(session)
     with sessions.begin() as session:
-        heartbeat(session, held, now=after(-3600), lease_seconds=60)  # the clock went back
+        heartbeat(session, held, now=after(-3600), lease_seconds=60)  # the clock was set back
 
     with sessions.begin() as session:
         assert expire_leases(session, seen, now=after(99), max_attempts=1) == []
@@ -139,7 +109,7 @@ def test_a_lease_counts_the_attempt_before_the_run(sessions: Sessions) -> None:
     assert (row.state, row.attempts) == (SeriesState.SCREENING, 1)
     assert (held.attempt, held.revision, held.series_instance_uid) == (1, 1, SERIES)
     assert run_of(sessions, held).lease_until == after(60)
-    assert due(sessions, 10) == []
+    assert due_ids(sessions, 10) == []
 
 
 def test_of_eight_workers_one_gets_the_series(sessions: Sessions) -> None:
@@ -183,16 +153,16 @@ def test_a_series_is_not_leased_before_its_next_attempt(sessions: Sessions) -> N
     series_id = register(sessions).series_id
     assert fail(sessions, lease(sessions, series_id)) is SeriesState.QUEUED
 
-    assert due(sessions, 29) == []
+    assert due_ids(sessions, 29) == []
     with sessions.begin() as session:
-        nudged = lease_series(
+        leased = lease_series(
             session, series_id, leased_by="w", now=after(29), lease_seconds=60
         )
-    assert nudged is None
+    assert leased is None
     assert lease(sessions, series_id, now=after(30)).attempt == 2
 
 
-def test_the_last_attempt_fails_for_good_with_its_error(sessions: Sessions) -> None:
+def test_the_last_attempt_fails_the_series_with_its_error(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
     states = [
         fail(sessions, lease(sessions, series_id, now=after(n * 100)), now=n * 100)
@@ -202,7 +172,7 @@ def test_the_last_attempt_fails_for_good_with_its_error(sessions: Sessions) -> N
     row = read_series(sessions, series_id)
     assert states == [SeriesState.QUEUED, SeriesState.QUEUED, SeriesState.FAILED]
     assert (row.attempts, row.error, row.next_attempt_at) == (3, "MemoryError", None)
-    assert due(sessions, 10_000) == []
+    assert due_ids(sessions, 10_000) == []
 
 
 def test_a_heartbeat_keeps_a_lease_alive(sessions: Sessions) -> None:
@@ -224,7 +194,7 @@ def test_an_expired_lease_is_due_at_once_and_the_first_worker_cannot_save(
 
     assert expire(sessions, 61) == [series_id]
 
-    assert due(sessions, 61) == [series_id]
+    assert due_ids(sessions, 61) == [series_id]
     second = lease(sessions, series_id, now=after(62), by="w2")
     with sessions.begin() as session:
         assert not heartbeat(session, first, now=after(63), lease_seconds=60)
@@ -235,7 +205,7 @@ def test_an_expired_lease_is_due_at_once_and_the_first_worker_cannot_save(
     assert read_series(sessions, series_id).attempts == 2
 
 
-def test_a_series_that_kills_its_worker_fails_in_the_end(sessions: Sessions) -> None:
+def test_a_series_that_kills_its_worker_fails_after_all_attempts(sessions: Sessions) -> None:
     series_id = register(sessions).series_id
     for attempt in range(MAX_ATTEMPTS):
         lease(sessions, series_id, now=after(attempt * 100))
@@ -326,41 +296,3 @@ def test_saving_and_expiring_at_once_ends_in_one_of_the_two(sessions: Sessions) 
                 )
             ).all()
         assert runs == []
-
-
-@pytest.mark.parametrize("state", [SeriesState.REJECTED, SeriesState.FAILED])
-def test_an_operator_can_have_it_screened_again(state: SeriesState, sessions: Sessions) -> None:
-    series_id = register(sessions).series_id
-    held = lease(sessions, series_id)
-    with sessions.begin() as session:
-        if state is SeriesState.REJECTED:
-            finish_rejected(session, held, reason_code="GAPS", reason_text="x", now=NOW)
-        else:
-            finish_failed(
-                session, held, error="x", now=NOW, max_attempts=0, retry_after=timedelta()
-            )
-
-    with sessions.begin() as session:
-        retried = retry_series(session, SERIES, actor="operator", now=after(500))
-
-    row = read_series(sessions, series_id)
-    assert retried is not None
-    assert (retried.screening, retried.deliveries) == (True, 0)
-    assert (row.state, row.attempts, row.reason_code, row.error) == ("queued", 0, None, None)
-    assert moves(sessions, series_id)[-1] == ("moved", state, "queued", "operator")
-    assert lease(sessions, series_id, now=after(500)).attempt == 1
-
-
-def test_retry_lifts_the_back_off_of_a_queued_series(sessions: Sessions) -> None:
-    series_id = register(sessions).series_id
-    fail(sessions, lease(sessions, series_id))
-
-    with sessions.begin() as session:
-        retry_series(session, SERIES, actor="operator", now=after(1))
-
-    assert due(sessions, 1) == [series_id]
-
-
-def test_retry_of_an_unknown_series_is_nothing(sessions: Sessions) -> None:
-    with sessions.begin() as session:
-        assert retry_series(session, "1.2.9", actor="operator", now=NOW) is None

@@ -1,30 +1,25 @@
-"""Covered: results and deliveries in one transaction, claims, and the questions of status."""
+"""Outbox: results saved with their deliveries, claims, and outcomes of deliveries."""
 
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from db import overview, standing
-from db.claim import Claim, DueDelivery, claim_deliveries, due_deliveries
-from db.models import Delivery, Hip, ResultObject, Screening
+from db.deliveries import Claim, DueDelivery, due_deliveries
+from db.models import Delivery, HipResult, ResultObject, Screening
 from db.outbox import (
     mark_confirmed,
     mark_refused,
-    mark_sent,
     mark_unreachable,
 )
 from db.retry import retry_series
-from db.session import make_engine, make_sessions
 from db.states import DeliveryState, SeriesState
-from tests.integration.record import (
-    NOW,
+from tests.support.record import (
     SERIES,
     Sessions,
     after,
+    claim,
     completed,
     instance,
     lease,
@@ -32,49 +27,16 @@ from tests.integration.record import (
     read_series,
     register,
     save,
+    screened,
+    send,
 )
 
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def sessions(database_url: str) -> Iterator[Sessions]:
-    engine = make_engine(database_url, application_name="test")
-    yield make_sessions(engine)
-    engine.dispose()
-
-
-def screened(sessions: Sessions, *destinations: str) -> tuple[int, int]:
-    """A screened series: its id and the screening's."""
-    series_id = register(sessions).series_id
-    held = lease(sessions, series_id)
-    save(sessions, held, *destinations)
-    return series_id, held.screening_id
-
-
-def claim(
-    sessions: Sessions, screening_id: int, destination: str = "pacs", *, at: float = 0
-) -> tuple[Claim, ...]:
-    with sessions.begin() as session:
-        return claim_deliveries(
-            session,
-            screening_id,
-            destination,
-            leased_by="w1",
-            now=after(at),
-            lease_seconds=60,
-        )
-
-
 def due(sessions: Sessions, at: float = 0) -> list[DueDelivery]:
     with sessions() as session:
         return due_deliveries(session, now=after(at), limit=100)
-
-
-def send(sessions: Sessions, claims: tuple[Claim, ...], at: float = 1) -> None:
-    for one in claims:
-        with sessions.begin() as session:
-            assert mark_sent(session, one, status="0x0000", now=after(at))
 
 
 def states(sessions: Sessions) -> list[DeliveryState]:
@@ -87,7 +49,7 @@ def test_results_objects_and_deliveries_are_saved_together(sessions: Sessions) -
 
     with sessions() as session:
         run = session.get_one(Screening, screening_id)
-        hips = session.scalars(select(Hip).order_by(Hip.side)).all()
+        hips = session.scalars(select(HipResult).order_by(HipResult.side)).all()
         objects = session.scalars(select(ResultObject).order_by(ResultObject.id)).all()
     assert (run.grade, run.model_name, run.timings_ms) == (
         "osteopenia",
@@ -111,7 +73,7 @@ def test_results_objects_and_deliveries_are_saved_together(sessions: Sessions) -
     ]
 
 
-def test_without_a_destination_nobody_is_owed_anything(sessions: Sessions) -> None:
+def test_without_destinations_the_series_is_delivered_at_once(sessions: Sessions) -> None:
     series_id, _ = screened(sessions)
 
     assert read_series(sessions, series_id).state is SeriesState.DELIVERED
@@ -233,7 +195,7 @@ def test_sent_becomes_confirmed_and_only_then(sessions: Sessions) -> None:
     assert states(sessions) == [DeliveryState.CONFIRMED, DeliveryState.DUE]
 
 
-def test_the_result_of_a_former_revision_does_not_deliver_the_newer_one(
+def test_the_result_of_a_previous_revision_does_not_deliver_the_newer_one(
     sessions: Sessions,
 ) -> None:
     series_id, first = screened(sessions, "pacs")
@@ -247,58 +209,6 @@ def test_the_result_of_a_former_revision_does_not_deliver_the_newer_one(
     send(sessions, claim(sessions, held.screening_id, at=9), at=9)
 
     assert read_series(sessions, series_id).state is SeriesState.DELIVERED
-
-
-def test_overview_counts_and_tells_the_story_of_a_series(sessions: Sessions) -> None:
-    _, screening_id = screened(sessions, "pacs")
-    send(sessions, claim(sessions, screening_id)[:1])
-    waiting = register(sessions, completed(series_instance_uid="1.9"), now=after(9)).series_id
-
-    with sessions() as session:
-        stands = standing.standing(session, now=after(10), limit=10)
-        history = overview.series_history(session, SERIES)
-        unknown = overview.series_history(session, "1.2.99")
-
-    counts = stands.series
-    assert (counts[SeriesState.SCREENED], counts[SeriesState.QUEUED]) == (1, 1)
-    assert set(counts) == set(SeriesState)
-    assert stands.recent[0].id == waiting
-    assert stands.deliveries == {
-        ("pacs", DeliveryState.SENT): 1,
-        ("pacs", DeliveryState.DUE): 1,
-    }
-    assert stands.oldest_waiting == after(9)
-    assert unknown is None
-    assert history is not None
-    assert [hip.side for hip in history.hips] == ["R", "L"]
-    assert [one.result_object.role for one in history.deliveries] == ["sr", "sc"]
-    assert [row.what for row in history.events][-1] == "sent"
-    assert len(history.screenings) == 1
-
-
-def test_what_ended_is_counted_for_a_day_and_what_is_open_for_ever(
-    sessions: Sessions,
-) -> None:
-    _, screening_id = screened(sessions, "pacs", "archive")
-    send(sessions, claim(sessions, screening_id))
-    refused, *_ = claim(sessions, screening_id, destination="archive")
-    with sessions.begin() as session:
-        mark_refused(session, refused, status="0x0122", error="no context", now=NOW)
-    delivered = register(sessions, completed(series_instance_uid="1.9")).series_id
-    save(sessions, lease(sessions, delivered))
-
-    with sessions() as session:
-        same_day = standing.standing(session, now=after(60), limit=10)
-        next_day = standing.standing(session, now=after(25 * 3600), limit=10)
-        destinations = standing.list_destinations(session)
-
-    open_states = {("archive", DeliveryState.REFUSED): 1, ("archive", DeliveryState.DUE): 1}
-    assert same_day.deliveries == {**open_states, ("pacs", DeliveryState.SENT): 2}
-    assert next_day.deliveries == open_states
-    assert same_day.series[SeriesState.DELIVERED] == 1
-    assert next_day.series[SeriesState.DELIVERED] == 0
-    assert next_day.series[SeriesState.SCREENED] == 1
-    assert destinations == ["archive", "pacs"]
 
 
 def test_a_long_backlog_is_due_in_whole_tasks_the_longest_waiting_first(
@@ -316,64 +226,3 @@ def test_a_long_backlog_is_due_in_whole_tasks_the_longest_waiting_first(
         due = due_deliveries(session, now=after(60), limit=5)
 
     assert due == waiting[:5]
-
-
-def test_predecessor_is_the_report_of_the_former_revision(sessions: Sessions) -> None:
-    series_id, _ = screened(sessions)
-    register(sessions, completed(instance(1, content="b")), now=after(5))
-    save(sessions, lease(sessions, series_id, now=after(6)), now=after(7))
-
-    with sessions() as session:
-        found = overview.predecessor(session, series_id, revision=2)
-        none = overview.predecessor(session, series_id, revision=1)
-
-    assert none is None
-    assert found is not None
-    assert found.report.path.endswith("r1/sr.dcm")
-
-
-def test_previous_result_is_of_the_same_patient_and_an_earlier_study(
-    sessions: Sessions,
-) -> None:
-    facts = completed().facts
-    screened(sessions)
-    later = NOW.date() + timedelta(days=400)
-    values = {"study_instance_uid": "1.8", "series_instance_uid": "1.8.1"}
-    same = type(facts)(patient_id="P1", study_date=later)
-    other = type(facts)(patient_id="P2", study_date=later)
-    issuer = type(facts)(patient_id="P1", issuer_of_patient_id="X", study_date=later)
-
-    found = []
-    for number, one in enumerate((same, other, issuer, facts, type(facts)())):
-        values["study_instance_uid"] = f"1.8.{number}"
-        registered = register(sessions, completed(facts=one, **values))
-        with sessions() as session:
-            found.append(overview.previous_results(session, registered.series_id, limit=5))
-
-    assert [len(one) for one in found] == [1, 0, 0, 0, 0]
-    (earlier,) = found[0]
-    assert earlier.screening.grade == "osteopenia"
-    assert earlier.study_date == NOW.date()
-    assert [(hip.side, hip.neck_hu) for hip in earlier.hips] == [("R", 110.0), ("L", None)]
-
-
-def test_previous_results_are_one_a_study_the_newest_study_first(sessions: Sessions) -> None:
-    facts = completed().facts
-    series_ids = []
-    # Two series of the second study: the newer result counts.
-    for number, days in enumerate((300, 700, 700, 20, 0)):
-        one = completed(
-            facts=replace(facts, study_date=NOW.date() - timedelta(days=days)),
-            study_instance_uid=f"1.9.{days}",
-            series_instance_uid=f"1.9.1.{number}",
-        )
-        series_ids.append(register(sessions, one).series_id)
-        save(sessions, lease(sessions, series_ids[-1]))
-
-    with sessions() as session:
-        found = overview.previous_results(session, series_ids[-1], limit=5)
-        two = overview.previous_results(session, series_ids[-1], limit=2)
-
-    expected = [series_ids[3], series_ids[0], series_ids[2]]
-    assert [one.screening.series_id for one in found] == expected
-    assert [one.screening.series_id for one in two] == expected[:2]

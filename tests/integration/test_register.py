@@ -1,5 +1,5 @@
-"""Covered: the rounds of the registrar on a real spool and PostgreSQL, tick by tick: scan,
-evidence, a series that cannot be registered, retention. The broker is down here.
+"""Covered: the ticks of the registrar on a real spool and PostgreSQL: scan, completion, a
+series that cannot be registered, retention. The broker is down.
 
 Not covered: the thread and the process around it (test_storescp.py).
 """
@@ -15,22 +15,27 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
-from db import overview, spool
+from common.settings.storescp import StoreScpSettings
+from common.spool import layout
+from common.spool.layout import SeriesKey
+from common.spool.part10 import encode_header
+from common.spool.writer import SpoolWriter
+from common.task_publisher import TaskPublisher
+from db import history
 from db.models import Series
 from db.session import make_engine, make_sessions
-from db.spool import SeriesKey
 from db.states import SeriesState
-from deploy.embedded import free_port
-from storescp.part10 import encode_header
-from storescp.registration.arrivals import Arrivals
-from storescp.registration.publish import Publisher
+from deploy.demo.embedded import free_port
+from storescp.registration.associations import Associations
+from storescp.registration.pending_series import PendingSeries
 from storescp.registration.register import REPEAT_SECONDS, Registrar
 from storescp.registration.scan import INTERVAL_SECONDS
-from storescp.settings import StoreScpSettings
-from tests.ct_factory import ct_series, encode
-from tests.integration.record import lease, save
+from tests.support.ct_factory import ct_series, encode
+from tests.support.record import lease, save
 
 pytestmark = pytest.mark.servers
+
+HOUR = 3600.0
 
 
 @pytest.fixture
@@ -45,29 +50,33 @@ def registrar(
     engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Registrar]:
     monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", 0.0)
-    publisher = Publisher(f"redis://127.0.0.1:{free_port()}/0")
-    settings = StoreScpSettings.model_validate({"spool_dir": spool_dir, "quiet_seconds": 10})
-    yield Registrar(Arrivals(), engine, publisher, settings)
+    publisher = TaskPublisher.from_url(f"redis://127.0.0.1:{free_port()}/0")
+    settings = StoreScpSettings.model_validate(
+        {"spool_dir": spool_dir, "quiet_seconds": 10, "result_per": "series"}
+    )
+    pending = PendingSeries()
+    associations = Associations(pending, limit=32, limit_per_peer=16)
+    yield Registrar(pending, associations, engine, publisher, settings)
     publisher.close()
 
 
 def put(instances: list[Dataset], spool_dir: Path) -> SeriesKey:
     key = SeriesKey(instances[0].StudyInstanceUID, instances[0].SeriesInstanceUID)
-    writer = spool.SpoolWriter(spool_dir)
+    writer = SpoolWriter(spool_dir)
     for ds in instances:
         header = encode_header(CTImageStorage, ds.SOPInstanceUID, ExplicitVRLittleEndian, "A")
         writer.write(
-            spool.instance_path(spool_dir, key, ds.SOPInstanceUID), (header, encode(ds))
+            layout.instance_path(spool_dir, key, ds.SOPInstanceUID), (header, encode(ds))
         )
     return key
 
 
 def series_of(engine: Engine, key: SeriesKey) -> Series | None:
     with make_sessions(engine)() as session:
-        return overview.series_by_uid(session, key.series_instance_uid)
+        return history.series_by_uid(session, key.series_instance_uid)
 
 
-def test_what_the_scan_finds_waits_its_quiet_period(
+def test_a_series_found_by_the_scan_waits_for_the_quiet_period(
     registrar: Registrar, engine: Engine, spool_dir: Path
 ) -> None:
     key, now = put(ct_series(3), spool_dir), time.monotonic()
@@ -83,22 +92,22 @@ def test_what_the_scan_finds_waits_its_quiet_period(
     assert (queued.state, queued.completed_by) == (SeriesState.QUEUED, "scan")
 
 
-def test_what_may_still_be_told_of_is_not_found_yet(
+def test_the_scan_skips_very_new_changes(
     registrar: Registrar, engine: Engine, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", 0.5)
+    monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", HOUR)
     key, now = put(ct_series(1), spool_dir), time.monotonic()
 
     registrar.tick(now)
     too_early = series_of(engine, key)
-    time.sleep(0.6)
-    registrar.tick(now + 0.6)
+    monkeypatch.setattr("storescp.registration.scan.FRESH_SECONDS", 0.0)
+    registrar.tick(now + HOUR)
 
     assert too_early is None
     assert series_of(engine, key) is not None
 
 
-def test_a_series_that_cannot_be_registered_does_not_hold_up_the_others(
+def test_a_series_that_cannot_be_registered_does_not_delay_others(
     registrar: Registrar, engine: Engine, spool_dir: Path
 ) -> None:
     with engine.begin() as connection:
@@ -130,7 +139,7 @@ def test_a_series_that_cannot_be_registered_does_not_hold_up_the_others(
     assert series.state is SeriesState.QUEUED
 
 
-def test_a_broker_that_is_down_costs_one_try_a_round(
+def test_an_unavailable_broker_costs_one_attempt_a_tick(
     registrar: Registrar, engine: Engine, spool_dir: Path
 ) -> None:
     keys = [put(ct_series(1), spool_dir) for _ in range(5)]
@@ -144,7 +153,7 @@ def test_a_broker_that_is_down_costs_one_try_a_round(
     assert all(series_of(engine, key) is not None for key in keys)
 
 
-def test_pixels_removed_and_sent_again_are_no_new_revision(
+def test_pixels_that_are_purged_and_sent_again_are_no_new_revision(
     registrar: Registrar, engine: Engine, spool_dir: Path
 ) -> None:
     instances, now = ct_series(3), time.monotonic()
@@ -156,7 +165,7 @@ def test_pixels_removed_and_sent_again_are_no_new_revision(
     sessions = make_sessions(engine)
     save(sessions, lease(sessions, first.id, now=datetime.now(UTC)))
 
-    spool.remove_series(spool_dir, key, before=datetime.now(UTC) + timedelta(days=1))
+    layout.remove_series(spool_dir, key, before=datetime.now(UTC) + timedelta(days=1))
     registrar.tick(now + INTERVAL_SECONDS + 1)
     put(instances, spool_dir)
     with capture_logs() as lines:
@@ -169,11 +178,11 @@ def test_pixels_removed_and_sent_again_are_no_new_revision(
     assert (again.revision, again.state) == (1, SeriesState.DELIVERED)
 
 
-def test_a_folder_without_instances_is_looked_at_once(
+def test_a_folder_without_instances_is_read_once(
     registrar: Registrar, engine: Engine, spool_dir: Path
 ) -> None:
     key, now = SeriesKey("1.2", "1.2.3"), time.monotonic()
-    spool.series_folder(spool_dir, key).mkdir(parents=True)
+    layout.series_folder(spool_dir, key).mkdir(parents=True)
 
     with capture_logs() as lines:
         for seconds in (0, 11, 31, 62, 93):

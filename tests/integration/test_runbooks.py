@@ -1,8 +1,7 @@
-"""The commands of docs/deployment.md that keep a hospital's data, run as they are printed.
+"""Commands of docs/deployment.md for backup and restore, run as printed.
 
-Covered: backup and restore on a real PostgreSQL, and that nothing is lost between them.
-Not covered: what needs a container engine, systemd or a cluster (tests/integration/
-test_deployment.py reads those files).
+Covered: backup and restore on a real PostgreSQL without loss. Not covered: commands that need
+a container engine, systemd or a cluster (tests/integration/test_deployment.py).
 """
 
 import os
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from db.overview import series_history
+from db.history import series_history
 from db.session import make_engine, make_sessions
 from db.states import SeriesState
-from deploy.embedded import DATABASE, Postgres
-from tests.integration import record
-from tests.servers import child_environment
+from deploy.demo.embedded import DATABASE, Postgres
+from tests.support import record
+from tests.support.servers import child_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -28,7 +27,7 @@ SPOOL = "/var/lib/osteoscreen/spool"
 
 
 def commands(heading: str) -> str:
-    """The shell block of a section."""
+    """Return the shell block of a section."""
     section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
@@ -47,7 +46,7 @@ def run(script: str, environment: dict[str, str], cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_was_backed_up_is_there_after_a_disaster(
+def test_a_backup_is_restored_after_loss_of_database_and_spool(
     own_postgres: Postgres, redis_url: str, model_dir: Path, tmp_path: Path
 ) -> None:
     spool_dir = tmp_path / "spool"

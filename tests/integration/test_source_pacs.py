@@ -1,9 +1,8 @@
-"""Covered: ``python -m storescp`` with a real Orthanc as the PACS that it asks for counts and
-for missing instances, by QIDO-RS and WADO-RS, by C-FIND and C-MOVE; one that is down, one that
-is silent.
+"""Covered: ``python -m storescp`` with a real Orthanc as source PACS: counts and fetches by
+QIDO-RS and WADO-RS, by C-FIND and C-MOVE; a PACS that is down, and one that is silent.
 
-Not covered: TLS to it (the same code as delivery's, test_tls.py); a PACS that lies
-(tests/unit/storescp/source/test_asker.py: a real one does not).
+Not covered: TLS (the code of delivery, test_tls.py); wrong counts, which a real PACS does not
+give (tests/unit/storescp/source_pacs/test_poller.py).
 """
 
 import socket
@@ -15,15 +14,15 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import Engine
 
-from db import overview
+from common.spool.part10 import read_header
+from db import history
 from db.models import Series
 from db.session import make_engine, make_sessions
 from db.states import SeriesState
-from deploy.embedded import free_port
-from deploy.processes import Process
-from storescp.part10 import read_header
-from tests.ct_factory import PATIENT_ID, PATIENT_NAME, ct_series, write_files
-from tests.servers import Orthanc, running_orthanc, storescu, wait_for
+from deploy.demo.embedded import free_port
+from deploy.demo.processes import Process
+from tests.support.ct_factory import PATIENT_ID, PATIENT_NAME, ct_series, write_files
+from tests.support.servers import Orthanc, running_orthanc, storescu, wait_for
 
 pytestmark = pytest.mark.servers
 Settings = dict[str, object]
@@ -33,7 +32,7 @@ LONG_QUIET_SECONDS = 20
 
 @pytest.fixture
 def pacs(child_settings: Settings, tmp_path: Path) -> Iterator[Orthanc]:
-    """An Orthanc that knows us as a destination of C-MOVE."""
+    """Run an Orthanc with the Storage SCP as a destination of C-MOVE."""
     us = ["OSTEOSCREEN", "127.0.0.1", child_settings["PORT"]]
     with running_orthanc(tmp_path / "pacs", DicomModalities={"us": us}) as server:
         yield server
@@ -58,7 +57,7 @@ def fill(pacs: Orthanc, paths: list[Path]) -> None:
 
 
 def send(paths: list[Path], settings: Settings, *, one_by_one: bool = False) -> None:
-    """As PACS and modalities do; some send one instance per association."""
+    """Send files on one association, or on one association each."""
     for some in [[path] for path in paths] if one_by_one else [paths]:
         sent = storescu(some, int(str(settings["PORT"])), options=["-R"])
         assert sent.returncode == 0, sent.stderr
@@ -67,7 +66,7 @@ def send(paths: list[Path], settings: Settings, *, one_by_one: bool = False) -> 
 def queued(engine: Engine, instances: list[Dataset], seconds: float = 30) -> Series:
     def row() -> Series | None:
         with make_sessions(engine)() as session:
-            series = overview.series_by_uid(session, instances[0].SeriesInstanceUID)
+            series = history.series_by_uid(session, instances[0].SeriesInstanceUID)
         return series if series and series.state is SeriesState.QUEUED else None
 
     found = wait_for(row, "the series to be queued", seconds)
@@ -76,7 +75,7 @@ def queued(engine: Engine, instances: list[Dataset], seconds: float = 30) -> Ser
 
 
 def data_sets(spool_dir: Path) -> set[bytes]:
-    """Encoded data sets of the spool, without their File Meta Information."""
+    """Return the encoded data sets in the spool."""
     paths = list(spool_dir.glob("*/*/*.dcm"))
     return {path.read_bytes()[read_header(path).data_set_offset :] for path in paths}
 
@@ -109,7 +108,7 @@ def test_a_count_that_is_reached_ends_the_quiet_period(
 
 
 @pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
-def test_what_is_missing_is_fetched_unchanged(
+def test_missing_instances_are_fetched_unchanged(
     kind: str,
     pacs: Orthanc,
     child_settings: Settings,
@@ -140,17 +139,17 @@ def test_what_is_missing_is_fetched_unchanged(
     assert not any(word in process.log for word in (PATIENT_NAME, PATIENT_ID))
 
 
-def test_what_the_pacs_cannot_send_is_waited_for_in_vain_and_not_for_ever(
+def test_the_wait_for_instances_that_the_pacs_cannot_send_is_limited(
     child_settings: Settings,
     start_storescp: Start,
     engine: Engine,
     tmp_path: Path,
 ) -> None:
-    """It does not know where we are: C-MOVE 0xA801."""
+    """The PACS does not have the Storage SCP as a destination: C-MOVE 0xA801."""
     instances = ct_series(5)
     paths = write_files(instances, tmp_path / "in")
     with running_orthanc(
-        tmp_path / "stranger", DicomAlwaysAllowFind=True, DicomAlwaysAllowMove=True
+        tmp_path / "unconfigured", DicomAlwaysAllowFind=True, DicomAlwaysAllowMove=True
     ) as pacs:
         fill(pacs, paths)
         process = start_storescp(
@@ -166,14 +165,14 @@ def test_what_the_pacs_cannot_send_is_waited_for_in_vain_and_not_for_ever(
 
 
 @pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
-def test_without_an_answer_the_quiet_period_rules(
+def test_without_an_answer_the_quiet_period_decides(
     kind: str,
     child_settings: Settings,
     start_storescp: Start,
     engine: Engine,
     tmp_path: Path,
 ) -> None:
-    """Nobody listens, or somebody takes the connection and says nothing."""
+    """The port of the PACS is closed, or it accepts the connection and is silent."""
     instances, others = ct_series(3), ct_series(3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for port, some in ((free_port(), instances), (silent.getsockname()[1], others)):

@@ -1,7 +1,7 @@
-"""The commands of docs/start.md do what the page says.
+"""Commands of docs/start.md.
 
-Covered: simulating and screening a folder. Not covered here: ``make demo`` (CI runs it itself),
-containers (no engine).
+Covered: simulate and screen a folder. Not covered: ``make demo`` (run by CI), containers (no
+engine).
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import child_environment
+from tests.support.servers import child_environment
 
 pytestmark = pytest.mark.slow
 

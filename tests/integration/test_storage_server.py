@@ -1,6 +1,6 @@
 """Covered: the server on real associations, with pynetdicom and dcmtk as requestors: contexts,
-statuses, rejections, bytes as sent, each by the fast path and by the ordinary one. It runs in
-a thread here and has no database at all.
+statuses, rejections, and bytes as sent, each with ``StreamingDUL`` and with pynetdicom alone.
+The server runs in a thread, without a database.
 
 Not covered: registration, restarts, signals (test_storescp.py); hostile PDUs
 (test_storage_server_pdus.py).
@@ -29,23 +29,30 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from db.spool import SeriesKey
-from storescp import status
-from storescp.association.contexts import TRANSFER_SYNTAXES
-from storescp.part10 import read_header
-from tests.ct_factory import ct_instance, ct_series, encode, write_files
-from tests.integration.door import OpenDoor, associated, send_bytes
-from tests.servers import DCMTK_ENVIRONMENT, child_environment, require_tool, storescu, wait_for
+from common.dicomnet import status
+from common.spool.layout import SeriesKey
+from common.spool.part10 import read_header
+from storescp.contexts import TRANSFER_SYNTAXES
+from storescp.store.refusal import MAX_COMMENT
+from tests.support.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.support.servers import (
+    DCMTK_ENVIRONMENT,
+    child_environment,
+    require_tool,
+    storescu,
+    wait_for,
+)
+from tests.support.storage_scp import OpenStorageScp, associated, send_bytes
 
 pytestmark = pytest.mark.servers
 
 
-def test_echo_by_dcmtk(open_door: OpenDoor) -> None:
-    door = open_door()
+def test_echo_by_dcmtk(open_storage_scp: OpenStorageScp) -> None:
+    scp = open_storage_scp()
     program = require_tool("echoscu", "dcmtk")
 
     result = subprocess.run(
-        [program, "-aec", "OSTEOSCREEN", "127.0.0.1", str(door.port)],
+        [program, "-aec", "OSTEOSCREEN", "127.0.0.1", str(scp.port)],
         env=child_environment() | DCMTK_ENVIRONMENT,
         timeout=30,
         check=False,
@@ -54,16 +61,18 @@ def test_echo_by_dcmtk(open_door: OpenDoor) -> None:
     assert result.returncode == 0
 
 
-def test_what_dcmtk_sends_is_stored_byte_for_byte(open_door: OpenDoor, tmp_path: Path) -> None:
-    door = open_door()
+def test_what_dcmtk_sends_is_stored_byte_for_byte(
+    open_storage_scp: OpenStorageScp, tmp_path: Path
+) -> None:
+    scp = open_storage_scp()
     instances = ct_series(12)
 
-    result = storescu(write_files(instances, tmp_path / "in"), door.port, options=["-R"])
+    result = storescu(write_files(instances, tmp_path / "in"), scp.port, options=["-R"])
 
     assert result.returncode == 0, result.stderr
-    assert door.files() == sorted(door.path_of(ds) for ds in instances)
+    assert scp.files() == sorted(scp.path_of(ds) for ds in instances)
     for ds in instances:
-        path = door.path_of(ds)
+        path = scp.path_of(ds)
         meta = read_header(path)
         assert meta.calling_ae_title == "MODALITY"
         assert path.read_bytes()[meta.data_set_offset :] == encode(ds)
@@ -71,9 +80,9 @@ def test_what_dcmtk_sends_is_stored_byte_for_byte(open_door: OpenDoor, tmp_path:
 
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
 def test_every_transfer_syntax_is_stored_as_it_was_sent(
-    syntax: str, open_door: OpenDoor
+    syntax: str, open_storage_scp: OpenStorageScp
 ) -> None:
-    door = open_door()
+    scp = open_storage_scp()
     ds = ct_instance()
     if syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian):
         encoded = encode(ds, syntax)
@@ -85,21 +94,21 @@ def test_every_transfer_syntax_is_stored_as_it_was_sent(
         ds["PixelData"].VR = "OB"
         encoded = encode(ds)
 
-    with associated(door, transfer_syntax=syntax) as assoc:
+    with associated(scp, transfer_syntax=syntax) as assoc:
         answer = send_bytes(assoc, encoded, sop_instance_uid=ds.SOPInstanceUID)
 
-    [path] = door.files()
+    [path] = scp.files()
     meta = read_header(path)
     assert answer.Status == status.SUCCESS
     assert meta.transfer_syntax_uid == syntax
     assert path.read_bytes()[meta.data_set_offset :] == encoded
 
 
-def test_only_ct_gets_a_presentation_context(open_door: OpenDoor) -> None:
-    door = open_door()
+def test_only_ct_gets_a_presentation_context(open_storage_scp: OpenStorageScp) -> None:
+    scp = open_storage_scp()
     ct = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
-    with associated(door, sop_classes=[*ct, MRImageStorage]) as assoc:
+    with associated(scp, sop_classes=[*ct, MRImageStorage]) as assoc:
         accepted = {context.abstract_syntax for context in assoc.accepted_contexts}
         rejected = {context.abstract_syntax for context in assoc.rejected_contexts}
 
@@ -107,14 +116,14 @@ def test_only_ct_gets_a_presentation_context(open_door: OpenDoor) -> None:
     assert rejected == {MRImageStorage}
 
 
-def test_dcmtk_is_told_that_mr_is_not_taken(open_door: OpenDoor, tmp_path: Path) -> None:
-    door = open_door()
+def test_mr_is_not_accepted(open_storage_scp: OpenStorageScp, tmp_path: Path) -> None:
+    scp = open_storage_scp()
     mr = ct_instance(SOPClassUID=MRImageStorage, Modality="MR")
 
-    result = storescu(write_files([mr], tmp_path / "in"), door.port, options=["-R"])
+    result = storescu(write_files([mr], tmp_path / "in"), scp.port, options=["-R"])
 
     assert result.returncode != 0
-    assert door.files() == []
+    assert scp.files() == []
 
 
 @pytest.mark.parametrize(
@@ -132,9 +141,9 @@ def test_dcmtk_is_told_that_mr_is_not_taken(open_door: OpenDoor, tmp_path: Path)
 )
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
 def test_bad_input_gets_its_status_and_comment_and_leaves_nothing(
-    case: str, expected: int, open_door: OpenDoor, tmp_path: Path
+    case: str, expected: int, open_storage_scp: OpenStorageScp, tmp_path: Path
 ) -> None:
-    door = open_door(max_instance_mb=1)
+    scp = open_storage_scp(max_instance_mb=1)
     ds = ct_instance(SOPInstanceUID="1.2.3.4.5.6", StudyInstanceUID="1.2.3.4.5.7")
     encoded, sop_uid = encode(ds), "1.2.3.4.5.6"
     hostile = b"../../../x\0"
@@ -156,64 +165,70 @@ def test_bad_input_gets_its_status_and_comment_and_leaves_nothing(
     if case == "too large":
         encoded = encode(ct_instance(SOPInstanceUID=sop_uid, size=800))
 
-    with associated(door) as assoc:
+    with associated(scp) as assoc:
         answer = send_bytes(assoc, encoded, sop_instance_uid=sop_uid)
         good = ct_instance()
         after = send_bytes(assoc, encode(good), sop_instance_uid=good.SOPInstanceUID)
 
     assert answer.Status == expected
-    assert 0 < len(answer.ErrorComment) <= status.MAX_COMMENT
-    assert after.Status == status.SUCCESS  # the association goes on
-    assert door.files() == [door.path_of(good)]
+    assert 0 < len(answer.ErrorComment) <= MAX_COMMENT
+    assert after.Status == status.SUCCESS  # the association continues
+    assert scp.files() == [scp.path_of(good)]
     assert [p for p in tmp_path.rglob("x*") if p.name.startswith("x")] == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(open_door: OpenDoor, tmp_path: Path) -> None:
-    door = open_door(min_free_mb=10**9)
+def test_a_full_disk_is_out_of_resources_and_leaves_nothing(
+    open_storage_scp: OpenStorageScp, tmp_path: Path
+) -> None:
+    scp = open_storage_scp(min_free_mb=10**9)
 
-    with associated(door) as assoc:
+    with associated(scp) as assoc:
         ds = ct_instance()
         answer = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
 
     assert answer.Status == status.OUT_OF_RESOURCES == 0xA700
     assert "disk space" in answer.ErrorComment
-    assert door.files() == []
+    assert scp.files() == []
 
 
-def test_the_same_instance_again_is_a_success_and_opens_nothing(open_door: OpenDoor) -> None:
-    door = open_door()
+def test_the_same_instance_again_is_a_success_and_opens_nothing(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp = open_storage_scp()
     ds = ct_instance()
     key = SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
-    with associated(door) as assoc:
+    with associated(scp) as assoc:
         first = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
-        [done] = door.arrivals.complete(now=time.monotonic() + 1000, quiet_seconds=1)
-        door.arrivals.registered(done)
+        [done] = scp.pending.complete(now=time.monotonic() + 1000, quiet_seconds=1)
+        scp.pending.registered(done)
         again = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
-        assert door.arrivals.pending() == 0
+        assert len(scp.pending) == 0
         ds.KVP = "100"
         changed = send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
 
     assert [answer.Status for answer in (first, again, changed)] == [status.SUCCESS] * 3
-    assert [new for new, *_ in door.arrivals.newly_opened()] == [key]
-    assert len(door.files()) == 1
+    assert [new for new, *_ in scp.pending.newly_opened()] == [key]
+    assert len(scp.files()) == 1
 
 
-def test_a_calling_title_that_is_not_listed_is_rejected(open_door: OpenDoor) -> None:
-    door = open_door(allowed_calling_aets=("CT_01",))
+def test_a_calling_title_that_is_not_listed_is_rejected(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp = open_storage_scp(allowed_calling_aets=("CT_01",))
 
-    with associated(door, calling="CT_01") as listed, associated(door, calling="X") as other:
+    with associated(scp, calling="CT_01") as listed, associated(scp, calling="X") as other:
         assert listed.is_established
         assert other.is_rejected
         primitive = other.acceptor.primitive
         assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 3)
 
 
-def test_dcmtk_reads_why_it_was_rejected(open_door: OpenDoor) -> None:
-    door = open_door(allowed_calling_aets=("CT_01",))
+def test_dcmtk_reads_why_it_was_rejected(open_storage_scp: OpenStorageScp) -> None:
+    scp = open_storage_scp(allowed_calling_aets=("CT_01",))
     program = require_tool("echoscu", "dcmtk")
 
     result = subprocess.run(
-        [program, "-aet", "STRANGER", "127.0.0.1", str(door.port)],
+        [program, "-aet", "UNLISTED", "127.0.0.1", str(scp.port)],
         env=child_environment() | DCMTK_ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -225,56 +240,60 @@ def test_dcmtk_reads_why_it_was_rejected(open_door: OpenDoor) -> None:
     assert "Calling AE Title Not Recognized" in result.stderr + result.stdout
 
 
-def test_a_peer_that_is_not_listed_is_rejected(open_door: OpenDoor) -> None:
-    door = open_door(allowed_peers=("192.0.2.0/24",))
+def test_a_peer_that_is_not_listed_is_rejected(open_storage_scp: OpenStorageScp) -> None:
+    scp = open_storage_scp(allowed_peers=("192.0.2.0/24",))
 
-    with associated(door) as assoc:
+    with associated(scp) as assoc:
         assert assoc.is_rejected
         primitive = assoc.acceptor.primitive
         assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 1)
 
 
-def test_more_associations_than_the_limit_are_rejected_for_now(open_door: OpenDoor) -> None:
-    door = open_door(max_associations=2)
+def test_more_associations_than_the_limit_are_rejected_for_now(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp = open_storage_scp(max_associations=2)
 
-    with associated(door), associated(door), associated(door) as third:
+    with associated(scp), associated(scp), associated(scp) as third:
         assert third.is_rejected
         primitive = third.acceptor.primitive
         assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
-    wait_for(lambda: door.arrivals.open_associations() == 0, "the places to come back")
-    with associated(door) as fourth:
+    wait_for(lambda: scp.associations.count() == 0, "all associations to be closed")
+    with associated(scp) as fourth:
         assert fourth.is_established
 
 
-def test_a_peer_that_vanishes_gives_its_place_back(open_door: OpenDoor) -> None:
-    door = open_door(max_associations=1)
-    with associated(door) as assoc:
+def test_the_association_of_a_peer_that_vanishes_is_closed(
+    open_storage_scp: OpenStorageScp,
+) -> None:
+    scp = open_storage_scp(max_associations=1)
+    with associated(scp) as assoc:
         ds = ct_instance()
         send_bytes(assoc, encode(ds), sop_instance_uid=ds.SOPInstanceUID)
         connection = assoc.dul.socket.socket
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.shutdown(socket.SHUT_RDWR)
 
-        def place_is_free() -> bool:
-            door.server.tick()
-            return door.arrivals.open_associations() == 0
+        def is_closed() -> bool:
+            scp.server.tick()
+            return scp.associations.count() == 0
 
-        wait_for(place_is_free, "the end of the association", seconds=20)
+        wait_for(is_closed, "the end of the association", seconds=20)
         connection.close()
-    assert len(door.files()) == 1
+    assert len(scp.files()) == 1
 
 
 def test_eight_associations_send_one_series_at_once(
-    open_door: OpenDoor, tmp_path: Path
+    open_storage_scp: OpenStorageScp, tmp_path: Path
 ) -> None:
-    door = open_door()
+    scp = open_storage_scp()
     instances = ct_series(64)
     paths = write_files(instances, tmp_path / "in")
     codes: list[int] = []
     threads = [
         threading.Thread(
             target=lambda part: codes.append(
-                storescu(part, door.port, options=["-R"]).returncode
+                storescu(part, scp.port, options=["-R"]).returncode
             ),
             args=(paths[n::8],),
         )
@@ -286,19 +305,19 @@ def test_eight_associations_send_one_series_at_once(
         thread.join()
 
     assert codes == [0] * 8
-    assert door.files() == sorted(door.path_of(ds) for ds in instances)
+    assert scp.files() == sorted(scp.path_of(ds) for ds in instances)
     for ds in instances:
-        path = door.path_of(ds)
+        path = scp.path_of(ds)
         assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
-    [(key, calling, _)] = door.arrivals.newly_opened()
+    [(key, calling, _)] = scp.pending.newly_opened()
     assert (key.series_instance_uid, calling) == (instances[0].SeriesInstanceUID, "MODALITY")
 
 
-def test_an_enhanced_ct_is_taken(open_door: OpenDoor) -> None:
-    door = open_door()
+def test_an_enhanced_ct_is_stored(open_storage_scp: OpenStorageScp) -> None:
+    scp = open_storage_scp()
     ds = ct_instance(SOPClassUID=EnhancedCTImageStorage)
 
-    with associated(door, sop_classes=[EnhancedCTImageStorage]) as assoc:
+    with associated(scp, sop_classes=[EnhancedCTImageStorage]) as assoc:
         answer = send_bytes(
             assoc,
             encode(ds),
@@ -307,24 +326,24 @@ def test_an_enhanced_ct_is_taken(open_door: OpenDoor) -> None:
         )
 
     assert answer.Status == status.SUCCESS
-    assert read_header(door.files()[0]).sop_class_uid == EnhancedCTImageStorage
+    assert read_header(scp.files()[0]).sop_class_uid == EnhancedCTImageStorage
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
-def test_compressed_pixel_data_that_is_cut_off_is_refused(
-    syntax: str, open_door: OpenDoor
+def test_truncated_compressed_pixel_data_is_refused(
+    syntax: str, open_storage_scp: OpenStorageScp
 ) -> None:
-    door = open_door()
+    scp = open_storage_scp()
     ds = ct_instance()
     ds.PixelData = encapsulate([b"\xff\xd8" * 50])
     ds["PixelData"].is_undefined_length = True
     ds["PixelData"].VR = "OB"
 
-    with associated(door, transfer_syntax=syntax) as assoc:
+    with associated(scp, transfer_syntax=syntax) as assoc:
         answer = send_bytes(assoc, encode(ds)[:-8], sop_instance_uid=ds.SOPInstanceUID)
 
     assert answer.Status == status.UNDECODABLE
-    assert door.files() == []
+    assert scp.files() == []
 
 
 def deflate(encoded: bytes) -> bytes:

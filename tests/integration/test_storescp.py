@@ -1,8 +1,8 @@
 """Covered: ``python -m storescp`` as a process, with dcmtk's storescu as the modality, a real
-PostgreSQL and a real Redis: registration and publication, revisions, database and broker down,
-SIGKILL, SIGTERM, restart, wrong settings, no patient in the log.
+PostgreSQL and a real Redis: registration and publication, revisions, unavailable database and
+broker, SIGKILL, SIGTERM, restart, invalid settings, no patient data in the log.
 
-Not covered: statuses and rejections (test_storage_server.py), screening (the worker's tests).
+Not covered: statuses and rejections (test_storage_server.py), screening (tests of the worker).
 """
 
 import base64
@@ -21,17 +21,17 @@ import redis
 from pydicom import Dataset
 from sqlalchemy import select
 
-from db import overview
+from common.spool.layout import INCOMING, SeriesKey, instance_path
+from common.spool.part10 import read_header
+from common.task_publisher import SCREEN_TASK, SCREENING_QUEUE
+from db import history
 from db.models import Instance, Series
-from db.queue import SCREEN_TASK, SCREENING_QUEUE
+from db.queue_status import count_series
 from db.session import make_engine, make_sessions
-from db.spool import INCOMING, SeriesKey, instance_path
-from db.standing import count_series
 from db.states import SeriesState
-from deploy.embedded import Postgres, free_port
-from deploy.processes import STORESCP, Process
-from storescp.part10 import read_header
-from tests.ct_factory import (
+from deploy.demo.embedded import Postgres, free_port
+from deploy.demo.processes import STORESCP, Process
+from tests.support.ct_factory import (
     PATIENT_BIRTH_DATE,
     PATIENT_ID,
     PATIENT_NAME,
@@ -39,8 +39,8 @@ from tests.ct_factory import (
     encode,
     write_files,
 )
-from tests.integration.record import Sessions, lease, save
-from tests.servers import child_environment, storescu, wait_for, wait_until_listening
+from tests.support.record import Sessions, lease, save
+from tests.support.servers import child_environment, storescu, wait_for, wait_until_listening
 
 pytestmark = pytest.mark.servers
 Settings = dict[str, object]
@@ -68,7 +68,7 @@ def sessions(open_record: Callable[[str], Sessions], database_url: str) -> Sessi
 def send(
     instances: Sequence[Dataset], settings: Settings, folder: Path, *, calling: str = "CT_01"
 ) -> None:
-    """One association by dcmtk; every instance must be acknowledged."""
+    """Send instances on one association by dcmtk; check that all are acknowledged."""
     paths = write_files(instances, folder)
     result = storescu(paths, int(str(settings["PORT"])), calling=calling, options=["-R"])
     assert result.returncode == 0, result.stderr
@@ -86,11 +86,11 @@ def registered(
     revision: int = 1,
     seconds: float = 30,
 ) -> Series:
-    """Wait until the series is queued at that revision."""
+    """Wait until this revision of the series is queued."""
 
     def row() -> Series | None:
         with sessions() as session:
-            series = overview.series_by_uid(session, instances[0].SeriesInstanceUID)
+            series = history.series_by_uid(session, instances[0].SeriesInstanceUID)
         if series is None or series.revision != revision:
             return None
         return series if series.state is SeriesState.QUEUED else None
@@ -100,8 +100,8 @@ def registered(
     return found
 
 
-def nudges(redis_url: str) -> list[list[object]]:
-    """Arguments of the screening tasks that wait in the queue."""
+def published_tasks(redis_url: str) -> list[list[object]]:
+    """Return the arguments of the screening tasks in the queue."""
     with redis.Redis.from_url(redis_url) as client:
         messages = [json.loads(text) for text in client.lrange(SCREENING_QUEUE, 0, -1)]
     assert {message["headers"]["task"] for message in messages} <= {SCREEN_TASK}
@@ -123,7 +123,7 @@ def test_a_series_is_stored_registered_and_published(
 
     assert (series.instance_count, series.calling_ae_title) == (15, "CT_01")
     assert (series.completed_by, series.patient_age_years) == ("released", 79)
-    assert wait_for(lambda: nudges(redis_url), "the nudge") == [[series.id]]
+    assert wait_for(lambda: published_tasks(redis_url), "the task") == [[series.id]]
     with sessions() as session:
         rows = session.scalars(select(Instance).where(Instance.series_id == series.id)).all()
     assert {row.sop_instance_uid for row in rows} == {ds.SOPInstanceUID for ds in instances}
@@ -159,8 +159,8 @@ def test_late_and_changed_instances_make_revisions_and_repeated_ones_none(
     send(instances[:1], child_settings, tmp_path / "changed")
     registered(sessions, instances, revision=3)
 
-    wait_for(lambda: len(nudges(redis_url)) == 3, "three nudges")
-    assert nudges(redis_url) == [[first.id]] * 3
+    wait_for(lambda: len(published_tasks(redis_url)) == 3, "three tasks")
+    assert published_tasks(redis_url) == [[first.id]] * 3
 
 
 def test_eight_associations_make_one_series(
@@ -179,18 +179,22 @@ def test_eight_associations_make_one_series(
     for thread in threads:
         thread.join()
 
-    wait_for(lambda: registered_count(sessions, instances) == 48, "all instances on record", 30)
+    wait_for(
+        lambda: registered_count(sessions, instances) == 48,
+        "all instances to be registered",
+        30,
+    )
     with sessions() as session:
         assert sum(count_series(session, now=datetime.now(UTC)).values()) == 1
 
 
 def registered_count(sessions: Sessions, instances: Sequence[Dataset]) -> int:
     with sessions() as session:
-        series = overview.series_by_uid(session, instances[0].SeriesInstanceUID)
+        series = history.series_by_uid(session, instances[0].SeriesInstanceUID)
     return 0 if series is None else series.instance_count
 
 
-def test_while_the_database_is_down_nothing_is_refused_and_nothing_lost(
+def test_no_instance_is_refused_or_lost_while_the_database_is_down(
     own_postgres: Postgres,
     child_settings: Settings,
     start_storescp: Start,
@@ -231,11 +235,11 @@ def test_it_starts_and_accepts_without_a_database_and_a_broker(
     own_postgres.start()
 
     registered(open_record(own_postgres.url), instances, seconds=60)
-    wait_for(lambda: "publish_failed" in process.log, "the failed nudge")
+    wait_for(lambda: "publish_failed" in process.log, "the failed publication")
     assert process.running
 
 
-def test_after_sigkill_every_acknowledged_instance_is_whole_and_is_registered(
+def test_after_sigkill_every_acknowledged_instance_is_complete_and_registered(
     child_settings: Settings,
     start_storescp: Start,
     sessions: Sessions,
@@ -273,7 +277,7 @@ def test_after_sigkill_every_acknowledged_instance_is_whole_and_is_registered(
     assert list((spool_dir / INCOMING).iterdir()) == []
 
 
-def test_the_scan_registers_what_lies_in_the_spool(
+def test_the_scan_registers_series_in_the_spool(
     child_settings: Settings, start_storescp: Start, sessions: Sessions, tmp_path: Path
 ) -> None:
     process = start_storescp(child_settings)
@@ -323,7 +327,7 @@ def test_the_log_names_no_patient(
     process = start_storescp(child_settings | {"LOG_FORMAT": "json"})
     instances = ct_series(3, PatientAge=None)
     paths = write_files(instances, tmp_path / "in")
-    for path in paths:  # pydicom repeats values that it finds invalid
+    for path in paths:  # pydicom repeats invalid values in its warnings
         path.write_bytes(path.read_bytes().replace(PATIENT_BIRTH_DATE.encode(), b"1947XX04"))
 
     result = storescu(paths, int(str(child_settings["PORT"])), options=["-R"])
@@ -343,6 +347,7 @@ def test_the_log_names_no_patient(
     ("setting", "value", "code", "line"),
     [
         ("ALLOWED_PEERS", "everybody", 2, "OSTEOSCREEN_ALLOWED_PEERS"),
+        ("ALLOW_ANY_CALLING_AE", "false", 2, "OSTEOSCREEN_ALLOWED_CALLING_AETS: no sender"),
         ("SPOOL_DIR", "/proc/none", 2, "OSTEOSCREEN_SPOOL_DIR"),
         ("TLS_CERT", __file__, 2, "OSTEOSCREEN_TLS_CERT"),
         ("TLS_CLIENT_CERTIFICATE", "true", 2, "OSTEOSCREEN_TLS_CLIENT_CERTIFICATE"),
@@ -359,7 +364,7 @@ def test_a_wrong_setting_stops_with_one_line(
     assert "Traceback" not in process.log
 
 
-def test_an_old_schema_stops_it_with_what_to_do(
+def test_an_old_schema_stops_it_with_the_remedy(
     postgres_url: str, child_settings: Settings, tmp_path: Path
 ) -> None:
     process = run(child_settings | {"DATABASE_URL": postgres_url}, tmp_path)
@@ -401,7 +406,7 @@ def test_metrics_are_served(
 
 
 def run(settings: Settings, folder: Path) -> Process:
-    """Start the process and wait for its end."""
+    """Run the service to its end and return the process."""
     process = Process(
         STORESCP,
         environment=child_environment(settings),

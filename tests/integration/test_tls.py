@@ -1,7 +1,7 @@
-"""Covered: TLS of the Storage SCP with dcmtk as the modality, and of delivery to Orthanc by
-C-STORE and STOW-RS, with certificates made here: good, missing, of strangers; old ciphers.
+"""TLS of the Storage SCP with dcmtk, and of delivery to Orthanc by C-STORE and STOW-RS.
 
-Not covered: revocation lists, certificates that have expired.
+Covered: valid, missing and foreign certificates; old versions and ciphers. Not covered:
+revocation lists, expired certificates.
 """
 
 import socket
@@ -13,20 +13,22 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
-from db.tls import Tls, client_context
-from deploy.embedded import free_port
-from storescp.part10 import read_header
-from tests.certificates import Authority, Identity
-from tests.ct_factory import ct_series, encode, write_files
-from tests.integration.door import Door, OpenDoor
-from tests.integration.test_delivery import SecondaryCaptureImageStorage, write_object
-from tests.servers import Orthanc, running_orthanc, storescu, wait_for
-from tests.tls_proxy import tls_proxy
-from worker.dicomweb import search_qido_rs, store_stow_rs
-from worker.dimse import probe, send_c_store
-from worker.outcomes import Accepted, Outcome, Unreachable
-from worker.settings import DicomwebDestination, DimseDestination
+from common.settings.worker import DicomwebDestination, DimseDestination
+from common.spool.part10 import read_header
+from common.tls import Tls, client_context
+from deploy.demo.embedded import free_port
+from tests.support.certificates import Authority, Identity
+from tests.support.ct_factory import ct_series, encode, write_files
+from tests.support.deliveries import write_object
+from tests.support.servers import Orthanc, running_orthanc, storescu, wait_for
+from tests.support.storage_scp import OpenStorageScp, StorageScpFixture
+from tests.support.tls_proxy import tls_proxy
+from worker.delivery.commitment_scu import CommitmentReports
+from worker.delivery.result import Accepted, Outcome, Unreachable
+from worker.delivery.store_scu import probe, send_c_store
+from worker.delivery.stow_client import search_qido_rs, store_stow_rs
 
 pytestmark = pytest.mark.servers
 
@@ -37,7 +39,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority") / "theirs")
 
 
@@ -51,108 +53,110 @@ def modality(authority: Authority) -> Identity:
     return authority.issue("modality")
 
 
-def open_tls(open_door: OpenDoor, authority: Authority, ours: Identity, **more: object) -> Door:
+def open_tls(
+    open_storage_scp: OpenStorageScp, authority: Authority, ours: Identity, **more: object
+) -> StorageScpFixture:
     files = {"tls_cert": ours.cert, "tls_key": ours.key, "tls_ca": authority.ca}
-    return open_door(**files, **more)
+    return open_storage_scp(**files, **more)
 
 
-def send(door: Door, instances: list[Dataset], folder: Path, *options: str) -> bool:
-    """Whether dcmtk's storescu could send all."""
+def send(scp: StorageScpFixture, instances: list[Dataset], folder: Path, *options: str) -> bool:
+    """Send by storescu of dcmtk; return whether all instances were accepted."""
     paths = write_files(instances, folder)
-    return storescu(paths, door.port, options=["-R", *options]).returncode == 0
+    return storescu(paths, scp.port, options=["-R", *options]).returncode == 0
 
 
-def by(identity: Identity, authority: Authority) -> tuple[str, ...]:
-    """storescu's options: TLS with this certificate, trusting this authority."""
+def tls_options(identity: Identity, authority: Authority) -> tuple[str, ...]:
+    """Return the options of storescu: own certificate and trusted authority."""
     return ("+tls", str(identity.key), str(identity.cert), "+cf", str(authority.ca))
 
 
 @pytest.mark.parametrize("profile", ["+py", "+px", "+pz"])
 def test_dcmtk_sends_by_every_bcp_195_profile(
     profile: str,
-    open_door: OpenDoor,
+    open_storage_scp: OpenStorageScp,
     authority: Authority,
     ours: Identity,
     modality: Identity,
     tmp_path: Path,
 ) -> None:
-    door = open_tls(open_door, authority, ours)
+    scp = open_tls(open_storage_scp, authority, ours)
     instances = ct_series(6, size=300)
 
-    assert send(door, instances, tmp_path / "in", profile, *by(modality, authority))
+    assert send(scp, instances, tmp_path / "in", profile, *tls_options(modality, authority))
 
-    assert door.files() == sorted(door.path_of(ds) for ds in instances)
+    assert scp.files() == sorted(scp.path_of(ds) for ds in instances)
     for ds in instances:
-        path = door.path_of(ds)
+        path = scp.path_of(ds)
         assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
 
 
 def test_who_has_no_certificate_of_our_authority_is_refused(
-    open_door: OpenDoor,
+    open_storage_scp: OpenStorageScp,
     authority: Authority,
-    stranger: Authority,
+    other_authority: Authority,
     ours: Identity,
     modality: Identity,
     tmp_path: Path,
 ) -> None:
-    door = open_tls(open_door, authority, ours)
+    scp = open_tls(open_storage_scp, authority, ours)
     instances = ct_series(1)
 
-    assert not send(door, instances, tmp_path / "plain")
-    assert not send(door, instances, tmp_path / "anon", "+tla", "+cf", str(authority.ca))
-    foreign = stranger.issue("modality")
-    assert not send(door, instances, tmp_path / "foreign", *by(foreign, authority))
-    assert door.files() == []
-    assert send(door, instances, tmp_path / "good", *by(modality, authority))
+    assert not send(scp, instances, tmp_path / "plain")
+    assert not send(scp, instances, tmp_path / "anon", "+tla", "+cf", str(authority.ca))
+    foreign = other_authority.issue("modality")
+    assert not send(scp, instances, tmp_path / "foreign", *tls_options(foreign, authority))
+    assert scp.files() == []
+    assert send(scp, instances, tmp_path / "good", *tls_options(modality, authority))
 
 
 def test_a_certificate_of_the_sender_can_be_waived(
-    open_door: OpenDoor, authority: Authority, ours: Identity, tmp_path: Path
+    open_storage_scp: OpenStorageScp, authority: Authority, ours: Identity, tmp_path: Path
 ) -> None:
-    door = open_tls(open_door, authority, ours, tls_client_certificate=False)
+    scp = open_tls(open_storage_scp, authority, ours, tls_client_certificate=False)
 
-    assert send(door, ct_series(2), tmp_path / "in", "+tla", "+cf", str(authority.ca))
+    assert send(scp, ct_series(2), tmp_path / "in", "+tla", "+cf", str(authority.ca))
 
-    assert len(door.files()) == 2
+    assert len(scp.files()) == 2
 
 
 def test_a_sender_that_does_not_trust_us_sends_nothing(
-    open_door: OpenDoor,
+    open_storage_scp: OpenStorageScp,
     authority: Authority,
-    stranger: Authority,
+    other_authority: Authority,
     ours: Identity,
     modality: Identity,
     tmp_path: Path,
 ) -> None:
-    door = open_tls(open_door, authority, ours)
+    scp = open_tls(open_storage_scp, authority, ours)
 
-    assert not send(door, ct_series(1), tmp_path / "in", *by(modality, stranger))
+    assert not send(scp, ct_series(1), tmp_path / "in", *tls_options(modality, other_authority))
 
-    assert door.files() == []
+    assert scp.files() == []
 
 
 @pytest.mark.parametrize(
     "ciphers", ["AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "DHE-RSA-AES256-SHA"]
 )
 def test_tls_1_2_without_forward_secrecy_or_authenticated_encryption_is_refused(
-    ciphers: str, open_door: OpenDoor, authority: Authority, ours: Identity
+    ciphers: str, open_storage_scp: OpenStorageScp, authority: Authority, ours: Identity
 ) -> None:
-    door = open_tls(open_door, authority, ours, tls_client_certificate=False)
+    scp = open_tls(open_storage_scp, authority, ours, tls_client_certificate=False)
     context = ssl.create_default_context(cafile=authority.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(ciphers)
 
     with (
-        socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", scp.port), timeout=10) as connection,
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(connection, server_hostname="127.0.0.1")
 
 
 def test_tls_1_1_is_refused_and_1_3_is_preferred(
-    open_door: OpenDoor, authority: Authority, ours: Identity
+    open_storage_scp: OpenStorageScp, authority: Authority, ours: Identity
 ) -> None:
-    door = open_tls(open_door, authority, ours, tls_client_certificate=False)
+    scp = open_tls(open_storage_scp, authority, ours, tls_client_certificate=False)
     old = ssl.create_default_context(cafile=authority.ca)
     old.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
@@ -160,39 +164,39 @@ def test_tls_1_1_is_refused_and_1_3_is_preferred(
         old.maximum_version = ssl.TLSVersion.TLSv1_1
 
     with (
-        socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", scp.port), timeout=10) as connection,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(connection, server_hostname="127.0.0.1")
     with (
-        socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", scp.port), timeout=10) as connection,
         client_context(Tls(authority.ca)).wrap_socket(
             connection, server_hostname="127.0.0.1"
-        ) as spoken,
+        ) as negotiated,
     ):
-        assert spoken.version() == "TLSv1.3"
+        assert negotiated.version() == "TLSv1.3"
 
 
-def test_a_peer_that_is_silent_in_the_handshake_holds_up_nobody(
-    open_door: OpenDoor,
+def test_a_peer_that_stalls_the_handshake_does_not_delay_others(
+    open_storage_scp: OpenStorageScp,
     authority: Authority,
     ours: Identity,
     modality: Identity,
     tmp_path: Path,
 ) -> None:
-    door = open_tls(open_door, authority, ours)
+    scp = open_tls(open_storage_scp, authority, ours)
     instances = ct_series(1)
 
-    with socket.create_connection(("127.0.0.1", door.port)):
+    with socket.create_connection(("127.0.0.1", scp.port)):
         started = time.monotonic()
-        assert send(door, instances, tmp_path / "in", *by(modality, authority))
+        assert send(scp, instances, tmp_path / "in", *tls_options(modality, authority))
         assert time.monotonic() - started < 8
-    wait_for(lambda: door.arrivals.open_associations() == 0, "the end")
+    wait_for(lambda: scp.associations.count() == 0, "the end")
 
 
 @pytest.fixture(scope="module")
 def pacs(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """Orthanc that speaks TLS only, and asks senders by DIMSE for a certificate."""
+    """Orthanc with TLS for DIMSE that requires a certificate of senders."""
     identity = authority.issue("pacs")
     with running_orthanc(
         tmp_path_factory.mktemp("orthanc"),
@@ -214,7 +218,7 @@ def by_dimse(pacs: Orthanc) -> DimseDestination:
 
 @pytest.fixture(scope="module")
 def web(pacs: Orthanc, authority: Authority) -> Iterator[DicomwebDestination]:
-    """The same Orthanc's DICOMweb services by HTTPS."""
+    """DICOMweb services of the same Orthanc over HTTPS."""
     with tls_proxy(pacs.http_port, authority.issue("web")) as port:
         yield DicomwebDestination.model_validate(
             {
@@ -233,22 +237,26 @@ def test_objects_are_delivered_by_dimse_over_tls(
     tls = Tls(authority.ca, ours.cert, ours.key)
 
     outcomes = send_c_store(
-        [path], by_dimse(pacs), ae_title="OSTEOSCREEN", tls=tls, transaction_uid="1.2"
+        [path],
+        by_dimse(pacs),
+        ae_title="OSTEOSCREEN",
+        tls=tls,
+        reports=CommitmentReports("1.2"),
     )
 
     assert outcomes == {path.stem: Accepted("0x0000", "query")}
 
 
 def test_dimse_over_tls_needs_trust_on_both_sides(
-    pacs: Orthanc, authority: Authority, stranger: Authority, ours: Identity
+    pacs: Orthanc, authority: Authority, other_authority: Authority, ours: Identity
 ) -> None:
     destination = by_dimse(pacs)
-    foreign = stranger.issue("osteoscreen")
+    foreign = other_authority.issue("osteoscreen")
 
     for tls in (
         Tls(authority.ca),
         Tls(authority.ca, foreign.cert, foreign.key),
-        Tls(stranger.ca, ours.cert, ours.key),
+        Tls(other_authority.ca, ours.cert, ours.key),
         Tls(None, ours.cert, ours.key),
     ):
         outcome = echo(destination, tls)
@@ -267,21 +275,21 @@ def test_objects_are_delivered_by_dicomweb_over_tls(
     assert outcomes == {path.stem: Accepted("HTTP 200", "query")}
 
 
-def test_dicomweb_trusts_our_authority_and_nobody_else(
+def test_dicomweb_trusts_only_our_authority(
     web: DicomwebDestination,
     authority: Authority,
-    stranger: Authority,
+    other_authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # What requests would prefer to everything that a program says.
+    # By default, requests prefers this variable to the arguments of the program.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
 
-    for tls in (Tls(stranger.ca), Tls(), Tls(authority.ca, cert=stranger.ca)):
+    for tls in (Tls(other_authority.ca), Tls(), Tls(authority.ca, cert=other_authority.ca)):
         assert isinstance(search_qido_rs(web, tls=tls), Unreachable), tls
     assert search_qido_rs(web, tls=Tls(authority.ca)) == Accepted("HTTP 200")
 
 
-def test_a_port_that_does_not_speak_tls_is_unreachable(authority: Authority) -> None:
+def test_a_port_at_which_nothing_listens_is_unreachable(authority: Authority) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))
         destination = DimseDestination(
@@ -295,4 +303,4 @@ def test_a_port_that_does_not_speak_tls_is_unreachable(authority: Authority) -> 
         outcome = echo(destination, Tls(authority.ca))
 
     assert isinstance(outcome, Unreachable)
-    assert "certificate" in outcome.text
+    assert "the connection is refused" in outcome.text

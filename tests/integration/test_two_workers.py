@@ -1,8 +1,8 @@
-"""Covered: two worker processes on one spool, database and broker share what is queued; no
-series is screened twice, and each of them does its part.
+"""Covered: two worker processes on one spool, database and broker share the queue; no series is
+screened twice, and each of them screens a part.
 
-Not covered: what the second one saves in time (``python -m tests.bench.two_workers``), workers
-that are killed meanwhile (tests/faults).
+Not covered: the time that the second one saves (``python -m tests.bench.two_workers``), killed
+workers (tests/faults).
 """
 
 from pathlib import Path
@@ -26,5 +26,5 @@ def test_two_workers_share_the_queue_and_screen_nothing_twice(
     assert shared.screened == COUNT
     assert shared.screened_twice == 0
     assert len(shared.by_worker) == 2
-    # Messages are taken one by one: neither worker takes more than the other leaves it.
+    # Prefetch multiplier 1: no worker reserves messages that the other could take.
     assert min(shared.by_worker) >= COUNT // 5

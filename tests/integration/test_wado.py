@@ -1,7 +1,7 @@
-"""Covered: what is missing, fetched by WADO-RS from a real Orthanc: few instances, most of a
-series, and a server that breaks off in the middle of a series or does not give it at all.
+"""Covered: missing instances fetched by WADO-RS from a real Orthanc: few, or most of a series;
+a server that fails within a series, or refuses it.
 
-Not covered: when it is fetched (test_source_pacs.py, tests/unit/storescp/source/test_asker.py).
+Not covered: when they are fetched (test_source_pacs.py, test_poller.py).
 """
 
 import threading
@@ -14,16 +14,15 @@ import pytest
 import requests
 from pydicom import Dataset
 
-from db.spool import SeriesKey
-from db.tls import Tls
-from peers.address import DicomwebPeer
-from storescp.operation import Intake
-from storescp.part10 import read_header
-from storescp.source.dicomweb import DicomwebSource
-from storescp.source.pacs import SourceUnavailable
-from tests.ct_factory import ct_series, encode, write_files
-from tests.integration.door import Door
-from tests.servers import Orthanc, storescu
+from common.dicomnet.address import DicomwebPeer
+from common.spool.layout import SeriesKey
+from common.spool.part10 import read_header
+from common.tls import Tls
+from storescp.source_pacs.dicomweb import DicomwebSource
+from storescp.source_pacs.source import SourceUnavailable
+from tests.support.ct_factory import ct_series, encode, write_files
+from tests.support.servers import Orthanc, storescu
+from tests.support.storage_scp import StorageScpFixture
 
 pytestmark = pytest.mark.servers
 SLICES = 12
@@ -44,7 +43,10 @@ def forbidden(_: bytes) -> tuple[int, bytes]:
 
 @contextmanager
 def relay(orthanc: Orthanc, series: Answer) -> Iterator[tuple[str, list[str]]]:
-    """Before Orthanc: answers by it, whole series by ``series``; its URL and what was asked."""
+    """Run a proxy before Orthanc that answers requests for a series by ``series``.
+
+    Yields its URL and the requested paths.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -74,7 +76,7 @@ def relay(orthanc: Orthanc, series: Answer) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def instances(orthanc: Orthanc, tmp_path: Path) -> list[Dataset]:
-    """A series that Orthanc has."""
+    """Store a series in Orthanc."""
     series = ct_series(SLICES, size=64)
     sent = storescu(
         write_files(series, tmp_path / "in"),
@@ -86,10 +88,10 @@ def instances(orthanc: Orthanc, tmp_path: Path) -> list[Dataset]:
     return series
 
 
-def fetch(door: Door, url: str, wanted: Sequence[Dataset]) -> None:
+def fetch(scp: StorageScpFixture, url: str, wanted: Sequence[Dataset]) -> None:
     peer = DicomwebPeer.model_validate({"kind": "dicomweb", "url": url})
-    intake = Intake(door.writer, door.settings, door.arrivals)
-    source = DicomwebSource(peer, tls=Tls(None, None, None), intake=intake)
+    service = scp.service
+    source = DicomwebSource(peer, tls=Tls(None, None, None), service=service)
     key = SeriesKey(wanted[0].StudyInstanceUID, wanted[0].SeriesInstanceUID)
     source.fetch(key, [str(ds.SOPInstanceUID) for ds in wanted], of=SLICES)
 
@@ -103,7 +105,7 @@ def fetch(door: Door, url: str, wanted: Sequence[Dataset]) -> None:
         (SLICES, forbidden, 1, SLICES),
     ],
 )
-def test_what_is_missing_comes_with_few_requests_whatever_the_pacs_does(
+def test_missing_instances_are_fetched_with_few_requests(
     missing: int,
     series: Answer,
     whole_series: int,
@@ -112,28 +114,28 @@ def test_what_is_missing_comes_with_few_requests_whatever_the_pacs_does(
     orthanc: Orthanc,
     spool_dir: Path,
 ) -> None:
-    door = Door(spool_dir)
+    scp = StorageScpFixture(spool_dir)
     wanted = instances[:missing]
 
     with relay(orthanc, series) as (url, asked):
-        fetch(door, url, wanted)
+        fetch(scp, url, wanted)
 
     assert sum("/instances/" not in path for path in asked) == whole_series
     assert abs(sum("/instances/" in path for path in asked) - single) <= (series is broken_off)
-    assert door.files() == sorted(door.path_of(ds) for ds in wanted)
+    assert scp.files() == sorted(scp.path_of(ds) for ds in wanted)
     for ds in wanted:
-        path = door.path_of(ds)
+        path = scp.path_of(ds)
         assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
 
 
-def test_what_one_request_cannot_get_is_said_after_the_others_have_come(
+def test_a_failed_request_is_reported_after_the_others_succeed(
     instances: list[Dataset], orthanc: Orthanc, spool_dir: Path
 ) -> None:
-    door = Door(spool_dir)
+    scp = StorageScpFixture(spool_dir)
     lost = instances[0].copy()
     lost.SOPInstanceUID = "1.2.3.4.5"
 
     with pytest.raises(SourceUnavailable, match="WADO-RS: HTTP 404"):
-        fetch(door, orthanc.dicomweb_url, [lost, *instances[1:4]])
+        fetch(scp, orthanc.dicomweb_url, [lost, *instances[1:4]])
 
-    assert door.files() == sorted(door.path_of(ds) for ds in instances[1:4])
+    assert scp.files() == sorted(scp.path_of(ds) for ds in instances[1:4])

@@ -1,15 +1,17 @@
 """Simulated CT of the abdomen and pelvis with known truth.
 
-``cohort``      who: patients with T-scores and demographics as in the paper's Table 1
-``density``     from a T-score to bone mineral density, attenuation and cortical thickness
+``cohort_plan`` patients with T-scores and demographics as in the paper's Table 1
 ``subject``     one patient: body, pelvis, hips, pose, condition, sampled from a generator
-``shapes``, ``texture``   signed distances and random fields on open grids
-``frames``      where body, pelvis and femurs lie in patient coordinates
-``femur``, ``pelvis``, ``trunk``, ``muscles``, ``organs``, ``body``, ``implants``   anatomy
+``density``     from a T-score to bone mineral density, attenuation and cortical thickness
+``geometry``    signed distances, random fields and layers on open grids
+``anatomy``     bones, muscles, organs and implants as parts to paint, and their frames
+``scene``       all parts of a subject in painting order
 ``acquisition`` one series: grid, thickness, kernel, tube voltage, noise
-``scanner``     ``render``: anatomy → HU, any slice alone
-``truth``       what a finder and a model should say
-``series``      DICOM files; ``invalid`` the series that must be rejected
+``scanner``     ``render``: anatomy → HU, for any single slice
+``truth``       expected results of a femur finder and a model
+``series``      DICOM files
+``invalid``     series that must be rejected
+``command``     ``python -m training simulate``
 
-What is physics, what is published and what is invention: docs/decisions/0003-simulator.md.
+Which parts are physics, published or invented: docs/decisions/0003-simulator.md.
 """

@@ -1,4 +1,4 @@
-"""One series as the scanner makes it: grid, thickness, kernel, tube voltage, noise."""
+"""Acquisition of one series: grid, thickness, kernel, tube voltage, noise."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -6,23 +6,25 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from training.simulate.frames import body_frame, hip_frame
+from training.simulate.anatomy.frames import body_frame, hip_frame
 from training.simulate.subject import SIDES, Subject
-from worker.pipeline.results import Orientation, Side
+from worker.pipeline.volume import Orientation, Side
 
 Kernel = Literal["soft", "standard", "bone", "sharp"]
 View = Literal["abdomen-pelvis", "pelvis", "one-hip", "abdomen", "chest", "knees"]
-"""``chest`` reaches from the liver to the neck, ``knees`` from mid thigh to the shins."""
+"""Field of view; ``chest`` is liver to neck, ``knees`` is middle of the thighs to shins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """A grid in patient LPS mm and how it is filled.
+    """Grid of a series in patient LPS mm, and the settings of the scanner.
 
-    ``center_mm`` : middle of the whole grid. ``scan_mm`` : lowest and highest z that were
-    scanned; beyond them is padding. ``noise_hu`` : SD in the middle of the body of an
-    average pelvis. ``offset_hu`` : calibration error of water. ``reverse`` : slices run
-    posterior → anterior (coronal) or head → feet (axial).
+    ``center_mm`` : middle of the whole grid. ``scan_mm`` : lowest and highest scanned z,
+    beyond which is padding. ``noise_hu`` : SD in the middle of an average pelvis.
+    ``offset_hu`` : calibration error of water. ``reverse`` : slices run posterior → anterior
+    (coronal) or head → feet (axial).
+
+    Names of class and fields are part of the series' UID (``series.derive_uid``).
     """
 
     seed: int
@@ -46,7 +48,7 @@ class Acquisition:
     side: Side | None = None
 
     def directions(self) -> npt.NDArray[np.float64]:
-        """(3, 3) unit vectors in LPS as columns: slice, row and column steps."""
+        """Return the (3, 3) unit vectors in LPS as columns: slice, row and column steps."""
         forward = -1.0 if self.reverse else 1.0
         columns = {
             "coronal": ((0, forward, 0), (0, 0, -1), (1, 0, 0)),
@@ -56,7 +58,7 @@ class Acquisition:
         return np.array(columns, dtype=np.float64).T
 
     def affine(self) -> npt.NDArray[np.float64]:
-        """(4, 4): voxel centre (slice, row, column, 1) → patient LPS mm."""
+        """Return the (4, 4) matrix from voxel center (slice, row, column, 1) to LPS mm."""
         steps = np.array([self.increment_mm, self.pixel_mm, self.pixel_mm])
         counts = np.array([self.slices, self.rows, self.columns])
         matrix = np.eye(4)
@@ -72,10 +74,10 @@ def sample_acquisition(
     view: View | None = None,
     **fixed: Any,
 ) -> Acquisition:
-    """A plausible scan of the subject; any field of ``Acquisition`` may be fixed.
+    """Return a plausible scan of the subject; any field of ``Acquisition`` may be fixed.
 
-    ``view`` : what is in the field of view; by default mostly abdomen and pelvis, at times
-    the pelvis alone. Raises TypeError for an unknown name.
+    ``view`` : field of view; by default mostly abdomen and pelvis, at times the pelvis alone.
+    Raises TypeError for an unknown name.
     """
     unknown = set(fixed) - {field.name for field in fields(Acquisition)}
     if unknown:
@@ -94,7 +96,7 @@ def sample_acquisition(
     ]
     x, y, z = (float(v) for v in _center(rng, subject, view, side, (low, high)))
     if plane != "axial" and view not in ("abdomen", "chest"):
-        # A picture shorter than the scan leaves out the chest, not the hips.
+        # An image shorter than the scan cuts off the chest, not the hips.
         z = min(z, low + size * pixel / 2)
     acquisition = Acquisition(
         seed=int(rng.integers(2**31)),
@@ -121,7 +123,7 @@ def sample_acquisition(
 
 
 def _scan_range(rng: np.random.Generator, subject: Subject, view: View) -> tuple[float, float]:
-    """Lowest and highest z in patient mm."""
+    """Return the lowest and highest z in patient mm."""
     z = body_frame(subject).origin[2]
     s = subject.body.scale
     low = z - rng.uniform(82, 150) * s
@@ -142,7 +144,7 @@ def _scan_range(rng: np.random.Generator, subject: Subject, view: View) -> tuple
 def _field_of_view(
     rng: np.random.Generator, subject: Subject, view: View, plane: Orientation, length: float
 ) -> float:
-    """Edge of the square picture, mm, 250–500."""
+    """Return the edge of the square image in mm, 250–500."""
     if view == "one-hip":
         return float(rng.uniform(180, 280))
     width = 2 * (165 * subject.body.scale + subject.body.fat_mm * 1.3)

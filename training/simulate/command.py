@@ -1,4 +1,4 @@
-"""``python -m training simulate``: series on disk with their truth beside them."""
+"""``python -m training simulate``: write series with their truth and manifest."""
 
 import csv
 import json
@@ -24,11 +24,13 @@ def plan_series(
     number: int, seed: int, plane: Literal["coronal", "axial"], grade: Grade | None,
     condition: Choice, thickness_mm: float = 0.0,
 ) -> tuple[Subject, Acquisition]:  # fmt: skip
-    """The ``number``-th patient (from 1) and scan; without a grade the three take turns, and
-    without a slice thickness it is drawn."""
+    """Return the ``number``-th patient (from 1) and scan.
+
+    Without a grade the three grades alternate; without a slice thickness it is random.
+    """
     rng = np.random.default_rng([seed, number])
     grade = grade or GRADES[(number - 1) % len(GRADES)]
-    # Two of the choices concern the field of view, the others the patient.
+    # Two of the choices are fields of view, the others conditions of the patient.
     view: View | None = None
     state: Condition = "none"
     if condition == "one-hip" or condition == "abdomen":
@@ -45,14 +47,17 @@ def simulate(
     plans: list[tuple[Subject, Acquisition]],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write OUT/0001/IM0001.dcm …, OUT/truth.json and OUT/manifest.csv, which the training
-    commands read; ``progress(done, slices)`` per slice."""
+    """Write OUT/0001/IM0001.dcm …, OUT/truth.json and OUT/manifest.csv.
+
+    The manifest is that of ``prepare`` and ``evaluate``. ``progress(done, total)`` is called
+    after every slice.
+    """
     total = sum(acquisition.slices for _, acquisition in plans)
     done = 0
     entries = []
     for number, (subject, acquisition) in enumerate(plans, start=1):
         folder = out_dir / f"{number:04d}"
-        for _ in _cleared(folder, subject, acquisition, number):
+        for _ in _write_cleared(folder, subject, acquisition, number):
             done += 1
             progress(done, total)
         entries.append(describe(folder.name, subject, acquisition))
@@ -63,7 +68,7 @@ def simulate(
 
 
 def _write_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    """One line a hip: DXA as a site would hand it in."""
+    """Write the manifest of ``prepare`` and ``evaluate``, one line per hip."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(
@@ -78,23 +83,23 @@ def _write_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
                 "weight_kg",
             ]
         )
-        for who, entry in entries.items():
+        for patient, entry in entries.items():
             known = [entry[name] for name in ("sex", "age_years", "height_m", "weight_kg")]
             for hip in entry["hips"]:
-                table.writerow([entry["folder"], who, hip["t_score"], hip["side"], *known])
+                table.writerow([entry["folder"], patient, hip["t_score"], hip["side"], *known])
 
 
-def _cleared(
+def _write_cleared(
     folder: Path, subject: Subject, acquisition: Acquisition, number: int
 ) -> Iterator[Path]:
-    """The series, after the instances of an earlier run have gone."""
+    """Write the series after removing the instances of an earlier run."""
     for old in folder.glob("IM*.dcm"):
         old.unlink()
     yield from iter_series(subject, acquisition, folder, patient=number)
 
 
 def describe(folder: str, subject: Subject, acquisition: Acquisition) -> dict[str, Any]:
-    """One entry of truth.json: positions patient LPS mm."""
+    """Return the entry of a series in truth.json; positions are patient LPS mm."""
     return {
         "folder": folder,
         "series_uid": derive_uid("series", subject.seed, acquisition),

@@ -1,4 +1,4 @@
-"""From a femoral-neck T-score to the bone that a scanner sees.
+"""Bone density and attenuation as a function of the femoral-neck T-score.
 
 Sources: Looker 1998 (NHANES III) for the reference BMD; for attenuation against T-score at
 the femoral neck J Korean Soc Radiol 2021;82:173–181 (mean 131.9, 98.9 and 41.3 HU for
@@ -20,12 +20,12 @@ NECK_HU_AT_ZERO = 168.0
 NECK_HU_PER_T = 39.0
 """A line through the three published group means (T about −0.6, −1.8, −3.2)."""
 NECK_HU_SCATTER = 21.0
-"""What BMD does not tell of trabecular attenuation. With tube voltage, contrast medium and
-calibration about 30 HU remain, as the published r² says."""
+"""Scatter of trabecular attenuation at a given BMD. Tube voltage, contrast medium and
+calibration raise it to about 30 HU, in agreement with the published r²."""
 CORTEX_SCATTER = 0.09
 
-# Contrast of bone mineral against 120 kVp; the marrow hardly changes. Between what
-# attenuation coefficients say (more) and what cohorts show (less): docs/decisions/0003.
+# Contrast of bone mineral relative to 120 kVp; marrow hardly changes. The values lie between
+# attenuation coefficients (larger change) and cohorts (smaller change): docs/decisions/0003.
 MINERAL_OF_KVP = {80: 1.32, 100: 1.12, 120: 1.0, 140: 0.93}
 IODINE_OF_KVP = {80: 1.65, 100: 1.26, 120: 1.0, 140: 0.84}
 
@@ -35,7 +35,7 @@ class BoneDensity:
     """The bone of one hip, at 120 kVp.
 
     ``neck_hu`` : trabecular attenuation in the middle of the neck, marrow included.
-    ``marrow_hu`` : attenuation where there is no mineral. ``cortex_hu`` : full cortex.
+    ``marrow_hu`` : attenuation without mineral. ``cortex_hu`` : attenuation of full cortex.
     ``cortex_scale`` : cortical thickness relative to a young woman's (1.0).
     """
 
@@ -46,12 +46,12 @@ class BoneDensity:
 
 
 def bmd_of_t_score(t_score: float) -> float:
-    """Areal BMD of the femoral neck, g/cm² (Looker 1998)."""
+    """Return the areal BMD of the femoral neck in g/cm² (Looker 1998)."""
     return REFERENCE_BMD_G_CM2 + REFERENCE_BMD_SD_G_CM2 * t_score
 
 
 def sample_density(rng: np.random.Generator, t_score: float, age_years: float) -> BoneDensity:
-    """The bone behind a measured T-score: precision error first, then biological scatter."""
+    """Return random bone for a measured T-score: precision error, then biological scatter."""
     error = rng.normal(0.0, DXA_PRECISION_G_CM2) / REFERENCE_BMD_SD_G_CM2
     true_t = t_score + error
     neck = NECK_HU_AT_ZERO + NECK_HU_PER_T * true_t + rng.normal(0.0, NECK_HU_SCATTER)

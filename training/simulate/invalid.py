@@ -1,4 +1,4 @@
-"""Series that must be rejected, for tests and the demo."""
+"""Simulated series that must be rejected, for tests and the demo."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,8 +21,8 @@ KINDS: tuple[Invalid, ...] = get_args(Invalid)
 def write_invalid(kind: Invalid, out_dir: Path, seed: int = 0, **fixed: Any) -> list[Path]:
     """Write one series that breaks one rule; ``fixed`` : fields of ``Acquisition``.
 
-    ``metal`` has both hips replaced, ``abdomen`` ends above the hips, ``gap`` lacks a fifth
-    of its slices, ``mixed`` changes patient and study halfway.
+    ``metal`` has two hip prostheses, ``abdomen`` ends above the hips, ``gap`` lacks a fifth of
+    its slices, ``mixed`` changes patient and study in the middle.
     """
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     return WRITERS[kind](rng, out_dir, fixed)
@@ -43,7 +43,7 @@ def _sagittal(rng: np.random.Generator, out_dir: Path, fixed: dict[str, Any]) ->
 
 
 def _localizer(rng: np.random.Generator, out_dir: Path, fixed: dict[str, Any]) -> list[Path]:
-    """A frontal scout: one picture through a thick slab."""
+    """Write a frontal scout: one image of a thick slab."""
     scout = {"slices": 1, "thickness_mm": 40.0, "increment_mm": 40.0, "kernel": "soft"}
     header = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "SeriesNumber": 1}
     return write_series(*_plain(rng, {**fixed, **scout}), out_dir, header=header)

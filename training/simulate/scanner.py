@@ -1,4 +1,4 @@
-"""From anatomy to Hounsfield units: partial volume, point spread, noise, padding."""
+"""Simulated scanner: anatomy to HU with partial volume, point spread, noise and padding."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,22 +9,22 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from training.simulate.acquisition import Acquisition
-from training.simulate.body import AIR_HU, outline
-from training.simulate.frames import body_frame
-from training.simulate.implants import streak_field
-from training.simulate.painting import COARSE_STEP, coarse, paint
+from training.simulate.anatomy.body import AIR_HU, outline
+from training.simulate.anatomy.frames import body_frame
+from training.simulate.anatomy.implants import streak_field
+from training.simulate.geometry.painting import COARSE_STEP, coarse, paint
+from training.simulate.geometry.shapes import Array, Grid
 from training.simulate.scene import scene
-from training.simulate.shapes import Array, Grid
 from training.simulate.subject import Subject
-from worker.pipeline.results import Volume
+from worker.pipeline.volume import Volume
 
 THREADED_FROM = 4
-"""So many slices are worth threads: numpy leaves the interpreter lock for most of the time."""
+"""Number of slices from which threads are faster; numpy mostly releases the GIL."""
 
 MARGIN = 8
-"""Pixels round a region, so that filters at its border see the same neighbors."""
+"""Pixels around a region, so that filters at its border have the same neighbors."""
 SUBPLANE_MM = 1.3
-"""A slab is averaged over planes not farther apart than this."""
+"""Maximum distance of the planes over which a slab is averaged."""
 
 # In-plane point spread as Gaussian σ in mm, and the overshoot of an edge-enhancing kernel.
 POINT_SPREAD = {
@@ -44,10 +44,11 @@ def render(
     rows: slice | None = None,
     columns: slice | None = None,
 ) -> npt.NDArray[np.int16]:
-    """HU (n, rows, columns) int16 of all slices, of some, or of a region of them.
+    """Return HU (n, rows, columns) int16 of all slices, of some, or of a region of them.
 
-    A slice depends on nothing but subject, acquisition and its index: rendered alone it has
-    the same pixels. A region equals the same part of the whole slice to within 1 HU.
+    A slice depends only on subject, acquisition and its index, so that a single slice has the
+    same pixels as in the whole series. A region equals the same part of the whole slice to
+    within 1 HU.
     """
     indices = range(acquisition.slices) if slices is None else np.atleast_1d(slices)
     span_r = _span(rows, acquisition.rows)
@@ -59,10 +60,10 @@ def render(
         for at, index in enumerate(indices):
             result[at] = _render_slice(subject, acquisition, int(index), span_r, span_c)
         return result
-    scene(subject, acquisition)  # built once, before the threads ask for it
+    scene(subject, acquisition)  # fills the cache once, before the threads start
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        one = partial(_render_slice, subject, acquisition, rows=span_r, columns=span_c)
-        for at, image in enumerate(pool.map(one, map(int, indices))):
+        render_one = partial(_render_slice, subject, acquisition, rows=span_r, columns=span_c)
+        for at, image in enumerate(pool.map(render_one, map(int, indices))):
             result[at] = image
     return result
 
@@ -70,7 +71,7 @@ def render(
 def render_volume(
     subject: Subject, acquisition: Acquisition, slices: npt.ArrayLike | None = None
 ) -> Volume:
-    """The rendered slices with their affine; a coronal one from the front is canonical.
+    """Return the rendered slices with their affine; coronal ones are ordered front to back.
 
     ``slices`` must be evenly spaced. Raises ValueError where they are not.
     """
@@ -92,7 +93,7 @@ def render_volume(
 def _span(part: slice | None, count: int) -> tuple[int, int]:
     start, stop, step = (part or slice(None)).indices(count)
     if step != 1 or stop <= start:
-        raise ValueError(f"a region is a plain slice within 0–{count}, got {part}")
+        raise ValueError(f"a region must be a slice of step 1 within 0–{count}, got {part}")
     return start, stop
 
 
@@ -118,7 +119,7 @@ def _render_slice(
 
 
 def _widen(span: tuple[int, int]) -> tuple[int, int]:
-    """A span with a margin, on the coarse fields' own steps."""
+    """Return a span with a margin, aligned to the steps of the coarse fields."""
     low = (span[0] - MARGIN) // COARSE_STEP * COARSE_STEP
     high = -(-(span[1] + MARGIN) // COARSE_STEP) * COARSE_STEP
     return low, high + 1
@@ -127,7 +128,7 @@ def _widen(span: tuple[int, int]) -> tuple[int, int]:
 def _grid(
     acquisition: Acquisition, index: float, rows: tuple[int, int], columns: tuple[int, int]
 ) -> Grid:
-    """The open grid of a plane; rows and columns may lie outside the picture."""
+    """Return the open grid of a plane; rows and columns may lie outside the image."""
     affine = acquisition.affine()
     origin = affine[:3, 3] + affine[:3, 0] * index
     coordinates: list[Array] = []
@@ -152,7 +153,7 @@ def _slab(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> Array:
-    """The mean over the slice thickness, without blur and noise, (rows, columns)."""
+    """Return the (rows, columns) mean over the slice thickness, without blur and noise."""
     soft, bones = scene(subject, acquisition)
     middle = _grid(acquisition, index, rows, columns)
     shape = np.broadcast_shapes(*(axis.shape for axis in middle))
@@ -175,7 +176,7 @@ def _slab(
 
 
 def _point_spread(image: Array, acquisition: Acquisition) -> Array:
-    """In-plane blur; edge-enhancing kernels overshoot."""
+    """Apply the in-plane point spread; edge-enhancing kernels overshoot."""
     sigma, boost = POINT_SPREAD[acquisition.kernel]
     taps = _taps(sigma, boost, acquisition.pixel_mm)
     blurred = ndimage.correlate1d(image, taps, axis=0, mode="nearest")
@@ -185,7 +186,7 @@ def _point_spread(image: Array, acquisition: Acquisition) -> Array:
 def _taps(sigma_mm: float, boost: float, pixel_mm: float) -> Array:
     radius = min(MARGIN, max(1, int(np.ceil(4.0 * sigma_mm / pixel_mm))))
     at = np.arange(-radius, radius + 1) * pixel_mm
-    # The mean of the spread over a pixel, by eight points.
+    # Mean of the point spread over a pixel, by eight points.
     fine = at[:, None] + (np.arange(8) - 3.5)[None, :] * pixel_mm / 8
     narrow = np.exp(-0.5 * (fine / sigma_mm) ** 2).mean(axis=1)
     wide = np.exp(-0.5 * (fine / (1.8 * sigma_mm)) ** 2).mean(axis=1)
@@ -197,11 +198,11 @@ def _taps(sigma_mm: float, boost: float, pixel_mm: float) -> Array:
 def _noise_gain(
     rows: int, columns: int, pixel_mm: float, cutoff: float, streaks: float, axial: bool
 ) -> Array:
-    """Square root of the noise power over rfft2 frequencies, for unit variance.
+    """Return the square root of the noise power over rfft2 frequencies, for unit variance.
 
-    Filtered back-projection leaves noise power that rises with frequency and is cut off by
-    the kernel; a coronal reformat shows that ramp along x only. Starved projections run
-    from side to side through the hips: power near zero frequency in x.
+    Noise power of filtered back-projection rises with frequency and is cut off by the kernel;
+    a coronal reformat shows this ramp along x only. Photon starvation causes streaks from side
+    to side through the hips, which is power near zero frequency in x.
     """
     fz = np.abs(np.fft.fftfreq(rows, pixel_mm))[:, None]
     fx = np.fft.rfftfreq(columns, pixel_mm)[None, :]
@@ -222,7 +223,7 @@ def _noise(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> Array:
-    """Correlated noise of one slice, seeded by it, cut to the region."""
+    """Return the correlated noise of one slice, seeded by its index, cut to the region."""
     shape = acquisition.rows, acquisition.columns
     rng = np.random.default_rng([acquisition.seed, index])
     white = rng.standard_normal(shape, dtype=np.float32)
@@ -244,7 +245,7 @@ def _noise_level(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> Array:
-    """SD in HU: more in big bodies, deep inside and between the hips, little in air."""
+    """Return the noise SD in HU: high in large bodies, inside and between hips, low in air."""
     wide_r, wide_c = _widen(rows), _widen(columns)
     grid = _grid(acquisition, index, wide_r, wide_c)
 
@@ -267,12 +268,12 @@ def _pad(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> None:
-    """Fill what was not scanned or lies outside the reconstructed circle."""
+    """Fill pixels outside the scan range or outside the reconstructed circle."""
     x, y, z = _grid(acquisition, index, rows, columns)
     low, high = acquisition.scan_mm
     outside = (z < low) | (z > high)
     radius = acquisition.field_of_view_mm / 2
-    # The circle is that of the gantry, round the origin of x and y.
+    # The circle is that of the gantry, around the origin of x and y.
     outside = outside | (x * x + y * y > radius * radius)
     image[
         np.broadcast_to(outside, np.broadcast_shapes(x.shape, y.shape, z.shape)).reshape(

@@ -1,28 +1,31 @@
-"""Everything that is painted of a subject, in painting order."""
+"""Scene of a subject: all its parts in painting order."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from training.simulate import knees, shoulders
 from training.simulate.acquisition import Acquisition
-from training.simulate.arms import arm_parts
-from training.simulate.body import body_parts
-from training.simulate.femur import femur_part
-from training.simulate.frames import body_frame
-from training.simulate.implants import implant_parts
-from training.simulate.muscles import muscle_parts
-from training.simulate.organs import organ_parts
-from training.simulate.painting import Part
-from training.simulate.pelvis import hemipelvis_part, sacrum_part
+from training.simulate.anatomy import knees, shoulders
+from training.simulate.anatomy.arms import arm_parts
+from training.simulate.anatomy.body import body_parts
+from training.simulate.anatomy.femur import femur_part
+from training.simulate.anatomy.frames import body_frame
+from training.simulate.anatomy.implants import implant_parts
+from training.simulate.anatomy.muscles import muscle_parts
+from training.simulate.anatomy.organs import organ_parts
+from training.simulate.anatomy.pelvis import hemipelvis_part, sacrum_part
+from training.simulate.anatomy.trunk import rib_parts, spine_parts
+from training.simulate.geometry.painting import Part
 from training.simulate.subject import Subject
-from training.simulate.trunk import rib_parts, spine_parts
 
 Region = Literal["shoulders", "knees"]
 
 
 def scene(subject: Subject, acquisition: Acquisition) -> tuple[Sequence[Part], Sequence[Part]]:
-    """Soft and bony parts; beyond trunk and thighs only where the scan goes there."""
+    """Return the soft and the bony parts.
+
+    Shoulders and knees are included only where the scan reaches them.
+    """
     z, s = float(body_frame(subject).origin[2]), subject.body.scale
     low, high = acquisition.scan_mm
     regions: set[Region] = set()

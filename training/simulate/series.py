@@ -1,4 +1,4 @@
-"""A simulated series as DICOM files: CT Image Storage, byte-identical for the same seed."""
+"""DICOM files of a simulated series: CT Image Storage, byte-identical for the same seed."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +20,14 @@ NAMESPACE = uuid.UUID("6f1c9a52-9a0e-5d0b-8a59-0f5a3d1f6b27")
 KERNELS = {"soft": "SOFT", "standard": "STANDARD", "bone": "BONE", "sharp": "EDGE"}
 AIR_STORED = -1024
 BATCH = 16
-"""Slices rendered together, so that memory stays small and a progress bar moves."""
+"""Number of slices rendered together, which limits memory and the steps of progress."""
 
 
 def derive_uid(*parts: object) -> str:
-    """A UUID-derived UID (PS3.5 B.2) that depends on the parts only."""
+    """Return a UUID-derived UID (PS3.5 B.2) that depends on the parts only.
+
+    The parts enter by ``str``: a renamed class or field of a dataclass changes the UID.
+    """
     return f"2.25.{uuid.uuid5(NAMESPACE, '|'.join(map(str, parts))).int}"
 
 
@@ -36,7 +39,7 @@ def write_series(
     patient: int = 1,
     header: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Render and write IM0001.dcm … into ``out_dir`` (made if missing), in slice order.
+    """Render and write IM0001.dcm … into ``out_dir`` (created if missing), in slice order.
 
     ``patient`` numbers the name (SIM^0001); the ID follows the subject's seed. ``header`` :
     pydicom keywords that replace or, with None, remove elements of every instance.
@@ -53,7 +56,7 @@ def iter_series(
     header: Mapping[str, Any] | None = None,
     slices: Iterable[int] | None = None,
 ) -> Iterator[Path]:
-    """As ``write_series``, one path after the other; ``slices`` writes some only."""
+    """Yield the paths of ``write_series`` one by one; ``slices`` limits the slices written."""
     out_dir.mkdir(parents=True, exist_ok=True)
     base = _base(subject, acquisition, patient)
     indices = list(range(acquisition.slices) if slices is None else slices)
@@ -87,12 +90,12 @@ def save(ds: Dataset, path: Path) -> Path:
 
 
 def _number(value: float) -> str:
-    """A decimal string of at most 16 characters (PS3.5 6.2, VR DS)."""
+    """Return a decimal string of at most 16 characters (PS3.5 6.2, VR DS)."""
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def _base(subject: Subject, acquisition: Acquisition, patient: int) -> Dataset:
-    """What all instances of the series share."""
+    """Return the elements that all instances of the series share."""
     study = derive_uid("study", subject.seed)
     series = derive_uid("series", subject.seed, acquisition)
     day = date(2023, 1, 1) + timedelta(days=subject.seed % 700)
@@ -137,8 +140,8 @@ def _base(subject: Subject, acquisition: Acquisition, patient: int) -> Dataset:
 def _image_type(acquisition: Acquisition) -> list[str]:
     if acquisition.plane == "axial":
         return ["ORIGINAL", "PRIMARY", "AXIAL"]
-    # Value 3 of a CT image is AXIAL or LOCALIZER (PS3.3 C.8.2.1.1.1). One large vendor keeps
-    # to that and names a reformat in value 4, another writes REFORMATTED: both are read.
+    # Value 3 of a CT image is AXIAL or LOCALIZER (PS3.3 C.8.2.1.1.1). One large vendor follows
+    # this and names a reformat in value 4, another writes REFORMATTED; both occur here.
     if acquisition.seed % 2:
         return ["DERIVED", "SECONDARY", "AXIAL", "MPR"]
     return ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]
@@ -164,7 +167,7 @@ def _scan(ds: Dataset, subject: Subject, acquisition: Acquisition) -> None:
     ds.PixelSpacing = [_number(acquisition.pixel_mm)] * 2
     ds.RescaleSlope, ds.RescaleType = "1", "HU"
     ds.WindowCenter, ds.WindowWidth = "50", "400"
-    # Both encodings that scanners use: 12 bits above −1024 HU, and signed 16 bits.
+    # Scanners use two encodings: 12 bits above −1024 HU, and signed 16 bits.
     signed = acquisition.seed % 3 == 0
     ds.BitsAllocated = 16
     ds.BitsStored = 16 if signed else 12
@@ -190,7 +193,7 @@ def _instance(base: Dataset, subject: Subject, acquisition: Acquisition, index: 
 
 
 def _set_pixels(ds: Dataset, hu: npt.NDArray[np.int16], acquisition: Acquisition) -> None:
-    """Stored value = HU − intercept (PS3.3 C.11.1)."""
+    """Set the stored values, which are HU − intercept (PS3.3 C.11.1)."""
     stored = hu.astype(np.int32) - int(ds.RescaleIntercept)
     kind = "<i2" if ds.PixelRepresentation else "<u2"
     ds.PixelData = stored.astype(kind).tobytes()

@@ -1,4 +1,4 @@
-"""One simulated patient: everything that does not depend on the scan."""
+"""Simulated patient: all properties that do not depend on the scan."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -11,8 +11,9 @@ from training.simulate.density import (
     BoneDensity,
     sample_density,
 )
-from worker.pipeline.grade import grade_of_t_score
-from worker.pipeline.results import Grade, Side
+from worker.pipeline.grading import grade_of_t_score
+from worker.pipeline.results import Grade
+from worker.pipeline.volume import Side
 
 Sex = Literal["F", "M"]
 Implant = Literal["prosthesis", "nail", "screws"]
@@ -26,24 +27,22 @@ DEMOGRAPHICS = {
     Grade.OSTEOPENIA: (62.5, 11.9, 0.855, 24.5, 3.7),
     Grade.OSTEOPOROSIS: (76.5, 9.6, 0.784, 23.0, 3.7),
 }
-# T-scores within a grade: mean, SD, limits of a truncated normal (the paper prints none).
+# T-scores within a grade: mean, SD, limits of a truncated normal (not stated in the paper).
 T_SCORES = {
     Grade.NORMAL: (-0.1, 0.85, -1.0, 3.0),
     Grade.OSTEOPENIA: (-1.75, 0.6, -2.4999, -1.0001),
     Grade.OSTEOPOROSIS: (-3.1, 0.65, -5.0, -2.5),
 }
-
-
-# The means that these limits leave: where age within a grade is centered.
+# Means of the truncated distributions, on which age within a grade is centered.
 T_CENTERS = {Grade.NORMAL: 0.2, Grade.OSTEOPENIA: -1.73, Grade.OSTEOPOROSIS: -3.27}
 
 
 @dataclass(frozen=True, slots=True)
-class Hip:
-    """One hip and its leg. Angles in degrees, lengths in mm.
+class HipAnatomy:
+    """Anatomy of one hip and its leg. Angles in degrees, lengths in mm.
 
-    ``rotation_deg`` : external rotation of the leg; ``adduction_deg`` : knee towards the
-    middle; ``arthritis`` : 0 none – 1 severe; beyond, see ``arthrosis``.
+    ``rotation_deg`` : external rotation of the leg. ``adduction_deg`` : knee towards the
+    middle. ``arthritis`` : 0 none – 1 severe; above 1, see ``anatomy.arthrosis``.
     """
 
     side: Side
@@ -66,10 +65,9 @@ class Hip:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the patient lies. Rotations of the whole body in degrees about x, y, z (LPS).
+    """Pose of the patient. Rotations of the whole body in degrees about x, y, z (LPS).
 
-    ``position_mm`` : middle of the two femoral heads, patient LPS. ``pelvic_tilt_deg`` :
-    pelvis against the trunk.
+    ``position_mm`` : middle of the femoral heads (LPS). ``pelvic_tilt_deg`` : to the trunk.
     """
 
     rotation_deg: tuple[float, float, float]
@@ -82,7 +80,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Size and contents. ``scale`` : skeleton against an average woman's (1.0)."""
+    """Size and tissue of the body. ``scale`` : skeleton relative to an average woman (1.0)."""
 
     scale: float
     hip_distance_mm: float
@@ -102,13 +100,13 @@ class Body:
 
     @property
     def size(self) -> float:
-        """Thickness against an average body (1.0): what noise and beam hardening follow."""
+        """Thickness relative to an average body (1.0), for noise and beam hardening."""
         return self.scale + (self.fat_mm - 18.0) / 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A patient. ``t_score`` is the worse hip's; ``seed`` drives what has no field here."""
+    """A patient. ``t_score`` is the worse hip's; ``seed`` determines what has no field here."""
 
     seed: int
     sex: Sex
@@ -119,30 +117,30 @@ class Subject:
     condition: Condition
     body: Body
     pose: Pose
-    hips: tuple[Hip, Hip]
+    hips: tuple[HipAnatomy, HipAnatomy]
 
     @property
     def grade(self) -> Grade:
-        """The WHO grade of the patient's T-score."""
+        """WHO grade of the patient's T-score."""
         return grade_of_t_score(self.t_score)
 
     @property
     def bmi(self) -> float:
-        """kg/m²."""
+        """Body mass index in kg/m²."""
         return self.weight_kg / self.height_m**2
 
-    def hip(self, side: Side) -> Hip:
-        """The hip of a side."""
+    def hip(self, side: Side) -> HipAnatomy:
+        """Return the hip of a side."""
         return self.hips[SIDES.index(side)]
 
 
 def mineral_contrast(subject: Subject, kvp: int) -> float:
-    """HU of mineral against 120 kVp in an average body; a big one hardens the beam."""
+    """Return the HU of mineral relative to 120 kVp; a larger body hardens the beam."""
     return MINERAL_OF_KVP[kvp] * (1.0 - 0.09 * (subject.body.size - 1.0))
 
 
 def marrow_enhancement(subject: Subject, kvp: int) -> float:
-    """HU that contrast medium adds to red marrow; the femur's fatty marrow takes half.
+    """Return the HU that contrast medium adds to red marrow; fatty marrow gets half of it.
 
     Pompe 2015 (Eur Radiol 25:283–289): +18 HU at L1 in the portal phase; Pickhardt 2016
     (Osteoporos Int 27:147–152): +11 ± 19 HU.
@@ -153,7 +151,7 @@ def marrow_enhancement(subject: Subject, kvp: int) -> float:
 def truncated(
     rng: np.random.Generator, mean: float, sd: float, low: float, high: float
 ) -> float:
-    """A normal deviate within limits, by rejection; clipped where that takes too long."""
+    """Return a normal deviate within limits, by rejection; the clipped mean after 64 tries."""
     for _ in range(64):
         value = rng.normal(mean, sd)
         if low <= value <= high:
@@ -162,10 +160,9 @@ def truncated(
 
 
 def sample_subject(rng: np.random.Generator, **fixed: Any) -> Subject:
-    """A random patient; any field of ``Subject`` may be fixed, and ``grade``.
+    """Return a random patient; ``fixed`` : fields of ``Subject``, or ``grade``.
 
-    ``t_score`` or ``grade`` decides which row of the paper's Table 1 the age, sex and body
-    mass come from. Raises TypeError for an unknown name.
+    T-score or grade selects the row of the paper's Table 1. Raises TypeError for unknown names.
     """
     unknown = set(fixed) - {field.name for field in fields(Subject)} - {"grade"}
     if unknown:
@@ -196,7 +193,7 @@ def _demographics(
 ) -> tuple[Sex, int, float, float]:
     age_mean, age_sd, women, bmi_mean, bmi_sd = DEMOGRAPHICS[grade]
     t_sd = T_SCORES[grade][1]
-    # Within a grade, too, the older have less bone (a correlation of −0.3; invention).
+    # Within a grade, too, older patients have less bone (a correlation of −0.3, invented).
     age_mean -= 0.3 * age_sd * float(np.clip((t_score - T_CENTERS[grade]) / t_sd, -2, 2))
     drawn_sex: Sex = "F" if rng.random() < women else "M"
     sex: Sex = fixed.get("sex", drawn_sex)
@@ -210,14 +207,15 @@ def _demographics(
 
 
 def _age(rng: np.random.Generator, mean: float, sd: float) -> float:
-    """Adults: a normal deviate, or a skewed one where 18 years would cut a normal short."""
+    """Return the age of an adult: a normal deviate, or a gamma deviate for means near 18."""
     above = mean - 18.0
     if above > 2.0 * sd:
         return truncated(rng, mean, sd, 18.0, 95.0)
     return float(np.clip(18.0 + rng.gamma((above / sd) ** 2, sd**2 / above), 18.0, 95.0))
 
 
-# What follows age scatters widely, as in patients: it must not give the grade away.
+# Quantities that depend on age scatter widely, as in patients, so that they do not reveal the
+# grade.
 def _body(rng: np.random.Generator, sex: Sex, age: int, height: float, bmi: float) -> Body:
     scale = (height / 1.60) ** 0.8 * rng.normal(1.0, 0.025)
     fat = (4.0 if sex == "M" else 9.0) + 1.5 * (bmi - 18.0) + rng.normal(0.0, 4.0)
@@ -232,7 +230,7 @@ def _body(rng: np.random.Generator, sex: Sex, age: int, height: float, bmi: floa
         muscle_hu=float(59.0 - 0.16 * max(age - 40, 0) + rng.normal(0.0, 7.0)),
         muscle_fat=float(np.clip(0.22 + 0.005 * (age - 40) + rng.normal(0, 0.18), 0.03, 0.85)),
         fat_hu=float(rng.normal(-103.0, 4.0)),
-        # Portal phase (80 s), or none in one of ten.
+        # Portal phase (80 s), or no contrast medium in one of ten.
         contrast_hu=float(0.0 if rng.random() < 0.1 else np.clip(rng.normal(105, 25), 40, 190)),
         bladder=float(rng.uniform(0.35, 1.25)),
         bladder_contrast=bool(rng.random() < 0.15),
@@ -258,8 +256,8 @@ def _pose(rng: np.random.Generator, condition: Condition) -> Pose:
 def _hips(
     rng: np.random.Generator, sex: Sex, age: int, height: float, t_score: float,
     condition: Condition,
-) -> tuple[Hip, Hip]:  # fmt: skip
-    """Two hips alike but not equal; the worse one carries the patient's T-score."""
+) -> tuple[HipAnatomy, HipAnatomy]:  # fmt: skip
+    """Return two similar but not equal hips; the worse one has the patient's T-score."""
     size = (21.6 if sex == "F" else 24.6) * (height / (1.60 if sex == "F" else 1.73)) ** 0.7
     radius = size * rng.normal(1.0, 0.035)
     common = rng.standard_normal(6)
@@ -278,7 +276,7 @@ def _hips(
         drawn = implants[int(rng.integers(3))]
         t_side = float(t_score if index == worse else min(t_score + difference, 4.0))
         hips.append(
-            Hip(
+            HipAnatomy(
                 side=side,
                 t_score=t_side,
                 density=sample_density(rng, t_side, age),

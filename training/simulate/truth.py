@@ -1,22 +1,23 @@
-"""What a femur finder and a model should say of a subject."""
+"""Truth about a subject: the expected results of a femur finder and a model."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from training.simulate.femur import NECK_MIDDLE, neck_attenuation
-from training.simulate.frames import femur_frame
-from training.simulate.subject import Hip, Subject
-from worker.pipeline.grade import grade_of_t_score
-from worker.pipeline.results import Grade, PointMm, Side
+from training.simulate.anatomy.femur import NECK_MIDDLE, neck_attenuation
+from training.simulate.anatomy.frames import femur_frame
+from training.simulate.subject import HipAnatomy, Subject
+from worker.pipeline.grading import grade_of_t_score
+from worker.pipeline.results import Grade
+from worker.pipeline.volume import PointMm, Side
 
 
 @dataclass(frozen=True, slots=True)
 class HipTruth:
-    """One hip in patient LPS mm.
+    """Truth about one hip in patient LPS mm.
 
     ``shaft_direction`` : unit vector down the shaft. ``neck_hu`` : mean attenuation of the
-    natural bone within 5 mm of the neck's middle at 120 kVp, free of noise and blur.
+    natural bone within 5 mm of the neck's middle at 120 kVp, without noise and blur.
     """
 
     side: Side
@@ -32,12 +33,12 @@ class HipTruth:
 
 
 def truth(subject: Subject) -> tuple[HipTruth, HipTruth]:
-    """The truth of both hips, right first."""
+    """Return the truth about both hips, right first."""
     right, left = (_hip_truth(subject, hip) for hip in subject.hips)
     return right, left
 
 
-def _hip_truth(subject: Subject, hip: Hip) -> HipTruth:
+def _hip_truth(subject: Subject, hip: HipAnatomy) -> HipTruth:
     femur = femur_frame(subject, hip)
     x, z = femur.neck_end_mm
     direction = femur.frame.axes @ np.array([0.0, 0.0, -1.0])

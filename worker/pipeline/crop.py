@@ -1,11 +1,12 @@
-"""The 250 × 250 px picture of one hip that the model sees."""
+"""The 250 × 250 px crop around one hip, the input of the model."""
 
 import math
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.results import Femur, HipCrop, Plane, PointMm
+from worker.pipeline.results import HipCrop
+from worker.pipeline.volume import AIR_HU, Femur, Plane, PointMm
 
 # Ha 2024, Eq. 1–2: w_max = center + width / 2, w_min = center − width / 2.
 WINDOW_CENTER_HU = 500
@@ -15,33 +16,32 @@ WINDOW_MAX_HU = WINDOW_CENTER_HU + WINDOW_WIDTH_HU / 2
 # Ha 2024: 250 px of a 50 cm field of view over 512 px; 244 mm a side.
 CROP_PX = 250
 CROP_PIXEL_MM = 500 / 512
-AIR_HU = -1024
 
 Corners = tuple[PointMm, PointMm, PointMm, PointMm]
 Hu = npt.NDArray[np.int16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 def window(hu: Hu) -> npt.NDArray[np.float32]:
-    """HU → 0–255 float32 by the paper's window, clipped (Ha 2024, Eq. 4); any shape."""
+    """Convert HU of any shape to 0–255 float32 by the paper's window (Ha 2024, Eq. 4)."""
     scaled = (np.asarray(hu, np.float32) - WINDOW_MIN_HU) / WINDOW_WIDTH_HU * 255
     return np.asarray(np.clip(scaled, 0, 255), np.float32)
 
 
 def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
-    """Cut the 244 × 244 mm around one femur out of its plane and window it.
+    """Crop 244 × 244 mm around one femur out of its plane and apply the window.
 
-    The anchor is the neck centre, projected on the plane: it is the middle of what the grade
-    is read from, and head, trochanter and about 12 cm down the shaft lie around it at every
-    body size. The picture is resampled to 500/512 mm, smoothed first where the plane is
-    finer; outside of the field of view is air (−1024 HU, so 0).
+    The crop is centered on the neck, projected on the plane: the neck is graded, and head,
+    trochanter and about 12 cm of the shaft lie around it at every body size. The crop is
+    resampled to 500/512 mm, smoothed first where the plane is finer. Outside the field of view
+    is air (−1024 HU, so 0).
     """
     center_row, center_column = plane.to_index(femur.neck_mm)
     half_mm = CROP_PX * CROP_PIXEL_MM / 2
-    # Pixel edges: the centre of pixel i lies at i + 0.5.
+    # Pixel edges: the center of pixel i lies at i + 0.5.
     row = float(center_row + 0.5 - half_mm / plane.row_spacing_mm)
     column = float(center_column + 0.5 - half_mm / plane.column_spacing_mm)
-    rows = resampling_weights(plane.hu.shape[0], plane.row_spacing_mm, row)
-    columns = resampling_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
+    rows = crop_weights(plane.hu.shape[0], plane.row_spacing_mm, row)
+    columns = crop_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
     hu = rows @ (plane.hu.astype(np.float32) - AIR_HU) @ columns.T + AIR_HU
     return HipCrop(
         row=row,
@@ -53,18 +53,18 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
     )
 
 
-def resampling_weights(count: int, spacing_mm: float, start: float) -> npt.NDArray[np.float32]:
-    """(250, count) weights of the source pixels of one axis in each crop pixel.
+def crop_weights(count: int, spacing_mm: float, start: float) -> npt.NDArray[np.float32]:
+    """Return the (250, count) weights of the source pixels of one axis in each crop pixel.
 
-    ``start`` : where the crop begins, source pixels from the outer edge of the first.
-    A triangle as wide as the larger of the two pixels: linear interpolation when enlarging,
-    anti-aliasing when reducing. Weights that would fall outside of the source are left out,
-    so that outside counts as zero.
+    ``start`` : edge of the crop, source pixels from the outer edge of the first. The filter is
+    a triangle as wide as the larger of the two pixels: linear interpolation when enlarging,
+    anti-aliasing when reducing. Weights outside the source are dropped without normalizing
+    again, so that the outside counts as zero. (``femurs.grid.resampling_weights`` normalizes.)
     """
     ratio = CROP_PIXEL_MM / spacing_mm
     width = max(1.0, ratio)
     centers = start + (np.arange(CROP_PX) + 0.5) * ratio - 0.5
-    # The triangle is normalized as if the source had no end.
+    # The triangle is normalized as if the source were unlimited.
     reach = math.ceil(width)
     around = np.floor(centers)[:, None] + np.arange(-reach, reach + 2)
     total = np.maximum(0, 1 - np.abs(around - centers[:, None]) / width).sum(axis=1)

@@ -1,6 +1,5 @@
-"""Age, sex, height and weight of a patient, as far as they are known."""
+"""Age, sex, height and weight of a patient, where known."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,19 +7,23 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from worker.pipeline import geometry
+from common.dicom.patient_values import read_patient_values
+from worker.pipeline import header_values
 
 Sex = Literal["F", "M"]
 
-# What is subtracted from and divided into each value: about the mean and SD of adults.
+# Sex, age, height, weight, BMI: (value − CENTER) / SCALE, about the mean and SD of adults.
 CENTER = np.array([0.0, 60.0, 1.6, 60.0, 24.0], np.float32)
 SCALE = np.array([1.0, 20.0, 0.1, 12.0, 4.0], np.float32)
 VALUES = len(CENTER)
 
+MIN_AGE_YEARS = 18
+AGE_ATTRIBUTES = frozenset({"PatientAge", "PatientBirthDate", "StudyDate"})
+
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
-    """What a model may know of the patient beside the picture; None where it is not known."""
+    """Inputs of a model beside the crop; None where the value is not known."""
 
     sex: Sex | None = None
     age: float | None = None
@@ -29,19 +32,22 @@ class Demographics:
 
     @property
     def bmi(self) -> float | None:
-        """kg/m², None where height or weight is missing."""
+        """Body mass index in kg/m², None where height or weight is missing."""
         if self.height_m is None or self.weight_kg is None:
             return None
         return self.weight_kg / self.height_m**2
 
     @property
     def is_complete(self) -> bool:
-        """Nothing is missing."""
+        """Whether no value is missing."""
         return None not in (self.sex, self.age, self.height_m, self.weight_kg)
 
     def vector(self) -> npt.NDArray[np.float32]:
-        """(10,) sex (1 woman, −1 man), age, height, weight, BMI, scaled, 0 where it is missing;
-        then 1 for each that is known."""
+        """Return the (10,) input of a network.
+
+        Sex (1 woman, −1 man), age, height, weight and BMI, scaled, 0 where missing; then 1 for
+        each of them that is known.
+        """
         sex = None if self.sex is None else {"F": 1.0, "M": -1.0}[self.sex]
         values = (sex, self.age, self.height_m, self.weight_kg, self.bmi)
         known = np.array([value is not None for value in values], np.float32)
@@ -50,35 +56,39 @@ class Demographics:
 
 
 def demographics_of(ds: Dataset) -> Demographics:
-    """What a header says of its patient; values that cannot be an adult's are not known."""
-    sex = geometry.text_of(ds, "PatientSex").upper()
-    stated = stated_age_years(ds)
-    age = age_by_dates_years(ds) if stated is None else stated
+    """Read a header; values that cannot be used or are not those of an adult are not known.
+
+    The age is not known either where only one of the attributes that state it can be used.
+    """
+    values = read_patient_values(ds)
+    sex = header_values.text_of(ds, "PatientSex").upper()
+    age = None if AGE_ATTRIBUTES.intersection(values.unusable) else values.age_years
     return Demographics(
         sex="F" if sex == "F" else "M" if sex == "M" else None,
-        age=_within(age, 18.0, 120.0),
-        # Metres (PS3.3 C.7.2.2); some scanners write centimetres, and then it is not known.
-        height_m=_within(geometry.number_of(ds, "PatientSize"), 1.2, 2.3),
-        weight_kg=_within(geometry.number_of(ds, "PatientWeight"), 25.0, 350.0),
+        age=age if age is not None and age >= MIN_AGE_YEARS else None,
+        height_m=values.height_m,
+        weight_kg=values.weight_kg,
     )
 
 
-def _within(value: float | None, low: float, high: float) -> float | None:
-    return value if value is not None and low <= value <= high else None
+def ages_by_attribute(ds: Dataset) -> dict[str, float]:
+    """Return the ages in years that can be read, by the attribute that gives each.
+
+    Of a birth date of which only the year can be read, the highest possible age.
+    """
+    values = read_patient_values(ds)
+    by_dates = values.age_by_dates_years
+    ages = {
+        "PatientAge": values.stated_age_years,
+        "PatientBirthDate": values.most_years if by_dates is None else by_dates,
+    }
+    return {keyword: age for keyword, age in ages.items() if age is not None}
 
 
-def stated_age_years(ds: Dataset) -> float | None:
-    """PatientAge, PS3.5 6.2 VR AS: three digits and D, W, M or Y."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", geometry.text_of(ds, "PatientAge").upper())
-    if match is None:
+def demographics_warning(ds: Dataset) -> str | None:
+    """Name the attributes that cannot be used; without them the image model is used."""
+    unusable = read_patient_values(ds).unusable
+    if not unusable:
         return None
-    return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
-
-
-def age_by_dates_years(ds: Dataset) -> float | None:
-    """From birth to the study."""
-    born = geometry.date_of(ds, "PatientBirthDate")
-    studied = geometry.date_of(ds, "StudyDate")
-    if born is None or studied is None or studied < born:
-        return None
-    return (studied - born).days / 365.25
+    names = " and ".join(filter(None, (", ".join(unusable[:-1]), unusable[-1])))
+    return f"Demographics: {names} cannot be used. The image model was used."

@@ -1,9 +1,9 @@
-"""Multi-frame CT as single-frame headers: one data set a frame, with the keywords that a
-CT Image would have, so that every later step reads one kind of header.
+"""Conversion of multi-frame CT headers to one single-frame header a frame.
 
-Enhanced CT and Legacy Converted Enhanced CT keep what differs between frames in functional
-groups, shared by all frames or one a frame (PS3.3 C.7.6.16). Parts of a concatenation
-(PS3.3 C.7.6.16.2.2.4) need nothing special: each holds its own frames.
+The headers have the keywords of a CT Image, so that later steps read one kind of header.
+Enhanced CT and Legacy Converted Enhanced CT describe frames in functional groups, shared by
+all frames or one a frame (PS3.3 C.7.6.16). Parts of a concatenation (PS3.3 C.7.6.16.2.2.4)
+need no special treatment: each holds its own frames.
 """
 
 from pydicom import DataElement, Dataset
@@ -11,7 +11,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
-from worker.pipeline.geometry import items_of, text_of
+from worker.pipeline.header_values import items_of, text_of
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
@@ -30,33 +30,42 @@ GROUPS = (
     "CTAcquisitionDetailsSequence",
     "CTReconstructionSequence",
     "CTXRayDetailsSequence",
+    "FrameContentSequence",
+    "CardiacSynchronizationSequence",
+    "TemporalPositionSequence",
+    "IrradiationEventIdentificationSequence",
+)
+# Functional groups that keep their items, as in a CT Image.
+KEPT_GROUPS = (
+    "DerivationImageSequence",
+    "MultienergyCTProcessingSequence",
+    "MultienergyCTCharacteristicsSequence",
 )
 
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
 
 def is_multi_frame(ds: Dataset) -> bool:
-    """Whether the slices of an object are described by functional groups."""
+    """Return whether functional groups describe the slices of an object."""
     return text_of(ds, "SOPClassUID") in MULTI_FRAME
 
 
 def frame_headers(ds: Dataset) -> list[Dataset]:
-    """One header for every frame that an object describes, in its order.
+    """Return one header for every frame that an object describes, in the order of the frames.
 
-    ``ReferencedFrameNumber`` numbers them from 1; ``geometry.frame_of`` reads it. Nothing is
-    checked: what a frame lacks, its header lacks. The elements are shared between headers,
-    so none may be written to.
+    ``ReferencedFrameNumber`` numbers them from 1; ``header_values.frame_of`` reads it. Nothing
+    is checked: elements that a frame lacks are absent. The headers share their elements, so
+    callers must not modify them.
     """
     common = elements_of(ds)
     for keyword in (SHARED, PER_FRAME):
         common.pop(Tag(keyword), None)
     shared = items_of(ds, SHARED)[:1]
+    for item in shared:
+        common |= _single_frame(item)
     headers = []
     for number, groups in enumerate(items_of(ds, PER_FRAME), start=1):
-        elements = dict(common)
-        for item in (*shared, groups):
-            elements |= _single_frame(item)
-        header = Dataset(elements)
+        header = Dataset(common | _single_frame(groups))
         _add_contrast(header, (*shared, groups))
         header.ReferencedFrameNumber = number
         headers.append(header)
@@ -64,7 +73,7 @@ def frame_headers(ds: Dataset) -> list[Dataset]:
 
 
 def elements_of(ds: Dataset) -> Elements:
-    """Every element by its tag; what cannot be converted stays as it was read."""
+    """Return every element by its tag; those that cannot be converted stay raw."""
     elements: Elements = {}
     for tag in list(ds.keys()):
         try:
@@ -77,20 +86,23 @@ def elements_of(ds: Dataset) -> Elements:
 
 
 def _single_frame(groups: Dataset) -> Elements:
-    """The elements of one item of functional groups under the keywords of a CT Image."""
+    """Return the elements of one item of functional groups under the keywords of a CT Image."""
     elements: Elements = {}
     for keyword in GROUPS:
         if keyword in groups:
             for item in items_of(groups, keyword)[:1]:
                 elements |= elements_of(item)
-    frame_type = elements.pop(Tag("FrameType"), None)
-    if isinstance(frame_type, DataElement):
-        elements[Tag("ImageType")] = DataElement("ImageType", "CS", frame_type.value)
+    for keyword in KEPT_GROUPS:
+        if items_of(groups, keyword):
+            elements[Tag(keyword)] = groups[keyword]
     return elements
 
 
 def _add_contrast(header: Dataset, groups: tuple[Dataset, ...]) -> None:
-    """Name the agent, unless the frames say that it was not given (PS3.3 C.7.6.16.2.12)."""
+    """Add ContrastBolusAgent, unless the frames state that it was not administered.
+
+    PS3.3 C.7.6.16.2.12.
+    """
     agents = [
         text_of(agent, "CodeMeaning")
         for agent in items_of(header, "ContrastBolusAgentSequence")

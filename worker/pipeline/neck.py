@@ -1,4 +1,4 @@
-"""Attenuation of the femoral neck's trabecular bone, in an outline that a reader can draw."""
+"""Attenuation of the femoral neck's trabecular bone within an outline on the plane."""
 
 import math
 from dataclasses import dataclass
@@ -8,47 +8,49 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
 from worker.pipeline.neck_outline import STEP_MM, Border, Floats, find_border
-from worker.pipeline.results import Femur, NeckAttenuation, NeckUnseen, Plane
-
-AIR_HU = -1024.0
+from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
+from worker.pipeline.volume import AIR_HU, Femur, Plane
 
 # The section starts beyond the head's surface and ends before the line between the
-# trochanters; lengths go with the radius of the head.
+# trochanters; lengths scale with the radius of the head.
 HEAD_GAP_MM = 2.0
 SECTION_RADII = 0.55
-# Where the axes of neck and shaft meet lies beyond that line by about half of a shaft.
+# The axes of neck and shaft meet about half of a shaft beyond that line.
 TROCHANTER_SHARE = 0.85
 PICTURE_FROM_RADII, PICTURE_BEYOND_MM, PICTURE_HALF_WIDTH_RADII = 0.7, 6.0, 2.2
 
-# Where the neck flares into a trochanter its border is that much further out than where it is
-# narrowest; the region keeps nearly the width of the narrowest place.
+# The neck flares into a trochanter where its border lies ``FLARED`` times as far out as at its
+# narrowest place; beyond, the region keeps nearly the width of the narrowest place.
 SHOULDER_RADII = 0.8
 FLARED = 1.25
 KEPT_WIDTH = 1.15
 MIN_SEEN, MIN_SEEN_MM = 0.5, 2.0
 BOUNDARY_SIGMA_MM = 1.5
 
-# A row with this share of cortex between the borders is the shaft's or the trochanter's.
+# A row with this share of cortex between the borders belongs to the shaft or a trochanter.
 CORTEX_SHARE = 0.08
 CORTEX_SIGMA_MM, CORTEX_TAPER_MM = 1.0, 2.5
 
 MIN_LENGTH_MM, MIN_WIDTH_MM, MIN_PIXELS = 5.0, 6.0, 20
 VERTEX_MM = 2.0
-# Vertices lie on 1/256 px, so that single precision keeps them, and never on a pixel's centre.
+# Vertices are multiples of 1/256 px, which single precision represents exactly, and never lie
+# on the center of a pixel.
 SUBPIXELS = 256
 
-NO_AXIS = NeckUnseen("The neck does not run in the plane.")
-NO_OUTLINE = NeckUnseen("The outline of the neck cannot be seen.")
-TOO_SMALL = NeckUnseen("Too little of the neck's trabecular bone lies in the plane.")
+NO_AXIS = NeckNotMeasured("The neck does not run in the plane.")
+NO_OUTLINE = NeckNotMeasured("The outline of the neck cannot be seen.")
+TOO_SMALL = NeckNotMeasured("Too little of the neck's trabecular bone lies in the plane.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """The plane turned along the neck: rows away from the head, columns across, STEP_MM.
+    """The plane resampled along the neck: rows away from the head, columns across it.
 
-    ``head``, ``along``, ``across`` : (2,) head centre and unit vectors in plane mm, down the
-    rows and along the columns from the first pixel's centre. ``start``, ``stop`` : rows of
-    the section between head and trochanters.
+    ``hu`` : (rows, columns), ``STEP_MM`` a pixel. ``along_mm`` : (rows,) distance from the
+    center of the head. ``across_mm`` : (columns,) distance from the axis. ``head``, ``along``,
+    ``across`` : (2,) center of the head and unit vectors, mm along rows and columns of the
+    plane from the center of its first pixel. ``start``, ``stop`` : rows of the section between
+    head and trochanters.
     """
 
     hu: Floats
@@ -61,16 +63,17 @@ class _Picture:
     stop: int
 
 
-def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckUnseen:
-    """Mean and SD of HU in the trabecular bone of the neck between head and trochanters.
+def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckNotMeasured:
+    """Measure HU in the trabecular bone of the neck between head and trochanters.
 
-    Along the neck's axis the region starts 2 mm beyond the head's surface and is 0.55 radii
-    of the head (about 13 mm) long, less where the trochanters are nearer or the cortex of the
-    shaft crosses it. Across, it ends where no blurred cortex is left (``neck_outline``), and
-    it does not follow the flare into the trochanters. Mean and SD are those of the plane's
-    pixels whose centres lie inside of the outline: who draws it again gets them again.
+    Along the axis of the neck the region starts 2 mm beyond the surface of the head and is
+    0.55 radii of the head (about 13 mm) long, less where the trochanters are nearer or the
+    cortex of the shaft crosses it. Across the axis it ends where no blurred cortex is left
+    (``neck_outline``), and it does not follow the flare into the trochanters. Mean and SD are
+    those of the pixels of the plane whose centers lie inside the outline, so that a reader
+    who draws the outline gets the same values.
     """
-    picture = _straightened(plane, femur)
+    picture = _straighten(plane, femur)
     if picture is None:
         return NO_AXIS
     if (picture.stop - picture.start) * STEP_MM < MIN_LENGTH_MM:
@@ -90,15 +93,15 @@ def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckUnseen
         section
     ].min() < MIN_WIDTH_MM:
         return TOO_SMALL
-    return _measured(plane, _outline_px(plane, picture, low, high, section))
+    return _measure(plane, _outline_px(plane, picture, low, high, section))
 
 
 def pixels_inside(
     outline_px: npt.NDArray[np.float64], shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """``shape`` mask of the pixels whose centres lie inside of a closed outline.
+    """Return the mask, of ``shape``, of the pixels whose centers lie inside a closed outline.
 
-    ``outline_px`` : (n, 2) (row, column), a pixel's centre at whole numbers; even-odd rule.
+    ``outline_px`` : (n, 2) (row, column), centers of pixels at whole numbers. Even-odd rule.
     """
     rows, columns = (np.arange(count, dtype=float) for count in shape)
     mask = np.zeros(shape, bool)
@@ -112,8 +115,8 @@ def pixels_inside(
     return mask
 
 
-def _straightened(plane: Plane, femur: Femur) -> _Picture | None:
-    """None where head and neck centre fall together on the plane."""
+def _straighten(plane: Plane, femur: Femur) -> _Picture | None:
+    """Resample the plane along the neck; None where the neck does not run in the plane."""
     spacing = np.array([plane.row_spacing_mm, plane.column_spacing_mm])
     head: Floats = plane.to_index(femur.center_mm) * spacing
     axis = plane.to_index(femur.neck_mm) * spacing - head
@@ -123,7 +126,7 @@ def _straightened(plane: Plane, femur: Femur) -> _Picture | None:
         return None
     along = axis / length
     across = np.array([-along[1], along[0]])
-    # The plane cuts a smaller circle out of the head's sphere when it passes off its centre.
+    # A plane that misses the center of the head cuts a smaller circle out of its sphere.
     off_mm = math.dist(femur.center_mm, plane.to_mm(head / spacing))
     surface = math.sqrt(max(0.0, radius_mm**2 - off_mm**2))
     first = PICTURE_FROM_RADII * radius_mm
@@ -143,7 +146,10 @@ def _straightened(plane: Plane, femur: Femur) -> _Picture | None:
 
 
 def _boundary(picture: _Picture, border: Border, radius_mm: float) -> Floats | None:
-    """(rows,) distance from the axis to which the region goes; None where no border is seen."""
+    """Return the (rows,) distance of the region's boundary from the axis, mm.
+
+    None where too little of the border is seen.
+    """
     shoulder = int(np.searchsorted(picture.along_mm, SHOULDER_RADII * radius_mm))
     narrow_stop = picture.start + (picture.stop - picture.start) * 2 // 3
     narrowest = shoulder + int(border.outer_mm[shoulder:narrow_stop].argmin())
@@ -162,8 +168,10 @@ def _boundary(picture: _Picture, border: Border, radius_mm: float) -> Floats | N
 def _before_cortex(
     picture: _Picture, sides: tuple[Border, Border], low: Floats, high: Floats
 ) -> int:
-    """The row at which the section ends before cortex fills the space between the borders:
-    a plane that leaves the neck runs into that of the shaft."""
+    """Return the row before which the section ends, because cortex lies between the borders.
+
+    A plane that leaves the neck runs into the cortex of the shaft.
+    """
     section = slice(picture.start, picture.stop)
     cortex = max(float(np.median(side.cortex_hu[section])) for side in sides)
     marrow = float(np.mean([np.median(side.marrow_hu[section]) for side in sides]))
@@ -179,7 +187,7 @@ def _before_cortex(
 def _outline_px(
     plane: Plane, picture: _Picture, low: Floats, high: Floats, section: slice
 ) -> Floats:
-    """(n, 2) vertices (row, column) of the region, round it once, the first not repeated."""
+    """Return the (n, 2) vertices (row, column) around the region, the first not repeated."""
     count = max(2, 1 + round((section.stop - section.start) * STEP_MM / VERTEX_MM))
     rows = np.rint(np.linspace(section.start, section.stop - 1, count)).astype(int)
     along = np.concatenate([picture.along_mm[rows], picture.along_mm[rows[::-1]]])
@@ -189,7 +197,7 @@ def _outline_px(
     return np.asarray((np.floor(outline * SUBPIXELS) + 0.5) / SUBPIXELS)
 
 
-def _measured(plane: Plane, outline_px: Floats) -> NeckAttenuation | NeckUnseen:
+def _measure(plane: Plane, outline_px: Floats) -> NeckAttenuation | NeckNotMeasured:
     last = np.array(plane.hu.shape) - 1
     if (outline_px < 0).any() or (outline_px > last).any():
         return TOO_SMALL

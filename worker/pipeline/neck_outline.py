@@ -1,9 +1,8 @@
-"""The two borders of the femoral neck on a plane: where its bone ends, where its cortex ends.
+"""Borders of the femoral neck on a plane: outer surface of the bone, inner one of its cortex.
 
-All of it works on a straightened picture of the neck: rows go along the neck's axis away from
-the head, columns across it. What is bone is asked of the picture alone: its border is where
-HU fall outward, its cortex is as wide as the picture shows it, blur and slice thickness with
-it.
+Everything works on a straightened picture of the neck: rows run along its axis away from the
+head, columns across it. Only the picture is used: the border lies where HU fall outward, and
+the width of the cortex is measured as it appears, including blur and slice thickness.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 
 STEP_MM = 0.5
 
-# Distances of the border from the neck's axis in radii of the head; usual is 0.75.
+# Distances of the border from the axis of the neck in radii of the head; usual is 0.75.
 BORDER_RADII = (0.35, 2.0)
 USUAL_RADII, UNUSUAL_COST = 0.75, 0.5
 EDGE_SIGMA_MM = 1.0
@@ -39,9 +38,9 @@ MIN_CORTEX_HU, MIN_CONTRAST_HU = 100.0, 50.0
 class Border:
     """One side of the neck; one value a row of the straightened picture.
 
-    ``outer_mm``, ``inner_mm`` : distances from the axis at which the bone ends and at which
-    no blurred cortex is left. ``seen`` : where there is a cortex to see.
-    ``cortex_hu``, ``marrow_hu`` : its height, and the bone within it.
+    ``outer_mm``, ``inner_mm`` : distances from the axis to the outer surface of the bone and
+    to the place where no blurred cortex is left. ``seen`` : rows with a visible cortex.
+    ``cortex_hu``, ``marrow_hu`` : peak of the cortex, and median of the bone inside it.
     """
 
     outer_mm: Floats
@@ -52,13 +51,13 @@ class Border:
 
 
 def find_border(hu: Floats, across_mm: Floats, radius_mm: float) -> Border:
-    """The border on the side of growing columns.
+    """Find the border on the side of growing columns.
 
-    ``hu`` : (rows, columns) straightened picture, ``STEP_MM`` a pixel; ``across_mm`` :
-    (columns,) distances from the axis. ``radius_mm`` : of the femoral head.
+    ``hu`` : (rows, columns) straightened picture, ``STEP_MM`` a pixel. ``across_mm`` :
+    (columns,) distances from the axis. ``radius_mm`` : radius of the femoral head.
 
-    The blurred cortex tapers off inward of its half height: half of its apparent width
-    further on, a shell thinner than the blur has 6 % of its height left, a thick one less.
+    The inner border lies 1.5 apparent widths (at half height) inside the outer one: there a
+    blurred shell thinner than the blur has 6 % of its height left, a thicker one less.
     """
     outer_mm = gaussian_filter1d(
         _trace(hu, across_mm, radius_mm), BORDER_SIGMA_MM / STEP_MM, mode="nearest"
@@ -84,10 +83,10 @@ def find_border(hu: Floats, across_mm: Floats, radius_mm: float) -> Border:
 
 
 def _trace(hu: Floats, across_mm: Floats, radius_mm: float) -> Floats:
-    """(rows,) distance of the border: the path with the clearest falls of HU outward.
+    """Return the (rows,) distance of the border, mm: the path of the clearest falls of HU.
 
-    A shortest path by dynamic programming, from row to row no steeper than ``MAX_SLOPE``;
-    of falls that are equally clear the one at a usual distance counts.
+    A shortest path by dynamic programming, at most ``MAX_SLOPE`` columns a row; of equally
+    clear falls the one at a usual distance is taken.
     """
     fall = -gaussian_filter1d(hu, EDGE_SIGMA_MM / STEP_MM, axis=1, order=1) / STEP_MM
     fall = gaussian_filter1d(fall, EDGE_SIGMA_MM / STEP_MM, axis=0)
@@ -111,7 +110,7 @@ def _trace(hu: Floats, across_mm: Floats, radius_mm: float) -> Floats:
 
 
 def _profiles(hu: Floats, across_mm: Floats, outer_mm: Floats) -> Floats:
-    """(rows, depths) HU from outside of the bone inward, averaged with their neighbours."""
+    """Return (rows, depths) HU from outside the bone inward, smoothed along the rows."""
     columns = (outer_mm[:, None] - DEPTH_MM - across_mm[0]) / STEP_MM
     rows = np.broadcast_to(np.arange(len(hu))[:, None], columns.shape)
     sampled = map_coordinates(hu, (rows, columns), order=1, mode="nearest")

@@ -1,14 +1,14 @@
-"""Earlier results of the same patient, and what has changed since: in words, for SR and SC.
+"""Sentences for SR and SC on earlier results of the same patient and their changes.
 
-Probabilities of two models are two different measures, so only a result of the very same
-model is compared; one of another model is named, and said not to be.
+Probabilities of two models are different measures: only a result of the same model is compared,
+others are named as not compared.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from worker.pipeline.geometry import date_of
+from worker.pipeline.header_values import date_of
 from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
 from worker.pipeline.statements import SIDE_WORDS, both_hips, percents
 
@@ -21,7 +21,10 @@ DAYS_PER_MONTH, DAYS_PER_YEAR = 30.44, 365.25
 
 @dataclass(frozen=True, slots=True)
 class PreviousHip:
-    """One hip then: no grade where it was not assessable, no HU where none was measured."""
+    """One hip of an earlier result.
+
+    ``grade`` is None where the hip was not assessable, ``neck_hu`` where it was not measured.
+    """
 
     grade: Grade | None
     probabilities: Mapping[Grade, float] | None = None
@@ -30,7 +33,7 @@ class PreviousHip:
 
 @dataclass(frozen=True, slots=True)
 class PreviousResult:
-    """What our own record says of the same patient at an earlier study."""
+    """The recorded result of the same patient at an earlier study."""
 
     study_date: date
     grade: Grade
@@ -41,32 +44,34 @@ class PreviousResult:
     """By side, R and L."""
 
     def is_of(self, model: ModelInfo) -> bool:
-        """Whether it can be compared with a result of ``model``."""
-        mine = self.model_name, self.model_version, self.model_sha256
-        return mine == (model.name, model.version, model.sha256)
+        """Return whether ``model`` gave this result, so that it can be compared."""
+        own = self.model_name, self.model_version, self.model_sha256
+        return own == (model.name, model.version, model.sha256)
 
 
 def report_lines(screening: Screening, previous: Sequence[PreviousResult]) -> Iterable[str]:
-    """One line a result, oldest first, with the change of each hip; then how to take it."""
+    """Yield one line a result, oldest first, with the change of each hip; then a caveat."""
     compared = False
     for earlier in sorted(previous, key=lambda one: one.study_date):
-        said = f"Previous result, {earlier.study_date.isoformat()}: {earlier.grade.value}"
+        result = f"Previous result, {earlier.study_date.isoformat()}: {earlier.grade.value}"
         if not earlier.is_of(screening.model):
             yield (
-                f"{said} (model {earlier.model_name} {earlier.model_version}). "
+                f"{result} (model {earlier.model_name} {earlier.model_version}). "
                 "Another model: not compared."
             )
             continue
         compared = True
         hips = (_hip_change(hip, earlier.hips.get(hip.side)) for hip in both_hips(screening))
-        yield f"{said} (same model). {' '.join(hips)}"
+        yield f"{result} (same model). {' '.join(hips)}"
     if compared:
         yield CAVEAT
 
 
 def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResult]) -> str:
-    """The newest comparable result of one hip, short and without a date: the picture must not
-    tell when somebody was where. Nothing where there is none."""
+    """Return the newest comparable result of one hip in short, ``""`` where there is none.
+
+    Without a date: the picture must not reveal when the patient was examined.
+    """
     earlier = next((one for one in _newest_first(previous) if one.is_of(screening.model)), None)
     if earlier is None or hip.side not in earlier.hips:
         return ""
@@ -83,7 +88,7 @@ def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResu
 
 
 def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> str:
-    """What keeps the newest result from being compared, if anything does."""
+    """Return why the newest result is not compared, ``""`` where it is or there is none."""
     newest = next(iter(_newest_first(previous)), None)
     if newest is None or newest.is_of(screening.model):
         return ""
@@ -98,7 +103,7 @@ def _newest_first(previous: Sequence[PreviousResult]) -> list[PreviousResult]:
 
 
 def _hip_change(hip: Hip, then: PreviousHip | None) -> str:
-    """Grade, probability of today's grade and HU: then and now."""
+    """Compare grade, probability of the current grade, and HU."""
     side = SIDE_WORDS[hip.side].capitalize()
     before = "not assessable" if then is None or then.grade is None else then.grade.value
     now = "not assessable" if hip.grade is None else hip.grade.value
@@ -121,14 +126,14 @@ def _percent(probabilities: Mapping[Grade, float], grade: Grade) -> int:
 
 
 def _difference(hip: Hip, neck_hu: float, since: str = "") -> str:
-    """Of the rounded values, so that a reader who subtracts gets the same."""
+    """Return the difference of the rounded values, as a reader would subtract them."""
     if not isinstance(hip.neck, NeckAttenuation):
         return ""
     return f" ({round(hip.neck.mean_hu) - round(neck_hu):+d}{since})"
 
 
 def _ago(screening: Screening, earlier: PreviousResult) -> str:
-    today = date_of(screening.headers[0], "StudyDate")
+    today = date_of(screening.source, "StudyDate")
     if today is None:
         return "earlier"
     days = (today - earlier.study_date).days

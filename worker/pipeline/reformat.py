@@ -1,5 +1,6 @@
-"""Volumes of any plane → coronal volumes along the patient's axes."""
+"""Conversion of volumes of any orientation to coronal ones along the patient's axes."""
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -8,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from worker.pipeline.pixels import AIR_HU, Image
-from worker.pipeline.results import Volume
+from worker.pipeline.decoding.error import DecodeError
+from worker.pipeline.limits import MAX_KEPT_VOXELS
+from worker.pipeline.pixels import Image
+from worker.pipeline.volume import AIR_HU, Volume
 
 # Directions of a canonical volume's axes in patient LPS: slices anterior → posterior,
 # rows head → feet, columns right → left.
@@ -17,7 +20,7 @@ CANONICAL_AXES = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 
 
 def canonical(volume: Volume) -> Volume:
-    """Flip and transpose a volume into canonical coronal axes; no value is changed.
+    """Flip and transpose a volume into canonical coronal axes, without interpolation.
 
     ``source_sop_uids`` and ``source_frames`` are kept only where slices stay slices.
     """
@@ -42,9 +45,9 @@ def canonical(volume: Volume) -> Volume:
 
 
 def slab_means(image: Image, thickness: int, axis: int = 0) -> Image:
-    """Means of every ``thickness`` rows (axis 0) or columns (axis 1) of an image.
+    """Average every ``thickness`` rows (axis 0) or columns (axis 1) of an image.
 
-    What is left over at the end is dropped.
+    An incomplete slab at the end is dropped.
     """
     if thickness == 1:
         return image
@@ -56,7 +59,10 @@ def slab_means(image: Image, thickness: int, axis: int = 0) -> Image:
 
 
 def slab_grid(thickness: int, axis: int) -> npt.NDArray[np.float64]:
-    """(4, 4) index of a slab along an image axis → source index of the slab's centre."""
+    """Return the (4, 4) matrix from slab indices along an image axis to source indices.
+
+    The source index is that of the center of the slab.
+    """
     grid = np.eye(4)
     grid[1 + axis, 1 + axis] = thickness
     grid[1 + axis, 3] = (thickness - 1) / 2
@@ -64,9 +70,11 @@ def slab_grid(thickness: int, axis: int) -> npt.NDArray[np.float64]:
 
 
 def resample_rows(volume: Volume, row_mm: float) -> Volume:
-    """Interpolate linearly along the rows to ``row_mm``, first row kept."""
+    """Interpolate linearly along the rows to ``row_mm``; the first row is kept."""
     ratio = row_mm / volume.spacing_mm[1]
     count = volume.hu.shape[1]
+    shape = volume.hu.shape[0], int((count - 1) / ratio + 1), volume.hu.shape[2]
+    _check_size(shape)
     at = np.arange(0, count - 1 + 1e-6, ratio)
     below = np.minimum(at.astype(int), count - 2)
     weight = (at - below).astype(np.float32)[:, None]
@@ -82,13 +90,14 @@ def resample_rows(volume: Volume, row_mm: float) -> Volume:
 def along_patient_axes(volume: Volume, spacing_mm: tuple[float, float, float]) -> Volume:
     """Interpolate an oblique canonical volume linearly on a grid along the patient's axes.
 
-    The grid encloses the whole volume; what was not acquired is air. Memory: the result, and
-    nothing of its size beside it.
+    The grid encloses the whole volume; outside the source is air. It allocates no array of
+    the size of the result besides it.
     """
     corners = volume.to_mm(list(product(*((0, count - 1) for count in volume.hu.shape))))
     along = corners @ CANONICAL_AXES.T
     low, high = along.min(axis=0), along.max(axis=0)
     shape = tuple(int(count) for count in np.floor((high - low) / spacing_mm + 1e-6) + 1)
+    _check_size(shape)
     affine = np.eye(4)
     affine[:3, :3] = CANONICAL_AXES.T * spacing_mm
     affine[:3, 3] = low @ CANONICAL_AXES
@@ -104,3 +113,13 @@ def along_patient_axes(volume: Volume, spacing_mm: tuple[float, float, float]) -
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(shape[0])))
     return Volume(hu, affine)
+
+
+def _check_size(shape: tuple[int, ...]) -> None:
+    """Raise DecodeError where a grid from distances in headers does not fit in memory."""
+    voxels = math.prod(shape)
+    if voxels > MAX_KEPT_VOXELS:
+        raise DecodeError(
+            f"The reformatted volume has {voxels} voxels, at most {MAX_KEPT_VOXELS} are "
+            "kept in memory."
+        )

@@ -1,19 +1,12 @@
-"""One entry of ``result.json``: its keys are a public contract."""
+"""Entries of ``result.json``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from worker.pipeline.eligible import HIP_REQUIRES, SERIES_REQUIRES
-from worker.pipeline.results import (
-    Check,
-    Hip,
-    NeckAttenuation,
-    Plane,
-    PointMm,
-    Reason,
-    Rejected,
-    Screening,
-)
+from worker.pipeline.reasons import Check, Reason
+from worker.pipeline.results import Hip, ModelInfo, NeckAttenuation, Rejected, Screening
+from worker.pipeline.validation.eligibility import HIP_REQUIRES, SERIES_REQUIRES
+from worker.pipeline.volume import Plane, PointMm
 
 NO_OUTPUTS: Mapping[str, str | None] = {"sr": None, "sc": None, "png": None}
 
@@ -21,15 +14,15 @@ NO_OUTPUTS: Mapping[str, str | None] = {"sr": None, "sc": None, "png": None}
 def to_json(
     result: Screening | Rejected, outputs: Mapping[str, str | None] | None = None
 ) -> dict[str, Any]:
-    """One entry of ``result.json``; the keys are a public contract."""
+    """Return one entry of ``result.json``; its keys are a public contract."""
     if isinstance(result, Rejected):
         return {
             "series_uid": result.series_instance_uid,
             "state": "rejected",
-            "reason": _reason(result.reason),
+            "reason": reason_json(result.reason),
             "orientation": result.orientation,
             "slice": None,
-            "hips": [_hip(hip) for hip in result.hips],
+            "hips": [hip_json(hip) for hip in result.hips],
             "grade": None,
             "model": None,
             "warnings": list(result.warnings),
@@ -43,14 +36,9 @@ def to_json(
         "reason": None,
         "orientation": result.orientation,
         "slice": _slice(result.deciding_hip.plane if result.deciding_hip else None),
-        "hips": [_hip(hip) for hip in result.hips],
+        "hips": [hip_json(hip) for hip in result.hips],
         "grade": None if result.grade is None else result.grade.value,
-        "model": {
-            "name": result.model.name,
-            "version": result.model.version,
-            "modality": result.model.modality,
-            "training_data": result.model.training_data,
-        },
+        "model": model_json(result.model),
         "warnings": list(result.warnings),
         "checks": _checks(SERIES_REQUIRES, result.checks),
         "timings_ms": dict(result.timings_ms),
@@ -58,7 +46,18 @@ def to_json(
     }
 
 
-def _reason(reason: Reason | None) -> dict[str, str] | None:
+def model_json(model: ModelInfo) -> dict[str, str]:
+    """Return the identity of a model as JSON values."""
+    return {
+        "name": model.name,
+        "version": model.version,
+        "modality": model.modality,
+        "training_data": model.training_data,
+    }
+
+
+def reason_json(reason: Reason | None) -> dict[str, str] | None:
+    """Return a reason as JSON values."""
     return None if reason is None else {"code": reason.code.value, "text": reason.text}
 
 
@@ -76,12 +75,13 @@ def _slice(plane: Plane | None) -> dict[str, Any] | None:
     }
 
 
-def _hip(hip: Hip) -> dict[str, Any]:
+def hip_json(hip: Hip) -> dict[str, Any]:
+    """Return one hip as JSON values."""
     crop, femur = hip.crop, hip.femur
     return {
         "side": hip.side,
         "state": hip.state,
-        "reason": _reason(hip.reason),
+        "reason": reason_json(hip.reason),
         "center_mm": _point(femur.center_mm) if femur else None,
         "neck_mm": _point(femur.neck_mm) if femur else None,
         "slice": _slice(hip.plane),
@@ -104,9 +104,11 @@ def _hip(hip: Hip) -> dict[str, Any]:
     }
 
 
-def _checks(required: Mapping[str, str], asked: Iterable[Check]) -> list[dict[str, str | None]]:
-    """All rules in their order; behind one that is broken they are not reached."""
-    found = {check.rule: check for check in asked}
+def _checks(
+    required: Mapping[str, str], checks: Iterable[Check]
+) -> list[dict[str, str | None]]:
+    """Return all rules in order; those after a failed one are ``not_reached``."""
+    found = {check.rule: check for check in checks}
     return [_check(rule, requires, found.get(rule)) for rule, requires in required.items()]
 
 

@@ -1,45 +1,39 @@
-"""The table of contents: one series from files to a frozen result, every step timed."""
+"""Screen one series: run the steps of the pipeline in order and time each."""
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from worker.pipeline import crop, eligible, load, select
-from worker.pipeline.cautions import cautions
-from worker.pipeline.checks import check, reason_of
+from worker.pipeline import crop, load, select
 from worker.pipeline.demographics import demographics_of
-from worker.pipeline.grade import worse_grade
+from worker.pipeline.grading import worse_grade
+from worker.pipeline.header_values import source_header
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.results import (
-    Check,
-    Femur,
-    Hip,
-    Model,
-    Reason,
-    ReasonCode,
-    Rejected,
-    Screening,
-    Series,
-    Side,
-    Volume,
-)
+from worker.pipeline.reasons import Check, Reason, ReasonCode
+from worker.pipeline.results import Hip, Model, Rejected, Screening
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure, to_check
+from worker.pipeline.volume import Femur, Series, Side, Volume
+from worker.pipeline.warnings import screening_warnings
 
 SIDES: tuple[Side, Side] = ("R", "L")
 
-# Where no hip can be graded, the series gets the reason that tells the reader most.
-TELLING = (ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR)
+# Where no hip can be graded, the series gets the first of these that a hip has: the reason
+# that is most useful to the reader.
+REASON_PRIORITY = (ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR)
 
 
 class Stopwatch:
-    """Wall time of each step in ms, in the order in which the steps first ran."""
+    """Wall time of each step in ms, ordered by the first run of each step."""
 
     def __init__(self) -> None:
         self.timings_ms: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Add the time of the block to ``name``."""
+        """Add the duration of the block to the step ``name``."""
         start = time.perf_counter()
         try:
             yield
@@ -48,47 +42,50 @@ class Stopwatch:
             self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + spent, 1)
 
 
-def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
-    """Screen the files of one CT series.
+def screen(paths: Sequence[Path], model: Model, *, refused: int = 0) -> Screening | Rejected:
+    """Screen the files of one CT series, of which ``refused`` more were refused at reception.
 
-    Returns a ``Rejected`` with its reason where no hip can be graded; one gradable hip is
-    enough. Raises only for faults of the machine (unreadable disk, exhausted memory).
+    Return a ``Rejected`` with a reason where no hip can be graded; one gradable hip is
+    enough. Raise only for faults of the machine (unreadable disk, exhausted memory).
     """
-    watch = Stopwatch()
-    with watch.step("load_headers"):
+    stopwatch = Stopwatch()
+    with stopwatch.step("load_headers"):
         series = load.read_series(paths)
     if isinstance(series, Rejected):
         return series
-    with watch.step("eligible"):
-        checks = (*series.checks, *eligible.check_series(series))
-    reason = reason_of(checks)
+    with stopwatch.step("eligible"):
+        checks = (*series.checks, *eligibility.check_before_pixels(series, refused))
+    reason = first_failure(checks)
     if reason is not None:
-        return _rejected(series, reason, checks, watch)
-    with watch.step("load_pixels"):
+        return _rejected(series, reason, checks, stopwatch)
+    with stopwatch.step("load_pixels"):
         volume = load.read_volume(series)
     if isinstance(volume, Rejected):
-        return _rejected(series, volume.reason, (*checks, *volume.checks), watch)
-    with watch.step("eligible"):
-        decoded = check(eligible.PIXELS, f"{len(series.headers)} slices decoded.")
-        checks = (*checks, decoded, *eligible.check_volume(volume))
-    reason = reason_of(checks)
+        return _rejected(series, volume.reason, (*checks, *volume.checks), stopwatch)
+    with stopwatch.step("eligible"):
+        decoded = to_check(eligibility.PIXELS, f"{len(series.headers)} slices decoded.")
+        checks = (*checks, decoded, *eligibility.check_volume(volume))
+    reason = first_failure(checks)
     if reason is not None:
-        return _rejected(series, reason, checks, watch)
-    model = model.for_patient(demographics_of(series.headers[0]))
-    with watch.step("select"):
-        found = select.find_femurs(volume)
-        femurs = {femur.side: femur for femur in found}
+        return _rejected(series, reason, checks, stopwatch)
+    with stopwatch.step("select"):
+        femurs = select.find_femurs(volume)
+    with stopwatch.step("eligible"):
+        checks = (*checks, *eligibility.check_femurs(volume, femurs))
+    reason = first_failure(checks)
+    if reason is not None:
+        return _rejected(series, reason, checks, stopwatch)
+    model = model.for_patient(demographics_of(source_header(series.headers)))
     hips = tuple(
-        _screen_hip(volume, femurs[side], model, watch)
-        if side in femurs
-        else _refused(side, None, eligible.missing_hip(volume, side, found))
-        for side in SIDES
+        replace(hip, series_instance_uid=series.series_instance_uid)
+        for hip in _screen_hips(volume, femurs, model, stopwatch)
     )
-    with watch.step("warnings"):
-        warnings = cautions(series, volume, hips, model.envelope)
+    with stopwatch.step("warnings"):
+        warnings = screening_warnings(series, volume, hips, model.envelope)
     grades = [hip.grade for hip in hips if hip.grade is not None]
     if not grades:
-        return _rejected(series, _telling_reason(hips), checks, watch, hips, warnings)
+        reason = _main_reason(hips)
+        return _rejected(series, reason, checks, stopwatch, hips=hips, warnings=warnings)
     return Screening(
         series_instance_uid=series.series_instance_uid,
         orientation=series.orientation,
@@ -97,24 +94,37 @@ def screen(paths: Sequence[Path], model: Model) -> Screening | Rejected:
         grade=worse_grade(grades),
         model=model.info,
         warnings=warnings,
-        timings_ms=watch.timings_ms,
+        timings_ms=stopwatch.timings_ms,
         checks=checks,
     )
 
 
-def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) -> Hip:
-    with watch.step("eligible"):
-        checks = eligible.check_hip(volume, femur)
-    if reason_of(checks) is not None:
-        return _refused(femur.side, femur, checks)
-    with watch.step("crop"):
+def _screen_hips(
+    volume: Volume, femurs: Sequence[Femur], model: Model, stopwatch: Stopwatch
+) -> tuple[Hip, ...]:
+    """Return the right and the left hip, graded or with the reason why not."""
+    by_side = {femur.side: femur for femur in femurs}
+    return tuple(
+        _screen_hip(volume, by_side[side], model, stopwatch)
+        if side in by_side
+        else _not_assessable(side, None, eligibility.missing_hip(volume, side, femurs))
+        for side in SIDES
+    )
+
+
+def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch) -> Hip:
+    with stopwatch.step("eligible"):
+        checks = eligibility.check_hip(volume, femur)
+    if first_failure(checks) is not None:
+        return _not_assessable(femur.side, femur, checks)
+    with stopwatch.step("crop"):
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
         neck = neck_attenuation(plane, femur)
-    with watch.step("classify"):
+    with stopwatch.step("classify"):
         classification = model.classify(hip_crop.pixels, femur.side)
-    checks = (*checks, check(eligible.FAMILIARITY, classification.familiar))
-    reason = reason_of(checks)
+    checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
+    reason = first_failure(checks)
     accepted = reason is None
     return Hip(
         side=femur.side,
@@ -132,13 +142,14 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, watch: Stopwatch) ->
     )
 
 
-def _refused(side: Side, femur: Femur | None, checks: tuple[Check, ...]) -> Hip:
-    return Hip(side=side, femur=femur, reason=reason_of(checks), checks=checks)
+def _not_assessable(side: Side, femur: Femur | None, checks: tuple[Check, ...]) -> Hip:
+    return Hip(side=side, femur=femur, reason=first_failure(checks), checks=checks)
 
 
-def _telling_reason(hips: Sequence[Hip]) -> Reason:
+def _main_reason(hips: Sequence[Hip]) -> Reason:
+    """Return the most useful code of the hips' reasons with the texts of all of them."""
     reasons = [hip.reason for hip in hips if hip.reason is not None]
-    code = min((reason.code for reason in reasons), key=TELLING.index)
+    code = min((reason.code for reason in reasons), key=REASON_PRIORITY.index)
     texts = dict.fromkeys(reason.text for reason in reasons)
     return Reason(code, " ".join(texts))
 
@@ -147,7 +158,8 @@ def _rejected(
     series: Series,
     reason: Reason,
     checks: tuple[Check, ...],
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
+    *,
     hips: tuple[Hip, ...] = (),
     warnings: tuple[str, ...] = (),
 ) -> Rejected:
@@ -156,7 +168,7 @@ def _rejected(
         reason=reason,
         orientation=series.orientation,
         hips=hips,
-        timings_ms=watch.timings_ms,
+        timings_ms=stopwatch.timings_ms,
         warnings=warnings,
         checks=checks,
     )

@@ -1,177 +1,233 @@
-"""The proximal femurs of a volume, and the plane that shows each best."""
+"""Selection of the proximal femurs of a volume, and of the plane that shows each best."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from worker.pipeline.femurs import planes
+from worker.pipeline.femurs import pairs, planes
 from worker.pipeline.femurs.grid import Grid, build_grid
-from worker.pipeline.femurs.heads import Ball, Floats, climb, find_balls
-from worker.pipeline.femurs.necks import Neck, find_neck, flare, glance, narrowest
-from worker.pipeline.femurs.pairs import MIN_QUALITY, Candidate, across_from, best_pair
+from worker.pipeline.femurs.heads import (
+    Floats,
+    SphereCandidate,
+    SphereCandidates,
+    find_spheres,
+    hill_climb,
+)
+from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
+from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
 from worker.pipeline.femurs.shafts import find_shaft, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
-from worker.pipeline.results import Femur, Plane, PointMm, Volume
+from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
-FIRST_LOOK, SECOND_LOOK, ACROSS_LOOK = 12, 28, 20
-SURE_QUALITY = 0.11
-MIN_ROUGH_QUALITY = 0.05
-MIN_RADIUS_MM = 17.5
-# Ball and neck alone: less is no femur, whatever lies below.
-MIN_HEAD_QUALITY = 0.05
-SAME_MM = 7.0
-# A fit ends up to 10 mm beside a head that has no joint space.
-AROUND_MM = 8.0 * np.vstack([np.eye(3), -np.eye(3)])
-SAME_FIT_MM, SETTLE_FITS = 2.0, 4
-BODY_HU = -150
-# A view may be off the middle of the body by as much.
-MAX_INWARD_MM = 40.0
+
+@dataclass(frozen=True, slots=True)
+class SelectionParameters:
+    """Search for femurs among candidate spheres. Sources: see ``femurs``."""
+
+    # Candidates evaluated first, of all, and in the place of the other hip (cost).
+    first_candidates: int = 12
+    all_candidates: int = 28
+    opposite_candidates: int = 20
+    # Added to the score of a sphere before it is multiplied by that of its neck; tuned.
+    sphere_score_offset: float = 0.15
+    # The search ends with a pair of this quality. 0002: real hips have 0.07–0.16.
+    sure_quality: float = 0.11
+    # Limits of sphere × neck, of the rough fit and of the final one: below them it is no femur,
+    # whatever its shaft.
+    min_rough_quality: float = 0.05
+    min_head_quality: float = 0.05
+    # Anatomy: smallest radius of an adult head. 0002: heads under 35 mm across are missed.
+    min_radius_mm: float = 17.5
+    # Spheres nearer than this are the same.
+    same_sphere_mm: float = 7.0
+    # 0002: a fit ends up to 10 mm beside a head without joint space, so fits are started that
+    # far to all sides; the best of those apart are scored.
+    restart_mm: float = 8.0
+    same_fit_mm: float = 2.0
+    scored_fits: int = 4
+    # Anatomy: skin and fat are above; the middle of the body is between the outermost voxels.
+    body_hu: int = -150
+    # Distance of the middle of a partial field of view from that of the body.
+    max_inward_mm: float = 40.0
+
+
+PARAMETERS = SelectionParameters()
+
+RESTARTS_MM = PARAMETERS.restart_mm * np.vstack([np.eye(3), -np.eye(3)])
 
 
 def find_femurs(volume: Volume) -> tuple[Femur, ...]:
-    """The femoral heads of a canonical coronal volume with neck and shaft, right first.
+    """Find the proximal femurs of a canonical coronal volume, right first.
 
-    None where nothing is sure enough to be a proximal femur: there is no guess.
+    Return none where no candidate is good enough: there is no guess.
     """
     if min(volume.hu.shape) < 2:
         return ()
     grid = build_grid(volume)
-    balls = find_balls(grid)
-    looks = rank(grid, balls.best())
-    candidates = examine(grid, looks[:FIRST_LOOK], [])
+    found = _find_candidates(grid, find_spheres(grid))
+    return tuple(_femur(grid, refine_fit(grid, each)) for each in found)
+
+
+def _find_candidates(grid: Grid, spheres: SphereCandidates) -> Sequence[FemurCandidate]:
+    """Evaluate the first candidates, then more of them, then those opposite the best one."""
+    ranked = rank(grid, spheres.best())
+    first, last = PARAMETERS.first_candidates, PARAMETERS.all_candidates
+    candidates = evaluate_candidates(grid, ranked[:first], [])
     found = best_pair(candidates)
-    if not _both_sure(found) and all(each.quality < SURE_QUALITY for each in found):
-        candidates = examine(grid, looks[FIRST_LOOK:SECOND_LOOK], candidates)
+    if not _both_sure(found) and all(each.quality < PARAMETERS.sure_quality for each in found):
+        candidates = evaluate_candidates(grid, ranked[first:last], candidates)
         found = best_pair(candidates)
     if found and not _both_sure(found):
         best = max(found, key=lambda each: each.quality)
-        across = balls.best(across_from(best, balls.points))
-        found = best_pair(examine(grid, rank(grid, across)[:ACROSS_LOOK], candidates))
-    return tuple(_femur(grid, settle(grid, each)) for each in found)
+        opposite = rank(grid, spheres.best(opposite_of(best, spheres.points)))
+        opposite = opposite[: PARAMETERS.opposite_candidates]
+        found = best_pair(evaluate_candidates(grid, opposite, candidates))
+    return found
 
 
-def _both_sure(found: Sequence[Candidate]) -> bool:
-    return len(found) == 2 and min(each.quality for each in found) >= MIN_QUALITY
+def _both_sure(found: Sequence[FemurCandidate]) -> bool:
+    sure = pairs.PARAMETERS.min_quality
+    return len(found) == 2 and min(each.quality for each in found) >= sure
 
 
-def settle(grid: Grid, candidate: Candidate) -> Candidate:
-    """The best fit of the head of a candidate out of those from all around it.
+def refine_fit(grid: Grid, candidate: FemurCandidate) -> FemurCandidate:
+    """Return the best of the fits that start on all sides of a candidate.
 
-    Balls of one head share neck and shaft, and one that lies too deep in the socket has the
-    longer neck: what tells them apart is the surface, so it counts once more.
+    Spheres of one head share neck and shaft, and one that lies too deep in the socket has the
+    longer neck. Their surfaces distinguish them, so roundness counts once more.
     """
-    ball, fits = candidate.ball, list[Ball]()
-    for nudge in AROUND_MM:
-        start = climb(grid, replace(ball, center=ball.center + nudge))
-        fit = fit_roughly(grid, start, candidate.neck.axis)
-        if not _near(fit, [each.center for each in fits], SAME_FIT_MM):
+    sphere, axis = candidate.sphere, candidate.neck.axis
+    fits = list[SphereCandidate]()
+    for offset in RESTARTS_MM:
+        start = hill_climb(grid, replace(sphere, center=sphere.center + offset))
+        fit = fit_roughly(grid, start, axis)
+        if not _is_near(fit, [each.center for each in fits], PARAMETERS.same_fit_mm):
             fits.append(fit)
     fits.sort(key=lambda fit: -fit.roundness)
     others = [
-        judge(grid, fit_sphere(grid, fit, candidate.neck.axis)) for fit in fits[:SETTLE_FITS]
+        score(grid, fit_sphere(grid, fit, axis)) for fit in fits[: PARAMETERS.scored_fits]
     ]
-    same = [each for each in others if each.side == candidate.side]
-    return max([candidate, *same], key=lambda each: each.quality * each.ball.roundness)
+    same_side = [each for each in others if each.side == candidate.side]
+    return max([candidate, *same_side], key=lambda each: each.quality * each.sphere.roundness)
 
 
 def choose_plane(volume: Volume, femur: Femur) -> Plane:
-    """The slice of a coronal series that is nearest to head and neck; out of a reformatted
-    volume the upright plane through both."""
+    """Return the plane that shows head and neck of a femur.
+
+    The nearest slice of a coronal series; a cut through both in a reformatted volume.
+    """
     if volume.source_sop_uids:
         return planes.nearest_slice(volume, femur)
     return planes.cut_through(volume, femur)
 
 
-def rank(grid: Grid, balls: Iterable[Ball]) -> list[tuple[Ball, Neck]]:
-    """Balls with their necks by what a first look says of both together, best first."""
-    looks = [(ball, glance(grid, ball)) for ball in balls]
-    return sorted(looks, key=lambda look: -(look[0].score + 0.15) * look[1].score)
+def rank(grid: Grid, spheres: Iterable[SphereCandidate]) -> list[tuple[SphereCandidate, Neck]]:
+    """Return spheres with their necks, by a quick score of both together, best first."""
+    offset = PARAMETERS.sphere_score_offset
+    ranked = [(sphere, quick_score(grid, sphere)) for sphere in spheres]
+    return sorted(ranked, key=lambda both: -(both[0].score + offset) * both[1].score)
 
 
-def examine(
-    grid: Grid, looks: Iterable[tuple[Ball, Neck]], earlier: list[Candidate]
-) -> list[Candidate]:
-    """The earlier candidates, and of the balls all that may be a head, fitted and judged.
+def evaluate_candidates(
+    grid: Grid,
+    ranked: Iterable[tuple[SphereCandidate, Neck]],
+    earlier: list[FemurCandidate],
+) -> list[FemurCandidate]:
+    """Fit and score spheres that may be heads, and append them to the earlier candidates.
 
-    A ball that runs into an earlier one is left out; it ends with a pair that is sure.
+    A sphere that moves to the place of an earlier one is left out. The search ends with a pair
+    of sure quality.
     """
     candidates = list(earlier)
     seen: list[Floats] = []
-    for start, start_neck in looks:
-        ball = climb(grid, start)
-        if _near(ball, seen):
+    for sphere, neck in ranked:
+        start = hill_climb(grid, sphere)
+        if _is_near(start, seen):
             continue
-        seen.append(ball.center)
-        ball = fit_roughly(grid, ball, start_neck.axis)
-        if _near(ball, [each.ball.center for each in candidates if each.quality > 0]):
+        seen.append(start.center)
+        candidate = evaluate_candidate(grid, start, neck, candidates)
+        if candidate is None:
             continue
-        neck, _ = outward_neck(grid, ball)
-        if ball.roundness * neck.score < MIN_ROUGH_QUALITY:
-            continue
-        candidates.append(judge(grid, fit_sphere(grid, ball, neck.axis)))
+        candidates.append(candidate)
         pair = best_pair(candidates)
-        if len(pair) == 2 and min(each.quality for each in pair) >= SURE_QUALITY:
+        sure = PARAMETERS.sure_quality
+        if len(pair) == 2 and min(each.quality for each in pair) >= sure:
             break
     return candidates
 
 
-def _near(ball: Ball, centers: Iterable[Floats], near_mm: float = SAME_MM) -> bool:
-    return any(np.linalg.norm(ball.center - center) < near_mm for center in centers)
+def evaluate_candidate(
+    grid: Grid, start: SphereCandidate, neck: Neck, candidates: Iterable[FemurCandidate]
+) -> FemurCandidate | None:
+    """Fit and score one sphere; None where it is no head or already a candidate."""
+    rough = fit_roughly(grid, start, neck.axis)
+    if _is_near(rough, [each.sphere.center for each in candidates if each.quality > 0]):
+        return None
+    neck, _ = outward_neck(grid, rough)
+    if rough.roundness * neck.score < PARAMETERS.min_rough_quality:
+        return None
+    return score(grid, fit_sphere(grid, rough, neck.axis))
 
 
-def judge(grid: Grid, ball: Ball) -> Candidate:
-    """Neck and shaft of a fitted ball, and quality = roundness × neck × shaft²."""
-    neck, better = outward_neck(grid, ball)
-    usual = ball.radius_mm >= MIN_RADIUS_MM
-    if not usual or ball.roundness * neck.score < MIN_HEAD_QUALITY:
-        return Candidate(ball, replace(neck, score=0.0), None, 0.0)
-    shaft = find_shaft(grid, ball, neck)
-    if shaft is None:
-        return Candidate(ball, neck, None, 0.0)
-    between = neck_between(grid, ball, shaft)
-    score = max(neck.score, between.score) * flare(grid, ball, between.axis)
-    # Squared: in the pelvis balls with necks are many, and the shaft alone tells them apart.
-    quality = ball.roundness * score * shaft.score**2 * better
-    return Candidate(ball, replace(between, score=score), shaft, quality)
+def _is_near(
+    sphere: SphereCandidate,
+    centers: Iterable[Floats],
+    near_mm: float = PARAMETERS.same_sphere_mm,
+) -> bool:
+    return any(np.linalg.norm(sphere.center - center) < near_mm for center in centers)
 
 
-def outward_neck(grid: Grid, ball: Ball) -> tuple[Neck, float]:
-    """The neck of a ball, which points away from the middle of the body or of the part in
-    view: the other rod beside a head is the upper branch of the pubis.
+def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
+    """Find neck and shaft of a fitted sphere and compute its quality.
 
-    Also 0–1, how much it is the better one of the two: where what leads inward is clearer,
-    the ball is rather a part of the pelvis.
+    Quality = roundness × neck × flare × shaft² × share of the outward neck.
     """
-    neck = find_neck(grid, ball)
-    inside = np.flatnonzero((grid.hu > BODY_HU).any(axis=(0, 1)))
+    neck, outward_share = outward_neck(grid, sphere)
+    usual = sphere.radius_mm >= PARAMETERS.min_radius_mm
+    if not usual or sphere.roundness * neck.score < PARAMETERS.min_head_quality:
+        return FemurCandidate(sphere, replace(neck, score=0.0), None, 0.0)
+    shaft = find_shaft(grid, sphere, neck)
+    if shaft is None:
+        return FemurCandidate(sphere, neck, None, 0.0)
+    between = neck_between(grid, sphere, shaft)
+    neck_score = max(neck.score, between.score) * flare(grid, sphere, between.axis)
+    # Squared: many spheres in the pelvis have a neck, and only the shaft distinguishes them.
+    quality = sphere.roundness * neck_score * shaft.score**2 * outward_share
+    return FemurCandidate(sphere, replace(between, score=neck_score), shaft, quality)
+
+
+def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:
+    """Return the neck of a sphere that points away from the middle of the body.
+
+    The other rod beside a head is the upper branch of the pubis, which points inward. Also
+    return the score of the outward neck as a share, 0–1, of that of the best one: where the
+    inward rod is clearer, the sphere is rather a part of the pelvis.
+    """
+    neck = find_neck(grid, sphere)
+    inside = np.flatnonzero((grid.hu > PARAMETERS.body_hu).any(axis=(0, 1)))
     middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
     side = float(np.sign(neck.axis[2]))
-    if (ball.center[2] - middle) * side > -MAX_INWARD_MM:
+    if (sphere.center[2] - middle) * side > -PARAMETERS.max_inward_mm:
         return neck, 1.0
-    outward = find_neck(grid, ball, -side)
+    outward = find_neck(grid, sphere, -side)
     return outward, min(1.0, outward.score / max(neck.score, 1e-6))
 
 
-def _femur(grid: Grid, candidate: Candidate) -> Femur:
-    ball, axis, shaft = candidate.ball, candidate.neck.axis, candidate.shaft
-    assert shaft is not None  # noqa: S101 - without one there is no quality
-    meeting = ball.center + axis * shaft.offset_mm / np.linalg.norm(
-        np.cross(axis, shaft.direction)
-    )
-    turn = grid.directions
+def _femur(grid: Grid, candidate: FemurCandidate) -> Femur:
+    """Convert a candidate with a shaft to patient coordinates."""
+    sphere, axis, shaft = candidate.sphere, candidate.neck.axis, candidate.shaft
+    assert shaft is not None  # noqa: S101 - the quality is 0 without one
+    sine = np.linalg.norm(np.cross(axis, shaft.direction))
+    meeting = sphere.center + axis * shaft.offset_mm / sine
+    directions = grid.directions
     return Femur(
         side=candidate.side,
-        center_mm=_point(grid.to_patient(ball.center)),
-        radius_mm=ball.radius_mm,
-        neck_mm=_point(grid.to_patient(narrowest(grid, ball, axis))),
+        center_mm=to_point(grid.to_patient(sphere.center)),
+        radius_mm=sphere.radius_mm,
+        neck_mm=to_point(grid.to_patient(narrowest(grid, sphere, axis))),
         confidence=round(min(1.0, candidate.quality), 3),
-        neck_axis=_point(turn @ axis),
-        trochanter_mm=_point(grid.to_patient(meeting)),
-        shaft_direction=_point(turn @ shaft.direction),
+        neck_axis=to_point(directions @ axis),
+        trochanter_mm=to_point(grid.to_patient(meeting)),
+        shaft_direction=to_point(directions @ shaft.direction),
     )
-
-
-def _point(position: Floats) -> PointMm:
-    x, y, z = (float(value) for value in position)
-    return x, y, z

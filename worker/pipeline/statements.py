@@ -1,20 +1,13 @@
-"""What SR and SC both say about a screening, in the same words."""
+"""Sentences about a screening that SR and SC share."""
 
 import math
 
-from worker.pipeline.capture_layout import turned_apart
-from worker.pipeline.geometry import number_of, value_of
-from worker.pipeline.results import (
-    Grade,
-    Hip,
-    ModelInfo,
-    NeckAttenuation,
-    Plane,
-    Reason,
-    ReasonCode,
-    Screening,
-    Side,
-)
+from common.dicom.patient_values import stated_text
+from worker.pipeline.header_values import number_of
+from worker.pipeline.plane_layout import differ_in_direction
+from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
+from worker.pipeline.volume import Plane, Side
 
 SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
 
@@ -25,14 +18,14 @@ LIMITATIONS = (
     "The diagnosis needs DXA or another reference measurement."
 )
 
-# A runner-up of at least this share of the winner's probability makes the grade uncertain.
-DOUBT_SHARE = 0.6
+# The grade is uncertain where the second has at least this share of its probability.
+UNCERTAIN_SHARE = 0.6
 
 WORSE_HIP_RULE = "The patient's grade is that of the worse hip."
 
 
 def notice(model: ModelInfo) -> str:
-    """The one sentence that must never be missed."""
+    """Return the sentence on the permitted use, which every output shows."""
     if model.simulated:
         return (
             "Demonstration model, trained on simulated CT: it has never seen a patient. "
@@ -44,12 +37,12 @@ def notice(model: ModelInfo) -> str:
 
 
 def short_notice(model: ModelInfo) -> str:
-    """The notice where a name has 64 characters: in lists of series."""
+    """Return the notice for series descriptions, which have at most 64 characters."""
     return "DEMO, not for clinical use" if model.simulated else "RESEARCH, not for diagnosis"
 
 
 def both_hips(screening: Screening) -> tuple[Hip, Hip]:
-    """Right and left hip; a side that was not found says so instead of being silent."""
+    """Return the right and the left hip; a missing side has a reason that says so."""
     found = {hip.side: hip for hip in screening.hips}
     right, left = (found.get(side) or _not_found(side) for side in SIDE_WORDS)
     return right, left
@@ -61,15 +54,15 @@ def _not_found(side: Side) -> Hip:
 
 
 def graded_sides(screening: Screening) -> tuple[Side, ...]:
-    """The sides that the patient's grade rests on."""
+    """Return the sides from which the patient's grade was determined."""
     return tuple(hip.side for hip in both_hips(screening) if hip.grade is not None)
 
 
 def percents(hip: Hip, decimals: int) -> dict[Grade, float]:
-    """Probabilities of a graded hip in %, rounded so that they sum to exactly 100.
+    """Return the probabilities of a graded hip in %, rounded so that they sum to 100.
 
-    By largest remainders, the likelier grade first among equals: the order of the grades
-    stays, and a sum of 101 % never makes a reader wonder.
+    By largest remainders, the likelier grade first among equals, which keeps the order of the
+    grades.
     """
     probabilities = hip.probabilities or {}
     steps = 10**decimals
@@ -83,34 +76,34 @@ def percents(hip: Hip, decimals: int) -> dict[Grade, float]:
 
 
 def hip_sentence(hip: Hip) -> str:
-    """One hip in a few words: grade and its probability, or the reason why there is none."""
+    """Return grade and probability of one hip, or the reason why it has none."""
     side = SIDE_WORDS[hip.side].capitalize()
     if hip.grade is None:
         return f"{side} hip: NOT ASSESSABLE. {reason_text(hip)}"
-    doubt = f", {words}" if (words := doubt_of(hip)) else ""
+    doubt = f", {words}" if (words := uncertainty_remark(hip)) else ""
     percent = percents(hip, 0)[hip.grade]
     return f"{side} hip: {hip.grade.value}{doubt}, probability {percent:.0f} %."
 
 
-def doubt_of(hip: Hip) -> str:
-    """Words for a grade that another one comes near, nothing for a clear one."""
+def uncertainty_remark(hip: Hip) -> str:
+    """Return a remark where a second grade is nearly as likely, otherwise ``""``."""
     if hip.grade is None:
         return ""
     chances = percents(hip, 1)
     second = max((g for g in Grade if g is not hip.grade), key=lambda grade: chances[grade])
-    if chances[second] < DOUBT_SHARE * chances[hip.grade]:
+    if chances[second] < UNCERTAIN_SHARE * chances[hip.grade]:
         return ""
     return f"uncertain: may be {second.value}"
 
 
 def reason_text(hip: Hip) -> str:
-    """Why a hip is not assessable, as a sentence."""
+    """Return why a hip is not assessable, as a sentence."""
     text = hip.reason.text if hip.reason else "no reason was recorded"
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def patient_sentence(screening: Screening) -> str:
-    """The patient's grade and what it rests on: never both hips where one was not assessed."""
+    """Return the patient's grade and the hips from which it was determined."""
     sides = graded_sides(screening)
     if screening.grade is None:
         return "Patient: NOT ASSESSABLE (neither hip)."
@@ -123,41 +116,49 @@ def patient_sentence(screening: Screening) -> str:
 
 
 def summary(screening: Screening) -> str:
-    """The whole result in three sentences."""
+    """Return the whole result in three sentences."""
     right, left = both_hips(screening)
     return f"{patient_sentence(screening)} {hip_sentence(right)} {hip_sentence(left)}"
 
 
 def demographics(screening: Screening) -> str:
-    """What the model knew of the patient, and what the source header lacks."""
-    source = screening.headers[0]
+    """Return the inputs of the model, and which of them the source header lacks."""
+    source = screening.source
     present = {
-        "sex": value_of(source, "PatientSex"),
-        "age": value_of(source, "PatientAge") or value_of(source, "PatientBirthDate"),
-        "height": value_of(source, "PatientSize"),
-        "weight": value_of(source, "PatientWeight"),
+        "sex": stated_text(source, "PatientSex"),
+        "age": stated_text(source, "PatientAge") or stated_text(source, "PatientBirthDate"),
+        "height": stated_text(source, "PatientSize").strip("0."),  # 0: not entered
+        "weight": stated_text(source, "PatientWeight").strip("0."),
     }
     missing = [name for name, value in present.items() if not value]
-    said = (
+    inputs = (
         "Image model only: demographics (sex, age, height, weight) were not used."
         if screening.model.modality == "image"
         else f"Model inputs: {screening.model.modality}."
     )
     absent = f" Not in the source header: {', '.join(missing)}." if missing else ""
-    return said + absent
+    return inputs + absent
 
 
 def neck_region(neck: NeckAttenuation) -> str:
-    """How a reader gets the same attenuation again."""
+    """Return how the attenuation of the neck was measured."""
     return (
         f"Mean and SD of the {neck.pixels} pixels whose centers lie inside of the region: "
         "trabecular bone between femoral head and trochanters, without cortex."
     )
 
 
-def slice_name(screening: Screening, hip: Hip) -> str:
-    """Where to find a hip's plane: the source's instance and frame number, or what a reformat
-    is."""
+def plane_name(screening: Screening, hip: Hip) -> str:
+    """Return the plane of a hip, with its series where the hips are of two."""
+    name = _plane_name(screening, hip)
+    number = number_of(screening.headers_of(hip)[0], "SeriesNumber")
+    if not screening.is_composed or number is None:
+        return name
+    return f"series {number:.0f} {name}"
+
+
+def _plane_name(screening: Screening, hip: Hip) -> str:
+    """Return the source's instance and frame number of a hip's plane, or its reformat."""
     plane = hip.plane
     if plane is None:
         return ""
@@ -174,15 +175,20 @@ def slice_name(screening: Screening, hip: Hip) -> str:
 
 
 def turn_deg(plane: Plane) -> float:
-    """The angle between a plane's rows and the patient's right-left axis, degrees."""
+    """Return the angle between a plane's rows and the patient's right-left axis, degrees."""
     x, y, z = plane.column_direction
     return math.degrees(math.atan2(math.hypot(y, z), x))
 
 
-def separate_halves(screening: Screening) -> str:
-    """What must be known of a picture of two planes that are turned apart, else nothing."""
+def separate_halves_remark(screening: Screening) -> str:
+    """Return a remark on pictures of two planes of different directions, otherwise ``""``."""
     planes = [hip.plane for hip in both_hips(screening) if hip.grade and hip.plane]
-    if not turned_apart(planes):
+    if screening.is_composed:
+        return (
+            "Right and left half are of two series: "
+            "measure within a half, not across the dashed line."
+        )
+    if not differ_in_direction(planes):
         return ""
     return (
         "Right and left half are reformatted separately, each along its femoral neck: "

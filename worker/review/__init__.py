@@ -1,7 +1,7 @@
-"""The review page: what became of each series, for readers and operators, in a browser.
+"""Review page: web application that shows readers and operators the state of each series.
 
-    serve → app → gate (who is it?) → pages_* → db
+    serve → app → middleware (security headers, authentication) → pages → db
 
-Light: no TensorFlow, no highdicom, no pipeline. Pages are made on the server; nothing is
-loaded from outside.
+The package does not import TensorFlow, highdicom or the models. Pages are rendered on the
+server and load nothing from other hosts.
 """

@@ -1,8 +1,11 @@
-"""How grades stand up to DXA: one comparison a patient, with intervals.
+"""Accuracy of grades against DXA: one comparison per patient, with confidence intervals.
 
 Each patient counts once, by the CT and the DXA that are nearest in time, so that the intervals
-may take the comparisons as independent. Of one DXA date the lowest T-score is the reference, as
-in practice; where all its results are of named hips, only these hips of the CT are compared.
+may treat the comparisons as independent. The reference is the lowest T-score of that DXA date,
+as in clinical practice. If all its results name a hip, only these hips of the CT are compared.
+
+scikit-learn, which has a confusion matrix and a Brier score, is not installed with the review
+page.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,19 +13,23 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from db.dxa import Pair
-from db.models import Hip
-from worker.pipeline.grade import grade_of_t_score, worse_grade
+from db.models import HipResult
+from worker.pipeline.grading import grade_of_t_score, worse_grade
 from worker.pipeline.results import Grade
-from worker.review.results import probabilities_of
+from worker.review.result_view import probabilities
 
-SMALL_N = 30
+SMALL_SAMPLE = 30
+"""Below this number of patients or series the pages warn of chance."""
 CONFIDENCE = 0.95
-BINS = 5
+CALIBRATION_BINS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One patient. ``probability`` : of osteoporosis, at the hip that decides."""
+    """Grades of one patient by DXA (``reference``) and by CT (``predicted``).
+
+    ``probability`` is that of osteoporosis at the hip that decides the patient's grade.
+    """
 
     reference: Grade
     predicted: Grade
@@ -32,35 +39,38 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """``count`` of ``total`` with Wilson's interval; the share is None where total is 0."""
+    """``count`` of ``total`` patients."""
 
     count: int
     total: int
 
     @property
-    def share(self) -> float | None:
-        """0–1."""
+    def value(self) -> float | None:
+        """0–1; None if ``total`` is 0."""
         return self.count / self.total if self.total else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 %, Wilson (1927): stays within 0–1 and holds for small numbers."""
+        """95 % Wilson interval (Wilson 1927); None if ``total`` is 0."""
         if not self.total:
             return None
-        from scipy.stats import binomtest  # a second, which only this needs
+        from scipy.stats import binomtest  # takes a second to import
 
-        found = binomtest(self.count, self.total).proportion_ci(CONFIDENCE, "wilson")
-        return float(found.low), float(found.high)
+        interval = binomtest(self.count, self.total).proportion_ci(CONFIDENCE, "wilson")
+        return float(interval.low), float(interval.high)
 
     @property
     def is_small(self) -> bool:
-        """Too few to rely on."""
-        return self.total < SMALL_N
+        """True if there are too few patients to rely on the value."""
+        return self.total < SMALL_SAMPLE
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Patients whose probability of osteoporosis lies in one fifth of 0–1."""
+class CalibrationBin:
+    """Patients with a probability of osteoporosis from ``low`` to ``high``.
+
+    ``mean`` is their mean probability, ``observed`` the proportion with osteoporosis by DXA.
+    """
 
     low: float
     high: float
@@ -69,36 +79,40 @@ class Bin:
 
 
 def compare(pairs: Iterable[Pair]) -> tuple[list[Comparison], int]:
-    """One comparison a patient, and how many patients had no graded CT beside their DXA."""
+    """Return one comparison per patient, and the number of patients without a graded CT."""
     comparisons, ungraded = [], 0
     for _, group in groupby(sorted(pairs, key=_patient), key=_patient):
-        found = _compare_patient(list(group))
-        if found is None:
+        comparison = _compare_patient(list(group))
+        if comparison is None:
             ungraded += 1
         else:
-            comparisons.append(found)
+            comparisons.append(comparison)
     return comparisons, ungraded
 
 
 def measures(
     comparisons: Sequence[Comparison], positive: frozenset[Grade]
 ) -> Mapping[str, Proportion]:
-    """Sensitivity, specificity and predictive values for finding one of ``positive``."""
+    """Return sensitivity, specificity and predictive values for the ``positive`` grades."""
 
-    def share(counted: Sequence[bool]) -> Proportion:
-        return Proportion(sum(counted), len(counted))
+    def proportion(outcomes: Sequence[bool]) -> Proportion:
+        return Proportion(sum(outcomes), len(outcomes))
 
-    ill = [(one.reference in positive, one.predicted in positive) for one in comparisons]
+    outcomes = [(one.reference in positive, one.predicted in positive) for one in comparisons]
     return {
-        "Sensitivity": share([found for has, found in ill if has]),
-        "Specificity": share([not found for has, found in ill if not has]),
-        "Positive predictive value": share([has for has, found in ill if found]),
-        "Negative predictive value": share([not has for has, found in ill if not found]),
+        "Sensitivity": proportion([by_ct for by_dxa, by_ct in outcomes if by_dxa]),
+        "Specificity": proportion([not by_ct for by_dxa, by_ct in outcomes if not by_dxa]),
+        "Positive predictive value": proportion(
+            [by_dxa for by_dxa, by_ct in outcomes if by_ct]
+        ),
+        "Negative predictive value": proportion(
+            [not by_dxa for by_dxa, by_ct in outcomes if not by_ct]
+        ),
     }
 
 
 def confusion(comparisons: Sequence[Comparison]) -> Mapping[Grade, Mapping[Grade, int]]:
-    """Patients by grade of DXA, then by grade of CT."""
+    """Return the number of patients by grade of DXA, then by grade of CT."""
     return {
         by_dxa: {
             by_ct: sum((one.reference, one.predicted) == (by_dxa, by_ct) for one in comparisons)
@@ -108,24 +122,33 @@ def confusion(comparisons: Sequence[Comparison]) -> Mapping[Grade, Mapping[Grade
     }
 
 
-def calibration(comparisons: Sequence[Comparison]) -> list[Bin]:
-    """Probability of osteoporosis against how many have it, by fifths; empty ones left out."""
+def calibration(comparisons: Sequence[Comparison]) -> list[CalibrationBin]:
+    """Compare predicted with observed osteoporosis in equal bins of probability.
+
+    Empty bins are left out.
+    """
     bins = []
-    for number in range(BINS):
-        inside = [
-            one for one in comparisons if min(int(one.probability * BINS), BINS - 1) == number
-        ]
-        if inside:
-            ill = sum(one.reference is Grade.OSTEOPOROSIS for one in inside)
-            mean = sum(one.probability for one in inside) / len(inside)
-            bins.append(
-                Bin(number / BINS, (number + 1) / BINS, mean, Proportion(ill, len(inside)))
+    for number in range(CALIBRATION_BINS):
+        members = [one for one in comparisons if _bin_number(one.probability) == number]
+        if not members:
+            continue
+        positive = sum(one.reference is Grade.OSTEOPOROSIS for one in members)
+        bins.append(
+            CalibrationBin(
+                low=number / CALIBRATION_BINS,
+                high=(number + 1) / CALIBRATION_BINS,
+                mean=sum(one.probability for one in members) / len(members),
+                observed=Proportion(positive, len(members)),
             )
+        )
     return bins
 
 
 def brier_score(comparisons: Sequence[Comparison]) -> float | None:
-    """Mean squared error of the probability of osteoporosis: 0 is perfect (Brier 1950)."""
+    """Return the mean squared error of the probability of osteoporosis (Brier 1950).
+
+    0 is perfect; None without comparisons.
+    """
     if not comparisons:
         return None
     errors = (
@@ -134,38 +157,42 @@ def brier_score(comparisons: Sequence[Comparison]) -> float | None:
     return sum(errors) / len(comparisons)
 
 
+def _bin_number(probability: float) -> int:
+    return min(int(probability * CALIBRATION_BINS), CALIBRATION_BINS - 1)
+
+
 def _patient(pair: Pair) -> tuple[str, str]:
     patient_id, issuer = pair.patient
     return patient_id, issuer or ""
 
 
 def _compare_patient(pairs: Sequence[Pair]) -> Comparison | None:
-    graded = [pair for pair in pairs if _hips(pair)]
+    graded = [pair for pair in pairs if _compared_hips(pair)]
     if not graded:
         return None
 
-    def nearness(pair: Pair) -> tuple[int, int]:
+    def distance(pair: Pair) -> tuple[int, int]:
         return abs((pair.study_date - pair.dxa_date).days), -pair.series_id
 
-    nearest = min(graded, key=nearness)
-    same = [
+    nearest = min(graded, key=distance)
+    same_dates = [
         pair
         for pair in graded
         if (pair.series_id, pair.dxa_date) == (nearest.series_id, nearest.dxa_date)
     ]
-    hips = {hip.side: hip for pair in same for hip in _hips(pair)}.values()
+    hips = {hip.side: hip for pair in same_dates for hip in _compared_hips(pair)}.values()
     predicted = worse_grade(Grade(hip.grade or "") for hip in hips)
-    chances = [probabilities_of(hip)["osteoporosis"] for hip in hips if hip.grade == predicted]
+    deciding = [hip for hip in hips if hip.grade == predicted]
     return Comparison(
-        reference=grade_of_t_score(min(pair.t_score for pair in same)),
+        reference=grade_of_t_score(min(pair.t_score for pair in same_dates)),
         predicted=predicted,
-        probability=max(chance or 0.0 for chance in chances),
-        days_apart=nearness(nearest)[0],
+        probability=max(probabilities(hip)["osteoporosis"] or 0.0 for hip in deciding),
+        days_apart=distance(nearest)[0],
     )
 
 
-def _hips(pair: Pair) -> list[Hip]:
-    """The graded hips that the DXA result speaks of."""
+def _compared_hips(pair: Pair) -> list[HipResult]:
+    """Return the graded hips to which the DXA result applies."""
     return [
         hip for hip in pair.hips if hip.grade is not None and pair.dxa_side in {None, hip.side}
     ]

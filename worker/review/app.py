@@ -1,104 +1,119 @@
-"""The application: gate, pages, and a page for everything that can go wrong."""
+"""The FastAPI application: middleware, routes and error pages."""
 
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
-from db.session import make_engine, make_sessions
-from db.telemetry import get_logger
+from common.logging import get_logger
+from common.settings.review import ReviewSettings
+from db.session import DatabaseUnavailable, InvalidValue, make_engine, make_sessions
 from worker.errors import stack_of
-from worker.review import (
-    pages_actions,
-    pages_destinations,
-    pages_drift,
-    pages_dxa,
-    pages_export,
-    pages_login,
-    pages_series,
-    pages_worklist,
+from worker.review.authentication import Authenticator
+from worker.review.middleware import AuthenticationMiddleware, SecurityHeadersMiddleware
+from worker.review.pages import (
+    actions,
+    destinations,
+    drift,
+    dxa,
+    export,
+    login,
+    series,
+    worklist,
 )
-from worker.review.desk import HERE, Desk, make_templates, render
-from worker.review.doorkeeper import Doorkeeper
-from worker.review.gate import Gate
-from worker.review.settings import ReviewSettings
+from worker.review.rendering import STATIC_DIR, make_templates, render
+from worker.review.state import AppState
 
 ROUTERS = (
-    pages_login.router,
-    pages_worklist.router,
-    pages_series.router,
-    pages_actions.router,
-    pages_destinations.router,
-    pages_dxa.router,
-    pages_drift.router,
-    pages_export.router,
+    login.router,
+    worklist.router,
+    series.router,
+    actions.router,
+    destinations.router,
+    dxa.router,
+    drift.router,
+    export.router,
 )
+ERROR_TEXTS = {
+    HTTPStatus.NOT_FOUND: "There is no such page.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This page does not support this request.",
+    HTTPStatus.UNAUTHORIZED: "Log in first.",
+}
 log = get_logger(__name__)
 
 
 def make_app(settings: ReviewSettings) -> FastAPI:
-    """All pages; no database is asked before the first request."""
+    """Return the application; it connects to the database at the first request."""
     engine = make_engine(settings.database_url, application_name="osteoscreen review")
-    doorkeeper = Doorkeeper(settings)
-    # No schema and no documentation: they would tell strangers what there is.
+    authenticator = Authenticator(settings)
+    # No OpenAPI schema or documentation, which would list the routes to anonymous clients.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.desk = Desk(settings, engine, make_sessions(engine), doorkeeper, make_templates())
+    app.state.app_state = AppState(
+        settings, engine, make_sessions(engine), authenticator, make_templates()
+    )
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    app.add_middleware(Gate, doorkeeper=doorkeeper)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(OperationalError, _database_away)
-    app.add_exception_handler(Exception, _broken)
+    app.mount("/static", StaticFiles(directory=STATIC_DIR), name="static")
+    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(SecurityHeadersMiddleware)  # added last, so it is the outermost
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(InvalidValue, _invalid_value)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(DatabaseUnavailable, _database_unavailable)
+    app.add_exception_handler(Exception, _internal_error)
     return app
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    status, text = HTTPStatus.INTERNAL_SERVER_ERROR, ""
+def _http_error(request: Request, error: Exception) -> Response:
+    status, text, headers = HTTPStatus.INTERNAL_SERVER_ERROR, "", None
     if isinstance(error, HTTPException):
-        status = HTTPStatus(error.status_code)
+        status, headers = HTTPStatus(error.status_code), error.headers
         text = error.detail if error.detail != status.phrase else ""
-    return _page(request, status, text or MEANINGS.get(status, ""))
+    response = _error_page(request, status, text or ERROR_TEXTS.get(status, ""))
+    response.headers.update(headers or {})
+    return response
 
 
-def _invalid(request: Request, _: Exception) -> Response:
-    # Not FastAPI's own answer: it repeats what was sent.
-    return _page(
-        request, HTTPStatus.UNPROCESSABLE_ENTITY, "The address has a value it cannot have."
+def _invalid_request(request: Request, _: Exception) -> Response:
+    # FastAPI's own response would repeat the input.
+    return _error_page(
+        request, HTTPStatus.UNPROCESSABLE_ENTITY, "The address contains an invalid value."
     )
 
 
-def _database_away(request: Request, _: Exception) -> Response:
+def _invalid_value(request: Request, _: Exception) -> Response:
+    """Answer a value that PostgreSQL cannot hold, such as a number out of range."""
+    return _error_page(request, HTTPStatus.BAD_REQUEST, "A value is out of range.")
+
+
+def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # not received by anyone
+
+
+def _database_unavailable(request: Request, _: Exception) -> Response:
     log.error("database_away", path=request.url.path)
-    return _page(
+    return _error_page(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The database does not answer. Nothing is lost: series are still received. Try again in"
-        " a minute; an operator finds out more with `python -m worker doctor`.",
+        "The database does not answer. No data is lost: series are still received. Try again in"
+        " a minute. An operator can find the cause with `python -m worker doctor`.",
     )
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _internal_error(request: Request, error: Exception) -> Response:
     log.error("page_failed", path=request.url.path, stack=stack_of(error))
-    return _page(
+    return _error_page(
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "This page could not be made. The log of the review page says why.",
+        "This page could not be rendered. The log of the review page has the cause.",
     )
 
 
-MEANINGS = {
-    HTTPStatus.NOT_FOUND: "There is no such page.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be used in this way.",
-    HTTPStatus.UNAUTHORIZED: "Log in first.",
-}
-
-
-def _page(request: Request, status: HTTPStatus, text: str) -> Response:
+def _error_page(request: Request, status: HTTPStatus, text: str) -> Response:
     if request.url.path == "/health":
         return Response(f"{status.value}\n", status, media_type="text/plain")
     return render(request, "error.html", status=status, title=status.phrase, text=text)

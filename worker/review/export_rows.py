@@ -1,4 +1,4 @@
-"""What leaves the page as CSV: results without identifiers, and labels for training."""
+"""Rows of the exported CSV files: results without identifiers, and labels for training."""
 
 import csv
 import hashlib
@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from db.dxa import Pair
-from db.models import Hip
-from db.review_models import Feedback
+from db.models import Feedback, HipResult
 from db.worklist import Listed
-from worker.review.results import probabilities_of
+from worker.review.result_view import probabilities
 
-Said = Mapping[str, Sequence[Feedback]]
+FeedbackBySide = Mapping[str, Sequence[Feedback]]
 
-OLDEST_TOLD = 90
-"""Ages above 89 are one group: HIPAA's safe harbor, 45 CFR 164.514(b)(2)(i)(C), which also
-leaves of dates only the year."""
+MAX_AGE_YEARS = 90
+"""Ages of 90 and above are one group: HIPAA's safe harbor, 45 CFR 164.514(b)(2)(i)(C), which
+also keeps only the year of dates."""
 
 HIP_COLUMNS = (
     "grade", "reason", "p_normal", "p_osteopenia", "p_osteoporosis", "neck_hu", "reader_grade",
@@ -34,14 +33,14 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 
 
-def result_row(listed: Listed, said: Said) -> dict[str, Any]:
-    """One series, told without anything that names the patient, the study or a day."""
-    series, run = listed.series, listed.screening
+def result_row(listed: Listed, feedback: FeedbackBySide) -> dict[str, Any]:
+    """Return one series without identifiers of the patient or the study, and without days."""
+    series, screening = listed.series, listed.screening
     age = series.patient_age_years
     row = {
         "received_year": series.created_at.year,
         "sex": series.patient_sex,
-        "age": None if age is None else min(int(age), OLDEST_TOLD),
+        "age": None if age is None else min(int(age), MAX_AGE_YEARS),
         "manufacturer": series.manufacturer,
         "scanner_model": series.manufacturer_model_name,
         "kernel": series.convolution_kernel,
@@ -49,36 +48,40 @@ def result_row(listed: Listed, said: Said) -> dict[str, Any]:
         "slice_thickness_mm": series.slice_thickness_mm,
         "state": series.state.value,
         "reason": series.reason_code,
-        "grade": run.grade if run else None,
-        "model": run.model_name if run else None,
-        "model_version": run.model_version if run else None,
+        "grade": screening.grade if screening else None,
+        "model": screening.model_name if screening else None,
+        "model_version": screening.model_version if screening else None,
     }
     for hip in listed.hips:
         prefix = "right" if hip.side == "R" else "left"
-        chances = {f"p_{name}": value for name, value in probabilities_of(hip).items()}
         values = {
             "grade": hip.grade,
             "reason": hip.reason_code,
-            **chances,
+            **{f"p_{name}": value for name, value in probabilities(hip).items()},
             "neck_hu": hip.neck_hu,
-            "reader_grade": reader_grade(hip, said.get(hip.side, ())),
+            "reader_grade": reader_grade(hip, feedback.get(hip.side, ())),
         }
         row |= {f"{prefix}_{name}": value for name, value in values.items()}
     return row
 
 
 def label_rows(
-    listed: Listed, said: Said, pairs: Sequence[Pair], *, spool_dir: Path, key: bytes
+    listed: Listed,
+    feedback: FeedbackBySide,
+    pairs: Sequence[Pair],
+    *,
+    spool_dir: Path,
+    key: bytes,
 ) -> Iterator[dict[str, Any]]:
-    """One row a graded hip that DXA measured or a reader spoke of, as ``prepare`` reads it.
+    """Yield one row per graded hip with a DXA result or feedback, as ``prepare`` reads it.
 
-    ``key`` : of this file; the pseudonym groups a patient's series and leads back to nobody.
+    ``key`` is the secret of this file's pseudonyms (see `pseudonym`).
     """
     series = listed.series
     for hip in listed.hips:
-        opinions = said.get(hip.side, ())
+        hip_feedback = feedback.get(hip.side, ())
         dxa = _nearest(pairs, hip.side)
-        if hip.grade is None or (dxa is None and not opinions):
+        if hip.grade is None or (dxa is None and not hip_feedback):
             continue
         yield {
             "series_dir": spool_dir / series.study_instance_uid / series.series_instance_uid,
@@ -92,35 +95,38 @@ def label_rows(
             "ct_date": series.study_date,
             "dxa_date": dxa.dxa_date if dxa else None,
             "model_grade": hip.grade,
-            "reader_grade": reader_grade(hip, opinions),
-            "reader_opinions": len(opinions),
+            "reader_grade": reader_grade(hip, hip_feedback),
+            "reader_opinions": len(hip_feedback),
         }
 
 
-def reader_grade(hip: Hip, opinions: Sequence[Feedback]) -> str | None:
-    """The grade that all readers who named one agree on; None where they do not."""
-    named = {hip.grade if one.agrees else one.corrected_grade for one in opinions} - {None}
-    return named.pop() if len(named) == 1 else None
+def reader_grade(hip: HipResult, feedback: Sequence[Feedback]) -> str | None:
+    """Return the grade on which all readers who named one agree, or None."""
+    grades = {hip.grade if one.agrees else one.corrected_grade for one in feedback} - {None}
+    return grades.pop() if len(grades) == 1 else None
 
 
 def pseudonym(patient_id: str | None, issuer: str | None, key: bytes) -> str:
-    """The same for the same patient within one file."""
+    """Return a pseudonym that is the same for all series of a patient within one file.
+
+    The key is not stored, so the pseudonym cannot be traced back to the patient.
+    """
     text = f"{issuer or ''}\0{patient_id or ''}".encode()
     return hmac.new(key, text, hashlib.sha256).hexdigest()[:16]
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The text of a CSV, line by line."""
+    """Yield the lines of a CSV file, the header first."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="")
     writer.writeheader()
     for row in rows:
-        yield _taken(buffer)
+        yield _drain(buffer)
         writer.writerow({name: _cell(value) for name, value in row.items()})
-    yield _taken(buffer)
+    yield _drain(buffer)
 
 
-def _taken(buffer: io.StringIO) -> str:
+def _drain(buffer: io.StringIO) -> str:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
@@ -128,7 +134,7 @@ def _taken(buffer: io.StringIO) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula stays a text (CWE-1236)."""
+    """Format a value; quote text that a spreadsheet would evaluate as a formula (CWE-1236)."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
@@ -137,10 +143,10 @@ def _cell(value: Any) -> Any:
 
 
 def _nearest(pairs: Sequence[Pair], side: str) -> Pair | None:
-    """The result of this hip, else one of the patient, the nearest in time."""
-    fitting = [pair for pair in pairs if pair.dxa_side in {None, side}]
+    """Return the DXA result nearest in time, of this hip if there is one."""
+    candidates = [pair for pair in pairs if pair.dxa_side in {None, side}]
 
     def rank(pair: Pair) -> tuple[bool, int]:
         return pair.dxa_side is None, abs((pair.study_date - pair.dxa_date).days)
 
-    return min(fitting, key=rank, default=None)
+    return min(candidates, key=rank, default=None)

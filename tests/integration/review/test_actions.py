@@ -1,4 +1,4 @@
-"""Covered: every action of readers and operators, in a real Chromium, down to the record."""
+"""Covered: every action of readers and operators, in Chromium, down to the database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,44 +6,43 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from db import claim, overview
-from db.models import Delivery
-from db.overview import SeriesHistory
-from db.review_models import Feedback
-from db.spool import SeriesKey, remove_series
+from common.spool.layout import SeriesKey, remove_series
+from db import deliveries
+from db.history import SeriesHistory, history_of, series_by_uid
+from db.models import Delivery, Feedback
 from db.states import DeliveryState, SeriesState
-from tests.integration.review.conftest import Window, log_in
-from tests.review_site import Site
+from tests.support.review_browser import BrowserWindow, log_in
+from tests.support.review_site import ReviewSite
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def operator(window: Window, site: Site) -> Page:
+def operator(window: BrowserWindow, site: ReviewSite) -> Page:
     return log_in(window.page, site, "operator")
 
 
 @pytest.fixture
-def reader(window: Window, site: Site) -> Page:
+def reader(window: BrowserWindow, site: ReviewSite) -> Page:
     return log_in(window.page, site, "reader")
 
 
-def history(site: Site, series_id: int) -> SeriesHistory:
+def history(site: ReviewSite, series_id: int) -> SeriesHistory:
     with site.record.sessions() as session:
-        series = overview.series_by_uid(session, f"1.2.826.{site.record.count}.7")
+        series = series_by_uid(session, f"1.2.826.{site.record.count}.7")
         assert series is not None
         assert series.id == series_id
-        return overview.history_of(session, series)
+        return history_of(session, series)
 
 
-def opinions(site: Site) -> list[Feedback]:
+def saved_feedback(site: ReviewSite) -> list[Feedback]:
     with site.record.sessions() as session:
         return list(session.scalars(select(Feedback).order_by(Feedback.id)))
 
 
 @pytest.mark.parametrize("state", ["failed", "rejected"])
 def test_an_operator_has_a_series_screened_again(
-    state: str, site: Site, operator: Page
+    state: str, site: ReviewSite, operator: Page
 ) -> None:
     made = site.record.failed() if state == "failed" else site.record.rejected("GAPS", "one")
     operator.goto(f"{site.url}/series/{made}")
@@ -59,18 +58,20 @@ def test_an_operator_has_a_series_screened_again(
     assert after.events[-1].actor == "operator test operator"
 
 
-def test_what_is_no_longer_in_the_spool_is_not_screened_again(
-    site: Site, operator: Page
+def test_a_series_without_images_is_not_screened_again(
+    site: ReviewSite, operator: Page
 ) -> None:
     made = site.record.failed(images=0)
     operator.goto(f"{site.url}/series/{made}")
 
     expect(operator.get_by_role("button", name="Screen again")).to_be_disabled()
-    expect(operator.get_by_text("send them again to have them screened")).to_be_visible()
+    expect(
+        operator.get_by_text("To have the series screened, send them again.")
+    ).to_be_visible()
 
 
-def test_images_that_were_deleted_meanwhile_are_asked_for(
-    site: Site, operator: Page, window: Window
+def test_screening_again_after_the_images_were_deleted_is_a_conflict(
+    site: ReviewSite, operator: Page, window: BrowserWindow
 ) -> None:
     made = site.record.failed()
     operator.goto(f"{site.url}/series/{made}")
@@ -84,14 +85,14 @@ def test_images_that_were_deleted_meanwhile_are_asked_for(
     assert answer.value.status == 409
     expect(operator.get_by_text("send them again")).to_be_visible()
     assert history(site, made).series.state is SeriesState.FAILED
-    window.problems.clear()  # the console tells of the 409
+    window.errors.clear()  # the console reports the 409
 
 
-def test_refused_deliveries_are_tried_again(site: Site, operator: Page) -> None:
+def test_refused_deliveries_are_tried_again(site: ReviewSite, operator: Page) -> None:
     made = site.record.refused("osteopenia")
     operator.goto(f"{site.url}/series/{made}")
 
-    operator.get_by_role("button", name="Try deliveries now").click()
+    operator.get_by_role("button", name="Retry deliveries now").click()
 
     expect(operator.get_by_role("region", name="Deliveries").first).to_contain_text(
         "to be sent"
@@ -99,15 +100,13 @@ def test_refused_deliveries_are_tried_again(site: Site, operator: Page) -> None:
     assert {one.delivery.state for one in history(site, made).deliveries} == {DeliveryState.DUE}
 
 
-def test_a_delivered_result_is_sent_once_more_and_delivered_again(
-    site: Site, operator: Page
-) -> None:
+def test_a_delivered_result_is_sent_again(site: ReviewSite, operator: Page) -> None:
     made = site.record.delivered("normal", "normal")
     operator.goto(f"{site.url}/series/{made}")
 
     operator.get_by_role("button", name="Send report and picture again").click()
 
-    expect(operator.get_by_text("still to be sent to a destination")).to_be_visible()
+    expect(operator.get_by_text("has not been sent to every destination yet")).to_be_visible()
     after = history(site, made)
     assert after.series.state is SeriesState.SCREENED
     assert [(one.delivery.state, one.delivery.attempts) for one in after.deliveries] == [
@@ -118,14 +117,16 @@ def test_a_delivered_result_is_sent_once_more_and_delivered_again(
     assert history(site, made).series.state is SeriesState.DELIVERED
 
 
-def test_what_a_worker_is_sending_now_is_left_alone(site: Site, operator: Page) -> None:
+def test_deliveries_that_a_worker_is_sending_are_not_sent_again(
+    site: ReviewSite, operator: Page
+) -> None:
     made = site.record.delivered("normal", "normal")
     with site.record.sessions.begin() as session:
         session.query(Delivery).filter(
             Delivery.screening_id == history(site, made).screenings[-1].id
         ).update({"state": DeliveryState.DUE})
-        due = claim.due_deliveries(session, now=site.record.at, limit=1)
-        claimed = claim.claim_deliveries(
+        due = deliveries.due_deliveries(session, now=site.record.at, limit=1)
+        claimed = deliveries.claim_deliveries(
             session,
             due[-1].screening_id,
             due[-1].destination,
@@ -141,7 +142,7 @@ def test_what_a_worker_is_sending_now_is_left_alone(site: Site, operator: Page) 
     assert {one.delivery.attempts for one in history(site, made).deliveries} == {2}
 
 
-def test_a_reader_disagrees_and_his_newest_word_counts(site: Site, reader: Page) -> None:
+def test_the_newest_feedback_of_a_reader_counts(site: ReviewSite, reader: Page) -> None:
     made = site.record.delivered("osteopenia", "normal")
     reader.goto(f"{site.url}/series/{made}")
     right = reader.locator("#feedback-R")
@@ -152,28 +153,28 @@ def test_a_reader_disagrees_and_his_newest_word_counts(site: Site, reader: Page)
     expect(right).to_contain_text("test reader agrees")
     right.get_by_text("Give feedback").click()
     right.get_by_label("I disagree").check()
-    right.get_by_label("the right grade").select_option("Osteoporosis")
+    right.get_by_label("the correct grade").select_option("Osteoporosis")
     right.get_by_label("Comment").fill("<b>thin</b> cortex")
     right.get_by_role("button", name="Save feedback").click()
 
     expect(right).to_contain_text("test reader disagrees: Osteoporosis")
     expect(right).to_contain_text("<b>thin</b> cortex")
     expect(right.get_by_text("test reader agrees")).to_have_count(0)
-    told = opinions(site)[-2:]
-    assert [(one.side, one.agrees, one.corrected_grade) for one in told] == [
+    saved = saved_feedback(site)[-2:]
+    assert [(one.side, one.agrees, one.corrected_grade) for one in saved] == [
         ("R", True, None),
         ("R", False, "osteoporosis"),
     ]
 
 
-def test_a_reader_has_no_buttons_of_operators(site: Site, reader: Page) -> None:
+def test_a_reader_has_no_operator_buttons(site: ReviewSite, reader: Page) -> None:
     made = site.record.failed()
     reader.goto(f"{site.url}/series/{made}")
 
     expect(reader.get_by_role("button", name="Screen again")).to_have_count(0)
 
 
-def form(site: Site, series_id: int, **values: str) -> dict[str, str]:
+def form(site: ReviewSite, series_id: int, **values: str) -> dict[str, str]:
     screening = str(history(site, series_id).screenings[-1].id)
     return {"screening": screening, "side": "L", "verdict": "agree", **values}
 
@@ -192,18 +193,18 @@ def form(site: Site, series_id: int, **values: str) -> dict[str, str]:
         ({"screening": "1; DROP TABLE"}, 409),
     ],
 )
-def test_feedback_that_makes_no_sense_or_names_the_patient_is_refused(
-    values: dict[str, str], status: int, site: Site
+def test_invalid_feedback_or_a_comment_that_names_the_patient_is_refused(
+    values: dict[str, str], status: int, site: ReviewSite
 ) -> None:
     made = site.record.delivered("normal", "normal")
     number = f"{site.record.count:03d}"
     values = {name: value.replace("{count}", number) for name, value in values.items()}
     client = site.client("reader")
-    before = len(opinions(site))
+    before = len(saved_feedback(site))
 
     answer = client.post(
         f"/series/{made}/feedback", data={"csrf": client.csrf(), **form(site, made, **values)}
     )
 
     assert answer.status_code == status
-    assert len(opinions(site)) == before
+    assert len(saved_feedback(site)) == before

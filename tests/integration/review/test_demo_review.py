@@ -1,4 +1,4 @@
-"""Covered: ``make demo UI=1`` from its last step on: the page is open until Ctrl-C."""
+"""Covered: the last step of ``make demo UI=1``: the page is open until Ctrl-C."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.processes import Process
-from tests.review_site import Client
-from tests.servers import child_environment, wait_for
+from deploy.demo.processes import Process
+from tests.support.review_site import ReviewClient
+from tests.support.servers import child_environment, wait_for
 
 pytestmark = pytest.mark.servers
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from deploy.demo_review import wait_for_reader
+from deploy.demo.review import wait_for_reader
 wait_for_reader(sys.argv[1], Path(sys.argv[2]), check=lambda: None)
 """
 
@@ -29,13 +29,15 @@ def test_the_page_stays_open_until_it_is_interrupted(database_url: str, tmp_path
         log_path=tmp_path / "demo.log",
     )
     with demo:
-        said = wait_for(
-            lambda: re.search(r"review page: (\S+)/\s+token: (\S+)", demo.log), "it", 180
+        match = wait_for(
+            lambda: re.search(r"review page: (\S+)/\s+token: (\S+)", demo.log),
+            "the address of the review page",
+            180,
         )
-        assert said is not None
-        with Client(said[1]) as client:
-            assert client.log_in("somebody-elses-token-is-wrong").status_code == 401
-            assert client.log_in(said[2]).status_code == 303
+        assert match is not None
+        with ReviewClient(match[1]) as client:
+            assert client.log_in("the-token-of-another-demo").status_code == 401
+            assert client.log_in(match[2]).status_code == 303
             assert "demo (operator)" in client.get("/").text
 
         os.kill(demo.pid, signal.SIGINT)

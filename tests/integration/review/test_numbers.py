@@ -1,4 +1,4 @@
-"""Covered: destinations, DXA, drift and exports, in a real Chromium, down to the record."""
+"""Covered: destinations, DXA, drift and exports, in Chromium, down to the database."""
 
 import csv
 import io
@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from db import pause
-from db.feedback import Opinion, add_feedback
-from db.models import Screening, Series
-from db.review_models import Access, DxaResult
-from tests.integration.review.conftest import Window, log_in
-from tests.review_record import GRADES, SITE, STUDY_DATE
-from tests.review_site import Site
+from db import pauses
+from db.feedback import ReaderFeedback, add_feedback
+from db.models import Access, DxaResult, Screening, Series
+from tests.support.review_browser import BrowserWindow, log_in
+from tests.support.review_record import GRADES, ISSUER, STUDY_DATE
+from tests.support.review_site import ReviewSite
+from worker.pipeline.grading import MAX_DAYS_APART
 
 pytestmark = pytest.mark.servers
 
@@ -24,8 +24,8 @@ T_SCORES = {"normal": 0.3, "osteopenia": -1.8, "osteoporosis": -3.1}
 
 
 @pytest.fixture(scope="module")
-def patients(site: Site) -> dict[str, str]:
-    """Forty patients with the grade of each; every tenth grade is not what DXA will say."""
+def patients(site: ReviewSite) -> dict[str, str]:
+    """Forty patients and a rejected one, with the grade of each by CT (`dxa_table`: by DXA)."""
     grades = {}
     for number in range(COUNT):
         grade = GRADES[number % 3]
@@ -40,16 +40,16 @@ def patients(site: Site) -> dict[str, str]:
 def dxa_table(patients: dict[str, str]) -> bytes:
     rows = ["patient_id,issuer_of_patient_id,dxa_date,side,t_score"]
     for number, (patient, grade) in enumerate(patients.items()):
-        known = "normal" if number % 10 == 9 else grade
+        by_dxa = "normal" if number % 10 == 9 else grade  # every tenth differs from CT
         day = STUDY_DATE - timedelta(days=number)
-        rows.append(f"{patient},{SITE},{day},,{T_SCORES[known]}")
-    rows.append(f"NOBODY,{SITE},2026-11-01,,-1.0")
-    # Four months before the CT: counts for nothing.
-    rows.append(f"PAT-0001,{SITE},2026-07-01,,-4.0")
+        rows.append(f"{patient},{ISSUER},{day},,{T_SCORES[by_dxa]}")
+    rows.append(f"NO-CT,{ISSUER},2026-11-01,,-1.0")
+    # Four months before the CT, so not compared.
+    rows.append(f"PAT-0001,{ISSUER},2026-07-01,,-4.0")
     return "\n".join(rows).encode()
 
 
-def import_dxa(page: Page, site: Site, data: bytes) -> None:
+def import_dxa(page: Page, site: ReviewSite, data: bytes) -> None:
     page.goto(f"{site.url}/accuracy")
     page.get_by_label("CSV file").set_input_files(
         {"name": "dxa.csv", "mimeType": "text/csv", "buffer": data}
@@ -57,11 +57,11 @@ def import_dxa(page: Page, site: Site, data: bytes) -> None:
     page.get_by_role("button", name="Import").click()
 
 
-def test_before_anything_is_known_the_pages_say_so(site: Site, window: Window) -> None:
+def test_pages_without_data_say_so(site: ReviewSite, window: BrowserWindow) -> None:
     page = log_in(window.page, site, "viewer")
     for path, heading in (
-        ("/accuracy", "No patient with both yet"),
-        ("/destinations", "Nothing was sent yet"),
+        ("/accuracy", "No patient with both CT and DXA yet"),
+        ("/destinations", "No deliveries yet"),
         ("/drift", "No finished series in these weeks"),
     ):
         page.goto(site.url + path)
@@ -70,7 +70,7 @@ def test_before_anything_is_known_the_pages_say_so(site: Site, window: Window) -
 
 
 def test_dxa_results_are_imported_once_and_feed_the_measures(
-    site: Site, patients: dict[str, str], window: Window
+    site: ReviewSite, patients: dict[str, str], window: BrowserWindow
 ) -> None:
     page = log_in(window.page, site, "reader")
 
@@ -78,9 +78,9 @@ def test_dxa_results_are_imported_once_and_feed_the_measures(
     expect(page.get_by_text("43 saved")).to_be_visible()
     expect(page.get_by_text("41 of 43 belong to a patient with a CT")).to_be_visible()
     import_dxa(page, site, dxa_table(patients))
-    expect(page.get_by_text("0 saved, 43 known already")).to_be_visible()
+    expect(page.get_by_text("0 saved, 43 already saved before")).to_be_visible()
 
-    page.get_by_role("link", name="To grades against DXA").click()
+    page.get_by_role("link", name="Grades compared with DXA").click()
     table = page.get_by_role("region", name="Osteoporosis (T ≤ −2.5)", exact=True)
     # Of 40 graded patients 13 were graded osteoporosis; patients 10, 20, 30 and 40 are normal
     # by DXA, one of whom (30) was graded osteoporosis.
@@ -95,14 +95,14 @@ def test_dxa_results_are_imported_once_and_feed_the_measures(
     expect(page.get_by_role("img", name="Share of patients with osteoporosis")).to_be_visible()
 
 
-def test_a_result_is_entered_in_the_form_and_stands_on_the_series(
-    site: Site, patients: dict[str, str], window: Window
+def test_a_result_is_entered_in_the_form_and_shown_with_the_series(
+    site: ReviewSite, patients: dict[str, str], window: BrowserWindow
 ) -> None:
     page = log_in(window.page, site, "reader")
     page.goto(f"{site.url}/accuracy")
 
     page.get_by_label("Patient ID", exact=True).fill("PAT-0002")
-    page.get_by_label("Issuer of patient ID").fill(SITE)
+    page.get_by_label("Issuer of patient ID").fill(ISSUER)
     page.get_by_label("DXA date").fill("2026-11-10")
     page.get_by_label("Side").select_option("left hip")
     page.get_by_label("T-score").fill("-1,4")
@@ -121,7 +121,9 @@ def test_a_result_is_entered_in_the_form_and_stands_on_the_series(
     assert "PAT-0002" not in site.process.log
 
 
-def test_a_table_with_mistakes_is_refused_whole(site: Site, window: Window) -> None:
+def test_a_table_with_an_invalid_row_saves_nothing(
+    site: ReviewSite, window: BrowserWindow
+) -> None:
     page = log_in(window.page, site, "reader")
     with site.record.sessions() as session:
         before = len(session.scalars(select(DxaResult.id)).all())
@@ -132,11 +134,11 @@ def test_a_table_with_mistakes_is_refused_whole(site: Site, window: Window) -> N
     expect(page.get_by_role("alert")).to_contain_text("Line 3, dxa_date")
     with site.record.sessions() as session:
         assert len(session.scalars(select(DxaResult.id)).all()) == before
-    window.problems.clear()  # the console tells of the 422
+    window.errors.clear()  # the console reports the 422
 
 
 def test_drift_has_charts_and_tables(
-    site: Site, patients: dict[str, str], window: Window
+    site: ReviewSite, patients: dict[str, str], window: BrowserWindow
 ) -> None:
     page = log_in(window.page, site, "viewer")
     page.goto(f"{site.url}/drift?weeks=52")
@@ -152,7 +154,7 @@ def test_drift_has_charts_and_tables(
 
 
 def test_a_destination_is_paused_and_resumed(
-    site: Site, patients: dict[str, str], window: Window
+    site: ReviewSite, patients: dict[str, str], window: BrowserWindow
 ) -> None:
     page = log_in(window.page, site, "operator")
     page.goto(f"{site.url}/destinations")
@@ -160,19 +162,19 @@ def test_a_destination_is_paused_and_resumed(
     page.get_by_role("button", name="Pause pacs").click()
     expect(page.get_by_text("by operator test operator")).to_be_visible()
     with site.record.sessions() as session:
-        assert [one.destination for one in pause.paused(session)] == ["pacs"]
+        assert [one.destination for one in pauses.paused(session)] == ["pacs"]
     page.get_by_role("button", name="Resume pacs").click()
     expect(page.get_by_text("Sending")).to_be_visible()
     with site.record.sessions() as session:
-        assert pause.paused(session) == []
+        assert pauses.paused(session) == []
 
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_exports_name_nobody_and_are_on_record(
-    site: Site, patients: dict[str, str], window: Window
+def test_results_are_exported_without_identifiers_and_logged(
+    site: ReviewSite, patients: dict[str, str], window: BrowserWindow
 ) -> None:
     page = log_in(window.page, site, "viewer")
     page.goto(f"{site.url}/export")
@@ -182,7 +184,7 @@ def test_exports_name_nobody_and_are_on_record(
     text = Path(download.value.path()).read_text()
 
     assert len(rows(text)) == COUNT + 1
-    assert not [one for one in ("PAT-", "ACC-", "1.2.826", "2026-11", SITE) if one in text]
+    assert not [one for one in ("PAT-", "ACC-", "1.2.826", "2026-11", ISSUER) if one in text]
     with site.record.sessions() as session:
         taken = session.scalars(select(Access).where(Access.what == "export")).all()
     assert [(one.who, one.detail) for one in taken] == [
@@ -191,14 +193,16 @@ def test_exports_name_nobody_and_are_on_record(
 
 
 def test_labels_are_a_manifest_for_training_and_feedback_is_not(
-    site: Site, patients: dict[str, str], tmp_path: Path
+    site: ReviewSite, patients: dict[str, str], tmp_path: Path
 ) -> None:
-    manifest = pytest.importorskip("training.manifest")
+    manifest = pytest.importorskip("training.cohort.manifest")
     with site.record.sessions.begin() as session:
         first = session.scalars(select(Series).order_by(Series.id).limit(1)).one()
         run = session.scalars(select(Screening).where(Screening.series_id == first.id)).one()
-        opinion = Opinion(run.id, "R", "dr.hip", agrees=False, corrected_grade="osteopenia")
-        add_feedback(session, first, opinion, now=site.record.at)
+        reader_feedback = ReaderFeedback(
+            run.id, "R", "dr.hip", agrees=False, corrected_grade="osteopenia"
+        )
+        add_feedback(session, first, reader_feedback, now=site.record.at)
     client = site.client("operator")
     labels, feedback = (
         client.get(f"/export/{name}.csv").text for name in ("labels", "feedback")
@@ -208,7 +212,7 @@ def test_labels_are_a_manifest_for_training_and_feedback_is_not(
     read = manifest.read_manifest(tmp_path / "labels.csv")
 
     assert len(read) == 2 * COUNT
-    assert all(row.days_apart <= manifest.MAX_DAYS_APART for row in read)
+    assert all(row.days_apart <= MAX_DAYS_APART for row in read)
     assert all(row.series_dir.is_dir() for row in read)
     assert len({row.patient_id for row in read}) == COUNT
     assert "PAT-" not in labels + feedback

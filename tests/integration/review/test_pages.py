@@ -1,4 +1,4 @@
-"""Covered: every page that shows, in a real Chromium, over a record with every state.
+"""Covered: every page that shows data, in Chromium, with series in every state.
 
 Not covered: other browsers.
 """
@@ -7,34 +7,35 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from db.review_models import Access
-from tests.integration.review.conftest import Series, Window, log_in
-from tests.review_site import Site
+from db.models import Access
+from tests.support.review_browser import BrowserWindow, log_in
+from tests.support.review_examples import ExampleSeries
+from tests.support.review_site import ReviewSite
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def viewer(window: Window, site: Site) -> Page:
+def viewer(window: BrowserWindow, site: ReviewSite) -> Page:
     return log_in(window.page, site, "viewer")
 
 
-def open_series(page: Page, site: Site, series_id: int) -> Page:
+def open_series(page: Page, site: ReviewSite, series_id: int) -> Page:
     page.goto(f"{site.url}/series/{series_id}")
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Series {series_id}")
     return page
 
 
-def test_an_empty_record_says_so(site: Site, viewer: Page) -> None:
+def test_an_empty_worklist_says_so(site: ReviewSite, viewer: Page) -> None:
     with site.record.sessions() as session:
         if session.scalar(select(Access.id).where(Access.what == "series")):
-            pytest.skip("the record is filled by now")
+            pytest.skip("another test has already added series")
 
     expect(viewer.get_by_role("heading", name="No series yet")).to_be_visible()
 
 
-def test_the_worklist_shows_state_grade_confidence_and_picture(
-    site: Site, series: Series, viewer: Page
+def test_the_worklist_shows_state_grade_probability_and_picture(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     viewer.goto(site.url)
 
@@ -48,7 +49,9 @@ def test_the_worklist_shows_state_grade_confidence_and_picture(
     expect(newest).to_contain_text("no picture")
 
 
-def test_the_worklist_is_narrowed_by_filters(site: Site, series: Series, viewer: Page) -> None:
+def test_the_worklist_is_narrowed_by_filters(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
+) -> None:
     viewer.goto(site.url)
 
     viewer.get_by_label("State", exact=True).select_option("Rejected")
@@ -59,7 +62,9 @@ def test_the_worklist_is_narrowed_by_filters(site: Site, series: Series, viewer:
     expect(viewer.locator("tbody tr")).to_contain_text("METAL")
     viewer.get_by_label("Grade").select_option("Osteoporosis")
     viewer.get_by_role("button", name="Filter").click()
-    expect(viewer.get_by_role("heading", name="No series fits these filters")).to_be_visible()
+    expect(
+        viewer.get_by_role("heading", name="No series matches these filters")
+    ).to_be_visible()
     viewer.get_by_role("link", name="Clear filters").click()
     viewer.get_by_label("Grade").select_option("Osteoporosis")
     viewer.get_by_label("Scanner").select_option("Siemens Healthineers / SOMATOM Force")
@@ -69,14 +74,14 @@ def test_the_worklist_is_narrowed_by_filters(site: Site, series: Series, viewer:
     expect(viewer.locator("tbody tr")).to_have_count(1)
 
 
-@pytest.mark.parametrize("what", ["PAT-0001", "ACC-0001", "1.2.826.1", "1.2.826.1.7"])
-def test_a_series_is_found_by_each_identifier_which_stands_in_no_address_or_log(
-    what: str, site: Site, series: Series, viewer: Page
+@pytest.mark.parametrize("identifier", ["PAT-0001", "ACC-0001", "1.2.826.1", "1.2.826.1.7"])
+def test_a_series_is_found_by_each_identifier_without_it_in_addresses_or_logs(
+    identifier: str, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     addresses: list[str] = []
     viewer.on("request", lambda request: addresses.append(request.url))
     viewer.goto(site.url)
-    viewer.get_by_label("Series UID, study UID").fill(what)
+    viewer.get_by_label("Series UID, study UID").fill(identifier)
     viewer.get_by_role("button", name="Find").click()
 
     expect(viewer.get_by_role("heading", name=f"Series {series.delivered}")).to_be_visible()
@@ -85,15 +90,17 @@ def test_a_series_is_found_by_each_identifier_which_stands_in_no_address_or_log(
     assert "ACC-" not in site.process.log
 
 
-def test_what_is_not_found_is_said(site: Site, series: Series, viewer: Page) -> None:
+def test_an_unknown_identifier(site: ReviewSite, series: ExampleSeries, viewer: Page) -> None:
     viewer.goto(site.url)
-    viewer.get_by_label("Series UID, study UID").fill("<b>nobody'")
+    viewer.get_by_label("Series UID, study UID").fill("<b>unknown'")
     viewer.get_by_role("button", name="Find").click()
 
     expect(viewer.get_by_role("heading", name="Nothing found")).to_be_visible()
 
 
-def test_the_page_of_a_delivered_series(site: Site, series: Series, viewer: Page) -> None:
+def test_the_page_of_a_delivered_series(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
+) -> None:
     page = open_series(viewer, site, series.delivered)
 
     expect(page.get_by_text("Demonstration model, trained on simulated CT.")).to_be_visible()
@@ -103,9 +110,9 @@ def test_the_page_of_a_delivered_series(site: Site, series: Series, viewer: Page
     expect(hips).to_contain_text("104 ± 37 HU")
     expect(hips).to_contain_text("83 %")
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("80 kVp")
-    evidence = page.get_by_role("region", name="Why it was judged complete")
-    expect(evidence).to_contain_text("no image arrived for the quiet period")
-    expect(evidence).to_contain_text("3 images")
+    completion = page.get_by_role("region", name="Completion")
+    expect(completion).to_contain_text("no image arrived for the quiet period")
+    expect(completion).to_contain_text("3 images")
     deliveries = page.get_by_role("region", name="Deliveries").first
     expect(deliveries).to_contain_text("Report (SR)")
     expect(deliveries).to_contain_text("0x0000")
@@ -121,20 +128,20 @@ def test_the_page_of_a_delivered_series(site: Site, series: Series, viewer: Page
         ("rejected", ["METAL", "There must be no prosthesis", "41 ml of metal"]),
         (
             "rejected_early",
-            ["8 slices, 10 are needed.", "rejected before hips were looked for"],
+            ["8 slices, 10 are needed.", "rejected before the search for hips"],
         ),
         ("failed", ["MemoryError in load.py:88"]),
         (
             "receiving",
-            ["Images are still arriving", "Not complete yet", "1 images in the spool"],
+            ["Images are still arriving", "Not complete yet", "1 image in the spool"],
         ),
         ("queued", ["waits for a worker", "There is no result yet."]),
         ("screening", ["A worker is screening the series now.", "running"]),
-        ("without_files", ["no longer in the spool", "none: deleted when their time had come"]),
+        ("without_files", ["no longer in the spool", "none: deleted after the retention time"]),
     ],
 )
 def test_every_state_has_a_page(
-    name: str, texts: list[str], site: Site, series: Series, viewer: Page
+    name: str, texts: list[str], site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     page = open_series(viewer, site, getattr(series, name))
 
@@ -142,8 +149,8 @@ def test_every_state_has_a_page(
         expect(page.locator("main")).to_contain_text(text)
 
 
-def test_who_looked_is_on_record_before_the_page_is_shown(
-    site: Site, series: Series, viewer: Page
+def test_access_to_a_series_is_logged(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     open_series(viewer, site, series.failed)
 
@@ -156,16 +163,16 @@ def test_who_looked_is_on_record_before_the_page_is_shown(
     assert [one for one in lists if series.failed in one.detail["series"]]
 
 
-def test_a_page_that_is_not_there(site: Site, viewer: Page, window: Window) -> None:
+def test_an_unknown_series(site: ReviewSite, viewer: Page, window: BrowserWindow) -> None:
     viewer.goto(f"{site.url}/series/424242")
 
     expect(viewer.get_by_role("heading", level=1)).to_have_text("Not Found")
     expect(viewer.locator("main")).to_contain_text("no such series on record")
-    window.problems.clear()  # the console tells of the 404, as it should
+    window.errors.clear()  # the console reports the 404
 
 
-def test_the_keyboard_reaches_everything_and_sees_where_it_is(
-    site: Site, series: Series, viewer: Page
+def test_the_keyboard_reaches_every_control_with_a_visible_focus(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     viewer.goto(site.url)
     reached = []
@@ -186,8 +193,8 @@ def test_the_keyboard_reaches_everything_and_sees_where_it_is(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_what_is_behind_it(
-    scheme: str, site: Site, series: Series, viewer: Page
+def test_text_has_enough_contrast(
+    scheme: str, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     viewer.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     for path in ("/", f"/series/{series.delivered}", f"/series/{series.rejected}"):
@@ -195,7 +202,7 @@ def test_text_stands_out_from_what_is_behind_it(
         assert viewer.evaluate(LOWEST_CONTRAST) >= 4.5  # WCAG 2.2, 1.4.3 (AA)
 
 
-# Of every element with text of its own against the nearest background, WCAG's formula.
+# The lowest contrast of all elements with text against their background, by WCAG's formula.
 LOWEST_CONTRAST = """() => {
   const channels = color => color.match(/[\\d.]+/g).map(Number);
   const luminance = color => {
@@ -220,7 +227,7 @@ LOWEST_CONTRAST = """() => {
 
 
 def test_a_printed_page_has_the_result_and_no_buttons(
-    site: Site, series: Series, viewer: Page
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     page = open_series(viewer, site, series.delivered)
     page.emulate_media(media="print")
@@ -229,7 +236,9 @@ def test_a_printed_page_has_the_result_and_no_buttons(
     assert page.locator("button:visible, input:visible").count() == 0
 
 
-def test_nothing_is_loaded_from_elsewhere(site: Site, series: Series, viewer: Page) -> None:
+def test_nothing_is_loaded_from_other_hosts(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
+) -> None:
     addresses: list[str] = []
     viewer.on("request", lambda request: addresses.append(request.url))
 
@@ -240,34 +249,36 @@ def test_nothing_is_loaded_from_elsewhere(site: Site, series: Series, viewer: Pa
 
 
 @pytest.mark.parametrize("width", [1280, 420])
-def test_pages_fit_the_window(width: int, site: Site, series: Series, viewer: Page) -> None:
+def test_pages_fit_the_window(
+    width: int, site: ReviewSite, series: ExampleSeries, viewer: Page
+) -> None:
     viewer.set_viewport_size({"width": width, "height": 800})
     for path in ("/", f"/series/{series.delivered}"):
         viewer.goto(site.url + path)
         assert viewer.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_page_of_a_series_shows_rule_by_rule_where_it_stopped(
-    site: Site, series: Series, viewer: Page
+def test_the_page_of_a_series_shows_the_result_of_each_rule(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     open_series(viewer, site, series.rejected_early)
     rules = viewer.get_by_role("region", name="Rules").locator("tbody tr")
     expect(rules.first).not_to_be_visible()
 
-    viewer.get_by_text("all rules with what they found").click()
+    viewer.get_by_text("show all rules").click()
 
-    kept = rules.filter(has_text="orientation").filter(has_text="oblique by 1.0°.")
-    expect(kept).to_contain_text("passed")
-    expect(kept).to_contain_text("oblique by at most 20°")
+    passed = rules.filter(has_text="orientation").filter(has_text="oblique by 1.0°.")
+    expect(passed).to_contain_text("passed")
+    expect(passed).to_contain_text("oblique by at most 20°")
     expect(rules.filter(has_text="at least 10 slices")).to_contain_text(
         "failed: TOO_FEW_SLICES"
     )
     expect(rules.filter(has_text="at least 18 years")).to_contain_text("not reached")
 
 
-def test_the_page_of_an_earlier_result_says_that_its_rules_are_not_on_record(
-    site: Site, series: Series, viewer: Page
+def test_a_result_of_an_earlier_version_has_no_rules(
+    site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     open_series(viewer, site, series.delivered)
 
-    expect(viewer.get_by_text("this result is of an earlier version")).to_be_visible()
+    expect(viewer.get_by_text("this result was made by an earlier version")).to_be_visible()

@@ -1,6 +1,6 @@
-"""Covered: route by route, who may see and who may change; cookies, headers, forged forms.
+"""Covered: who may read and change what, route by route; cookies, headers, forged forms.
 
-The routes are those of the application itself, so that none can be forgotten here.
+The routes are taken from the application, so that a new one is tested as well.
 """
 
 import itertools
@@ -8,23 +8,21 @@ import re
 
 import pytest
 import requests
-from fastapi.routing import APIRoute
 from sqlalchemy import text
 
-from tests.integration.review.conftest import Series
-from tests.review_site import TOKENS, Client, Site
-from worker.review.app import ROUTERS
-from worker.review.gate import MAX_BODY_BYTES
+from tests.support.review_examples import ExampleSeries
+from tests.support.review_routes import ROUTES, filled
+from tests.support.review_site import TOKENS, ReviewClient, ReviewSite
+from worker.review.middleware import MAX_BODY_BYTES
 
 pytestmark = pytest.mark.servers
 
-ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 CASES = [(method, route.path) for route in ROUTES for method in sorted(route.methods)]
-FOR_STRANGERS = {("GET", "/health"), ("GET", "/login"), ("POST", "/login")}
+FOR_ANONYMOUS = {("GET", "/health"), ("GET", "/login"), ("POST", "/login")}
 FOR_VIEWERS = {("POST", "/login"), ("POST", "/logout"), ("POST", "/search")}
-"""What may be posted by somebody who may only look: none of it changes anything."""
+"""Posts that a viewer may send; they change no table in ``TABLES``."""
 
-# What each posted form needs to be understood, so that it is the role that refuses it.
+# Valid values of each form, so that only the role can be the reason for a refusal.
 FORMS = {
     "/destinations/pause": {"destination": "pacs"},
     "/destinations/resume": {"destination": "pacs"},
@@ -38,15 +36,8 @@ TABLES = (
 )  # fmt: skip
 
 
-def filled(path: str, series: Series) -> str:
-    """A route's path with values that exist."""
-    path = path.replace("{series_id}", str(series.delivered)).replace("{revision}", "1")
-    assert "{" not in path
-    return path
-
-
-def content(site: Site) -> dict[str, str | None]:
-    """A digest of everything on record but who looked."""
+def content(site: ReviewSite) -> dict[str, str | None]:
+    """Return a digest of each table except the access log."""
     rows = "md5(string_agg(one::text, '|' ORDER BY one::text))"
     with site.record.sessions() as session:
         return {
@@ -56,14 +47,14 @@ def content(site: Site) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize(("method", "path"), CASES)
-def test_a_stranger_gets_the_login_and_changes_nothing(
-    method: str, path: str, site: Site, series: Series
+def test_an_anonymous_client_gets_the_login_page_and_changes_nothing(
+    method: str, path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:
     before = content(site)
 
     answer = site.client().request(method, filled(path, series), data={"csrf": "0" * 64})
 
-    if (method, path) in FOR_STRANGERS:
+    if (method, path) in FOR_ANONYMOUS:
         assert answer.status_code in {200, 403}
     elif method == "GET":
         assert answer.status_code == 303
@@ -75,7 +66,9 @@ def test_a_stranger_gets_the_login_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
-def test_a_viewer_changes_nothing(method: str, path: str, site: Site, series: Series) -> None:
+def test_a_viewer_changes_nothing(
+    method: str, path: str, site: ReviewSite, series: ExampleSeries
+) -> None:
     viewer = site.client("viewer")
     form = {"csrf": viewer.csrf(), **FORMS.get(path, {})}
     before = content(site)
@@ -90,14 +83,14 @@ def test_a_viewer_changes_nothing(method: str, path: str, site: Site, series: Se
 
 @pytest.mark.parametrize("path", FOR_OPERATORS)
 @pytest.mark.parametrize("role", ["viewer", "reader"])
-def test_labels_are_for_operators(role: str, path: str, site: Site) -> None:
+def test_labels_are_for_operators(role: str, path: str, site: ReviewSite) -> None:
     assert site.client(role).get(path).status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
 @pytest.mark.parametrize("csrf", ["", "0" * 64, "é"])
 def test_a_form_of_another_site_is_refused(
-    csrf: str, method: str, path: str, site: Site, series: Series
+    csrf: str, method: str, path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:
     operator = site.client("operator")
     before = content(site)
@@ -110,7 +103,9 @@ def test_a_form_of_another_site_is_refused(
     assert content(site) == before
 
 
-def test_the_token_of_another_session_is_refused(site: Site, series: Series) -> None:
+def test_the_csrf_token_of_another_session_is_refused(
+    site: ReviewSite, series: ExampleSeries
+) -> None:
     other, operator = site.client("operator"), site.client("operator")
 
     answer = operator.post("/search", data={"csrf": other.csrf(), "identifier": "x"})
@@ -119,7 +114,7 @@ def test_the_token_of_another_session_is_refused(site: Site, series: Series) -> 
 
 
 @pytest.mark.parametrize("origin", ["cross-site", "same-site"])
-def test_a_browser_that_names_another_origin_is_refused(origin: str, site: Site) -> None:
+def test_a_request_from_another_origin_is_refused(origin: str, site: ReviewSite) -> None:
     operator = site.client("operator")
 
     answer = operator.post(
@@ -131,7 +126,9 @@ def test_a_browser_that_names_another_origin_is_refused(origin: str, site: Site)
     assert answer.status_code == 403
 
 
-def test_every_answer_carries_the_headers_of_safety(site: Site, series: Series) -> None:
+def test_every_response_has_the_security_headers(
+    site: ReviewSite, series: ExampleSeries
+) -> None:
     paths = ("/login", "/", "/nothing", "/series/999999", "/static/review.css")
     for role, path in itertools.product((None, "viewer"), paths):
         headers = site.client(role).get(path).headers
@@ -144,11 +141,11 @@ def test_every_answer_carries_the_headers_of_safety(site: Site, series: Series) 
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers
-        wanted = "no-cache" if path.startswith("/static/") else "no-store"
-        assert headers["cache-control"] == wanted
+        cache_control = "no-cache" if path.startswith("/static/") else "no-store"
+        assert headers["cache-control"] == cache_control
 
 
-def test_the_session_cookie_is_for_this_site_and_no_script(site: Site) -> None:
+def test_the_session_cookie_is_for_this_site_and_not_for_scripts(site: ReviewSite) -> None:
     client = site.client()
 
     cookie = client.log_in(TOKENS["viewer"]).headers["set-cookie"]
@@ -159,7 +156,7 @@ def test_the_session_cookie_is_for_this_site_and_no_script(site: Site) -> None:
     assert "Path=/" in session
 
 
-def test_logging_out_ends_the_session_for_whoever_kept_its_cookie(site: Site) -> None:
+def test_logout_ends_the_session_on_the_server(site: ReviewSite) -> None:
     client = site.client("viewer")
     kept = dict(client.cookies)
 
@@ -169,10 +166,10 @@ def test_logging_out_ends_the_session_for_whoever_kept_its_cookie(site: Site) ->
     assert again.status_code == 303
 
 
-def test_a_wrong_token_opens_nothing_and_is_not_repeated(site: Site) -> None:
+def test_a_wrong_token_is_refused_and_not_repeated(site: ReviewSite) -> None:
     client = site.client()
 
-    answer = client.log_in("a-token-that-nobody-was-given")
+    answer = client.log_in("a-token-that-is-not-configured")
 
     assert answer.status_code == 401
     assert "This token is not known" in answer.text
@@ -181,7 +178,7 @@ def test_a_wrong_token_opens_nothing_and_is_not_repeated(site: Site) -> None:
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil", "x"])
-def test_the_login_leads_to_our_own_pages_only(target: str, site: Site) -> None:
+def test_the_login_redirects_to_local_pages_only(target: str, site: ReviewSite) -> None:
     client = site.client()
     data = {"csrf": client.csrf("/login"), "token": TOKENS["viewer"], "next": target}
 
@@ -190,12 +187,12 @@ def test_the_login_leads_to_our_own_pages_only(target: str, site: Site) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-def test_the_login_leads_back_to_the_page_that_was_asked_for(
-    site: Site, series: Series
+def test_the_login_redirects_to_the_requested_page(
+    site: ReviewSite, series: ExampleSeries
 ) -> None:
     client = site.client()
-    asked = client.get(f"/series/{series.failed}")
-    page = client.get(asked.headers["location"])
+    answer = client.get(f"/series/{series.failed}")
+    page = client.get(answer.headers["location"])
     hidden = dict(re.findall(r'name="(csrf|next)" value="([^"]*)"', page.text))
 
     answer = client.post("/login", data={**hidden, "token": TOKENS["viewer"]})
@@ -216,10 +213,12 @@ def test_the_login_leads_back_to_the_page_that_was_asked_for(
         "/series/1/picture/99999999999999999999",
     ],
 )
-def test_no_path_leads_out(path: str, site: Site, series: Series) -> None:
+def test_paths_do_not_leave_the_site(
+    path: str, site: ReviewSite, series: ExampleSeries
+) -> None:
     client = site.client("operator")
     request = requests.Request("GET", site.url + path, cookies=dict(client.cookies)).prepare()
-    request.url = site.url + path  # as it is, not made tidy
+    request.url = site.url + path  # not normalized
 
     answer = client.send(request, allow_redirects=False, timeout=10)
 
@@ -227,7 +226,7 @@ def test_no_path_leads_out(path: str, site: Site, series: Series) -> None:
     assert "import" not in answer.text
 
 
-def test_a_strangers_upload_is_not_received(site: Site) -> None:
+def test_an_anonymous_upload_is_not_received(site: ReviewSite) -> None:
     client = site.client()
 
     answer = client.post("/login", data=b"x" * 100_000)
@@ -235,7 +234,7 @@ def test_a_strangers_upload_is_not_received(site: Site) -> None:
     assert answer.status_code == 413
 
 
-def test_an_upload_over_the_limit_is_refused(site: Site) -> None:
+def test_an_upload_over_the_limit_is_refused(site: ReviewSite) -> None:
     client = site.client("operator")
 
     answer = client.post("/search", data=b"x" * (MAX_BODY_BYTES + 1))
@@ -243,7 +242,7 @@ def test_an_upload_over_the_limit_is_refused(site: Site) -> None:
     assert answer.status_code == 413
 
 
-def test_what_is_not_asked_for_is_not_there(site: Site) -> None:
-    client: Client = site.client("operator")
+def test_there_is_no_schema_and_no_documentation(site: ReviewSite) -> None:
+    client: ReviewClient = site.client("operator")
 
     assert [client.get(path).status_code for path in ("/docs", "/openapi.json")] == [404, 404]

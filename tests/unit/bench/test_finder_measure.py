@@ -1,4 +1,4 @@
-"""How the bench judges: what is in view, how far a plane runs from a neck, what counts."""
+"""Measures of the finder benchmark: view, distance of a plane from a neck, counts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,9 +9,12 @@ import pytest
 from tests.bench import finder_measure, finder_table
 from tests.bench.finder_measure import KnownHip, Outcome, beyond, measure, view_of
 from training.simulate.truth import HipTruth
-from worker.pipeline import eligible, select
-from worker.pipeline.checks import check
-from worker.pipeline.results import Femur, Grade, Plane, Reason, ReasonCode, Volume
+from worker.pipeline import select
+from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.results import Grade
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import to_check
+from worker.pipeline.volume import Femur, Plane, Volume
 
 HIP = HipTruth(
     side="L",
@@ -29,14 +32,14 @@ KNOWN = KnownHip("L", HIP.center_mm, "whole", neck_mm=HIP.neck_mm)
 
 
 def volume(right_mm: float = 0.0, left_mm: float = 200.0, top_mm: float = 60.0) -> Volume:
-    """Soft tissue in 2 mm voxels between two sagittal planes and under an axial one."""
+    """Return soft tissue in 2 mm voxels between two sagittal planes and below an axial one."""
     shape = (50, round((top_mm + 120) / 2), round((left_mm - right_mm) / 2))
     affine = np.array([[0, 0, 2, right_mm], [2, 0, 0, -50], [0, -2, 0, top_mm], [0, 0, 0, 1.0]])
     return Volume(np.full(shape, 40, np.int16), affine)
 
 
 @pytest.mark.parametrize(
-    ("cut", "view"),
+    ("cut_volume", "view"),
     [
         (volume(), "whole"),
         (volume(left_mm=150.0), "part"),
@@ -46,9 +49,9 @@ def volume(right_mm: float = 0.0, left_mm: float = 200.0, top_mm: float = 60.0) 
     ],
 )
 def test_view_is_whole_with_both_trochanters_and_absent_with_half_a_head(
-    cut: Volume, view: str
+    cut_volume: Volume, view: str
 ) -> None:
-    assert view_of(cut, HIP) == view
+    assert view_of(cut_volume, HIP) == view
 
 
 def test_padding_is_not_in_view() -> None:
@@ -68,13 +71,13 @@ def test_plane_behind_the_neck_is_positive_also_where_it_is_turned() -> None:
 
 
 @pytest.fixture
-def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Measure with a finder that says what the test wants."""
+def measure_femur(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Measure with a finder and rules that return given values."""
 
     def run(femur: Femur, known: KnownHip, reason: Reason | None = None) -> Outcome:
         monkeypatch.setattr(select, "find_femurs", lambda _: (femur,))
-        verdict = check("rule", reason or "Kept.")
-        monkeypatch.setattr(eligible, "check_hip", lambda *_: (verdict,))
+        result = to_check("rule", reason or "Kept.")
+        monkeypatch.setattr(eligibility, "check_hip", lambda *_: (result,))
         return measure("case", ("group",), volume(), (known,))
 
     return run
@@ -83,16 +86,16 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
 FOUND = Femur("L", (92.0, 1.0, 2.0), 23.0, (121.0, 5.0, -20.0), 0.5)
 
 
-def test_errors_are_outwards_back_and_up(judge: Callable[..., Outcome]) -> None:
-    (hip,) = judge(FOUND, KNOWN).hips
+def test_errors_are_outwards_back_and_up(measure_femur: Callable[..., Outcome]) -> None:
+    (hip,) = measure_femur(FOUND, KNOWN).hips
 
     assert hip.accepted
     assert hip.center_mm == pytest.approx((2.0, 1.0, 2.0))
     assert hip.neck_mm == pytest.approx(1.0)
 
 
-def test_other_side_is_a_swap_and_not_found(judge: Callable[..., Outcome]) -> None:
-    outcome = judge(replace(FOUND, side="R"), KNOWN)
+def test_other_side_is_a_swap_and_not_found(measure_femur: Callable[..., Outcome]) -> None:
+    outcome = measure_femur(replace(FOUND, side="R"), KNOWN)
 
     assert outcome.swaps == ("L as R",)
     assert not outcome.hips[0].accepted
@@ -107,25 +110,27 @@ def test_other_side_is_a_swap_and_not_found(judge: Callable[..., Outcome]) -> No
     ],
     ids=["elsewhere", "cut off", "metal"],
 )
-def test_femur_where_none_may_be_graded_is_a_false_acceptance(
-    judge: Callable[..., Outcome], known: KnownHip
+def test_accepted_hip_that_may_not_be_graded_is_a_false_acceptance(
+    measure_femur: Callable[..., Outcome], known: KnownHip
 ) -> None:
-    assert len(judge(FOUND, known).false_acceptances) == 1
-    refused = Reason(ReasonCode.NO_FEMUR, "cut off")
-    assert judge(FOUND, known, refused).false_acceptances == ()
+    assert len(measure_femur(FOUND, known).false_acceptances) == 1
+    reason = Reason(ReasonCode.NO_FEMUR, "cut off")
+    assert measure_femur(FOUND, known, reason).false_acceptances == ()
 
 
-def test_hip_in_part_counts_neither_as_found_nor_as_missed(
-    judge: Callable[..., Outcome],
+def test_partly_visible_hip_is_neither_found_nor_missed(
+    measure_femur: Callable[..., Outcome],
 ) -> None:
-    summary = finder_table.summarize([judge(FOUND, replace(KNOWN, view="part"))])
+    summary = finder_table.summarize([measure_femur(FOUND, replace(KNOWN, view="part"))])
 
     assert (summary.hips, summary.false_acceptances) == (0, 0)
     assert summary.center_mm == (3.0, 3.0, 3.0)
 
 
-def test_refused_hip_is_a_failure_with_its_reason(judge: Callable[..., Outcome]) -> None:
-    outcome = judge(FOUND, KNOWN, Reason(ReasonCode.METAL, "a nail"))
+def test_rejected_hip_is_a_failure_with_its_reason(
+    measure_femur: Callable[..., Outcome],
+) -> None:
+    outcome = measure_femur(FOUND, KNOWN, Reason(ReasonCode.METAL, "a nail"))
 
     assert finder_table.failures([outcome]) == ["case: missed L: METAL, a nail"]
     assert finder_table.summarize([outcome]).hips_found == 0

@@ -1,16 +1,16 @@
-"""Covered: the paper's presets are as the paper writes, and a budget is the same for all."""
+"""Presets: agreement with the paper, and equal budgets for all presets."""
 
 import pytest
 
 from training import presets
-from worker.model import build
+from worker.pipeline.model.networks import build
 
 PAPER = ("paper-image", "paper-clinical", "paper-multimodal")
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_training_is_as_written(name: str) -> None:
-    """Ha 2024, Methods."""
+    """Source: Ha 2024, Methods."""
     fit, augment = presets.load(name).fit, presets.load(name).augment
 
     assert (fit.learning_rate, fit.decay, fit.batch) == (1e-3, 0.96, 32)
@@ -53,10 +53,10 @@ def test_a_budget_scales_all_presets_alike() -> None:
     assert budgets == {(20, 6, 10)}
 
 
-def test_without_a_budget_a_preset_is_itself() -> None:
+def test_without_a_budget_a_preset_is_unchanged() -> None:
     assert presets.load("paper-image").within(0) == presets.load("paper-image")
 
 
-def test_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="osteoscreen"):
+def test_unknown_preset_is_refused_with_a_list_of_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown preset 'paper'; .*osteoscreen"):
         presets.load("paper")

@@ -1,4 +1,4 @@
-"""What is said of an error that may quote a patient."""
+"""Covered: descriptions of errors whose message may contain patient data."""
 
 from worker.errors import describe, stack_of
 
@@ -11,7 +11,7 @@ def broken_by(value: str) -> Exception:
     raise AssertionError
 
 
-def test_an_error_is_told_by_class_and_place_without_its_text() -> None:
+def test_an_error_is_described_by_class_and_line_without_its_message() -> None:
     error = broken_by("Unmistakable^Person")
 
     assert "Unmistakable" in str(error)
@@ -20,5 +20,5 @@ def test_an_error_is_told_by_class_and_place_without_its_text() -> None:
     assert "broken_by" in stack_of(error)
 
 
-def test_an_error_that_was_never_raised_is_told_too() -> None:
+def test_an_error_that_was_never_raised_is_described_by_its_class() -> None:
     assert describe(KeyError("x")) == "KeyError"

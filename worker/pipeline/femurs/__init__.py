@@ -1,3 +1,12 @@
-"""How a proximal femur is found: ``grid`` (where is looked), ``heads`` (balls of bone),
-``spheres`` (their fit), ``necks`` and ``shafts`` (what leaves a ball), ``pairs`` (whose hips),
-``planes`` (what is shown). ``select`` puts them together."""
+"""Search for proximal femurs in a volume.
+
+``grid`` resamples the volume, ``heads`` finds candidate spheres, ``spheres`` fits them,
+``necks`` and ``shafts`` (``sections``) score the bone that leaves a sphere, ``pairs`` selects
+the patient's hips, and ``planes`` cuts the plane that shows a femur.
+``worker.pipeline.select`` combines them.
+
+The constants of each module are the fields of one frozen dataclass, with the unit in the name
+and the source beside them: *anatomy* (adult range), *numerical*, *cost* (time or memory),
+*0002* (stated or measured in ``docs/decisions/0002-femur-finder.md``); all others were *tuned*
+on the volumes of that record.
+"""

@@ -1,8 +1,9 @@
-"""The working copy of a volume in which femurs are searched: about 2 mm, clipped to bone's
-range, with nearest look-ups along many rays at once.
+"""Working copy of a volume in which femurs are searched.
 
-Positions here are *grid mm*: distances from the centre of the first grid voxel along
-(posterior, down, left), which are the axes of the canonical volume.
+About 2 mm a voxel, clipped to the range of bone, with nearest look-ups along many rays at once.
+
+Positions here are *grid mm*: distances from the center of the first grid voxel along
+(posterior, down, left), the axes of the canonical volume.
 """
 
 import math
@@ -13,22 +14,37 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from worker.pipeline.results import Volume
+from worker.pipeline.volume import Volume
 
-VOXEL_MM = 2.0
-MIN_HU, MAX_HU = -200, 1000
-FAR_BELOW_HU, BELOW_AIR_HU = -20000, -1500
 Floats32 = npt.NDArray[np.float32]
 Points = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class GridParameters:
+    """Resampling of the volume."""
+
+    # 0002: with voxels of 1.3 mm noise kept arthritic hips from the candidates.
+    voxel_mm: float = 2.0
+    # 0002: the range of bone.
+    lowest_hu: int = -200
+    highest_hu: int = 1000
+    # Value outside the volume for interpolation; an interpolated value below the second is
+    # unknown. Loaded volumes have at least −1024 HU.
+    outside_hu: int = -20000
+    unknown_below_hu: int = -1500
+
+
+PARAMETERS = GridParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """A clipped, coarser copy of a canonical volume.
 
-    ``hu`` : (slices, rows, columns) float32. ``bordered`` : the same with a border of one
-    voxel of NaN, from which look-ups outside of the volume are answered. ``voxel_mm``,
-    ``origin_index`` : size of a voxel and the index in the volume of the first, per axis.
+    ``bordered`` : (slices + 2, rows + 2, columns + 2) float32, with a border of one voxel of
+    NaN, so that look-ups outside the volume give NaN. ``voxel_mm``, ``origin_index`` : (3,)
+    size of a voxel, and index in the volume of the first voxel.
     """
 
     bordered: Floats32
@@ -38,7 +54,7 @@ class Grid:
 
     @property
     def hu(self) -> Floats32:
-        """The voxels without the border."""
+        """(slices, rows, columns) float32, without the border."""
         return self.bordered[1:-1, 1:-1, 1:-1]
 
     @property
@@ -47,16 +63,17 @@ class Grid:
         return np.asarray(self.volume.affine[:3, :3] / self.volume.spacing_mm)
 
     def to_patient(self, points: Points) -> npt.NDArray[np.float64]:
-        """(…, 3) grid mm → (…, 3) patient LPS mm."""
+        """Convert (…, 3) grid mm to (…, 3) patient LPS mm."""
         return self.volume.to_mm(points / np.array(self.volume.spacing_mm) + self.origin_index)
 
     def from_patient(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(…, 3) patient LPS mm → (…, 3) grid mm."""
+        """Convert (…, 3) patient LPS mm to (…, 3) grid mm."""
         index = self.volume.to_index(points) - self.origin_index
         return np.asarray(index * self.volume.spacing_mm)
 
     def nearest(self, points: Floats32) -> Floats32:
-        """(…,) HU of the nearest voxel at (…, 3) grid mm; NaN beyond the volume."""
+        """Return the (…,) HU of the nearest voxels to (…, 3) grid mm, NaN outside."""
+        # +1 for the border, +0.5 to round by truncation.
         index = points * (1 / self.voxel_mm).astype(np.float32) + np.float32(1.5)
         index = np.clip(index, 0, np.array(self.bordered.shape, np.float32) - 1)
         whole = index.astype(np.int32)
@@ -65,33 +82,36 @@ class Grid:
         return np.asarray(self.bordered.ravel()[flat])
 
     def interpolate(self, points: Points) -> Floats32:
-        """(…,) linearly interpolated HU at (…, 3) grid mm; NaN beyond the volume."""
+        """Return the (…,) HU of the grid at (…, 3) grid mm, linear, NaN outside."""
         index = points / self.voxel_mm + 1
         values = ndimage.map_coordinates(
             self.bordered, index.reshape(-1, 3).T, np.float32, order=1, mode="nearest"
         )
         return np.asarray(values).reshape(index.shape[:-1])
 
-    def original(self, points: Points) -> npt.NDArray[np.float64]:
-        """(…,) HU of the volume itself, linearly interpolated, at (…, 3) grid mm; NaN
-        beyond it."""
+    def interpolate_volume(self, points: Points) -> npt.NDArray[np.float64]:
+        """Return the (…,) HU of the volume itself at (…, 3) grid mm, linear, NaN outside."""
         index = points / np.array(self.volume.spacing_mm) + self.origin_index
         values = ndimage.map_coordinates(
-            self.volume.hu, index.reshape(-1, 3).T, np.float32, order=1, cval=FAR_BELOW_HU
+            self.volume.hu,
+            index.reshape(-1, 3).T,
+            np.float32,
+            order=1,
+            cval=PARAMETERS.outside_hu,
         )
-        values[values < BELOW_AIR_HU] = np.nan
+        values[values < PARAMETERS.unknown_below_hu] = np.nan
         return np.asarray(values, np.float64).reshape(index.shape[:-1])
 
 
 def build_grid(volume: Volume) -> Grid:
-    """Resample to ``VOXEL_MM`` along every axis, smoothed where the volume is finer.
+    """Resample to ``voxel_mm`` along every axis, smoothed where the volume is finer.
 
-    The same voxels and nearly the same noise whatever the series' spacing: what follows
-    need not know it.
+    Voxels and noise are nearly the same for every spacing, so that the finder does not depend
+    on it.
     """
     hu, spacing = volume.hu, np.array(volume.spacing_mm)
-    # Whole blocks first: cheap, and never coarser than the grid.
-    block = np.maximum(1, (VOXEL_MM / spacing).astype(int))
+    # Means of whole blocks first: cheap, and never coarser than the grid.
+    block = np.maximum(1, (PARAMETERS.voxel_mm / spacing).astype(int))
     block[0] = 1
     rows, columns = (hu.shape[axis] // block[axis] for axis in (1, 2))
     down = resampling_weights(rows, spacing[1] * block[1])
@@ -104,28 +124,49 @@ def build_grid(volume: Volume) -> Grid:
                 means += plane[row :: block[1], column :: block[2]][:rows, :columns]
         planes[index] = (left @ (down @ means).T).T
     planes /= block[1] * block[2]
-    np.clip(planes, MIN_HU, MAX_HU, out=planes)
+    np.clip(planes, PARAMETERS.lowest_hu, PARAMETERS.highest_hu, out=planes)
     backward = resampling_weights(len(hu), spacing[0])
     shape = np.array([backward.shape[0], *planes.shape[1:]])
     bordered = np.full(shape + 2, np.nan, np.float32)
     inside = (backward @ planes.reshape(len(planes), -1)).reshape(shape)
     bordered[1:-1, 1:-1, 1:-1] = inside
-    return Grid(bordered, np.full(3, VOXEL_MM), (block - 1) / 2, volume)
+    return Grid(bordered, np.full(3, PARAMETERS.voxel_mm), (block - 1) / 2, volume)
 
 
 def resampling_weights(count: int, spacing_mm: float) -> sparse.csr_array:
-    """(new, count) weights of ``count`` voxels in voxels of ``VOXEL_MM``, first centre kept:
-    a triangle as wide as the larger of both."""
-    width = max(VOXEL_MM, spacing_mm)
-    at = np.arange(int((count - 1) * spacing_mm / VOXEL_MM) + 1) * VOXEL_MM
-    weights = np.maximum(0, 1 - np.abs(np.arange(count) * spacing_mm - at[:, None]) / width)
+    """Return the (new, count) weights of ``count`` voxels of one axis in those of the grid.
+
+    The first center is kept. The filter is a triangle as wide as the larger of both voxels,
+    normalized also at the ends.
+    """
+    voxel_mm = PARAMETERS.voxel_mm
+    width = max(voxel_mm, spacing_mm)
+    centers_mm = np.arange(int((count - 1) * spacing_mm / voxel_mm) + 1) * voxel_mm
+    distances_mm = np.abs(np.arange(count) * spacing_mm - centers_mm[:, None])
+    weights = np.maximum(0, 1 - distances_mm / width)
     return sparse.csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def sphere_directions(count: int) -> npt.NDArray[np.float32]:
-    """(count, 3) unit vectors spread evenly over the sphere (Fibonacci lattice)."""
+    """Return (count, 3) unit vectors spread evenly over the sphere (Fibonacci lattice)."""
     index = np.arange(count) + 0.5
     polar = np.arccos(1 - 2 * index / count)
-    turn = np.pi * (1 + math.sqrt(5)) * index
-    directions = [np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)]
+    azimuth = np.pi * (1 + math.sqrt(5)) * index
+    directions = [
+        np.cos(azimuth) * np.sin(polar),
+        np.sin(azimuth) * np.sin(polar),
+        np.cos(polar),
+    ]
     return np.stack(directions, axis=-1).astype(np.float32)
+
+
+def ramp(values: Points, bounds: tuple[float, float]) -> Points:
+    """Return 0 below the first bound, 1 above the second, linear between them."""
+    low, high = bounds
+    return np.asarray(np.clip((values - low) / (high - low), 0, 1))
+
+
+def falling_ramp(values: Points, bounds: tuple[float, float]) -> Points:
+    """Return 1 below the first bound, 0 above the second, linear between them."""
+    low, high = bounds
+    return np.asarray(np.clip((high - values) / (high - low), 0, 1))

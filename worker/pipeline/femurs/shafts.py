@@ -1,7 +1,9 @@
-"""The shaft of a femur: a tube of cortex below and beside the head, at an angle to the neck.
+"""Search for the shaft of a femur: a tube of cortex below and beside the head.
 
-This is what tells a hip from a shoulder: the shaft of a humerus runs through below its own
-head, that of a femur 3–5 cm beside it, with a neck between.
+The shaft distinguishes a hip from a shoulder: that of a humerus runs through below its own
+head, that of a femur 3–5 cm beside it, at an angle to the neck between them.
+
+Axes are (posterior, down, left), those of the grid.
 """
 
 from dataclasses import dataclass
@@ -9,65 +11,98 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.femurs.grid import Floats32, Grid, sphere_directions
-from worker.pipeline.femurs.heads import Ball, Floats, surface_along
+from worker.pipeline.femurs.grid import Grid, sphere_directions
+from worker.pipeline.femurs.heads import Floats, SphereCandidate, surface_along
 from worker.pipeline.femurs.necks import (
     Neck,
     azimuths,
     bone_beyond,
     openness,
     rod_scores,
-    socket,
-    surface_of,
+    socket_share,
+    surface_evidence,
+    tilted_axes,
 )
+from worker.pipeline.femurs.sections import find_sections, ring_score
 
-# Where the axis of the neck meets that of the shaft, from the centre of the head.
-MEETS_MM = np.array([36.0, 43.0, 50.0, 57.0, 64.0])
-# Cosine between neck (away from the head) and shaft (down): neck-shaft angles 108–150°.
-BETWEEN = (0.30, 0.87)
-OFFSET_MM = (24.0, 62.0)
-FITTED_OFFSET_MM = (18.0, 66.0)
-# Thighs are straight to flexed, a little to the side: grid axes are (posterior, down, left).
-MAX_SIDEWAYS, MAX_BACKWARD, MIN_DOWN = 0.5, 0.4, 0.35
-DIRECTIONS = sphere_directions(320).astype(np.float64)
 
-LEVELS_MM = np.arange(16.0, 81.0, 8.0)
-FEW_LEVELS_MM = np.array([16.0, 24.0, 40.0, 56.0, 72.0])
-AZIMUTHS = 8
-WIDTHS_MM = np.arange(5.0, 25.1, 2.0)
-RADII_MM = np.array([10.0, 12.0, 14.0, 16.0, 18.0])
-NEAR_MM = 3.0
-MIN_LEVELS = 2
-MIN_KNOWN = 0.8
+@dataclass(frozen=True, slots=True)
+class ShaftParameters:
+    """Search for the shaft. ``(start, stop, step)`` are arguments of ``np.arange``."""
 
-# Angles of a neck with its shaft, and forward out of the plane of head and shaft: the shaft
-# is bowed, and runs a little behind the axis of the neck.
+    # Anatomy: distances from the center of the head to where the axes of neck and shaft meet.
+    meeting_mm: tuple[float, ...] = (36.0, 43.0, 50.0, 57.0, 64.0)
+    # Axes tried around that of the neck: tilt (tangent) and number.
+    neck_tilt: float = 0.17
+    neck_tilts: int = 4
+    # Anatomy: cosine between neck (away from the head) and shaft (down): neck-shaft angles of
+    # 108–150°.
+    neck_shaft_cosine: tuple[float, float] = (0.30, 0.87)
+    # 0002: distance of the head's center from the axis of the shaft, tried and fitted; in a
+    # humerus it is 5–12 mm.
+    offset_mm: tuple[float, float] = (24.0, 62.0)
+    fitted_offset_mm: tuple[float, float] = (18.0, 66.0)
+    # Anatomy: thighs are straight to flexed, a little to the side.
+    max_sideways: float = 0.5
+    max_backward: float = 0.4
+    min_down: float = 0.35
+    directions: int = 320
+
+    # Levels below the meeting point, all and those of the search (cost). 0002: at least 24 mm
+    # must be in view.
+    level_mm: tuple[float, float, float] = (16.0, 81.0, 8.0)
+    search_level_mm: tuple[float, ...] = (16.0, 24.0, 40.0, 56.0, 72.0)
+    min_levels: int = 2
+    # Search: radii of the tube, distance of an edge from them, rays across the axis.
+    radius_mm: tuple[float, ...] = (10.0, 12.0, 14.0, 16.0, 18.0)
+    radius_tolerance_mm: float = 3.0
+    azimuths: int = 8
+    width_mm: tuple[float, float, float] = (5.0, 25.1, 2.0)
+    span_steps: int = 2
+    # Share of a level's rays that must be in the volume, up to the width of this index (17 mm).
+    min_in_volume: float = 0.8
+    in_volume_width: int = 6
+
+    # 0002: angles of a neck with its shaft are 130 ± 12°, and 8 ± 20° forward of the plane of
+    # head and shaft: the shaft is bowed and runs a little behind the axis of the neck.
+    neck_angle_deg: tuple[int, int, int] = (112, 150, 4)
+    forward_angle_deg: tuple[int, int, int] = (-9, 25, 4)
+    usual_angles_deg: tuple[float, float] = (130.0, 8.0)
+    angle_sds_deg: tuple[float, float] = (12.0, 20.0)
+    # Exponent of the scores in the mean axis; tuned.
+    mean_exponent: int = 8
+
+    # Fit of the axis: cosine with the last one, and number of fits.
+    min_cosine: float = 0.9
+    refinements: int = 3
+
+
+PARAMETERS = ShaftParameters()
+
+DIRECTIONS = sphere_directions(PARAMETERS.directions).astype(np.float64)
+LEVELS_MM = np.arange(*PARAMETERS.level_mm)
+SEARCH_LEVELS_MM = np.array(PARAMETERS.search_level_mm)
+WIDTHS_MM = np.arange(*PARAMETERS.width_mm)
+RADII_MM = np.array(PARAMETERS.radius_mm)
+# (n, 2) neck-shaft angle, angle forward
 NECK_ANGLES_DEG = np.array(
-    [(angle, turn) for angle in range(112, 150, 4) for turn in range(-9, 25, 4)], np.float64
+    [
+        (angle, forward)
+        for angle in range(*PARAMETERS.neck_angle_deg)
+        for forward in range(*PARAMETERS.forward_angle_deg)
+    ],
+    np.float64,
 )
-USUAL_DEG, SPREAD_DEG = (130.0, 8.0), (12.0, 20.0)
-
-FINE_AZIMUTHS = 24
-FINE_WIDTHS_MM = np.arange(5.0, 31.1, 1.0)
-FINE_SPAN = 3
-FINE_EDGES_MM = (FINE_WIDTHS_MM[:-FINE_SPAN] + FINE_WIDTHS_MM[FINE_SPAN:]) / 2
-RING_MM = 2.5
-# Thin old cortex in thick slices is still a ring: its place counts, not its height.
-FULL_RING = 0.5
-# Beyond a shaft lies muscle, with vessels full of contrast medium at most.
-OUTSIDE_MM = (4.0, 11.0)
-SOFT_HU = 220
-CLEAR_EDGE = 0.2
-MIN_OUTLINE = 0.6
-MIN_COSINE = 0.9
-REFINEMENTS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shaft:
-    """``top`` : where the axes of neck and shaft are nearest, on the shaft's, grid mm.
-    ``direction`` : unit vector down the shaft. ``score`` : how well the tube is seen, 0–1.
-    ``offset_mm`` : distance of the head's centre from the shaft's axis."""
+    """The shaft of a femur.
+
+    ``top`` : (3,) grid mm, point on the axis of the shaft nearest to that of the neck.
+    ``direction`` : (3,) unit vector down the shaft. ``score`` : how clearly the tube is seen,
+    0–1. ``offset_mm`` : distance of the head's center from the axis of the shaft.
+    """
 
     top: Floats
     direction: Floats
@@ -75,162 +110,121 @@ class Shaft:
     offset_mm: float
 
 
-def find_shaft(grid: Grid, ball: Ball, neck: Neck) -> Shaft | None:
-    """The best tube that a neck can lead to; None where none lies in the volume."""
-    directions = _directions(neck)
-    best_score, best = 0.0, (ball.center, neck.axis)
-    for axis in _around(neck.axis, 0.17):
-        for meets in MEETS_MM:
-            top = ball.center + meets * axis
-            offsets = np.linalg.norm(np.cross(meets * axis, directions), axis=1)
-            near = directions[(offsets >= OFFSET_MM[0]) & (offsets <= OFFSET_MM[1])]
+def find_shaft(grid: Grid, sphere: SphereCandidate, neck: Neck) -> Shaft | None:
+    """Find the best tube to which a neck can lead, None where none lies in the volume."""
+    directions = _shaft_directions(neck)
+    min_offset, max_offset = PARAMETERS.offset_mm
+    best_score, best = 0.0, (sphere.center, neck.axis)
+    for axis in tilted_axes(neck.axis, PARAMETERS.neck_tilt, PARAMETERS.neck_tilts):
+        for meeting_mm in PARAMETERS.meeting_mm:
+            top = sphere.center + meeting_mm * axis
+            offsets = np.linalg.norm(np.cross(meeting_mm * axis, directions), axis=1)
+            near = directions[(offsets >= min_offset) & (offsets <= max_offset)]
             scores = tube_scores(grid, top, near)
             if scores.max(initial=0.0) > best_score:
                 best_score, best = float(scores.max()), (top, near[int(scores.argmax())])
-    return _refined(grid, ball, neck, *best) if best_score > 0 else None
+    return _fit_axis(grid, sphere, neck, *best) if best_score > 0 else None
 
 
-def neck_between(grid: Grid, ball: Ball, shaft: Shaft) -> Neck:
-    """The neck between a head and its shaft, by the angles that necks have to shafts.
+def neck_between(grid: Grid, sphere: SphereCandidate, shaft: Shaft) -> Neck:
+    """Find the neck between a head and its shaft by the usual angles of necks to shafts.
 
-    The axis is a mean over all of them, so that no single one decides.
+    The axis is a weighted mean over all angles, so that no single one decides.
     """
     down = shaft.direction
-    across = shaft.top - ball.center
-    across = across - (across @ down) * down
-    across /= np.linalg.norm(across)
-    forward = np.cross(down, across)
+    outward = shaft.top - sphere.center
+    outward = outward - (outward @ down) * down
+    outward /= np.linalg.norm(outward)
+    forward = np.cross(down, outward)
     forward *= -np.sign(forward[0])
-    angle, turn = np.radians(NECK_ANGLES_DEG.T)[..., None]
-    upright = -np.cos(angle) * down + np.sin(angle) * across
-    axes = np.cos(turn) * upright + np.sin(turn) * forward
-    usual = np.exp(-(((NECK_ANGLES_DEG - USUAL_DEG) / SPREAD_DEG) ** 2).sum(axis=1) / 2)
-    closed, covered = surface_of(grid, ball), bone_beyond(grid, ball)
-    scores = rod_scores(grid, ball, axes) * openness(closed, axes) * usual
-    scores *= socket(covered, axes)
-    axis = (axes * scores[:, None] ** 8).sum(axis=0)
+    # (angles, 1) each
+    neck_angle, forward_angle = np.radians(NECK_ANGLES_DEG.T)[..., None]
+    # (angles, xyz)
+    upright = -np.cos(neck_angle) * down + np.sin(neck_angle) * outward
+    axes = np.cos(forward_angle) * upright + np.sin(forward_angle) * forward
+    deviations = (NECK_ANGLES_DEG - PARAMETERS.usual_angles_deg) / PARAMETERS.angle_sds_deg
+    usual = np.exp(-(deviations**2).sum(axis=1) / 2)
+    closed, covered = surface_evidence(grid, sphere), bone_beyond(grid, sphere)
+    scores = rod_scores(grid, sphere, axes) * openness(closed, axes) * usual
+    scores *= socket_share(covered, axes)
+    axis = (axes * scores[:, None] ** PARAMETERS.mean_exponent).sum(axis=0)
     length = float(np.linalg.norm(axis))
     if length == 0:
         return Neck(axes[0], 0.0)
     return Neck(axis / length, float(scores.max()))
 
 
-def _directions(neck: Neck) -> Floats:
+def _shaft_directions(neck: Neck) -> Floats:
+    """Return the (n, 3) directions that the shaft of a neck may have."""
     cosine = DIRECTIONS @ neck.axis
-    between = (cosine >= BETWEEN[0]) & (cosine <= BETWEEN[1])
+    low, high = PARAMETERS.neck_shaft_cosine
+    between = (cosine >= low) & (cosine <= high)
     return np.asarray(DIRECTIONS[between & _is_thigh(DIRECTIONS)])
 
 
 def _is_thigh(directions: Floats) -> npt.NDArray[np.bool_]:
-    """(n,) whether a patient can lie with a thigh along each direction."""
+    """Return the (n,) mask of directions in which a thigh can lie."""
     backward, down, left = directions.T
-    sideways = np.abs(left) <= MAX_SIDEWAYS
-    return np.asarray(sideways & (backward <= MAX_BACKWARD) & (down >= MIN_DOWN))
-
-
-def _around(axis: Floats, spread: float) -> Floats:
-    """The axis and four unit vectors around it."""
-    axes = np.vstack([axis[None], axis + spread * azimuths(axis[None], 4)[0]])
-    return np.asarray(axes / np.linalg.norm(axes, axis=1, keepdims=True))
+    sideways = np.abs(left) <= PARAMETERS.max_sideways
+    backward_enough = backward <= PARAMETERS.max_backward
+    return np.asarray(sideways & backward_enough & (down >= PARAMETERS.min_down))
 
 
 def tube_scores(grid: Grid, top: Floats, directions: Floats) -> Floats:
-    """(n,) evidence of one tube around each axis out of ``top``: mean over the levels in the
-    volume of surfaces at one common radius; 0 where too few levels are in it."""
-    centers = top + directions[:, None] * FEW_LEVELS_MM[None, :, None]
-    around = azimuths(directions, AZIMUTHS)
+    """Return the (n,) evidence of one tube around each axis out of ``top``.
+
+    Mean over the levels in the volume of surfaces at one common radius; 0 where too few levels
+    are in it.
+    """
+    # (axes, 1, xyz) * (1, levels, 1)
+    centers = top + directions[:, None] * SEARCH_LEVELS_MM[None, :, None]
+    around = azimuths(directions, PARAMETERS.azimuths)
+    # (axes, 1, azimuths, 1, xyz) * (widths, 1)
     rays = around[:, None, :, None] * WIDTHS_MM[:, None]
+    # (axes, levels, 1, 1, xyz) + (axes, 1, azimuths, widths, xyz)
     values = grid.nearest((centers[:, :, None, None] + rays).astype(np.float32))
-    surface = surface_along(values, 2)
-    at = (WIDTHS_MM[:-2] + WIDTHS_MM[2:]) / 2
-    known = np.isfinite(values[..., 6]).mean(axis=2) >= MIN_KNOWN
+    span = PARAMETERS.span_steps
+    # (axes, levels, azimuths, edges)
+    surface = surface_along(values, span)
+    edges_mm = (WIDTHS_MM[:-span] + WIDTHS_MM[span:]) / 2
+    # (axes, levels)
+    in_volume = np.isfinite(values[..., PARAMETERS.in_volume_width]).mean(axis=2)
+    known = in_volume >= PARAMETERS.min_in_volume
     count = known.sum(axis=1)
     best = np.zeros(len(directions))
     for radius in RADII_MM:
-        near = surface[..., np.abs(at - radius) <= NEAR_MM].max(axis=-1).mean(axis=2)
+        at_radius = np.abs(edges_mm - radius) <= PARAMETERS.radius_tolerance_mm
+        near = surface[..., at_radius].max(axis=-1).mean(axis=2)
         best = np.maximum(best, (near * known).sum(axis=1) / np.maximum(count, 1))
-    return np.asarray(np.where(count >= MIN_LEVELS, best, 0.0))
+    return np.asarray(np.where(count >= PARAMETERS.min_levels, best, 0.0))
 
 
-def _refined(
-    grid: Grid, ball: Ball, neck: Neck, top: Floats, direction: Floats
+def _fit_axis(
+    grid: Grid, sphere: SphereCandidate, neck: Neck, top: Floats, direction: Floats
 ) -> Shaft | None:
-    """Fit the axis through the centres of the tube's outlines."""
-    for _ in range(REFINEMENTS):
-        middles, _ = sections(grid, top + direction * LEVELS_MM[:, None], direction)
-        if len(middles) < MIN_LEVELS:
+    """Fit the axis through the centers of the sections; None where it is no shaft."""
+    for _ in range(PARAMETERS.refinements):
+        middles, _ = find_sections(grid, top + direction * LEVELS_MM[:, None], direction)
+        if len(middles) < PARAMETERS.min_levels:
             return None
         middle = middles.mean(axis=0)
         line = np.linalg.svd(middles - middle)[2][0]
         line *= np.sign(line @ direction)
-        if len(middles) > MIN_LEVELS and line @ direction > MIN_COSINE:
+        if len(middles) > PARAMETERS.min_levels and line @ direction > PARAMETERS.min_cosine:
             direction = line
-        top = _nearest(middle, direction, ball.center, neck.axis)
-    offset = float(np.linalg.norm(np.cross(top - ball.center, direction)))
-    fits = FITTED_OFFSET_MM[0] <= offset <= FITTED_OFFSET_MM[1]
-    if not fits or not _is_thigh(direction[None])[0]:
+        top = _nearest_on_line(middle, direction, sphere.center, neck.axis)
+    offset = float(np.linalg.norm(np.cross(top - sphere.center, direction)))
+    min_offset, max_offset = PARAMETERS.fitted_offset_mm
+    if not min_offset <= offset <= max_offset or not _is_thigh(direction[None])[0]:
         return None
-    middles, in_view = sections(grid, top + direction * LEVELS_MM[:, None], direction)
+    middles, in_view = find_sections(grid, top + direction * LEVELS_MM[:, None], direction)
     score = ring_score(grid, middles, direction) * len(middles) / max(1, in_view)
     return Shaft(top, direction, score, offset)
 
 
-def sections(grid: Grid, centers: Floats, direction: Floats) -> tuple[Floats, int]:
-    """(m, 3) centres of the sections of a tube that show most of their outline, of those
-    around (n, 3) points of its axis, and how many of these are in view."""
-    around, values = _across(grid, centers, direction)
-    known = np.isfinite(values[..., RADII_MM[-1] >= FINE_WIDTHS_MM]).all(axis=2)
-    inside = known.mean(axis=1) >= MIN_KNOWN
-    surface = surface_along(values, FINE_SPAN)
-    clear = surface.max(axis=2) > CLEAR_EDGE
-    outlined = np.flatnonzero(inside & (clear.mean(axis=1) > MIN_OUTLINE))
-    # The mean of a circle's points seen from beside its centre lies half-way to it.
-    middles = [
-        centers[level] + 2 * (around * _reach(surface[level])[:, None]).mean(axis=0)
-        for level in outlined
-    ]
-    return np.array(middles).reshape(-1, 3), int(inside.sum())
-
-
-def ring_score(grid: Grid, middles: Floats, direction: Floats) -> float:
-    """How much sections look like those of a femur's shaft, 0–1: each a ring of cortex of one
-    radius, with nothing but soft tissue around it.
-
-    In the pelvis many a bone has an edge in every direction, but at all distances, and more
-    bone beyond it: between ilium and sacrum a ball with a neck was taken for a hip.
-    """
-    if not len(middles):
-        return 0.0
-    _, values = _across(grid, middles, direction)
-    surface = surface_along(values, FINE_SPAN)
-    radius = np.array([np.median(_reach(section)) for section in surface])[:, None]
-    ring = surface * (np.abs(FINE_EDGES_MM - radius) <= RING_MM)[:, None]
-    beyond = FINE_WIDTHS_MM - radius
-    outside = (beyond >= OUTSIDE_MM[0]) & (beyond <= OUTSIDE_MM[1])
-    bone = ((values > SOFT_HU) & outside[:, None]).any(axis=2)
-    seen = np.minimum(1, ring.max(axis=2) / FULL_RING)
-    return float((seen * ~bone).mean())
-
-
-def _reach(surface: npt.NDArray[np.floating]) -> Floats:
-    """(a,) mm at which each ray of a section meets its edge; where that is unclear, the
-    median of the clear ones."""
-    clear = surface.max(axis=1) > CLEAR_EDGE
-    width = FINE_EDGES_MM[surface.argmax(axis=1)]
-    usual = float(np.median(width[clear])) if clear.any() else 0.0
-    return np.asarray(np.where(clear, width, usual))
-
-
-def _across(grid: Grid, centers: Floats, direction: Floats) -> tuple[Floats, Floats32]:
-    """(a, 3) directions around an axis, and (n, a, widths) HU along them."""
-    around = azimuths(direction[None], FINE_AZIMUTHS)[0]
-    rays = around[:, None] * FINE_WIDTHS_MM[:, None]
-    return around, grid.interpolate(centers[:, None, None] + rays)
-
-
-def _nearest(point: Floats, direction: Floats, other: Floats, axis: Floats) -> Floats:
-    """The point of a line that is nearest to another line."""
-    between = float(direction @ axis)
+def _nearest_on_line(point: Floats, direction: Floats, other: Floats, axis: Floats) -> Floats:
+    """Return the point of a line that is nearest to another line, ``other`` along ``axis``."""
+    cosine = float(direction @ axis)
     away = other - point
-    along = (away @ direction - between * (away @ axis)) / max(1e-6, 1 - between**2)
+    along = (away @ direction - cosine * (away @ axis)) / max(1e-6, 1 - cosine**2)
     return np.asarray(point + along * direction)

@@ -1,136 +1,197 @@
-"""Centre and radius of a femoral head to a fraction of a voxel.
+"""Fit of a sphere to a femoral head, to a fraction of a voxel.
 
-Around a head lies a second, larger shell: the acetabulum. Where bone is thin, or the joint
-space is lost, the two make one plate, and the clearest edge is that of the socket. What
-holds then is the head's surface outside of the socket, a belt around the neck's side, and on
-the socket's side the inner face of the plate. Edges are taken as what a ray out of the head
-meets *first*, and none is decided on before all rays agree on a sphere.
+A second, larger shell lies around a head: the acetabulum. Where bone is thin, or the joint
+space is lost, the two appear as one plate, and the clearest edge is that of the socket. Two
+surfaces remain reliable: that of the head outside the socket, a belt on the side of the neck,
+and the inner face of the plate on the side of the socket. Each ray counts the edges that it
+meets *first*, and no edge is decided on before all rays agree on a sphere.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.femurs.grid import Grid, sphere_directions
-from worker.pipeline.femurs.heads import Ball, Floats
-
-DIRECTIONS = sphere_directions(240).astype(np.float64)
-FEW_DIRECTIONS = sphere_directions(120).astype(np.float64)
-# Rays nearer to the neck than this leave the head without a surface.
-NECK_COSINE = 0.45
-# On the neck's side of the head's equator no socket covers it.
-FREE_COSINE = -0.05
-FREE_WEIGHT = 2.0
-
-STEP_MM = 0.5
-RADII_MM = np.arange(13.0, 34.1, STEP_MM)
-SPAN = 6
-LOWEST_HU, HIGHEST_HU = -50, 1000
-CLEAR_EDGE_HU = 160.0
-BONE_HU = (80.0, 160.0)
-SOFT_HU = (200.0, 300.0)
-# The inner face of the plate under the cartilage, and how far outside of it the head ends.
-INNER_FACE_WEIGHT = 0.2
-PLATE_STEPS = 3
-MOST_CERTAIN = 0.9
-
-START_RADII_MM = (20.0, 24.0)
-# How far from the last sphere an edge may lie (SD of its weight), fit after fit.
-SPREADS_MM = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
-FEW_SPREADS_MM = (4.0, 2.5, 1.6)
-SURFACE_SPREAD_MM = 1.5
-MAX_STEP_MM = 4.0
-DAMPING = 0.02
-MIN_RAYS = 40
-SMALLEST_MM, LARGEST_MM = 16.5, 31.0
-# Radii of adult femoral heads, women and men together.
-USUAL_RADIUS_MM, USUAL_SPREAD_MM = 23.0, 3.0
+from worker.pipeline.femurs.grid import Grid, falling_ramp, ramp, sphere_directions
+from worker.pipeline.femurs.heads import Floats, SphereCandidate
 
 
-def fit_sphere(grid: Grid, ball: Ball, neck_axis: Floats) -> Ball:
-    """The best sphere that is reached from several radii: its surface is seen best, its size
-    is usual. ``roundness`` of the answer is how clearly it is seen, 0–1."""
-    rays, free = _rays(DIRECTIONS, neck_axis)
-    fits = [_fit(grid, ball, radius, rays, free, SPREADS_MM) for radius in START_RADII_MM]
+@dataclass(frozen=True, slots=True)
+class SphereFitParameters:
+    """Fit of a sphere. ``(start, stop, step)`` are arguments of ``np.arange``."""
+
+    # Rays of the final and of the rough fit (cost).
+    directions: int = 240
+    rough_directions: int = 120
+    # Rays nearer to the neck's axis than 63° leave the head without a surface.
+    neck_cosine: float = 0.45
+    # 0002: the belt between neck and equator, which no socket covers, counts twice.
+    free_cosine: float = -0.05
+    free_weight: float = 2.0
+
+    # Distances from the center at which an edge is looked for.
+    step_mm: float = 0.5
+    radius_mm: tuple[float, float] = (13.0, 34.1)
+    # Steps between the two values of an edge, 3 mm.
+    span_steps: int = 6
+    # Range of the values from which edges are computed; tuned.
+    lowest_hu: int = -50
+    highest_hu: int = 1000
+    # Evidence of an edge; tuned on thin bone and lost joint spaces.
+    clear_edge_hu: float = 160.0
+    bone_hu: tuple[float, float] = (80.0, 160.0)
+    soft_tissue_hu: tuple[float, float] = (200.0, 300.0)
+    most_certain: float = 0.9
+    # 0002: the inner face of the plate under the cartilage; the head ends 1.5 mm outside it.
+    inner_face_weight: float = 0.2
+    plate_steps: int = 3
+
+    # 0002: fits start from two radii; windows around the last sphere (SD of the weight)
+    # become narrower fit after fit.
+    start_radii_mm: tuple[float, float] = (20.0, 24.0)
+    spreads_mm: tuple[float, ...] = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
+    rough_spreads_mm: tuple[float, ...] = (4.0, 2.5, 1.6)
+    surface_spread_mm: float = 1.5
+    max_step_mm: float = 4.0
+    # Keeps the center where the rays do not determine it (numerical).
+    damping: float = 0.02
+    min_rays: int = 40
+    # Anatomy: radii beyond the adult range are clipped.
+    fitted_radius_mm: tuple[float, float] = (16.5, 31.0)
+    # Anatomy: radii of adult femoral heads, women and men together, mean and SD.
+    usual_radius_mm: float = 23.0
+    usual_radius_sd_mm: float = 3.0
+
+
+PARAMETERS = SphereFitParameters()
+
+DIRECTIONS = sphere_directions(PARAMETERS.directions).astype(np.float64)
+ROUGH_DIRECTIONS = sphere_directions(PARAMETERS.rough_directions).astype(np.float64)
+RADII_MM = np.arange(*PARAMETERS.radius_mm, PARAMETERS.step_mm)
+# Normal distribution: SD = 1.48 × median absolute deviation.
+MAD_TO_SD = 1.48
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rays:
+    """Rays out of a head that are not directed into its neck.
+
+    ``directions`` : (n, 3) unit vectors. ``free`` : (n,) whether no socket covers the surface.
+    """
+
+    directions: Floats
+    free: npt.NDArray[np.bool_]
+
+    @property
+    def weights(self) -> Floats:
+        """(n,) weight of each ray."""
+        return np.where(self.free, PARAMETERS.free_weight, 1.0)
+
+
+def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> SphereCandidate:
+    """Fit from several radii and return the fit with the clearest surface and a usual size.
+
+    ``roundness`` of the result is how clearly its surface is seen, 0–1.
+    """
+    rays = _rays(DIRECTIONS, neck_axis)
+    fits = [
+        _fit(grid, sphere, radius, rays, PARAMETERS.spreads_mm)
+        for radius in PARAMETERS.start_radii_mm
+    ]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
 
-def fit_roughly(grid: Grid, ball: Ball, neck_axis: Floats) -> Ball:
-    """The sphere that is reached from the ball's own radius, by fewer rays and steps."""
-    rays, free = _rays(FEW_DIRECTIONS, neck_axis)
-    return _fit(grid, ball, ball.radius_mm, rays, free, FEW_SPREADS_MM)
+def fit_roughly(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> SphereCandidate:
+    """Fit from the radius of the candidate, with fewer rays and steps."""
+    rays = _rays(ROUGH_DIRECTIONS, neck_axis)
+    return _fit(grid, sphere, sphere.radius_mm, rays, PARAMETERS.rough_spreads_mm)
 
 
-def _rays(directions: Floats, neck_axis: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _rays(directions: Floats, neck_axis: Floats) -> _Rays:
     cosines = directions @ neck_axis
-    rays = cosines < NECK_COSINE
-    return directions[rays], cosines[rays] > FREE_COSINE
+    chosen = cosines < PARAMETERS.neck_cosine
+    return _Rays(directions[chosen], cosines[chosen] > PARAMETERS.free_cosine)
 
 
 def usualness(radius_mm: float) -> float:
-    """0–1, how near a radius is to that of most heads."""
-    return math.exp(-(((radius_mm - USUAL_RADIUS_MM) / USUAL_SPREAD_MM) ** 2) / 2)
+    """Return how near a radius is to that of most heads, 0–1."""
+    deviation = (radius_mm - PARAMETERS.usual_radius_mm) / PARAMETERS.usual_radius_sd_mm
+    return math.exp(-(deviation**2) / 2)
 
 
 def _fit(
     grid: Grid,
-    ball: Ball,
+    sphere: SphereCandidate,
     radius: float,
-    rays: Floats,
-    free: npt.NDArray[np.bool_],
+    rays: _Rays,
     spreads_mm: Sequence[float],
-) -> Ball:
-    """Weighted least squares on the edges near the sphere, in ever narrower windows."""
-    center = ball.center
-    design = np.column_stack([rays, np.ones(len(rays))])
-    keep = np.diag([DAMPING, DAMPING, DAMPING, 0.0])
+) -> SphereCandidate:
+    """Fit by weighted least squares on the edges near the sphere, in narrowing windows."""
+    center = sphere.center
+    # A shift of the center by s and a growth by g move the edge of ray r by r·s + g.
+    design = np.column_stack([rays.directions, np.ones(len(rays.directions))])
+    damping = np.diag([PARAMETERS.damping, PARAMETERS.damping, PARAMETERS.damping, 0.0])
     for spread in spreads_mm:
-        evidence, _ = first_edges(grid, center, rays, free)
+        evidence, _ = first_edges(grid, center, rays.directions, rays.free)
         weights = evidence * np.exp(-(((RADII_MM - radius) / spread) ** 2) / 2)
         total = weights.sum(axis=1)
-        if (total > 1e-3).sum() < MIN_RAYS:
-            return Ball(center, radius, ball.score)
+        if (total > 1e-3).sum() < PARAMETERS.min_rays:
+            return SphereCandidate(center, radius, sphere.score)
         edge = weights @ RADII_MM / np.maximum(total, 1e-9)
-        normal = design.T @ (design * total[:, None]) + keep * total.sum()
+        normal = design.T @ (design * total[:, None]) + damping * total.sum()
         *step, radius = np.linalg.solve(normal, design.T @ (total * edge))
         length = float(np.linalg.norm(step))
-        center = center + np.array(step) * min(1.0, MAX_STEP_MM / max(length, 1e-9))
-        radius = float(np.clip(radius, SMALLEST_MM, LARGEST_MM))
-    evidence, known = first_edges(grid, center, rays, free)
-    near = evidence * np.exp(-(((RADII_MM - radius) / SURFACE_SPREAD_MM) ** 2) / 2)
-    inside = known[:, int(np.abs(RADII_MM - radius).argmin())]
-    if inside.sum() < MIN_RAYS:
-        return Ball(center, radius, ball.score)
-    seen = near.max(axis=1)[inside].sum() / np.where(free, FREE_WEIGHT, 1.0)[inside].sum()
-    return Ball(center, radius, ball.score, float(seen))
+        limit = min(1.0, PARAMETERS.max_step_mm / max(length, 1e-9))
+        center = center + np.array(step) * limit
+        radius = float(np.clip(radius, *PARAMETERS.fitted_radius_mm))
+    return _with_roundness(grid, SphereCandidate(center, radius, sphere.score), rays)
+
+
+def _with_roundness(grid: Grid, sphere: SphereCandidate, rays: _Rays) -> SphereCandidate:
+    """Return the sphere with the share of its surface that is seen; 0 with too few rays."""
+    center, radius = sphere.center, sphere.radius_mm
+    evidence, in_volume = first_edges(grid, center, rays.directions, rays.free)
+    spread = PARAMETERS.surface_spread_mm
+    near = evidence * np.exp(-(((RADII_MM - radius) / spread) ** 2) / 2)
+    inside = in_volume[:, int(np.abs(RADII_MM - radius).argmin())]
+    if inside.sum() < PARAMETERS.min_rays:
+        return sphere
+    seen = near.max(axis=1)[inside].sum() / rays.weights[inside].sum()
+    return SphereCandidate(center, radius, sphere.score, float(seen))
 
 
 def first_edges(
-    grid: Grid, center: Floats, rays: Floats, free: npt.NDArray[np.bool_]
+    grid: Grid, center: Floats, directions: Floats, free: npt.NDArray[np.bool_]
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(rays, radii) evidence that the head ends there, and whether it lies in the volume.
+    """Return the evidence that the head ends at each radius, and whether it is in the volume.
 
-    Bone that falls to soft tissue, and in the socket also the rise to the plate, each
-    discounted by what the ray met before.
+    Both are (rays, radii). Evidence is bone that falls to soft tissue, and in the socket also
+    the rise to the plate, each discounted by the edges that the ray met before.
     """
-    half = SPAN / 2 * STEP_MM
-    at = np.arange(RADII_MM[0] - half, RADII_MM[-1] + half + 0.01, STEP_MM)
-    values = grid.original(center + rays[:, None] * at[None, :, None])
-    values = np.clip(values, LOWEST_HU, HIGHEST_HU)
-    inner, outer = values[:, :-SPAN], values[:, SPAN:]
+    span, step_mm = PARAMETERS.span_steps, PARAMETERS.step_mm
+    half = span / 2 * step_mm
+    samples_mm = np.arange(RADII_MM[0] - half, RADII_MM[-1] + half + 0.01, step_mm)
+    # (rays, 1, xyz) * (1, samples, 1)
+    points = center + directions[:, None] * samples_mm[None, :, None]
+    values = grid.interpolate_volume(points)
+    values = np.clip(values, PARAMETERS.lowest_hu, PARAMETERS.highest_hu)
+    # From here on (rays, radii).
+    inner, outer = values[:, :-span], values[:, span:]
     fall = inner - outer
-    known = np.isfinite(fall)
-    noise = 1.48 * float(np.nanmedian(np.abs(fall[:, :SPAN]))) if known.any() else 0.0
-    bone = np.clip((inner - BONE_HU[0]) / (BONE_HU[1] - BONE_HU[0]), 0, 1)
-    soft = np.clip((SOFT_HU[1] - outer) / (SOFT_HU[1] - SOFT_HU[0]), 0, 1)
-    ends = np.clip((fall - noise) / CLEAR_EDGE_HU, 0, MOST_CERTAIN) * bone * soft
+    in_volume = np.isfinite(fall)
+    noise = MAD_TO_SD * float(np.nanmedian(np.abs(fall[:, :span]))) if in_volume.any() else 0.0
+    bone = ramp(inner, PARAMETERS.bone_hu)
+    soft = falling_ramp(outer, PARAMETERS.soft_tissue_hu)
+    clear_hu, most = PARAMETERS.clear_edge_hu, PARAMETERS.most_certain
+    ends = np.clip((fall - noise) / clear_hu, 0, most) * bone * soft
     face = np.zeros_like(ends)
-    rise = np.clip((-fall - noise) / CLEAR_EDGE_HU, 0, MOST_CERTAIN)
-    face[:, PLATE_STEPS:] = INNER_FACE_WEIGHT * rise[:, :-PLATE_STEPS]
+    rise = np.clip((-fall - noise) / clear_hu, 0, most)
+    plate = PARAMETERS.plate_steps
+    face[:, plate:] = PARAMETERS.inner_face_weight * rise[:, :-plate]
     face[free] = 0
-    edge = np.clip(np.nan_to_num(ends) + np.nan_to_num(face), 0, MOST_CERTAIN)
+    edge = np.clip(np.nan_to_num(ends) + np.nan_to_num(face), 0, most)
     passed = np.cumprod(1 - edge / 2, axis=1)
     edge[:, 1:] *= passed[:, :-1]
-    return edge * np.where(free, FREE_WEIGHT, 1.0)[:, None], known
+    return edge * np.where(free, PARAMETERS.free_weight, 1.0)[:, None], in_volume

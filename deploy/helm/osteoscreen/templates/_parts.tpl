@@ -13,7 +13,7 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 10001
   runAsGroup: 10001
-  # The spool belongs to the group; a large one is not walked through at every start.
+  # The group owns the spool; its files are not checked at each start.
   fsGroup: 10001
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
@@ -57,7 +57,7 @@ volumeMounts:
 {{- end }}
 
 {{- define "osteoscreen.probes" -}}
-# A model that loads, or a database that is waited for, takes its time.
+# Loading the model and waiting for the database may take minutes.
 startupProbe:
   httpGet: {path: /health/live, port: health}
   periodSeconds: 5

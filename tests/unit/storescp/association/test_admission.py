@@ -1,23 +1,23 @@
-"""Covered: who may associate. That the answer reaches the peer is in tests/integration."""
+"""Covered: the admission rules. Not covered: the A-ASSOCIATE-RJ (tests/integration)."""
 
 from typing import Any
 
 import pytest
 
+from common.settings.storescp import StoreScpSettings
 from storescp.association.admission import (
     CALLING_AE_NOT_RECOGNIZED,
     PEER_NOT_ALLOWED,
     Rejection,
     check_requestor,
 )
-from storescp.settings import StoreScpSettings
 
 
 def check(calling: str, address: str, **settings: Any) -> Rejection | None:
     return check_requestor(calling, address, StoreScpSettings(_env_file=None, **settings))
 
 
-def test_empty_lists_admit_everybody() -> None:
+def test_empty_lists_admit_all() -> None:
     assert check("ANY", "203.0.113.9") is None
 
 

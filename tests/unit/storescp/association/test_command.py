@@ -1,36 +1,15 @@
-"""Covered: command sets against pydicom's encoding of the same, and hostile ones."""
+"""Covered: command sets as pydicom encodes them, and hostile ones."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage
 
+from common.dicomnet.status import OUT_OF_RESOURCES, SUCCESS
 from storescp.association.command import BadCommand, Command, decode_command, encode_response
-from storescp.status import OUT_OF_RESOURCES, SUCCESS
-
-
-def command_set(**elements: object) -> bytes:
-    """As pydicom encodes it; None removes an element."""
-    ds = Dataset()
-    ds.AffectedSOPClassUID = CTImageStorage
-    ds.CommandField = 0x0001
-    ds.MessageID = 7
-    ds.Priority = 2
-    ds.CommandDataSetType = 1
-    ds.AffectedSOPInstanceUID = "1.2.3.4"
-    for keyword, value in elements.items():
-        if value is None:
-            del ds[keyword]
-        else:
-            setattr(ds, keyword, value)
-    encoded = DicomBytesIO()
-    encoded.is_implicit_VR = encoded.is_little_endian = True
-    write_dataset(encoded, ds)
-    return encoded.getvalue()
+from tests.support.raw_pdu import command_set
 
 
 def test_a_c_store_request_is_read() -> None:

@@ -1,4 +1,4 @@
-"""Covered: requests, and what is said to them by a real spool. Associations: integration."""
+"""Covered: decoding of requests, and their results on a real spool."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
-from db.spool import SeriesKey, SpoolWriter, instance_path
+from common.dicomnet import status
+from common.spool.layout import SeriesKey, instance_path
+from common.spool.part10 import encode_header
+from common.spool.writer import SpoolWriter
 from storescp.commitment.request import (
     ALL_COMMITTED,
-    CLASS_INSTANCE_CONFLICT,
-    NO_SUCH_OBJECT_INSTANCE,
     SOME_FAILED,
-    BadRequest,
+    BadCommitmentRequest,
+    CommitmentRequest,
     Reference,
-    Request,
-    judge,
+    commit_result,
     read_request,
 )
-from storescp.part10 import encode_header
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def hold(writer: SpoolWriter, series: str, sop_instance_uid: str) -> Reference:
 def test_what_lies_in_the_spool_is_committed_whatever_its_series(writer: SpoolWriter) -> None:
     held = tuple(hold(writer, f"1.2.{n}", f"1.2.{n}.1") for n in range(3))
 
-    verdict = judge(writer.spool_dir, Request("1.9", held))
+    result = commit_result(writer.spool_dir, CommitmentRequest("1.9", held))
 
-    assert (verdict.committed, verdict.failed) == (held, ())
-    assert verdict.event_type == ALL_COMMITTED
-    ds = verdict.to_data_set()
+    assert (result.committed, result.failed) == (held, ())
+    assert result.event_type == ALL_COMMITTED
+    ds = result.to_data_set()
     assert ds.TransactionUID == "1.9"
     assert [one.ReferencedSOPInstanceUID for one in ds.ReferencedSOPSequence] == [
         "1.2.0.1",
@@ -57,15 +57,15 @@ def test_what_is_not_there_or_is_another_class_has_failed(writer: SpoolWriter) -
     other = Reference(EnhancedCTImageStorage, hold(writer, "1.2.3", "1.2.3.2").sop_instance_uid)
     away = Reference(CTImageStorage, "1.2.3.9")
 
-    verdict = judge(writer.spool_dir, Request("1.9", (held, other, away)))
+    result = commit_result(writer.spool_dir, CommitmentRequest("1.9", (held, other, away)))
 
-    assert verdict.event_type == SOME_FAILED
-    assert verdict.committed == (held,)
-    assert verdict.failed == (
-        (other, CLASS_INSTANCE_CONFLICT),
-        (away, NO_SUCH_OBJECT_INSTANCE),
+    assert result.event_type == SOME_FAILED
+    assert result.committed == (held,)
+    assert result.failed == (
+        (other, status.CLASS_INSTANCE_CONFLICT),
+        (away, status.NO_SUCH_SOP_INSTANCE),
     )
-    items = verdict.to_data_set().FailedSOPSequence
+    items = result.to_data_set().FailedSOPSequence
     assert [one.FailureReason for one in items] == [0x0119, 0x0112]
 
 
@@ -74,7 +74,7 @@ def test_a_request_is_read() -> None:
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CTImageStorage, "1.2.3"
     ds.TransactionUID, ds.ReferencedSOPSequence = "1.9", [item]
 
-    assert read_request(ds) == Request("1.9", (Reference(CTImageStorage, "1.2.3"),))
+    assert read_request(ds) == CommitmentRequest("1.9", (Reference(CTImageStorage, "1.2.3"),))
 
 
 @pytest.mark.parametrize("missing", ["TransactionUID", "ReferencedSOPSequence"])
@@ -83,7 +83,7 @@ def test_a_request_without_its_parts_is_bad(missing: str) -> None:
     ds.TransactionUID, ds.ReferencedSOPSequence = "1.9", [Dataset()]
     del ds[missing]
 
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadCommitmentRequest):
         read_request(ds)
 
 
@@ -96,5 +96,5 @@ def test_a_reference_that_is_none_is_bad(keyword: str, value: str | None) -> Non
     setattr(item, keyword, value)
     ds.TransactionUID, ds.ReferencedSOPSequence = "1.9", [item]
 
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadCommitmentRequest):
         read_request(ds)

@@ -1,19 +1,17 @@
-"""Covered: every rule inside and outside of an envelope, kernels by name, headers that lie.
-Not covered: how a package stores an envelope (test_package), how training measures it
+"""Covered: every rule inside and outside an envelope, kernels by name, damaged headers.
+Not covered: storage of an envelope in a package (test_package), its measurement in training
 (test_envelope)."""
 
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.ct_volume import AXIAL, CORONAL, ct_headers
-from worker.pipeline import acquisition, geometry
-from worker.pipeline.acquisition import Envelope, warnings_of
-from worker.pipeline.cautions import TOPICS, topic_of
-from worker.pipeline.geometry import known
-from worker.pipeline.results import Series
+from tests.support.ct_volume import AXIAL, CORONAL, ct_headers, sorted_series
+from worker.pipeline import acquisition
+from worker.pipeline.acquisition import Envelope, acquisition_warnings
+from worker.pipeline.volume import Series
+from worker.pipeline.warnings import TOPICS, topic_of
 
 ENVELOPE = Envelope(
     scans=100,
@@ -36,15 +34,12 @@ def series(
     count: int = 12, directions: Any = CORONAL, step: Any = None, **changed: Any
 ) -> Series:
     headers = ct_headers(count, directions=directions, step=step, **(HEADER | changed))
-    found = known(geometry.directions_of(headers[0]))
-    distances = known(geometry.distances_along(headers, geometry.normal_of(found)))
-    ordered = tuple(headers[i] for i in np.argsort(distances))
-    return Series("1.2", (), ordered, geometry.orientation_of(found))
+    return sorted_series(headers)
 
 
 @pytest.mark.parametrize("directions", [CORONAL, AXIAL])
-def test_inside_of_the_envelope_nothing_is_said(directions: Any) -> None:
-    assert warnings_of(series(directions=directions), ENVELOPE) == ()
+def test_inside_the_envelope_there_is_no_warning(directions: Any) -> None:
+    assert acquisition_warnings(series(directions=directions), ENVELOPE) == ()
 
 
 @pytest.mark.parametrize(
@@ -86,13 +81,13 @@ def test_inside_of_the_envelope_nothing_is_said(directions: Any) -> None:
         ),
     ],
 )
-def test_each_rule_says_one_sentence(changed: dict[str, Any], warning: str) -> None:
-    assert warnings_of(series(**changed), ENVELOPE) == (warning,)
+def test_each_rule_gives_one_sentence(changed: dict[str, Any], warning: str) -> None:
+    assert acquisition_warnings(series(**changed), ENVELOPE) == (warning,)
     assert topic_of(warning) in TOPICS
 
 
-def test_rules_speak_together() -> None:
-    found = warnings_of(series(KVP=150, SliceThickness=8), ENVELOPE)
+def test_several_rules_give_several_warnings() -> None:
+    found = acquisition_warnings(series(KVP=150, SliceThickness=8), ENVELOPE)
 
     assert [topic_of(warning) for warning in found] == ["Tube voltage", "Slice thickness"]
 
@@ -111,25 +106,27 @@ def test_rules_speak_together() -> None:
     ],
     ids=str,
 )
-def test_what_is_the_same_under_another_name_is_inside(changed: dict[str, Any]) -> None:
-    assert warnings_of(series(**changed), ENVELOPE) == ()
+def test_rounded_values_and_synonyms_are_inside(changed: dict[str, Any]) -> None:
+    assert acquisition_warnings(series(**changed), ENVELOPE) == ()
 
 
 def test_slices_are_compared_with_those_of_the_same_orientation() -> None:
     axial = series(directions=AXIAL, SliceThickness=5, step=(0, 0, 5))
 
-    assert warnings_of(axial, ENVELOPE) == ()
-    assert warnings_of(axial, replace(ENVELOPE, thickness_mm={}, increment_mm={})) == ()
+    assert acquisition_warnings(axial, ENVELOPE) == ()
+    assert (
+        acquisition_warnings(axial, replace(ENVELOPE, thickness_mm={}, increment_mm={})) == ()
+    )
 
 
-def test_model_of_simulated_scans_only_says_nothing_of_manufacturers() -> None:
+def test_model_of_simulated_scans_does_not_compare_manufacturers() -> None:
     simulated = replace(ENVELOPE, manufacturers=())
 
-    assert warnings_of(series(Manufacturer="Anybody"), simulated) == ()
+    assert acquisition_warnings(series(Manufacturer="Anybody"), simulated) == ()
 
 
-def test_model_without_envelope_says_so_once() -> None:
-    (warning,) = warnings_of(series(KVP=70), None)
+def test_model_without_envelope_gives_one_warning() -> None:
+    (warning,) = acquisition_warnings(series(KVP=70), None)
 
     assert topic_of(warning) == "Training scans"
 
@@ -142,5 +139,5 @@ def test_model_without_envelope_says_so_once() -> None:
         ("Bone Plus", "sharp"), ("SOFT", "smooth"), ("B", "medium"), ("whatever", None),
     ],
 )  # fmt: skip
-def test_sharpness_is_told_from_the_name(name: str, sharpness: str | None) -> None:
+def test_sharpness_follows_from_the_name(name: str, sharpness: str | None) -> None:
     assert acquisition.sharpness_of(name) == sharpness

@@ -1,7 +1,7 @@
-"""Names of every script and long values: unchanged from the source to SR and SC.
+"""Covered: names in every script and long values, unchanged from the source to SR and SC.
 
-Names are those of PS3.5 Annexes H to K. As read: the headers come out of files, in bytes of
-their own character set.
+Names are those of PS3.5 Annexes H to K. The headers are read from files, in bytes of their own
+character set.
 """
 
 from io import BytesIO
@@ -9,10 +9,10 @@ from io import BytesIO
 import pytest
 from pydicom import Dataset, dcmread
 
-from tests.factories import make_ct_headers, make_screening
-from tests.judge.varied import HEADERS, NAMES, as_read
-from tests.report_cases import AT
-from worker.outputs import build_outputs
+from tests.support.factories import make_ct_headers, make_screening
+from tests.support.report_cases import AT
+from tests.validators.varied import HEADERS, NAMES, as_read
+from worker.screening.outputs import build_outputs
 
 MORE_NAMES: dict[str, tuple[str | list[str], str]] = {
     "Japanese, three sets": (
@@ -29,7 +29,7 @@ MORE_NAMES: dict[str, tuple[str | list[str], str]] = {
 
 
 def objects_of(**attributes: object) -> tuple[Dataset, Dataset]:
-    """SR and SC as a receiver reads them."""
+    """Return SR and SC as a receiver reads them."""
     headers = tuple(as_read(header) for header in make_ct_headers(**attributes))  # type: ignore[arg-type]
     files = build_outputs(make_screening(headers), at=AT).files
     sr, sc = (dcmread(BytesIO(files[role])) for role in ("sr", "sc"))  # type: ignore[index]

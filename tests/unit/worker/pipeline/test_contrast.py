@@ -1,16 +1,16 @@
-"""Covered: bright vessels in front of a hip, and what is bright and no vessel.
+"""Covered: bright vessels in front of a hip, and bright matter that is no vessel.
 Not covered: real contrast phases."""
 
 import pytest
 
-from tests.ct_volume import ct_headers
-from tests.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
-from worker.pipeline.contrast import contrast_medium, enhanced, vessel_mm3
-from worker.pipeline.results import Femur, Series, Volume
+from tests.support.ct_volume import ct_headers
+from tests.support.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
+from worker.pipeline.contrast import contrast_warning, enhanced, vessel_mm3
+from worker.pipeline.volume import Femur, Series, Volume
 
 
 def with_vessels(hu: float) -> Volume:
-    """Artery and vein of the right groin, 10 and 12 mm wide."""
+    """Return artery and vein of the right groin, 10 and 12 mm wide."""
     volume = soft_tissue()
     put_rod(volume, (-84, -46, 50), (-84, -46, -40), 5, hu)
     put_rod(volume, (-72, -44, 50), (-72, -44, -40), 6, hu)
@@ -41,7 +41,7 @@ def test_rim_of_bone_is_no_vessel() -> None:
     assert enhanced(volume, [RIGHT]) is False
 
 
-def test_without_muscle_in_view_nothing_is_said() -> None:
+def test_without_muscle_in_view_enhancement_is_unknown() -> None:
     volume = soft_tissue((-180, -24, -160))
 
     assert vessel_mm3(volume, RIGHT) is None
@@ -81,7 +81,7 @@ def test_vessels_decide_before_the_header(
 ) -> None:
     series = Series("1.2", (), tuple(ct_headers(1, ContrastBolusAgent=agent)), "coronal")
 
-    warning = contrast_medium(series, with_vessels(hu), femurs)
+    warning = contrast_warning(series, with_vessels(hu), femurs)
 
     if words is None:
         assert warning is None

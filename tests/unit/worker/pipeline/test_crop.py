@@ -1,10 +1,10 @@
-"""Covered: window, place and scale of the crop, what lies outside."""
+"""Covered: window, position and scale of the crop, pixels outside the plane."""
 
 import numpy as np
 import pytest
 
 from worker.pipeline import crop
-from worker.pipeline.results import Femur, Plane
+from worker.pipeline.volume import Femur, Plane
 
 
 def plane(hu: np.ndarray, row_mm: float = 0.8, column_mm: float = 0.8) -> Plane:
@@ -20,7 +20,7 @@ def femur_at(position: tuple[float, float, float]) -> Femur:
     ("hu", "value"), [(-1024, 0), (-500, 0), (0, 63.75), (500, 127.5), (1500, 255), (3071, 255)]
 )
 def test_window_is_that_of_the_paper(hu: float, value: float) -> None:
-    """Ha 2024, Eq. 1, 2 and 4: centre 500, width 2000, to 0–255, clipped."""
+    """Ha 2024, Eq. 1, 2 and 4: center 500, width 2000, to 0–255, clipped."""
     scaled = crop.window(np.array([[hu]], np.int16))
 
     assert scaled.dtype == np.float32
@@ -44,7 +44,7 @@ def test_crop_is_244_mm_around_the_neck_at_any_pixel_size(pixel_mm: float) -> No
 
 @pytest.mark.parametrize(("row_mm", "column_mm"), [(0.6, 0.6), (1.2, 1.2), (0.9, 0.7)])
 def test_a_point_keeps_its_place(row_mm: float, column_mm: float) -> None:
-    """A blob at a known place in mm is where the corners say it is."""
+    """A blob at a known position in mm lies there by the corners of the crop."""
     rows, columns = np.mgrid[: int(400 / row_mm), : int(400 / column_mm)]
     x, z = -200 + columns * column_mm, 150 - rows * row_mm
     hu = 1000 * np.exp(-((x + 60) ** 2 + (z - 10) ** 2) / (2 * 6.0**2))
@@ -68,7 +68,7 @@ def test_place_of_the_box_is_in_pixels_of_the_plane_from_its_outer_edge() -> Non
     assert found.col == pytest.approx(240.5 - half)
 
 
-def test_outside_of_the_plane_is_air_and_inside_is_kept() -> None:
+def test_outside_the_plane_is_air_and_inside_is_kept() -> None:
     source = plane(np.full((500, 500), 500))
 
     found = crop.crop_hip(source, femur_at((-200.0, 12.0, 150.0)))

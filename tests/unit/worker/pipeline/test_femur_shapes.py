@@ -1,5 +1,5 @@
-"""Covered: the finder's parts on bodies of known shape: grid, sphere, shaft, planes, the bound
-of the search. Not covered: whole hips (test_select)."""
+"""Covered: the parts of the finder on bodies of known shape: grid, sphere, shaft, planes, the
+limit of the search. Not covered: whole hips (test_select)."""
 
 import time
 
@@ -8,12 +8,15 @@ import pytest
 
 from worker.pipeline import select
 from worker.pipeline.femurs.grid import build_grid
-from worker.pipeline.femurs.heads import MAX_POINTS, Ball, bone_points
+from worker.pipeline.femurs.heads import PARAMETERS as HEAD_PARAMETERS
+from worker.pipeline.femurs.heads import SphereCandidate, bone_points
 from worker.pipeline.femurs.necks import Neck, find_neck, flare
-from worker.pipeline.femurs.planes import MAX_TILT_DEG, cut_through, nearest_slice
-from worker.pipeline.femurs.shafts import find_shaft, ring_score
+from worker.pipeline.femurs.planes import PARAMETERS as PLANE_PARAMETERS
+from worker.pipeline.femurs.planes import cut_through, nearest_slice
+from worker.pipeline.femurs.sections import ring_score
+from worker.pipeline.femurs.shafts import find_shaft
 from worker.pipeline.femurs.spheres import fit_sphere
-from worker.pipeline.results import Femur, PointMm, Volume
+from worker.pipeline.volume import Femur, PointMm, Volume
 
 MUSCLE_HU, MARROW_HU, CORTEX_HU = 50, 120, 700
 CENTER = np.array([60.0, 50.0, 60.0])
@@ -21,7 +24,7 @@ AXIS = np.array([0.0, np.cos(np.radians(53)), np.sin(np.radians(53))])
 
 
 def volume_of(hu: np.ndarray, spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Volume:
-    """A canonical volume whose first voxel lies at the origin."""
+    """Return a canonical volume whose first voxel lies at the origin."""
     affine = np.zeros((4, 4))
     affine[1, 0], affine[2, 1], affine[0, 2] = spacing[0], -spacing[1], spacing[2]
     affine[3, 3] = 1
@@ -29,20 +32,20 @@ def volume_of(hu: np.ndarray, spacing: tuple[float, float, float] = (2.0, 2.0, 2
 
 
 def distances(shape: tuple[int, int, int], point: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Distance in mm of each 2 mm voxel from the part of a line below a point."""
+    """Return the distance in mm of each 2 mm voxel from the part of a line below a point."""
     away = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - point
     along = np.clip(away @ axis, 0, None)
     return np.asarray(np.linalg.norm(away - along[..., None] * axis, axis=-1))
 
 
 def bone(hu: np.ndarray, distance: np.ndarray, radius: float, cortex: float) -> None:
-    """Paint a body with a cortex by the distance from its core."""
+    """Draw a body with a cortex by the distance from its core."""
     hu[distance < radius] = CORTEX_HU
     hu[distance < radius - cortex] = MARROW_HU
 
 
 def thigh(offset_mm: float) -> Volume:
-    """A head, a shaft straight below it at an offset, and a neck between."""
+    """Return a head and a shaft straight below it at an offset."""
     shape = (60, 110, 70)
     hu = np.full(shape, MUSCLE_HU)
     down = np.array([0.0, 1.0, 0.0])
@@ -75,7 +78,7 @@ def test_noise_has_a_bounded_number_of_points_and_no_femur() -> None:
     start = time.process_time()
 
     assert select.find_femurs(volume) == ()
-    assert len(bone_points(build_grid(volume))) <= MAX_POINTS
+    assert len(bone_points(build_grid(volume))) <= HEAD_PARAMETERS.max_points
     assert time.process_time() - start < 10
 
 
@@ -89,7 +92,7 @@ def test_sphere_is_the_heads_and_not_the_thicker_sockets_around_it() -> None:
     hu[distance < 21] = MARROW_HU
     grid = build_grid(volume_of(hu))
 
-    found = fit_sphere(grid, Ball(np.array([57.0, 63.0, 62.0]), 26.0, 0.3), AXIS)
+    found = fit_sphere(grid, SphereCandidate(np.array([57.0, 63.0, 62.0]), 26.0, 0.3), AXIS)
 
     np.testing.assert_allclose(found.center, [60, 60, 60], atol=1.5)
     assert found.radius_mm == pytest.approx(23, abs=1.5)
@@ -98,7 +101,7 @@ def test_sphere_is_the_heads_and_not_the_thicker_sockets_around_it() -> None:
 def test_shaft_beside_the_head_is_found_with_its_axis() -> None:
     grid = build_grid(thigh(offset_mm=40.0))
 
-    shaft = find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6))
+    shaft = find_shaft(grid, SphereCandidate(CENTER, 23.0, 0.3), Neck(AXIS, 0.6))
 
     assert shaft is not None
     assert shaft.direction @ (0, 1, 0) > np.cos(np.radians(4))
@@ -107,14 +110,14 @@ def test_shaft_beside_the_head_is_found_with_its_axis() -> None:
 
 
 def test_tube_with_more_bone_beside_it_is_hardly_a_shaft() -> None:
-    """As of the pelvis: an edge all around, but not alone in soft tissue."""
+    """As in the pelvis: an edge all around, but not alone in soft tissue."""
     free = thigh(offset_mm=40.0)
     hu = free.hu.copy()
     hu[:, 45:, 60:] = CORTEX_HU
-    ball, neck = Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)
+    sphere, neck = SphereCandidate(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)
 
-    alone = find_shaft(build_grid(free), ball, neck)
-    beside = find_shaft(build_grid(Volume(hu, free.affine)), ball, neck)
+    alone = find_shaft(build_grid(free), sphere, neck)
+    beside = find_shaft(build_grid(Volume(hu, free.affine)), sphere, neck)
 
     assert alone is not None
     assert alone.score > 0.8
@@ -122,7 +125,7 @@ def test_tube_with_more_bone_beside_it_is_hardly_a_shaft() -> None:
 
 
 def test_section_of_no_common_radius_is_no_ring() -> None:
-    """A flat bone, as of the ilium: an edge in every direction, at all distances."""
+    """A flat bone, such as the ilium: an edge in every direction, at all distances."""
     shape = (60, 110, 70)
     down = np.array([0.0, 1.0, 0.0])
     axis = np.array([60.0, 100.0, 70.0])
@@ -143,25 +146,25 @@ def test_section_of_no_common_radius_is_no_ring() -> None:
 def test_shaft_straight_below_its_head_is_that_of_a_shoulder() -> None:
     grid = build_grid(thigh(offset_mm=8.0))
 
-    assert find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
+    assert find_shaft(grid, SphereCandidate(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
 
 
 def test_shaft_that_is_not_in_view_is_none() -> None:
     whole = thigh(offset_mm=40.0)
     grid = build_grid(Volume(whole.hu[:, :48], whole.affine))
 
-    assert find_shaft(grid, Ball(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
+    assert find_shaft(grid, SphereCandidate(CENTER, 23.0, 0.3), Neck(AXIS, 0.6)) is None
 
 
 def oblique_femur(backward_mm: float) -> tuple[Volume, Femur]:
-    """A volume whose HU are the distance from its front, and a left femur in it."""
+    """Return a volume whose HU are the distance from its front, and a left femur in it."""
     hu = np.broadcast_to(np.arange(80)[:, None, None] * 25, (80, 50, 120)).copy()
     center: PointMm = (90.0, 100.0, -15.0)
     neck: PointMm = (110.0, 100.0 + backward_mm, -35.0)
     return volume_of(hu, (2.5, 1.0, 1.0)), Femur("L", center, 23.0, neck, 1.0)
 
 
-def test_cut_runs_through_the_centres_of_head_and_neck() -> None:
+def test_cut_runs_through_the_centers_of_head_and_neck() -> None:
     volume, femur = oblique_femur(backward_mm=8.0)
 
     plane = cut_through(volume, femur)
@@ -169,7 +172,7 @@ def test_cut_runs_through_the_centres_of_head_and_neck() -> None:
     for point in (femur.center_mm, femur.neck_mm):
         np.testing.assert_allclose(plane.to_mm(plane.to_index(point)), point, atol=1e-6)
         row, column = np.rint(plane.to_index(point)).astype(int)
-        # HU of the source grow by 10 a millimetre backward.
+        # HU of the source grow by 10 a millimeter backward.
         assert plane.hu[row, column] == pytest.approx(point[1] * 10, abs=6)
     assert plane.row_direction == (0.0, 0.0, -1.0)
     assert np.linalg.norm(plane.column_direction) == pytest.approx(1)
@@ -182,10 +185,12 @@ def test_cut_is_tilted_no_further_than_a_coronal_plane_may_be() -> None:
 
     across = cut_through(volume, femur).column_direction
 
-    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(MAX_TILT_DEG)
+    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(
+        PLANE_PARAMETERS.max_tilt_deg
+    )
 
 
-def test_beyond_the_volume_a_cut_is_air() -> None:
+def test_cut_is_air_outside_the_volume() -> None:
     volume, femur = oblique_femur(backward_mm=11.0)
     shallow = Volume(volume.hu[34:50], volume.affine.copy())
     shallow.affine[1, 3] = 34 * 2.5
@@ -205,8 +210,8 @@ def test_slice_of_a_coronal_series_is_the_nearest_to_the_neck() -> None:
     np.testing.assert_array_equal(plane.hu, volume.hu[plane.index])
 
 
-def test_rod_that_narrows_away_from_a_ball_is_no_neck() -> None:
-    """A ball above a head has the rest of the head for its rod, and then the neck."""
+def test_rod_that_narrows_away_from_a_sphere_is_no_neck() -> None:
+    """The rod of a sphere above a head is the rest of the head, and then the neck."""
     shape = (60, 80, 80)
     center = np.array([60.0, 50.0, 50.0])
     points = np.moveaxis(np.indices(shape), 0, -1) * 2.0 - center
@@ -217,13 +222,17 @@ def test_rod_that_narrows_away_from_a_ball_is_no_neck() -> None:
         width = np.interp(along, [22, 40], [near_mm, far_mm])
         hu = np.full(shape, MUSCLE_HU)
         hu[(away < width) & (along > 0)] = CORTEX_HU
-        return flare(build_grid(volume_of(hu)), Ball(center, 23.0, 0.3), AXIS)
+        return flare(build_grid(volume_of(hu)), SphereCandidate(center, 23.0, 0.3), AXIS)
 
     assert flare_of(15, 20) > 0.95
     assert flare_of(15, 15) > 0.8
     assert flare_of(21, 13) < 0.6
     assert (
-        flare(build_grid(volume_of(np.full(shape, MUSCLE_HU))), Ball(center, 23, 0.3), AXIS)
+        flare(
+            build_grid(volume_of(np.full(shape, MUSCLE_HU))),
+            SphereCandidate(center, 23, 0.3),
+            AXIS,
+        )
         == 1
     )
 
@@ -241,9 +250,9 @@ def test_neck_points_away_from_the_middle_of_the_body() -> None:
     bone(hu, away, 23, 4)
     bone(hu, distances(shape, center + 21 * inward, inward), 14, 4)
     grid = build_grid(volume_of(hu))
-    ball = Ball(center, 23.0, 0.3)
+    sphere = SphereCandidate(center, 23.0, 0.3)
 
-    assert find_neck(grid, ball).axis[2] < 0
-    neck, better = select.outward_neck(grid, ball)
+    assert find_neck(grid, sphere).axis[2] < 0
+    neck, share = select.outward_neck(grid, sphere)
     assert neck.axis[2] > 0
-    assert better < 1
+    assert share < 1

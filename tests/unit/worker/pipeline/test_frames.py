@@ -1,6 +1,6 @@
 """Covered: Enhanced, Legacy Converted and concatenated CT give the same HU, affine and header
-values as single-frame images; what is missing in them gets a reason.
-Not covered: the report's references to frames (test_report_regions)."""
+values as single-frame images; missing parts give a reason.
+Not covered: the report's references to frames (report/test_regions)."""
 
 import shutil
 import subprocess
@@ -8,44 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
-)
+from pydicom import Dataset, dcmread
 
-from tests import enhanced_ct
-from tests.ct_volume import AXIAL, CORONAL, write_ct
-from worker.pipeline import eligible, frames, geometry, load
-from worker.pipeline.checks import reason_of
-from worker.pipeline.results import ReasonCode, Rejected, Series, Volume
+from tests.support import enhanced_ct
+from tests.support.ct_volume import AXIAL, CORONAL, load_series, read_series, write_ct
+from tests.support.enhanced_ct import images_of, noise, shuffled
+from worker.pipeline import frames, header_values, load
+from worker.pipeline.reasons import ReasonCode
+from worker.pipeline.results import Rejected
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Volume
 
-PATIENT = {
-    "PatientName": "Doe^Jane",
-    "PatientBirthDate": "19500101",
-    "PatientSex": "F",
-    "StudyDate": "20260102",
-    "StudyTime": "101112",
-    "StudyID": "1",
-    "AccessionNumber": "A1",
-    "ReferringPhysicianName": "",
-    "SeriesNumber": 4,
-    "Manufacturer": "Example",
-    "InstanceNumber": 1,
-    "SliceThickness": 3,
-    "KVP": 100,
-    "ConvolutionKernel": "B30f",
-    "PatientPosition": "HFS",
-    "PositionReferenceIndicator": "",
-    "ContrastBolusAgent": "Iodinated contrast agent",
-}
 Write = Callable[[list[Dataset], Path], list[Path]]
 WRITERS: dict[str, Write] = {
     "enhanced": enhanced_ct.write_enhanced,
@@ -54,32 +29,8 @@ WRITERS: dict[str, Write] = {
 }
 
 
-def noise(count: int = 14, rows: int = 32, columns: int = 28) -> npt.NDArray[np.int16]:
-    return np.random.default_rng(5).integers(-900, 1500, (count, rows, columns), np.int16)
-
-
-def images_of(folder: Path, hu: npt.NDArray[np.int16], **elements: object) -> list[Dataset]:
-    images = enhanced_ct.read(write_ct(folder, hu, **elements))  # type: ignore[arg-type]
-    for ds in images:
-        for keyword, value in PATIENT.items():
-            setattr(ds, keyword, value)
-    return images
-
-
-def shuffled(images: list[Dataset]) -> list[Dataset]:
-    return [images[i] for i in np.random.default_rng(1).permutation(len(images))]
-
-
-def series_of(paths: list[Path]) -> Series:
-    series = load.read_series(paths)
-    assert isinstance(series, Series), series
-    return series
-
-
 def volume_of(paths: list[Path]) -> Volume:
-    volume = load.read_volume(series_of(paths))
-    assert isinstance(volume, Volume), volume
-    return volume
+    return load_series(paths)[1]
 
 
 def assert_same(one: Volume, other: Volume) -> None:
@@ -125,7 +76,7 @@ def test_headers_of_frames_have_the_keywords_of_a_ct_image(
 ) -> None:
     images = images_of(tmp_path / "single", noise())
 
-    headers = series_of(write(images, tmp_path / "multi")).headers
+    headers = read_series(write(images, tmp_path / "multi")).headers
 
     assert len(headers) == 14
     for header, image in zip(headers, images, strict=True):
@@ -134,105 +85,22 @@ def test_headers_of_frames_have_the_keywords_of_a_ct_image(
             "RescaleSlope", "RescaleIntercept", "KVP", "PatientID", "StudyInstanceUID", "Rows",
         ):  # fmt: skip
             assert header[keyword].value == image[keyword].value, keyword
-        assert geometry.text_of(header, "ConvolutionKernel") == "B30f"
-        assert geometry.text_of(header, "ContrastBolusAgent") == "Iodinated contrast agent"
+        assert header_values.text_of(header, "ConvolutionKernel") == "B30f"
+        assert header_values.text_of(header, "ContrastBolusAgent") == "Iodinated contrast agent"
     assert (
-        reason_of(eligible.check_series(series_of(sorted((tmp_path / "multi").iterdir()))))
+        first_failure(
+            eligibility.check_series(read_series(sorted((tmp_path / "multi").iterdir())))
+        )
         is None
     )
 
 
-def test_rescale_of_each_frame_is_used(tmp_path: Path) -> None:
-    stored = noise()
-    images = images_of(tmp_path / "single", stored)
-    for index, ds in enumerate(images):
-        ds.RescaleSlope, ds.RescaleIntercept = 1 + index / 4, -1000 + index
-
-    volume = volume_of(enhanced_ct.write_enhanced(shuffled(images), tmp_path / "multi"))
-
-    slope, intercept = 1 + np.arange(14) / 4, np.arange(14) - 1000.0
-    expected = np.rint((stored + 1024.0) * slope[:, None, None] + intercept[:, None, None])
-    np.testing.assert_array_equal(volume.hu, expected)
-
-
-@pytest.mark.parametrize(
-    "syntax",
-    [
-        JPEG2000Lossless,
-        JPEGLSLossless,
-        RLELossless,
-        DeflatedExplicitVRLittleEndian,
-        ImplicitVRLittleEndian,
-        ExplicitVRBigEndian,
-    ],
-    ids=lambda syntax: str(syntax.keyword),
-)
-def test_every_transfer_syntax_gives_the_same_hu(tmp_path: Path, syntax: str) -> None:
-    hu = noise(12, 64, 64)
-    hu[:, :2] = -1010  # stored 14: padding, whose VR an implicit data set does not say
-    images = images_of(tmp_path / "single", hu, PixelPaddingValue=14)
-    multi = dcmread(enhanced_ct.write_enhanced(images, tmp_path)[0])
-    path = tmp_path / "syntax.dcm"
-    if syntax.is_encapsulated:  # type: ignore[attr-defined]
-        multi.compress(syntax, generate_instance_uid=False)
-        multi.save_as(path)
-    else:
-        write_as(multi, path, syntax)
-
-    volume = volume_of([path])
-
-    hu[:, :2] = -1024
-    np.testing.assert_array_equal(volume.hu, hu)
-
-
-@pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmcjpeg is not installed")
-@pytest.mark.parametrize("option", ["+e1", "+el"], ids=["first-order", "any-order"])
-def test_jpeg_lossless_gives_the_same_hu(tmp_path: Path, option: str) -> None:
-    hu = noise(12, 64, 64)
-    images = images_of(tmp_path / "single", hu)
-    plain = enhanced_ct.write_enhanced(images, tmp_path)[0]
-    compressed = tmp_path / "compressed.dcm"
-    subprocess.run(["dcmcjpeg", option, plain, compressed], check=True)
-
-    np.testing.assert_array_equal(volume_of([compressed]).hu, hu)
-
-
-def write_as(ds: Dataset, path: Path, syntax: str) -> None:
-    """Write an uncompressed object in another native syntax."""
-    if syntax == ExplicitVRBigEndian:
-        ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
-    ds.file_meta.TransferSyntaxUID = syntax
-    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    dcmwrite(path, ds, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
-
-
-@pytest.mark.parametrize("offsets", ["none", "basic", "extended"])
-def test_compressed_frames_are_found_with_any_offset_table(
-    tmp_path: Path, offsets: str
-) -> None:
-    hu = noise(12, 64, 64)
-    images = images_of(tmp_path / "single", hu)
-    path = enhanced_ct.write_enhanced(images, tmp_path, compress=RLELossless)[0]
-    ds = dcmread(path)
-    encoded = list(generate_frames(ds.PixelData, number_of_frames=12))
-    if offsets == "extended":
-        ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = (
-            encapsulate_extended(encoded)
-        )
-    else:
-        ds.PixelData = encapsulate(encoded, has_bot=offsets == "basic")
-    ds["PixelData"].is_undefined_length = True
-    ds.save_as(path)
-
-    np.testing.assert_array_equal(volume_of([path]).hu, hu)
-
-
 def test_frame_that_is_not_described_is_a_reason(tmp_path: Path) -> None:
-    def forget(ds: Dataset) -> None:
+    def remove_one(ds: Dataset) -> None:
         del ds.PerFrameFunctionalGroupsSequence[5]
 
     images = images_of(tmp_path / "single", noise())
-    rejected = load.read_series(enhanced_ct.write_enhanced(images, tmp_path, change=forget))
+    rejected = load.read_series(enhanced_ct.write_enhanced(images, tmp_path, change=remove_one))
 
     assert isinstance(rejected, Rejected)
     assert rejected.reason.code is ReasonCode.UNDECODABLE
@@ -266,19 +134,6 @@ def test_missing_functional_group_is_a_reason(
     assert rejected.reason.code is code
 
 
-def test_rescale_that_no_frame_has_is_a_reason(tmp_path: Path) -> None:
-    def remove(ds: Dataset) -> None:
-        for groups in ds.PerFrameFunctionalGroupsSequence:
-            del groups.PixelValueTransformationSequence
-
-    images = images_of(tmp_path / "single", noise())
-    paths = enhanced_ct.write_enhanced(images, tmp_path, change=remove)
-    rejected = load.read_volume(series_of(paths))
-
-    assert isinstance(rejected, Rejected)
-    assert "rescale" in rejected.reason.text
-
-
 def test_missing_part_of_a_concatenation_is_a_reason(tmp_path: Path) -> None:
     images = images_of(tmp_path / "single", noise(30))
     paths = enhanced_ct.write_enhanced(images, tmp_path, parts=3)
@@ -295,7 +150,7 @@ def test_two_phases_in_one_object_are_not_interleaved(tmp_path: Path) -> None:
     portal = images_of(tmp_path / "2", noise())
     paths = enhanced_ct.write_enhanced(shuffled(arterial + portal), tmp_path)
 
-    reason = reason_of(eligible.check_series(series_of(paths)))
+    reason = first_failure(eligibility.check_series(read_series(paths)))
 
     assert reason is not None
     assert reason.code is ReasonCode.MIXED
@@ -325,19 +180,6 @@ def test_agent_that_was_not_given_is_not_named(tmp_path: Path) -> None:
     headers = frames.frame_headers(ds)
 
     assert "ContrastBolusAgent" not in headers[0]
-
-
-def test_truncated_pixels_of_the_last_frames_are_a_reason(tmp_path: Path) -> None:
-    def truncate(ds: Dataset) -> None:
-        ds.PixelData = ds.PixelData[: len(ds.PixelData) // 2]
-
-    images = images_of(tmp_path / "single", noise())
-    paths = enhanced_ct.write_enhanced(images, tmp_path, change=truncate)
-
-    rejected = load.read_volume(series_of(paths))
-
-    assert isinstance(rejected, Rejected)
-    assert rejected.reason.code is ReasonCode.UNDECODABLE
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")

@@ -1,5 +1,5 @@
-"""Covered: grouping, order by geometry, HU, canonical axes, reformatting, what cannot be read.
-Not covered: whether header values make sense (test_images, test_eligible)."""
+"""Covered: grouping, order by geometry, HU, canonical axes, reformatting, unreadable files.
+Not covered: plausibility of header values (test_images, test_eligibility)."""
 
 from pathlib import Path
 
@@ -14,26 +14,24 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.ct_volume import AXIAL, write_ct
+from tests.support.ct_volume import AXIAL, load_series, write_ct
 from worker.pipeline import load
-from worker.pipeline.results import ReasonCode, Rejected, Series, Volume
+from worker.pipeline.reasons import ReasonCode
+from worker.pipeline.results import Rejected
+from worker.pipeline.volume import Series, Volume
 
 
 def ramp(count: int = 12, rows: int = 8, columns: int = 6) -> npt.NDArray[np.int16]:
-    """HU that tell slice, row and column apart."""
+    """Return HU that identify slice, row and column."""
     index = np.indices((count, rows, columns))
     return (index[0] * 50 + index[1] * 5 + index[2] - 300).astype(np.int16)
 
 
 def read(paths: list[Path]) -> Volume:
-    series = load.read_series(paths)
-    assert isinstance(series, Series)
-    volume = load.read_volume(series)
-    assert isinstance(volume, Volume)
-    return volume
+    return load_series(paths)[1]
 
 
-def test_files_of_two_series_are_told_apart_and_other_files_counted(tmp_path: Path) -> None:
+def test_files_are_grouped_by_series_and_other_files_counted(tmp_path: Path) -> None:
     write_ct(tmp_path / "a" / "deep", ramp())
     write_ct(tmp_path / "b", ramp(11))
     (tmp_path / "notes.txt").write_text("no DICOM")
@@ -100,7 +98,7 @@ def test_transposed_coronal_images_are_turned(tmp_path: Path) -> None:
 
 
 def test_hu_is_slope_times_value_plus_intercept(tmp_path: Path) -> None:
-    """PS3.3 C.11.1; with the minus of the paper's Eq. 3 water would be 2048 HU."""
+    """PS3.3 C.11.1; with the minus sign of the paper's Eq. 3 water would be 2048 HU."""
     paths = write_ct(tmp_path, np.full((10, 8, 6), 0, np.int16))
 
     assert (read(paths).hu == 0).all()
@@ -253,7 +251,7 @@ def test_series_without_files_and_unreadable_file_are_reasons(tmp_path: Path) ->
 
 
 def test_many_axial_slices_do_not_need_the_full_volume(tmp_path: Path) -> None:
-    """Slabs of three rows are averaged slice by slice: a third of the voxels is held."""
+    """Slabs of three rows are averaged slice by slice: a third of the voxels is kept."""
     hu = np.zeros((64, 30, 30), np.int16)
     volume = read(write_ct(tmp_path, hu, directions=AXIAL, step=(0, 0, 0.8)))
 
@@ -271,7 +269,7 @@ def test_files_that_break_the_parser_are_skipped_and_the_others_are_found(
 ) -> None:
     paths = write_ct(tmp_path, ramp(), SpecificCharacterSet="ISO_IR 100")
     damage(paths[0], b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")  # not deflated
-    damage(paths[1], b"\x08\0\x05\0CS", b"\x08\0\x05\0CN")  # a VR that is none
+    damage(paths[1], b"\x08\0\x05\0CS", b"\x08\0\x05\0CN")  # not a VR
 
     found = load.find_series(tmp_path)
 
@@ -280,7 +278,7 @@ def test_files_that_break_the_parser_are_skipped_and_the_others_are_found(
 
 
 @pytest.mark.parametrize("uid", ["../../x", "[/bold]", "1.2.x Miller^Jane", "1." * 40 + "1"])
-def test_files_whose_series_uid_is_none_are_skipped(tmp_path: Path, uid: str) -> None:
+def test_files_whose_series_uid_is_invalid_are_skipped(tmp_path: Path, uid: str) -> None:
     write_ct(tmp_path, ramp(), SeriesInstanceUID=uid)
 
     found = load.find_series(tmp_path)

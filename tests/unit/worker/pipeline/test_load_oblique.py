@@ -1,5 +1,5 @@
-"""Covered: series turned against the patient become volumes along the patient's axes.
-Not covered: which turns are accepted (test_eligible)."""
+"""Covered: oblique series become volumes along the patient's axes.
+Not covered: the accepted angles (test_eligibility)."""
 
 from pathlib import Path
 
@@ -7,18 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.ct_volume import AXIAL, CORONAL, Point, write_ct
+from tests.support.ct_volume import AXIAL, CORONAL, Point, load_series, write_ct
 from worker.pipeline import load, reformat
-from worker.pipeline.results import Series, Volume
 
 CENTER = np.array([4.0, -6.0, 9.0])
-BALL_MM = np.array([9.0, -14.0, 1.0])
+SPHERE_MM = np.array([9.0, -14.0, 1.0])
 RADIUS_MM = 12.0
 SHAPES = {AXIAL: (40, 64, 56), CORONAL: (26, 60, 64)}
 
 
 def turn(axis: int, degrees: float) -> npt.NDArray[np.float64]:
-    """(3, 3) rotation about x, y or z."""
+    """Return the (3, 3) rotation about x, y or z."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     first, second = [each for each in range(3) if each != axis]
     matrix = np.eye(3)
@@ -29,8 +28,8 @@ def turn(axis: int, degrees: float) -> npt.NDArray[np.float64]:
 
 
 def field(points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """HU of a soft ball in a slope: points inside tell where they are."""
-    distance = np.linalg.norm(points_mm - BALL_MM, axis=-1)
+    """Return HU of a soft sphere in a gradient, so that values identify positions."""
+    distance = np.linalg.norm(points_mm - SPHERE_MM, axis=-1)
     return 400 / (1 + np.exp((distance - RADIUS_MM) / 1.5)) + points_mm @ (2.0, -1.5, 1.0)
 
 
@@ -42,7 +41,7 @@ def write_turned(
     step_mm: float = 2.0,
     pixel_mm: float = 1.0,
 ) -> list[Path]:
-    """Slices of ``field`` on a grid about ``CENTER`` that is turned against the patient."""
+    """Write slices of ``field`` on a rotated grid about ``CENTER``."""
     columns, rows = rotation @ np.array(plane, float).T[:, 0], rotation @ np.array(plane[1])
     steps = np.stack([np.cross(columns, rows) * step_mm, rows * pixel_mm, columns * pixel_mm])
     shape = SHAPES[plane]
@@ -64,21 +63,13 @@ def _point(vector: npt.NDArray[np.float64]) -> Point:
     return x, y, z
 
 
-def read(paths: list[Path]) -> Volume:
-    series = load.read_series(paths)
-    assert isinstance(series, Series)
-    volume = load.read_volume(series)
-    assert isinstance(volume, Volume)
-    return volume
-
-
 @pytest.mark.parametrize("degrees", [5, 12, -18])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("plane", [AXIAL, CORONAL], ids=["axial", "coronal"])
 def test_oblique_series_becomes_a_volume_along_the_patient_axes(
     tmp_path: Path, plane: tuple[Point, Point], axis: int, degrees: float
 ) -> None:
-    volume = read(write_turned(tmp_path, plane, turn(axis, degrees)))
+    volume = load_series(write_turned(tmp_path, plane, turn(axis, degrees)))[1]
 
     directions = volume.affine[:3, :3] / volume.spacing_mm
     np.testing.assert_allclose(directions, reformat.CANONICAL_AXES.T, atol=1e-12)
@@ -86,19 +77,19 @@ def test_oblique_series_becomes_a_volume_along_the_patient_axes(
     assert volume.source_sop_uids == ()
     points = volume.to_mm(np.moveaxis(np.indices(volume.hu.shape), 0, -1))
     acquired = volume.hu != -1024
-    # The ball's edge is a few mm wide: slabs and interpolation soften it a little.
+    # The edge of the sphere is a few mm wide: slabs and interpolation soften it a little.
     error = np.abs(volume.hu - field(points))[acquired]
     assert np.percentile(error, 99) < 35
-    ball = acquired & (volume.hu - points @ (2.0, -1.5, 1.0) > 200)
-    np.testing.assert_allclose(points[ball].mean(axis=0), BALL_MM, atol=0.3)
-    volume_mm3 = ball.sum() * np.prod(volume.spacing_mm)
+    sphere = acquired & (volume.hu - points @ (2.0, -1.5, 1.0) > 200)
+    np.testing.assert_allclose(points[sphere].mean(axis=0), SPHERE_MM, atol=0.3)
+    volume_mm3 = sphere.sum() * np.prod(volume.spacing_mm)
     assert volume_mm3 == pytest.approx(4 / 3 * np.pi * RADIUS_MM**3, rel=0.03)
 
 
 def test_oblique_volume_holds_everything_that_was_acquired_and_air_elsewhere(
     tmp_path: Path,
 ) -> None:
-    volume = read(write_turned(tmp_path, CORONAL, turn(2, 15)))
+    volume = load_series(write_turned(tmp_path, CORONAL, turn(2, 15)))[1]
 
     shape, steps = np.array(SHAPES[CORONAL]) - 1, np.array([2.0, 1.0, 1.0])
     acquired_mm3 = np.prod(shape * steps)
@@ -108,7 +99,7 @@ def test_oblique_volume_holds_everything_that_was_acquired_and_air_elsewhere(
 
 
 def test_oblique_series_of_thin_axial_slices_is_averaged_in_slabs(tmp_path: Path) -> None:
-    """Noise falls as in a slab: oblique planes look like those of other axial series."""
+    """Noise falls as in a slab, as in the planes of other axial series."""
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 50, (40, 60, 60)).astype(np.int16)
     along = _point(turn(0, 10) @ np.array([0.0, 1.0, 0.0]))
@@ -117,7 +108,7 @@ def test_oblique_series_of_thin_axial_slices_is_averaged_in_slabs(tmp_path: Path
         step=_point(turn(0, 10) @ np.array([0.0, 0.0, 0.5])),
     )  # fmt: skip
 
-    volume = read(paths)
+    _, volume = load_series(paths)
 
     values = volume.hu[volume.hu != -1024]
     assert values.std() < 50 / np.sqrt(round(load.PLANE_DISTANCE_MM / 0.5))

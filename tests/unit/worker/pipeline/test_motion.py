@@ -1,4 +1,4 @@
-"""Covered: steps across the body axis at a hip, slanting bone that did not move, small fields
+"""Covered: steps across the body axis at a hip, slanting bone without motion, small fields
 of view. Not covered: motion of real patients."""
 
 from functools import cache
@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.hip_volume import LEFT, RIGHT, VOXEL_MM, put, put_rod, soft_tissue
-from worker.pipeline.motion import NOTICED_MM, motion, step_mm
-from worker.pipeline.results import Volume
+from tests.support.hip_volume import LEFT, RIGHT, VOXEL_MM, put, put_rod, soft_tissue
+from worker.pipeline.motion import MOTION_WARNING_MM, motion_warning, step_mm
+from worker.pipeline.volume import Volume
 
 
 @cache
 def with_bones(noise_hu: float = 10) -> Volume:
-    """Head, slanting neck, shaft, a pelvis above and fat between the muscles; on both sides."""
+    """Return head, slanting neck, shaft, pelvis and fat between the muscles on both sides."""
     volume = soft_tissue(noise_hu=noise_hu)
     for femur, out in ((RIGHT, -1), (LEFT, 1)):
         x = femur.center_mm[0]
@@ -34,28 +34,28 @@ def with_bones(noise_hu: float = 10) -> Volume:
 
 
 def moved(volume: Volume, columns: int, slices: int, below_mm: float = -20.0) -> Volume:
-    """The same, shifted by whole voxels below a height."""
+    """Return the volume shifted by whole voxels below a height."""
     row = round(float(volume.to_index((0, 0, below_mm))[1]))
     hu = volume.hu.copy()
     hu[:, row:] = np.roll(hu[:, row:], (slices, columns), axis=(0, 2))
     return Volume(hu, volume.affine)
 
 
-def test_bones_that_slant_lay_still() -> None:
-    assert motion(with_bones(), [RIGHT, LEFT]) is None
+def test_slanting_bones_are_no_motion() -> None:
+    assert motion_warning(with_bones(), [RIGHT, LEFT]) is None
 
 
 @pytest.mark.parametrize(("columns", "slices"), [(3, 0), (-3, 0), (0, 3), (0, -3), (2, 2)])
-def test_step_of_some_millimetres_is_noticed(columns: int, slices: int) -> None:
+def test_step_of_some_millimeters_is_noticed(columns: int, slices: int) -> None:
     step = step_mm(moved(with_bones(), columns, slices), RIGHT)
 
     assert step is not None
-    assert step > NOTICED_MM
+    assert step > MOTION_WARNING_MM
     assert step == pytest.approx(VOXEL_MM * np.hypot(columns, slices), abs=2.5)
 
 
 def test_both_sides_are_named_with_their_step() -> None:
-    warning = motion(moved(with_bones(), 3, 0), [RIGHT, LEFT])
+    warning = motion_warning(moved(with_bones(), 3, 0), [RIGHT, LEFT])
 
     assert warning is not None
     assert warning.startswith("Motion: from one height to the next the images shift by ")
@@ -64,14 +64,14 @@ def test_both_sides_are_named_with_their_step() -> None:
 
 
 def test_motion_far_from_the_hip_does_not_count() -> None:
-    assert motion(moved(with_bones(), 3, 0, below_mm=-120), [RIGHT]) is None
+    assert motion_warning(moved(with_bones(), 3, 0, below_mm=-120), [RIGHT]) is None
 
 
 def test_noise_is_no_motion() -> None:
-    assert motion(with_bones(noise_hu=90), [RIGHT, LEFT]) is None
+    assert motion_warning(with_bones(noise_hu=90), [RIGHT, LEFT]) is None
 
 
-def test_too_little_in_view_is_not_judged() -> None:
+def test_too_little_in_view_has_no_step() -> None:
     assert step_mm(soft_tissue((-180, -80, -10), (180, 80, 20)), RIGHT) is None
 
 

@@ -1,7 +1,7 @@
-"""The neck's attenuation as a reader gets it again: out of the report and the files alone.
+"""The attenuation of the neck, measured again from the report and the files alone.
 
-Covered: simulated coronal series as single-frame and as enhanced CT. Reformatted input has no
-source slice to read: its region is in space (``test_report_regions``).
+Covered: simulated coronal series as single-frame and as enhanced CT. Not covered: reformatted
+input, which has no source slice (report/test_regions).
 """
 
 from pathlib import Path
@@ -12,17 +12,19 @@ import pytest
 from matplotlib.path import Path as Outline
 from pydicom import Dataset, dcmread
 
-from tests import enhanced_ct
-from tests.factories import MODEL
-from tests.report_cases import AT
-from tests.report_rules import groups, named
-from tests.series import simulate_small
-from worker.pipeline import load, select
-from worker.pipeline.capture import build_capture
+from tests.support import enhanced_ct
+from tests.support.ct_volume import load_series
+from tests.support.factories import MODEL
+from tests.support.report_cases import AT
+from tests.support.report_rules import groups, named
+from tests.support.series import simulate_small
+from worker.pipeline import select
+from worker.pipeline.capture.secondary_capture import build_capture
 from worker.pipeline.crop import crop_hip
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.report import build_report
-from worker.pipeline.results import Femur, Grade, Hip, Screening, Series, Volume
+from worker.pipeline.report.document import build_report
+from worker.pipeline.results import Grade, Hip, Screening
+from worker.pipeline.volume import Femur, Volume
 
 NECK_OF_FEMUR = "29627003"
 
@@ -42,20 +44,12 @@ def multi_frame(
 
 @pytest.fixture(scope="module")
 def femurs(single_frames: tuple[Path, ...]) -> tuple[Femur, ...]:
-    return select.find_femurs(read(single_frames)[1])
-
-
-def read(paths: tuple[Path, ...]) -> tuple[Series, Volume]:
-    series = load.read_series(paths)
-    assert isinstance(series, Series)
-    volume = load.read_volume(series)
-    assert isinstance(volume, Volume)
-    return series, volume
+    return select.find_femurs(load_series(single_frames)[1])
 
 
 def reported(paths: tuple[Path, ...], femurs: tuple[Femur, ...]) -> Dataset:
-    """The report of a series; the grades are made up."""
-    series, volume = read(paths)
+    """Return the report of a series with invented grades."""
+    series, volume = load_series(paths)
     hips = tuple(_graded(volume, femur) for femur in femurs)
     screening = Screening(
         series.series_instance_uid, "coronal", series.headers, hips, Grade.NORMAL, MODEL
@@ -78,7 +72,7 @@ def _graded(volume: Volume, femur: Femur) -> Hip:
 
 
 def source_hu(reference: Dataset, paths: tuple[Path, ...]) -> npt.NDArray[np.float64]:
-    """(rows, columns) HU of the image or frame that a report refers to, by pydicom alone."""
+    """Return (rows, columns) HU of the referenced image or frame, by pydicom alone."""
     for path in paths:
         header = dcmread(path, stop_before_pixels=True)
         if header.SOPInstanceUID != reference.ReferencedSOPInstanceUID:
@@ -95,7 +89,7 @@ def source_hu(reference: Dataset, paths: tuple[Path, ...]) -> npt.NDArray[np.flo
         rescale = values.PixelValueTransformationSequence[0]
         slope, intercept = float(rescale.RescaleSlope), float(rescale.RescaleIntercept)
         return np.asarray(ds.pixel_array[frame] * slope + intercept)
-    raise AssertionError("The report refers to an image that is not there.")
+    raise AssertionError("The report refers to an image that does not exist.")
 
 
 def number(group: Dataset, code_value: str) -> float:
@@ -103,7 +97,7 @@ def number(group: Dataset, code_value: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["single_frames", "multi_frame"])
-def test_attenuation_is_that_of_the_files_inside_of_the_reported_region(
+def test_attenuation_is_that_of_the_files_inside_the_reported_region(
     kind: str, femurs: tuple[Femur, ...], request: pytest.FixtureRequest
 ) -> None:
     paths: tuple[Path, ...] = request.getfixturevalue(kind)

@@ -1,15 +1,15 @@
-"""Earlier results of the same patient, in the words of SR and SC."""
+"""Covered: sentences of SR and SC on earlier results of the same patient."""
 
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from tests.factories import MODEL, make_ct_headers, make_screening
-from tests.report_cases import AT, METAL
-from tests.report_rules import named
-from worker.pipeline.capture import build_capture
-from worker.pipeline.capture_banner import draw_banner
+from tests.support.factories import MODEL, make_ct_headers, make_screening
+from tests.support.report_cases import AT, METAL
+from tests.support.report_rules import named
+from worker.pipeline.capture.banner import draw_banner
+from worker.pipeline.capture.secondary_capture import build_capture
 from worker.pipeline.previous import (
     PreviousHip,
     PreviousResult,
@@ -17,7 +17,7 @@ from worker.pipeline.previous import (
     picture_note,
     report_lines,
 )
-from worker.pipeline.report import build_report
+from worker.pipeline.report.document import build_report
 from worker.pipeline.results import Grade, Screening
 
 THEN = PreviousHip(
@@ -75,7 +75,7 @@ def test_result_of_another_model_is_named_and_not_compared(changed: str) -> None
     assert "not compared" in picture_note(screening, [other])
 
 
-def test_hip_that_was_or_is_not_assessable_is_said_so() -> None:
+def test_hip_that_was_or_is_not_assessable_is_named_so() -> None:
     before = result(date(2025, 3, 20), R=THEN, L=PreviousHip(None))
     screening = make_screening(right=METAL, left=Grade.NORMAL)
 
@@ -97,7 +97,7 @@ def test_hip_that_was_or_is_not_assessable_is_said_so() -> None:
         (date(2019, 5, 20), "7.5 years ago"),
     ],
 )
-def test_picture_says_how_long_ago_and_never_a_date(day: date, ago: str) -> None:
+def test_picture_states_the_interval_and_never_a_date(day: date, ago: str) -> None:
     line = right_line(make_screening(), result(day))
 
     assert line == f"{ago}: osteopenia (then 65 % osteopenia), neck 175 HU (-14 since)."
@@ -113,13 +113,15 @@ def test_picture_shows_the_newest_result_that_can_be_compared() -> None:
     assert picture_note(screening, [old, new]) == ""
 
 
-def test_report_and_picture_carry_the_line() -> None:
+def test_report_and_picture_hold_the_line() -> None:
     screening, previous = make_screening(), [result(date(2025, 3, 20))]
     capture = build_capture(screening, at=AT, previous=previous)
     report = build_report(screening, [capture], at=AT, previous=previous)
 
-    said = [item.TextValue for item in named(report, "121106")]
-    assert any(text.startswith("Previous result, 2025-03-20") for text in said)
+    comments = [item.TextValue for item in named(report, "121106")]
+    assert [text for text in comments if text.startswith("Previous result")] == list(
+        report_lines(screening, previous)
+    )[:1]
     assert capture.SOPInstanceUID != build_capture(screening, at=AT).SOPInstanceUID
     without, with_line = (draw_banner(screening, 512, one) for one in ((), previous))
     assert len(with_line) > len(without)

@@ -1,7 +1,7 @@
 """From files to a frozen result with the shipped model, and the contract of ``result.json``.
 
-Covered: both hips, one hip, none, a model that knows neither. Not covered: single steps (their
-own modules), servers (tests/integration).
+Covered: both hips, one hip, none, a model to which both are out of distribution. Not covered:
+single steps (their own modules), servers (tests/integration).
 """
 
 from dataclasses import replace
@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from tests.ct_volume import write_ct
-from tests.series import copy_series, simulate_small
-from worker.package import SHIPPED_DIR, load
-from worker.pipeline.classify import ImageModel
-from worker.pipeline.grade import worse_grade
+from tests.support.ct_volume import write_ct
+from tests.support.series import copy_series, simulate_small
+from worker.pipeline.grading import worse_grade
+from worker.pipeline.model.classify import ImageModel
+from worker.pipeline.model.package import SHIPPED_DIR, load
+from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen import screen
@@ -58,6 +59,21 @@ def test_both_hips_are_graded_and_the_worse_one_decides(
         assert hip.grade is max(hip.probabilities, key=hip.probabilities.__getitem__)
 
 
+def test_a_series_of_which_instances_were_refused_is_rejected(
+    model: ImageModel, coronal: tuple[Path, ...]
+) -> None:
+    one, many = (screen(coronal, model, refused=count) for count in (1, 17))
+
+    assert isinstance(one, Rejected)
+    assert isinstance(many, Rejected)
+    assert one.reason == Reason(
+        ReasonCode.GAPS, "1 instance was refused at reception and not sent again."
+    )
+    assert many.reason.text.startswith("17 instances were refused")
+    checks = {check["rule"]: check["state"] for check in to_json(many)["checks"]}
+    assert (checks["reception"], checks["pixels"]) == ("failed", "not_reached")
+
+
 def test_entry_has_the_keys_of_the_contract(
     model: ImageModel, coronal: tuple[Path, ...]
 ) -> None:
@@ -90,9 +106,7 @@ def test_series_like_those_of_the_training_data_has_no_warning(
     assert to_json(screen(coronal, model))["warnings"] == []
 
 
-def test_air_is_rejected_before_femurs_are_looked_for(
-    model: ImageModel, tmp_path: Path
-) -> None:
+def test_air_is_rejected_before_femurs_are_searched(model: ImageModel, tmp_path: Path) -> None:
     air = np.random.default_rng(0).normal(-990, 15, (12, 128, 128)).astype(np.int16)
 
     rejected = screen(write_ct(tmp_path, air, spacing=(3.0, 3.0)), model)
@@ -112,11 +126,11 @@ def test_metal_in_one_hip_leaves_the_other_gradable(model: ImageModel, tmp_path:
     assert screening.deciding_hip.reason is None
 
 
-def test_hips_unlike_the_training_data_reject_the_series_and_say_where_they_lie(
+def test_hips_unlike_the_training_data_reject_the_series_and_keep_their_positions(
     model: ImageModel, coronal: tuple[Path, ...]
 ) -> None:
-    assert model.familiarity is not None
-    strict = replace(model, familiarity=replace(model.familiarity, limit=0.0))
+    assert model.out_of_distribution is not None
+    strict = replace(model, out_of_distribution=replace(model.out_of_distribution, limit=0.0))
 
     rejected = screen(coronal, strict)
 

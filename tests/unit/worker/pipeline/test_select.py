@@ -1,4 +1,4 @@
-"""Covered: heads, necks and sides in simulated volumes, what is no femur, the plane.
+"""Covered: heads, necks and sides in simulated volumes, volumes without femurs, the plane.
 Not covered: accuracy over many poses (tests/bench/finder.py), real CT (integration)."""
 
 from dataclasses import replace
@@ -11,14 +11,16 @@ from tests.bench.finder_cases import acquire
 from training.simulate.acquisition import View, sample_acquisition
 from training.simulate.subject import Condition, Subject, sample_subject
 from training.simulate.truth import HipTruth, truth
-from worker.pipeline import eligible, reformat, select
-from worker.pipeline.checks import reason_of
+from worker.pipeline import reformat, select
 from worker.pipeline.femurs.grid import build_grid
-from worker.pipeline.femurs.heads import Ball, Balls
+from worker.pipeline.femurs.heads import SphereCandidate, SphereCandidates
 from worker.pipeline.femurs.necks import Neck
-from worker.pipeline.femurs.pairs import Candidate, across_from, best_pair
+from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
 from worker.pipeline.femurs.shafts import Shaft
-from worker.pipeline.results import Femur, Orientation, ReasonCode, Volume
+from worker.pipeline.reasons import ReasonCode
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Femur, Orientation, Volume
 
 SMALL = {"rows": 256, "columns": 256, "pixel_mm": 1.6, "thickness_mm": 4.0, "increment_mm": 4.0}
 NEAR_MM = 10.0
@@ -39,7 +41,7 @@ def error_mm(femur: Femur, hip: HipTruth) -> float:
 
 
 def with_sources(volume: Volume) -> Volume:
-    """The volume as a coronal series gives it: each slice is an image of its own."""
+    """Return the volume as a coronal series gives it, each slice from one image."""
     return replace(volume, source_sop_uids=tuple(str(i) for i in range(len(volume.hu))))
 
 
@@ -52,7 +54,7 @@ def test_both_heads_of_a_pelvis_are_found_on_their_sides(plane: Orientation) -> 
         assert error_mm(femur, hip) < NEAR_MM
         assert abs(femur.radius_mm - hip.radius_mm) < 5
         assert np.linalg.norm(np.subtract(femur.neck_mm, hip.neck_mm)) < 20
-        assert reason_of(eligible.check_hip(volume, femur)) is None
+        assert first_failure(eligibility.check_hip(volume, femur)) is None
 
 
 def test_plane_shows_head_and_neck_of_its_hip() -> None:
@@ -66,29 +68,29 @@ def test_plane_shows_head_and_neck_of_its_hip() -> None:
         np.testing.assert_allclose(plane.to_mm((0, 0)), volume.to_mm((plane.index, 0, 0)))
 
 
-def test_ball_beside_a_head_settles_on_it() -> None:
+def test_refined_fit_moves_a_sphere_beside_a_head_onto_it() -> None:
     subject, volume, femurs = simulated("coronal", "pelvis")
     grid = build_grid(volume)
     for femur, hip in zip(femurs, truth(subject), strict=True):
         center = grid.from_patient(femur.center_mm) + np.array([-3.0, -4.0, -5.0])
         axis = np.linalg.inv(grid.directions) @ np.array(femur.neck_axis)
-        beside = Candidate(Ball(center, 24.0, 0.3), Neck(axis, 0.5), None, 0.1)
+        beside = FemurCandidate(SphereCandidate(center, 24.0, 0.3), Neck(axis, 0.5), None, 0.1)
 
-        settled = select.settle(grid, beside)
+        refined = select.refine_fit(grid, beside)
 
-        assert settled.side == femur.side
-        center_mm = grid.to_patient(settled.ball.center)
+        assert refined.side == femur.side
+        center_mm = grid.to_patient(refined.sphere.center)
         assert np.linalg.norm(center_mm - hip.center_mm) < 4
 
 
-def test_other_hip_is_looked_for_where_it_may_lie_only() -> None:
+def test_other_hip_is_searched_only_where_it_may_lie() -> None:
     known = candidate(50, 0.5, False)
     points = np.array([[50.0, 100.0, 230.0], [50.0, 100.0, 400.0], [200.0, 100.0, 230.0]])
 
-    assert across_from(known, points).tolist() == [True, False, False]
-    balls = Balls(points, np.array([0.2, 0.5, 0.4]), np.full(3, 23.0))
-    assert [ball.center[2] for ball in balls.best(across_from(known, points))] == [230]
-    assert len(balls.best()) == 3
+    assert opposite_of(known, points).tolist() == [True, False, False]
+    spheres = SphereCandidates(points, np.array([0.2, 0.5, 0.4]), np.full(3, 23.0))
+    assert [each.center[2] for each in spheres.best(opposite_of(known, points))] == [230]
+    assert len(spheres.best()) == 3
 
 
 def test_abdomen_without_hips_has_no_femur() -> None:
@@ -102,16 +104,16 @@ def test_metal_in_one_hip_leaves_the_other() -> None:
     assert len(good) == len(bad) == 1
 
     gradable = [
-        femur for femur in femurs if reason_of(eligible.check_hip(volume, femur)) is None
+        femur for femur in femurs if first_failure(eligibility.check_hip(volume, femur)) is None
     ]
 
     assert [femur.side for femur in gradable] == [good[0].side]
     assert error_mm(gradable[0], good[0]) < NEAR_MM
     found = next((femur for femur in femurs if femur.side == bad[0].side), None)
     reason = (
-        reason_of(eligible.missing_hip(volume, bad[0].side, gradable))
+        first_failure(eligibility.missing_hip(volume, bad[0].side, gradable))
         if found is None
-        else reason_of(eligible.check_hip(volume, found))
+        else first_failure(eligibility.check_hip(volume, found))
     )
     assert reason is not None
     assert reason.code is ReasonCode.METAL
@@ -150,7 +152,7 @@ def test_uniform_and_tiny_volumes_have_no_femur(hu: int) -> None:
     assert select.find_femurs(Volume(np.full((10, 4, 4), hu, np.int16), affine)) == ()
 
 
-def test_ball_of_contrast_in_soft_tissue_is_no_femur() -> None:
+def test_sphere_of_contrast_in_soft_tissue_is_no_femur() -> None:
     affine = np.array([[0, 0, 1.5, 0], [3, 0, 0, 0], [0, -1.5, 0, 0], [0, 0, 0, 1.0]])
     hu = np.full((60, 120, 120), 40, np.int16)
     slices, rows, columns = np.ogrid[:60, :120, :120]
@@ -160,10 +162,10 @@ def test_ball_of_contrast_in_soft_tissue_is_no_femur() -> None:
     assert select.find_femurs(Volume(hu, affine)) == ()
 
 
-def candidate(x: float, quality: float, left: bool, radius: float = 23.0) -> Candidate:
+def candidate(x: float, quality: float, left: bool, radius: float = 23.0) -> FemurCandidate:
     axis = np.array([0.2, 0.7, 0.7 if left else -0.7])
-    ball = Ball(np.array([50.0, 100.0, x]), radius, 0.4)
-    return Candidate(ball, Neck(axis, 0.8), None, quality)
+    sphere = SphereCandidate(np.array([50.0, 100.0, x]), radius, 0.4)
+    return FemurCandidate(sphere, Neck(axis, 0.8), None, quality)
 
 
 def test_partner_across_the_pelvis_may_be_less_sure() -> None:
@@ -192,16 +194,18 @@ def test_heads_of_one_patient_have_nearly_one_size() -> None:
     assert best_pair([right, left]) == (right,)
 
 
-def test_ball_beside_a_better_one_whose_shaft_is_cut_off_is_no_head() -> None:
-    """A pelvis that is cut below the trochanters: the true head's shaft is not in view."""
+def test_sphere_beside_a_better_one_whose_shaft_is_cut_off_is_no_head() -> None:
+    """A pelvis cut below the trochanters: the shaft of the true head is not in view."""
     shaft = Shaft(np.array([60.0, 160.0, 190.0]), np.array([0.0, 1.0, 0.0]), 0.9, 40.0)
     too_high = replace(candidate(230, 0.3, True), shaft=shaft)
-    beside = Ball(too_high.ball.center + np.array([0.0, 16.0, 0.0]), 23.0, 0.4, roundness=0.5)
-    true = Candidate(beside, too_high.neck, None, 0.0)
+    beside = SphereCandidate(
+        too_high.sphere.center + np.array([0.0, 16.0, 0.0]), 23.0, 0.4, roundness=0.5
+    )
+    true = FemurCandidate(beside, too_high.neck, None, 0.0)
 
     assert best_pair([too_high]) == (too_high,)
     assert best_pair([too_high, true]) == ()
-    assert best_pair([too_high, replace(true, shaft=shaft, quality=0.35)])[0].ball is beside
+    assert best_pair([too_high, replace(true, shaft=shaft, quality=0.35)])[0].sphere is beside
 
 
 def test_reformatted_plane_has_no_source_instance() -> None:

@@ -1,13 +1,15 @@
-"""What SR and SC say in words and numbers."""
+"""Covered: the sentences and percentages that SR and SC share."""
 
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
-from tests.factories import make_screening
-from tests.report_cases import METAL
+from tests.support.factories import make_ct_headers, make_screening
+from tests.support.report_cases import METAL
 from worker.pipeline import statements
 from worker.pipeline.results import Grade, Hip
 
@@ -29,13 +31,13 @@ def test_percents_sum_to_100_and_keep_the_order_of_the_grades(
     assert percents[exact.index(max(exact))] == max(percents)
 
 
-def test_percents_never_show_a_tie_that_is_none_or_a_sum_of_101() -> None:
+def test_percents_show_neither_a_false_tie_nor_a_sum_of_101() -> None:
     shown = statements.percents(hip_of(0.356, 0.346, 0.298), 0)
 
     assert list(shown.values()) == [36, 34, 30]
 
 
-def test_patient_sentence_never_speaks_of_both_hips_where_one_was_not_assessed() -> None:
+def test_patient_sentence_names_only_the_hips_that_were_assessed() -> None:
     assert statements.patient_sentence(make_screening()) == (
         "Patient: osteoporosis (the worse hip)."
     )
@@ -54,7 +56,7 @@ def test_reason_is_a_sentence() -> None:
 def test_slice_is_named_as_the_pacs_numbers_it() -> None:
     screening = make_screening(planes=(4, 8))
 
-    names = [statements.slice_name(screening, hip) for hip in screening.hips]
+    names = [statements.plane_name(screening, hip) for hip in screening.hips]
     assert names == ["image 5", "image 9"]
 
 
@@ -66,17 +68,28 @@ def test_slice_is_named_as_the_pacs_numbers_it() -> None:
         ((0.45, 0.5, 0.05), "uncertain: may be normal"),
     ],
 )
-def test_grade_that_another_comes_near_is_said_to_be_uncertain(
+def test_grade_with_a_nearly_as_likely_one_is_uncertain(
     probabilities: tuple[float, float, float], doubt: str
 ) -> None:
     hip = make_screening(right=Grade.OSTEOPENIA).hips[0]
     hip = replace(hip, probabilities=dict(zip(Grade, probabilities, strict=True)))
 
-    assert statements.doubt_of(hip) == doubt
+    assert statements.uncertainty_remark(hip) == doubt
     assert ("uncertain" in statements.hip_sentence(hip)) is bool(doubt)
 
 
-def test_patient_whose_hips_have_one_grade_has_it_by_both() -> None:
+def test_patient_whose_hips_have_one_grade_has_it_from_both() -> None:
     one = make_screening(right=Grade.NORMAL, left=Grade.NORMAL)
 
     assert statements.patient_sentence(one) == "Patient: normal (both hips)."
+
+
+def test_value_that_cannot_be_read_is_not_called_absent() -> None:
+    headers = make_ct_headers(PatientSize=None, PatientWeight="0")
+    for header in headers:
+        tag = Tag("PatientSize")
+        header[tag] = RawDataElement(tag, "DS", 4, b"1,70", 0, False, True)
+
+    sentence = statements.demographics(make_screening(headers))
+
+    assert sentence.endswith("Not in the source header: weight.")

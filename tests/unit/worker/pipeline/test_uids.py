@@ -1,23 +1,24 @@
-"""UIDs derived from content."""
+"""Covered: UIDs derived from content."""
 
 from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
 
-from tests.factories import MODEL
+from common.spool import part10
+from tests.support.factories import MODEL
 from worker.pipeline import uids
 
 
-def test_derived_uid_is_valid_and_stays_the_same_for_ever() -> None:
+def test_derived_uid_is_valid_and_does_not_change() -> None:
     uid = uids.derive_uid("sr", "content")
 
     assert uid.is_valid
-    # Written down: another value would orphan every object that is already in a PACS.
+    # A constant: with another value, objects that are already in a PACS would lose their link.
     assert uid == "2.25.76457204515855345759736420618474124265"
 
 
-def test_role_and_parts_tell_uids_apart() -> None:
+def test_role_and_parts_distinguish_uids() -> None:
     made = {
         uids.derive_uid("sr", "a", "bc"),
         uids.derive_uid("sr", "ab", "c"),
@@ -46,7 +47,7 @@ def test_new_encoder_version_changes_every_digest(monkeypatch: pytest.MonkeyPatc
     assert uids.content_digest(ds) != before
 
 
-def test_tracking_uid_tells_studies_sides_and_regions_apart_and_nothing_else() -> None:
+def test_tracking_uid_depends_on_study_side_and_region_only() -> None:
     assert uids.tracking_uid("1.2", "Right", "neck") == uids.tracking_uid(
         "1.2", "Right", "neck"
     )
@@ -60,5 +61,9 @@ def test_tracking_uid_tells_studies_sides_and_regions_apart_and_nothing_else() -
     assert len(made) == 8
 
 
-def test_device_uid_names_the_weights() -> None:
+def test_device_uid_depends_on_the_weights() -> None:
     assert uids.device_uid(MODEL) != uids.device_uid(replace(MODEL, sha256="00" * 32))
+
+
+def test_all_files_of_the_product_name_one_implementation() -> None:
+    assert uids.IMPLEMENTATION_CLASS_UID == part10.IMPLEMENTATION_CLASS_UID

@@ -1,11 +1,11 @@
-"""Grades against DXA: who is compared with what, and the numbers that follow."""
+"""Accuracy of grades against DXA: which CT and DXA are compared, and the measures."""
 
 from datetime import date, timedelta
 
 import pytest
 
 from db.dxa import Pair
-from db.models import Hip, Screening
+from db.models import HipResult, Screening
 from worker.pipeline.results import Grade
 from worker.review import accuracy
 from worker.review.accuracy import Comparison, Proportion
@@ -14,14 +14,14 @@ DAY = date(2026, 11, 20)
 OSTEOPOROSIS = frozenset({Grade.OSTEOPOROSIS})
 
 
-def hip(side: str, grade: str | None, probability: float = 0.5) -> Hip:
-    return Hip(side=side, grade=grade, probability_osteoporosis=probability)
+def hip(side: str, grade: str | None, probability: float = 0.5) -> HipResult:
+    return HipResult(side=side, grade=grade, probability_osteoporosis=probability)
 
 
 def pair(
     patient: str,
     t_score: float,
-    *hips: Hip,
+    *hips: HipResult,
     days: int = 0,
     side: str | None = None,
     series: int = 1,
@@ -65,7 +65,7 @@ def test_a_patient_counts_once_by_the_nearest_dates() -> None:
     assert [(one.reference, one.days_apart) for one in found] == [(Grade.OSTEOPENIA, 9)]
 
 
-def test_patients_without_a_graded_ct_are_counted_apart() -> None:
+def test_patients_without_a_graded_ct_are_counted_separately() -> None:
     rejected = pair("a", -3.0)
     other_hip = pair("b", -3.0, hip("R", "normal"), hip("L", None), side="L")
 
@@ -74,10 +74,10 @@ def test_patients_without_a_graded_ct_are_counted_apart() -> None:
 
 def comparisons(true: int, missed: int, false: int, rest: int) -> list[Comparison]:
     ill, well = Grade.OSTEOPOROSIS, Grade.NORMAL
-    kinds = ((ill, ill, true), (ill, well, missed), (well, ill, false), (well, well, rest))
+    counts = ((ill, ill, true), (ill, well, missed), (well, ill, false), (well, well, rest))
     return [
         Comparison(by_dxa, by_ct, 0.9 if by_ct is ill else 0.1, 0)
-        for by_dxa, by_ct, count in kinds
+        for by_dxa, by_ct, count in counts
         for _ in range(count)
     ]
 
@@ -93,12 +93,12 @@ def test_measures_of_a_known_table() -> None:
     }
 
 
-def test_wilsons_interval_is_that_of_the_literature() -> None:
+def test_wilson_interval_equals_published_values() -> None:
     # Newcombe 1998, Statistics in Medicine 17:857–872, Table I: 81 of 263 and 0 of 20.
     assert Proportion(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert Proportion(0, 20).interval == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert Proportion(0, 0).interval is None
-    assert Proportion(0, 0).share is None
+    assert Proportion(0, 0).value is None
 
 
 def test_calibration_bins_and_brier_score() -> None:

@@ -1,14 +1,15 @@
-"""DXA results as they are typed and exported: taken whole, or refused line by line."""
+"""Parsing of DXA results: all rows of a file are valid, or the problems are listed by line."""
 
+import tracemalloc
 from datetime import date
 
 import pytest
 
 from db.dxa import NewDxa
-from worker.review.dxa_table import TableProblem, read_one, read_table
+from worker.review.dxa_table import InvalidDxa, parse_csv, parse_row
 
 TODAY = date(2026, 11, 26)
-HEAD = "patient_id,dxa_date,side,t_score\n"
+HEADER = "patient_id,dxa_date,side,t_score\n"
 
 
 def test_a_table_is_read() -> None:
@@ -18,49 +19,49 @@ def test_a_table_is_read() -> None:
         " P2 ;;20261002;;-1.0;Y\r\n"
     )
 
-    assert read_table(b"\xef\xbb\xbf" + text.encode(), today=TODAY) == [
+    assert parse_csv(b"\xef\xbb\xbf" + text.encode(), today=TODAY) == [
         NewDxa("P1", "General Hospital", date(2026, 10, 1), "L", -2.6),
         NewDxa("P2", None, date(2026, 10, 2), None, -1.0),
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "There is no column patient_id, dxa_date, t_score"),
         ("patient_id,t_score\nP,1\n", "There is no column dxa_date"),
-        (HEAD, "1 to 20,000 rows"),
-        (HEAD + "P,2026-10-01,,-9\n", "Line 2, t_score"),
-        (HEAD + "P,2026-10-01,,nan\n", "Line 2, t_score"),
-        (HEAD + "P,2026-10-01,,\n", "Line 2, t_score"),
-        (HEAD + "P,1.10.2026,,-1\n", "Line 2, dxa_date"),
-        (HEAD + "P,2026-11-27,,-1\n", "Line 2, dxa_date: lies in the future"),
-        (HEAD + "P,2026-10-01,spine,-1\n", "Line 2, side"),
-        (HEAD + ",2026-10-01,,-1\n", "Line 2, patient_id"),
-        (HEAD + "P,2026-10-01,R,-1\nP,2026-10-01,R,-2\n", "Lines 2 and 3: two T-scores"),
-        (HEAD + '"P,2026-10-01,,-1\n', "not a CSV"),
+        (HEADER, "1 to 20,000 rows"),
+        (HEADER + "P,2026-10-01,,-9\n", "Line 2, t_score"),
+        (HEADER + "P,2026-10-01,,nan\n", "Line 2, t_score"),
+        (HEADER + "P,2026-10-01,,\n", "Line 2, t_score"),
+        (HEADER + "P,1.10.2026,,-1\n", "Line 2, dxa_date"),
+        (HEADER + "P,2026-11-27,,-1\n", "Line 2, dxa_date: is in the future"),
+        (HEADER + "P,2026-10-01,spine,-1\n", "Line 2, side"),
+        (HEADER + ",2026-10-01,,-1\n", "Line 2, patient_id"),
+        (HEADER + "P,2026-10-01,R,-1\nP,2026-10-01,R,-2\n", "Lines 2 and 3: two T-scores"),
+        (HEADER + '"P,2026-10-01,,-1\n', "not a CSV"),
     ],
 )
-def test_what_is_wrong_is_said_by_line_without_what_stands_there(text: str, said: str) -> None:
-    with pytest.raises(TableProblem) as problem:
-        read_table(text.encode(), today=TODAY)
+def test_problems_name_the_line_and_do_not_repeat_the_input(text: str, expected: str) -> None:
+    with pytest.raises(InvalidDxa) as raised:
+        parse_csv(text.encode(), today=TODAY)
 
-    told = "\n".join(problem.value.lines)
-    assert said in told
-    assert "spine" not in told
+    problems = "\n".join(raised.value.problems)
+    assert expected in problems
+    assert "spine" not in problems
 
 
 def test_not_utf_8() -> None:
-    with pytest.raises(TableProblem, match="UTF-8"):
-        read_table((HEAD + "Müller,2026-10-01,,-1").encode("latin-1"), today=TODAY)
+    with pytest.raises(InvalidDxa, match="UTF-8"):
+        parse_csv((HEADER + "Müller,2026-10-01,,-1").encode("latin-1"), today=TODAY)
 
 
 def test_many_problems_are_cut_short() -> None:
-    with pytest.raises(TableProblem) as problem:
-        read_table((HEAD + "P,x,,-1\n" * 30).encode(), today=TODAY)
+    with pytest.raises(InvalidDxa) as raised:
+        parse_csv((HEADER + "P,x,,-1\n" * 30).encode(), today=TODAY)
 
-    assert problem.value.lines[-1] == "… and 10 more"
-    assert len(problem.value.lines) == 21
+    assert raised.value.problems[-1] == "… and 10 more"
+    assert len(raised.value.problems) == 21
 
 
 def test_one_result_from_the_form() -> None:
@@ -71,6 +72,40 @@ def test_one_result_from_the_form() -> None:
         "side": "R",
     }
 
-    assert read_one({**values, "t_score": "-2.5"}, today=TODAY).t_score == -2.5
-    with pytest.raises(TableProblem):
-        read_one({**values, "t_score": "low"}, today=TODAY)
+    assert parse_row({**values, "t_score": "-2.5"}, today=TODAY).t_score == -2.5
+    with pytest.raises(InvalidDxa):
+        parse_row({**values, "t_score": "low"}, today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (HEADER.encode() + b"x\n" * 2_000_000, "There must be 1 to"),
+        (b"patient_id,dxa_date,t_score" + b",a" * 1_000_000 + b"\nx\n", "at most 100 columns"),
+        (HEADER.encode() + b"x" * 2_000_000, "not a CSV"),
+    ],
+    ids=["rows", "columns", "field"],
+)
+def test_a_file_that_expands_is_refused_within_bounded_memory(
+    data: bytes, problem: str
+) -> None:
+    tracemalloc.start()
+    with pytest.raises(InvalidDxa, match=problem):
+        parse_csv(data, today=TODAY)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 100 * 2**20
+
+
+def test_columns_that_are_not_used_take_no_memory() -> None:
+    header = HEADER.rstrip() + "".join(f",c{n}" for n in range(90))
+    rows = "".join(f"P{n},2026-10-01,L,-1{',' * 90}\n" for n in range(1000))
+
+    assert len(parse_csv(f"{header}\n{rows}".encode(), today=TODAY)) == 1000
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1899-12-31"])
+def test_a_date_before_dxa_existed_is_refused(day: str) -> None:
+    with pytest.raises(InvalidDxa):
+        parse_row({"patient_id": "P", "dxa_date": day, "t_score": "-1"}, today=TODAY)

@@ -1,4 +1,4 @@
-"""What leaves as CSV: no identifiers, honest labels, no formulas."""
+"""Exported CSV files: no identifiers, T-scores from DXA only, no formulas."""
 
 import csv
 import io
@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from db.dxa import Pair
-from db.models import Hip, Series
-from db.review_models import Feedback
+from db.models import Feedback, HipResult, Series
 from db.states import SeriesState
 from db.worklist import Listed
 from worker.review.export_rows import (
@@ -24,7 +23,7 @@ from worker.review.export_rows import (
 )
 
 DAY = date(2026, 11, 20)
-SECRETS = ("PAT-1", "ACC-1", "General", "1.2.3", "2026-11", "Jane")
+IDENTIFIERS = ("PAT-1", "ACC-1", "General", "1.2.3", "2026-11", "Jane")
 
 
 def listed(**values: Any) -> Listed:
@@ -48,11 +47,11 @@ def listed(**values: Any) -> Listed:
     return Listed(series, None, [hip("R", "normal"), hip("L", None)])
 
 
-def hip(side: str, grade: str | None) -> Hip:
-    return Hip(side=side, grade=grade, neck_hu=104.0, probability_normal=0.9)
+def hip(side: str, grade: str | None) -> HipResult:
+    return HipResult(side=side, grade=grade, neck_hu=104.0, probability_normal=0.9)
 
 
-def said(side: str, *, agrees: bool, grade: str | None = None) -> Feedback:
+def feedback(side: str, *, agrees: bool, grade: str | None = None) -> Feedback:
     return Feedback(side=side, agrees=agrees, corrected_grade=grade)
 
 
@@ -64,17 +63,17 @@ def text_of(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
     return "".join(csv_lines(columns, rows))
 
 
-def test_results_name_nobody_and_no_day() -> None:
+def test_results_contain_no_identifiers_and_no_days() -> None:
     text = text_of(RESULT_COLUMNS, [result_row(listed(), {})])
 
-    assert [secret for secret in SECRETS if secret in text] == []
+    assert [one for one in IDENTIFIERS if one in text] == []
     row = next(csv.DictReader(io.StringIO(text)))
     assert (row["received_year"], row["age"], row["right_grade"]) == ("2026", "90", "normal")
     assert row["manufacturer"] == "'=cmd()"
     assert None not in row
 
 
-def test_labels_take_the_t_score_of_the_hip_before_the_patients() -> None:
+def test_labels_prefer_the_t_score_of_the_hip_to_that_of_the_patient() -> None:
     pairs = [dxa(-1.0, None), dxa(-2.7, "R", date(2026, 9, 1)), dxa(-3.0, "L")]
 
     rows = list(label_rows(listed(), {}, pairs, spool_dir=Path("/spool"), key=b"k"))
@@ -86,26 +85,28 @@ def test_labels_take_the_t_score_of_the_hip_before_the_patients() -> None:
 
 
 def test_a_readers_grade_is_never_a_t_score() -> None:
-    opinions = {"R": [said("R", agrees=False, grade="osteopenia")]}
+    by_side = {"R": [feedback("R", agrees=False, grade="osteopenia")]}
 
-    rows = list(label_rows(listed(), opinions, [], spool_dir=Path("/spool"), key=b"k"))
+    rows = list(label_rows(listed(), by_side, [], spool_dir=Path("/spool"), key=b"k"))
 
     assert [(row["t_score"], row["reader_grade"]) for row in rows] == [(None, "osteopenia")]
 
 
 @pytest.mark.parametrize(
-    ("opinions", "wanted"),
+    ("given", "expected"),
     [
         ([], None),
-        ([said("R", agrees=True)], "normal"),
-        ([said("R", agrees=False)], None),
-        ([said("R", agrees=False, grade="osteopenia")], "osteopenia"),
-        ([said("R", agrees=True), said("R", agrees=False, grade="osteopenia")], None),
-        ([said("R", agrees=True), said("R", agrees=True)], "normal"),
+        ([feedback("R", agrees=True)], "normal"),
+        ([feedback("R", agrees=False)], None),
+        ([feedback("R", agrees=False, grade="osteopenia")], "osteopenia"),
+        ([feedback("R", agrees=True), feedback("R", agrees=False, grade="osteopenia")], None),
+        ([feedback("R", agrees=True), feedback("R", agrees=True)], "normal"),
     ],
 )
-def test_readers_who_differ_give_no_grade(opinions: list[Feedback], wanted: str | None) -> None:
-    assert reader_grade(hip("R", "normal"), opinions) == wanted
+def test_readers_who_disagree_give_no_grade(
+    given: list[Feedback], expected: str | None
+) -> None:
+    assert reader_grade(hip("R", "normal"), given) == expected
 
 
 def test_pseudonyms_group_within_a_file_only() -> None:

@@ -1,0 +1,1 @@
+"""Code shared by the services: settings, logging, metrics, TLS, spool, DICOM networking."""

@@ -1,0 +1,1 @@
+"""DICOM networking that both services share: addresses, associations, statuses, DICOMweb."""

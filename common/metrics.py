@@ -1,0 +1,143 @@
+"""Prometheus metrics of all services; ``sum_registries`` adds those of other processes."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
+
+REGISTRY = CollectorRegistry()
+
+ASSOCIATIONS = Counter(
+    "osteoscreen_associations",
+    "Associations by outcome (accepted, released, aborted, or the reason of the rejection)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+OPEN_ASSOCIATIONS = Gauge(
+    "osteoscreen_open_associations", "Associations open now", registry=REGISTRY
+)
+INSTANCES = Counter(
+    "osteoscreen_instances",
+    "Instances received by DIMSE or STOW-RS, by response status (hexadecimal)",
+    ["status"],
+    registry=REGISTRY,
+)
+STOW_REQUESTS = Counter(
+    "osteoscreen_stow_requests",
+    "STOW-RS requests by HTTP status",
+    ["status"],
+    registry=REGISTRY,
+)
+RECEIVED_BYTES = Counter(
+    "osteoscreen_received_bytes", "Bytes of encoded data sets stored durably", registry=REGISTRY
+)
+STORE_SECONDS = Histogram(
+    "osteoscreen_store_seconds",
+    "Time from the C-STORE command to the durable file",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+    registry=REGISTRY,
+)
+PENDING_SERIES = Gauge(
+    "osteoscreen_pending_series",
+    "Series in the spool that are not registered yet",
+    registry=REGISTRY,
+)
+REGISTERED_SERIES = Counter(
+    "osteoscreen_registered_series",
+    "Series revisions registered by evidence of completion",
+    ["completed_by"],
+    registry=REGISTRY,
+)
+QUARANTINED = Gauge(
+    "osteoscreen_quarantined_files",
+    "Files in quarantine: over a limit, or read when processes ended",
+    registry=REGISTRY,
+)
+SOURCE_PACS = Counter(
+    "osteoscreen_source_pacs",
+    "Requests to the source PACS by outcome (counted, fetched, unavailable)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SCREENINGS = Counter(
+    "osteoscreen_screenings",
+    "Finished runs by outcome (screened, rejected, failed, …)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+REJECTIONS = Counter(
+    "osteoscreen_rejections", "Rejected series by reason code", ["reason"], registry=REGISTRY
+)
+GRADES = Counter(
+    "osteoscreen_grades", "Screened series by patient-level grade", ["grade"], registry=REGISTRY
+)
+WARNINGS = Counter(
+    "osteoscreen_warnings",
+    "Warnings of finished runs by topic (tube voltage, noise, …)",
+    ["topic"],
+    registry=REGISTRY,
+)
+SKIPPED_MESSAGES = Counter(
+    "osteoscreen_skipped_messages",
+    "Messages of the broker that the worker could not read",
+    registry=REGISTRY,
+)
+OLDEST_WAITING_SECONDS = Gauge(
+    "osteoscreen_oldest_waiting_seconds",
+    "Time since completion of the longest waiting series; 0 if none is waiting",
+    registry=REGISTRY,
+)
+STEP_SECONDS = Histogram(
+    "osteoscreen_step_seconds",
+    "Duration of one step of the pipeline",
+    ["step"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    registry=REGISTRY,
+)
+COMMITMENTS = Counter(
+    "osteoscreen_commitments",
+    "Objects that destinations reported on by Storage Commitment (committed, failed)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+DELIVERIES = Counter(
+    "osteoscreen_deliveries",
+    "Delivery attempts by destination and outcome (sent, confirmed, refused, unreachable)",
+    ["destination", "outcome"],
+    registry=REGISTRY,
+)
+
+
+def sum_registries(sources: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
+    """Return a registry that adds the metrics of other processes to those of this one.
+
+    ``sources`` yields the metrics of the other processes. Samples with the same name and labels
+    are added at each scrape.
+    """
+
+    class Sum(Collector):
+        def describe(self) -> Iterable[Metric]:
+            return REGISTRY.collect()
+
+        def collect(self) -> Iterator[Metric]:
+            families: dict[str, Metric] = {}
+            values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+            for metric in (*REGISTRY.collect(), *sources()):
+                families.setdefault(
+                    metric.name, Metric(metric.name, metric.documentation, metric.type)
+                )
+                sums = values.setdefault(metric.name, {})
+                for sample in metric.samples:
+                    key = sample.name, tuple(sample.labels.items())
+                    if sample.name.endswith("_created"):  # a timestamp, not a count
+                        sums[key] = min(sums.get(key, sample.value), sample.value)
+                    else:
+                        sums[key] = sums.get(key, 0.0) + sample.value
+            for name, family in families.items():
+                for (sample_name, labels), value in values[name].items():
+                    family.add_sample(sample_name, dict(labels), value)
+                yield family
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Sum())
+    return registry

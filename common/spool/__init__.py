@@ -1,0 +1,1 @@
+"""The spool: files of received instances and of results."""

@@ -1,0 +1,77 @@
+"""Encode and read the File Meta Information of files in the spool (PS3.10 7.1)."""
+
+import struct
+from pathlib import Path
+
+from common.dicom.errors import NotPart10
+from common.dicom.file_meta import MAX_META_BYTES, META_GROUP, PREFIX, FileMeta, decode_meta
+
+IMPLEMENTATION_CLASS_UID = "2.25.184154897819623480476398981052215016039"
+IMPLEMENTATION_VERSION_NAME = "OSTEOSCREEN_0_1"
+
+PREAMBLE = b"\0" * 128 + PREFIX
+GROUP_LENGTH_END = len(PREAMBLE) + 12
+COPY_BYTES = 1024 * 1024
+
+
+def encode_header(
+    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str
+) -> bytes:
+    """Return preamble, prefix and File Meta Information to precede an encoded data set."""
+    elements = b"".join(
+        (
+            struct.pack("<HH2sHL", META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1",
+            _element(0x0002, b"UI", sop_class_uid),
+            _element(0x0003, b"UI", sop_instance_uid),
+            _element(0x0010, b"UI", transfer_syntax_uid),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _element(0x0016, b"AE", calling_ae_title),
+        )
+    )
+    return (
+        PREAMBLE
+        + struct.pack("<HH2sHL", META_GROUP, 0x0000, b"UL", 4, len(elements))
+        + elements
+    )
+
+
+def read_header(path: Path) -> FileMeta:
+    """Read the File Meta Information of a file in the spool; raises NotPart10."""
+    with path.open("rb") as file:
+        head = file.read(GROUP_LENGTH_END)
+        if len(head) < GROUP_LENGTH_END:
+            raise NotPart10(path.name)
+        (length,) = struct.unpack_from("<L", head, GROUP_LENGTH_END - 4)
+        if length > MAX_META_BYTES:
+            raise NotPart10(path.name)
+        head += file.read(length)
+    meta = decode_meta(head, end=GROUP_LENGTH_END + length)
+    if meta is None:
+        raise NotPart10(path.name)
+    return meta
+
+
+def holds_same(path: Path, encoded: bytes | memoryview, transfer_syntax_uid: str) -> bool:
+    """Return whether the file at ``path`` exists and has exactly this data set."""
+    try:
+        meta = read_header(path)
+        with path.open("rb") as file:
+            file.seek(meta.data_set_offset)
+            if meta.transfer_syntax_uid != transfer_syntax_uid:
+                return False
+            view = memoryview(encoded)
+            for start in range(0, len(view), COPY_BYTES):
+                part = view[start : start + COPY_BYTES]
+                if file.read(len(part)) != part:
+                    return False
+            return not file.read(1)
+    except (FileNotFoundError, NotPart10):
+        return False
+
+
+def _element(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii", "replace")
+    if len(value) % 2:
+        value += b"\0" if vr == b"UI" else b" "
+    return struct.pack("<HH2sH", META_GROUP, element, vr, len(value)) + value

@@ -1,0 +1,258 @@
+"""Leases: the time-limited right of a worker to screen a series or a study.
+
+An attempt is counted when the lease is granted, before the run, so that a series that kills its
+process is not retried forever. The lock order is study, series, screening. Wall clocks of hosts
+are not trusted (``db/clock_skew.py``, ``worker/lease_monitor.py``). What only studies need is
+in ``db/study_leases.py``.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from db import study_leases
+from db.clock_skew import is_due
+from db.models import Series
+from db.runs import (
+    Lease,
+    LeaseLost,
+    StudyLease,
+    active_leases,
+    close_run,
+    heartbeat,
+    start_run,
+)
+from db.states import RunOutcome, SeriesState
+from db.transition import ChangedBy, move_series
+
+__all__ = [
+    "Lease",
+    "LeaseLost",
+    "StudyLease",
+    "active_leases",
+    "due_series",
+    "finish_failed",
+    "finish_rejected",
+    "finish_run",
+    "give_back",
+    "heartbeat",
+    "is_exhausted",
+    "lease_of",
+    "lease_series",
+    "release",
+]
+
+
+def due_series(session: Session, *, now: datetime, limit: int) -> list[int]:
+    """Return the IDs of due series, the longest waiting first; not those of a study."""
+    return list(
+        session.scalars(
+            select(Series.id)
+            .where(Series.state == SeriesState.QUEUED, _is_due(now))
+            .order_by(Series.next_attempt_at, Series.id)
+            .limit(limit)
+        )
+    )
+
+
+def lease_series(
+    session: Session, series_id: int, *, leased_by: str, now: datetime, lease_seconds: float
+) -> Lease | None:
+    """Lease a due series; return None if it is not due or another worker has it.
+
+    Counts the attempt: commit before the run starts.
+    """
+    series = move_series(
+        session,
+        series_id,
+        SeriesState.QUEUED,
+        SeriesState.SCREENING,
+        ChangedBy(leased_by, now),
+        where=(_is_due(now),),
+        values={"attempts": Series.attempts + 1},
+    )
+    if series is None:
+        return None
+    screening_id = start_run(
+        session,
+        series,
+        study_id=None,
+        attempt=series.attempts,
+        correlation_id=series.correlation_id,
+        leased_by=leased_by,
+        now=now,
+        lease_seconds=lease_seconds,
+    )
+    return lease_of(screening_id, series, leased_by)
+
+
+def give_back(session: Session, lease: Lease | StudyLease, *, now: datetime) -> None:
+    """Return what is not screened because the worker stops; the attempt does not count."""
+    _end_unfinished(
+        session,
+        lease,
+        RunOutcome.GIVEN_BACK,
+        now=now,
+        failed=False,
+        values={"attempts": lease.attempt - 1, "next_attempt_at": now},
+    )
+
+
+def finish_rejected(
+    session: Session,
+    lease: Lease,
+    *,
+    reason_code: str,
+    reason_text: str,
+    now: datetime,
+    run_values: Mapping[str, Any] | None = None,
+) -> None:
+    """End the run as rejected: the series cannot be graded.
+
+    ``run_values`` holds further columns of Screening (``orientation``, ``timings_ms``,
+    ``result``, ``model_name`` …). Raises LeaseLost.
+    """
+    reason = {"reason_code": reason_code, "reason_text": reason_text}
+    finish_run(
+        session,
+        lease,
+        SeriesState.REJECTED,
+        RunOutcome.REJECTED,
+        now=now,
+        series_values={**reason, "next_attempt_at": None, "error": None},
+        run_values={**(run_values or {}), **reason},
+        detail={"reason_code": reason_code},
+    )
+
+
+def finish_failed(
+    session: Session,
+    lease: Lease | StudyLease,
+    *,
+    error: str,
+    now: datetime,
+    max_attempts: int,
+    retry_after: timedelta,
+) -> bool:
+    """End the run as failed; make its series or study due after ``retry_after`` or fail it.
+
+    ``error`` must not contain patient data. Returns whether no attempt is left; raises
+    LeaseLost.
+    """
+    exhausted = is_exhausted(session, lease, max_attempts)
+    _end_unfinished(
+        session,
+        lease,
+        RunOutcome.FAILED,
+        now=now,
+        failed=exhausted,
+        values={"error": error, "next_attempt_at": None if exhausted else now + retry_after},
+        run_values={"error": error},
+        detail={"error": error, "attempt": lease.attempt},
+    )
+    return exhausted
+
+
+def finish_run(
+    session: Session,
+    lease: Lease,
+    after: SeriesState,
+    outcome: RunOutcome,
+    *,
+    now: datetime,
+    series_values: Mapping[str, Any],
+    run_values: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Series:
+    """End an active run and move its series; raise LeaseLost if it is no longer active."""
+    series = move_series(
+        session,
+        lease.series_id,
+        SeriesState.SCREENING,
+        after,
+        ChangedBy(lease.leased_by, now),
+        where=(Series.revision == lease.revision,),
+        values=series_values,
+        detail=detail,
+    )
+    if series is None:
+        raise LeaseLost(lease.screening_id)
+    close_run(session, lease.screening_id, outcome, now=now, **(run_values or {}))
+    return series
+
+
+def _end_unfinished(
+    session: Session,
+    lease: Lease | StudyLease,
+    outcome: RunOutcome,
+    *,
+    now: datetime,
+    failed: bool,
+    values: Mapping[str, Any],
+    run_values: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """End a run without a result; raise LeaseLost if it is no longer active."""
+    by = ChangedBy(lease.leased_by, now)
+    if not release(session, lease, by, failed=failed, values=values, detail=detail):
+        raise LeaseLost(lease.screening_id)
+    close_run(session, lease.screening_id, outcome, now=now, **(run_values or {}))
+
+
+def release(
+    session: Session,
+    lease: Lease | StudyLease,
+    by: ChangedBy,
+    *,
+    failed: bool,
+    values: Mapping[str, Any],
+    detail: Mapping[str, Any] | None,
+) -> bool:
+    """Fail what was leased or make it due; return False if it is not being screened."""
+    if isinstance(lease, StudyLease):
+        return study_leases.release(
+            session, lease, by, failed=failed, values=values, detail=detail
+        )
+    moved = move_series(
+        session,
+        lease.series_id,
+        SeriesState.SCREENING,
+        SeriesState.FAILED if failed else SeriesState.QUEUED,
+        by,
+        where=(Series.revision == lease.revision,),
+        values=values,
+        detail=detail,
+    )
+    return moved is not None
+
+
+def is_exhausted(session: Session, lease: Lease | StudyLease, max_attempts: int) -> bool:
+    """Return whether no attempt is left."""
+    if isinstance(lease, StudyLease):
+        return study_leases.own_attempts(session, lease) >= max_attempts
+    return lease.attempt >= max_attempts
+
+
+def lease_of(screening_id: int, series: Series, leased_by: str) -> Lease:
+    """Return the lease of an active run over a series."""
+    return Lease(
+        screening_id=screening_id,
+        series_id=series.id,
+        study_instance_uid=series.study_instance_uid,
+        series_instance_uid=series.series_instance_uid,
+        revision=series.revision,
+        attempt=series.attempts,
+        leased_by=leased_by,
+        correlation_id=series.correlation_id,
+        refused_count=series.refused_count,
+    )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a queued series is due; one that waits for its study is not."""
+    return Series.next_attempt_at.is_not(None) & is_due(
+        Series.next_attempt_at, Series.attempts, now
+    )

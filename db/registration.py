@@ -1,0 +1,261 @@
+"""Register a complete series with all its instances as a revision."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common.logging import new_correlation_id
+from db.instances import NewInstance, are_known, content_sha256, upsert_instances
+from db.models import Screening, Series, Study
+from db.states import ResultPer, RunOutcome, SeriesState
+from db.studies import open_study, series_arriving, series_registered
+from db.transition import ChangedBy, append_event, move_series
+
+CompletedBy = Literal["quiet", "released", "scan", "count"]
+"""Evidence of completion.
+
+``quiet``: no instance during the quiet period. ``released``: no instance during the shorter
+period after the last sender released its association. ``scan``: found on disk, its arrival was
+not observed. ``count``: as many instances as the source PACS counts.
+"""
+
+UNFINISHED = (SeriesState.QUEUED, SeriesState.SCREENING)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """Patient and acquisition attributes from the headers; None if absent."""
+
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    patient_sex: str | None = None
+    patient_age_years: float | None = None
+    patient_size_m: float | None = None
+    patient_weight_kg: float | None = None
+    study_date: date | None = None
+    accession_number: str | None = None
+    series_number: int | None = None
+    series_description: str | None = None
+    body_part_examined: str | None = None
+    manufacturer: str | None = None
+    manufacturer_model_name: str | None = None
+    convolution_kernel: str | None = None
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedSeries:
+    """A complete series in the spool."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    instances: tuple[NewInstance, ...]
+    facts: SeriesFacts
+    completed_by: CompletedBy
+    calling_ae_title: str | None
+    spool_mtime_ns: int
+    """Modification time of the folder before it was read; the scan compares it."""
+    expected_count: int | None = None
+    """Number of instances according to the source PACS, if it answered."""
+    correlation_id: str | None = None
+    """ID of the association that started it; None if its arrival was not observed."""
+    refused_count: int = 0
+    """Number of instances that were refused or broken off at reception, and are not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """``changed``: this call queued a new revision.
+
+    ``due``: it is due by itself, publish a task for it; otherwise it waits for its study.
+    """
+
+    series_id: int
+    revision: int
+    changed: bool
+    correlation_id: str | None
+    due: bool = False
+
+
+def open_series(
+    session: Session,
+    study_instance_uid: str,
+    series_instance_uid: str,
+    *,
+    calling_ae_title: str | None,
+    now: datetime,
+    actor: str,
+    correlation_id: str | None = None,
+    result_per: ResultPer = ResultPer.SERIES,
+) -> int:
+    """Record that instances arrive: a queued or screening series becomes *receiving*.
+
+    A finished series keeps its state until ``register_revision`` compares its content: the same
+    instances sent again after retention removed them are not a new revision. ``result_per`` :
+    of a new study.
+    """
+    by = ChangedBy(actor, now)
+    study = open_study(
+        session, study_instance_uid, result_per, by, correlation_id=correlation_id
+    )
+    series = _insert_or_lock(session, study, series_instance_uid, by)
+    if series.calling_ae_title is None:
+        series.calling_ae_title = calling_ae_title
+    if series.state in UNFINISHED:
+        _reopen(session, series, by)
+    if series.state is SeriesState.RECEIVING:
+        # If this process dies, the scan registers the series with this ID.
+        series.correlation_id = correlation_id or series.correlation_id
+        series_arriving(session, study, by)
+    return series.id
+
+
+def register_revision(
+    session: Session,
+    completed: CompletedSeries,
+    *,
+    now: datetime,
+    actor: str,
+    result_per: ResultPer = ResultPer.SERIES,
+) -> Registered:
+    """Queue a complete series with new or changed content as its next revision.
+
+    The same content, or a part of it, changes nothing: retention may have been interrupted, or
+    some instances may be sent again after it. A run over the previous revision is superseded,
+    unless it is a run over the study, which decides at its end. One statement writes all
+    instances. ``result_per`` : of a new study.
+    """
+    by = ChangedBy(actor, now)
+    study = open_study(
+        session,
+        completed.study_instance_uid,
+        result_per,
+        by,
+        correlation_id=completed.correlation_id,
+    )
+    series = _insert_or_lock(session, study, completed.series_instance_uid, by)
+    digest = content_sha256(completed.instances)
+    if series.state is not SeriesState.RECEIVING and (
+        series.content_sha256 == digest or are_known(session, series.id, completed.instances)
+    ):
+        series.spool_mtime_ns = completed.spool_mtime_ns
+        return Registered(
+            series.id, series.revision, changed=False, correlation_id=series.correlation_id
+        )
+    revision = series.revision + (series.content_sha256 != digest)
+    opened_as = series.correlation_id if series.state is SeriesState.RECEIVING else None
+    correlation_id = completed.correlation_id or opened_as or new_correlation_id()
+    _reopen(session, series, by)
+    upsert_instances(session, series.id, revision, completed.instances)
+    due = study.result_per is ResultPer.SERIES
+    values = _revision_values(completed, now=now) | {
+        "next_attempt_at": now if due else None,
+        "revision": revision,
+        "content_sha256": digest,
+        "correlation_id": correlation_id,
+    }
+    detail = {
+        "completed_by": completed.completed_by,
+        "instances": len(completed.instances),
+        "expected": completed.expected_count,
+        "refused": completed.refused_count,
+        "correlation_id": correlation_id,
+    }
+    move_series(
+        session,
+        series.id,
+        SeriesState.RECEIVING,
+        SeriesState.QUEUED,
+        by,
+        values=values,
+        detail=detail,
+    )
+    if not due:
+        series_registered(
+            session,
+            study,
+            by,
+            last_received_at=values["last_received_at"],
+            correlation_id=correlation_id,
+        )
+    return Registered(series.id, revision, changed=True, correlation_id=correlation_id, due=due)
+
+
+def registered_mtimes(session: Session) -> dict[tuple[str, str], int]:
+    """Return (study, series UID) → folder modification time in ns at registration.
+
+    A *receiving* series is left out: its current content is not registered.
+    """
+    rows = session.execute(
+        select(
+            Series.study_instance_uid, Series.series_instance_uid, Series.spool_mtime_ns
+        ).where(Series.spool_mtime_ns.is_not(None), Series.state != SeriesState.RECEIVING)
+    )
+    return {(study, series): mtime_ns for study, series, mtime_ns in rows if mtime_ns}
+
+
+def _revision_values(completed: CompletedSeries, *, now: datetime) -> dict[str, Any]:
+    received = [one.received_at for one in completed.instances]
+    return {
+        **asdict(completed.facts),
+        "attempts": 0,
+        "rank": None,
+        "reason_code": None,
+        "reason_text": None,
+        "error": None,
+        "instance_count": len(completed.instances),
+        "total_bytes": sum(one.bytes for one in completed.instances),
+        "completed_by": completed.completed_by,
+        "expected_count": completed.expected_count,
+        "refused_count": completed.refused_count,
+        "completed_at": now,
+        "last_received_at": max(received, default=None),
+        "spool_mtime_ns": completed.spool_mtime_ns,
+        "calling_ae_title": completed.calling_ae_title,
+    }
+
+
+def _insert_or_lock(session: Session, study: Study, series: str, by: ChangedBy) -> Series:
+    """Return the row of a series, inserted if new, locked until the end of transaction."""
+    inserted = session.scalars(
+        insert(Series)
+        .values(
+            study_id=study.id,
+            study_instance_uid=study.study_instance_uid,
+            series_instance_uid=series,
+            state=SeriesState.RECEIVING,
+            created_at=by.at,
+            changed_at=by.at,
+        )
+        .on_conflict_do_nothing(index_elements=["study_instance_uid", "series_instance_uid"])
+        .returning(Series)
+    ).one_or_none()
+    if inserted is not None:
+        append_event(session, inserted, by, "opened", after=SeriesState.RECEIVING)
+        return inserted
+    return session.scalars(
+        select(Series)
+        .where(Series.study_id == study.id, Series.series_instance_uid == series)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _reopen(session: Session, series: Series, by: ChangedBy) -> None:
+    if series.state is SeriesState.RECEIVING:
+        return
+    session.execute(
+        update(Screening)
+        .where(
+            Screening.series_id == series.id,
+            Screening.study_id.is_(None),
+            Screening.finished_at.is_(None),
+        )
+        .values(finished_at=by.at, outcome=RunOutcome.SUPERSEDED)
+    )
+    move_series(session, series.id, series.state, SeriesState.RECEIVING, by)

@@ -1,0 +1,61 @@
+"""Queries for the newest result of a series and for the hips of a screening.
+
+A *result* is a run that ended as screened or rejected; a *graded result* ended as screened.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db.models import HipResult, Screening, Series
+from db.states import RunOutcome
+
+SeriesId = int | InstrumentedAttribute[int]
+
+
+def newest_result(series_id: SeriesId) -> "Select[Screening]":
+    """Select the newest run of a series that ended as screened or rejected.
+
+    Pass ``Series.id`` and call ``lateral()`` to join it to each series of a query.
+    """
+    outcomes = (RunOutcome.SCREENED, RunOutcome.REJECTED)
+    return _newest(Screening.series_id == series_id, Screening.outcome.in_(outcomes))
+
+
+def newest_graded_result(series_id: SeriesId) -> "Select[Screening]":
+    """Select the newest run of a series that ended as screened, as ``newest_result`` does."""
+    return _newest(Screening.series_id == series_id, Screening.outcome == RunOutcome.SCREENED)
+
+
+def newest_study_result(study_id: int) -> "Select[Screening]":
+    """Select the newest run of a study that ended as screened."""
+    return _newest(Screening.study_id == study_id, Screening.outcome == RunOutcome.SCREENED)
+
+
+def newest_of_same(run: Screening) -> "Select[Screening]":
+    """Select the newest result of the series or study that a run belongs to."""
+    if run.study_id is not None:
+        return newest_study_result(run.study_id)
+    return newest_result(run.series_id)
+
+
+def result_folder(session: Session, series: Series, revision: int) -> str | None:
+    """Return the folder of the newest result of a revision; None for the usual one."""
+    newest = newest_graded_result(series.id).where(Screening.revision == revision)
+    return session.scalar(newest.with_only_columns(Screening.folder))
+
+
+def hips_of(session: Session, screening_ids: Iterable[int]) -> Mapping[int, list[HipResult]]:
+    """Return the hips of each screening, right before left."""
+    hips: dict[int, list[HipResult]] = {}
+    statement = select(HipResult).where(HipResult.screening_id.in_(list(screening_ids)))
+    for hip in session.scalars(
+        statement.order_by(HipResult.screening_id, HipResult.side.desc())
+    ):
+        hips.setdefault(hip.screening_id, []).append(hip)
+    return hips
+
+
+def _newest(*conditions: ColumnElement[bool]) -> "Select[Screening]":
+    return select(Screening).where(*conditions).order_by(Screening.id.desc()).limit(1)

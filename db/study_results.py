@@ -1,0 +1,245 @@
+"""End of a run over a study: the state of every series, the result and its deliveries.
+
+The run has read the headers of the series that were complete at its lease (``RunSeries``). At
+its end the record may hold others: ``StudyChanged`` tells the worker to rank again. The run is
+superseded if the used part of the ranking is another one then.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.deliveries import move_study_to_delivered
+from db.models import Delivery, Screening, Series, Study
+from db.outbox import NewHip, NewObject, NewScreening, insert_results, run_values
+from db.runs import LeaseLost, StudyLease, close_run
+from db.states import FINISHED, OWED, RunOutcome, SeriesState, StudyState
+from db.study_leases import release
+from db.study_series import RunSeries, StandingResult
+from db.transition import ChangedBy, move_series, move_study
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEnd:
+    """The end of one series in a run over its study.
+
+    ``state`` : screened (used for the result), rejected, not_selected or failed; None for one
+    that keeps its state. ``is_used`` : the result depends on this revision of the series.
+    """
+
+    series: RunSeries
+    state: SeriesState | None
+    rank: int | None
+    reason_code: str | None = None
+    reason_text: str | None = None
+    error: str | None = None
+    is_used: bool = False
+
+
+class StudyChanged(RuntimeError):
+    """A series was added or changed since its headers were read; leave the transaction."""
+
+
+def save_study(
+    session: Session,
+    lease: StudyLease,
+    ends: Sequence[SeriesEnd],
+    best: RunSeries,
+    screening: NewScreening,
+    hips: Sequence[NewHip],
+    objects: Sequence[NewObject],
+    destinations: Sequence[str],
+    *,
+    now: datetime,
+    folder: str,
+) -> None:
+    """End the run with a result, its objects and their due deliveries.
+
+    ``best`` : the highest-ranked series of the result. ``folder`` : of the files, relative to
+    the spool. Write and fsync the objects first.
+    Raises LeaseLost and StudyChanged.
+    """
+    by = ChangedBy(lease.leased_by, now)
+    _end_series(session, lease, ends, by)
+    values = {**run_values(screening), "folder": folder, **_of_best(best)}
+    close_run(session, lease.screening_id, RunOutcome.SCREENED, now=now, **values)
+    detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
+    _end_study(session, lease, StudyState.REPORTED, by, detail=detail)
+    if not insert_results(session, lease.screening_id, hips, objects, destinations, now=now):
+        move_study_to_delivered(session, lease.study_id, by)
+
+
+def save_nothing_to_report(
+    session: Session,
+    lease: StudyLease,
+    ends: Sequence[SeriesEnd],
+    best: RunSeries,
+    *,
+    reason_code: str,
+    reason_text: str,
+    now: datetime,
+    values: Mapping[str, Any],
+) -> None:
+    """End the run without a result: no series can be graded.
+
+    ``best`` : the series whose reason is the most telling. ``values`` : further columns of the
+    run. Raises LeaseLost and StudyChanged.
+    """
+    by = ChangedBy(lease.leased_by, now)
+    _end_series(session, lease, ends, by)
+    reason = {"reason_code": reason_code, "reason_text": reason_text}
+    of_run = {**values, **reason, **_of_best(best)}
+    close_run(session, lease.screening_id, RunOutcome.REJECTED, now=now, **of_run)
+    detail = {"reason_code": reason_code}
+    _end_study(session, lease, StudyState.NOTHING_TO_REPORT, by, values=reason, detail=detail)
+
+
+def save_failed(
+    session: Session,
+    lease: StudyLease,
+    ends: Sequence[SeriesEnd],
+    *,
+    error: str,
+    now: datetime,
+) -> None:
+    """End the run and the study as failed: no series has an attempt left.
+
+    Raises LeaseLost and StudyChanged.
+    """
+    by = ChangedBy(lease.leased_by, now)
+    _end_series(session, lease, ends, by)
+    close_run(session, lease.screening_id, RunOutcome.FAILED, now=now, error=error)
+    values = {"error": error}
+    _end_study(session, lease, StudyState.FAILED, by, values=values, detail=values)
+
+
+def save_unchanged(
+    session: Session,
+    lease: StudyLease,
+    ends: Iterable[SeriesEnd],
+    standing: StandingResult,
+    *,
+    now: datetime,
+) -> None:
+    """End the run with the result that the study has: its late series do not change it.
+
+    Raises LeaseLost and StudyChanged.
+    """
+    by = ChangedBy(lease.leased_by, now)
+    _end_series(session, lease, ends, by)
+    close_run(session, lease.screening_id, RunOutcome.UNCHANGED, now=now)
+    _end_study(session, lease, StudyState.REPORTED, by, detail={"result": "unchanged"})
+    owed = select(Delivery.id).where(
+        Delivery.screening_id == standing.screening_id, Delivery.state.in_(OWED)
+    )
+    if session.scalars(owed.limit(1)).one_or_none() is None:
+        move_study_to_delivered(session, lease.study_id, by)
+
+
+def supersede(session: Session, lease: StudyLease, *, now: datetime) -> None:
+    """End the run without a result: the used part of the ranking changed. Raises LeaseLost.
+
+    The attempt does not count; the study is collecting until its series are complete.
+    """
+    by = ChangedBy(lease.leased_by, now)
+    values = {"attempts": lease.attempt - 1, "next_attempt_at": now}
+    if not release(session, lease, by, failed=False, values=values, detail=None):
+        raise LeaseLost(lease.screening_id)
+    close_run(session, lease.screening_id, RunOutcome.SUPERSEDED, now=now)
+
+
+def _of_best(best: RunSeries) -> dict[str, int]:
+    return {"series_id": best.series_id, "revision": best.revision}
+
+
+def _end_series(
+    session: Session, lease: StudyLease, ends: Iterable[SeriesEnd], by: ChangedBy
+) -> None:
+    """Lock study and series, check that they are those of the run, and move the series."""
+    session.execute(select(Study.id).where(Study.id == lease.study_id).with_for_update())
+    active = session.scalar(
+        select(Screening.id).where(
+            Screening.id == lease.screening_id, Screening.finished_at.is_(None)
+        )
+    )
+    if active is None:
+        raise LeaseLost(lease.screening_id)
+    rows = session.scalars(
+        select(Series)
+        .where(Series.study_id == lease.study_id)
+        .order_by(Series.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    by_id = {end.series.series_id: end for end in ends}
+    if any(_has_changed(row, by_id.get(row.id)) for row in rows):
+        raise StudyChanged
+    for row in rows:
+        if row.state is not SeriesState.RECEIVING and row.id in by_id:
+            _end_one(session, row, by_id[row.id], by)
+
+
+def _has_changed(row: Series, end: SeriesEnd | None) -> bool:
+    """Return whether the run has not seen a series as it is, if that matters to the run.
+
+    A series that is arriving again does not, unless the result is taken from it.
+    """
+    if row.state is SeriesState.RECEIVING:
+        return end is not None and end.is_used
+    return end is None or row.revision != end.series.revision
+
+
+def _end_one(session: Session, row: Series, end: SeriesEnd, by: ChangedBy) -> None:
+    """Move a series to its end; a finished one that ends the same way keeps its state."""
+    row.rank = end.rank
+    session.flush()
+    if end.state is None or (row.state in FINISHED and _keeps_state(row.state, end.state)):
+        return
+    if row.state is not SeriesState.SCREENING:
+        move_series(session, row.id, row.state, SeriesState.SCREENING, by)
+    move_series(
+        session,
+        row.id,
+        SeriesState.SCREENING,
+        end.state,
+        by,
+        values={
+            "reason_code": end.reason_code,
+            "reason_text": end.reason_text,
+            "error": end.error,
+        },
+        detail={"rank": end.rank, "reason_code": end.reason_code},
+    )
+
+
+def _keeps_state(before: SeriesState, after: SeriesState) -> bool:
+    was_rejected = before is SeriesState.REJECTED and after is SeriesState.NOT_SELECTED
+    return before is after or was_rejected
+
+
+def _end_study(
+    session: Session,
+    lease: StudyLease,
+    after: StudyState,
+    by: ChangedBy,
+    *,
+    values: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    cleared = {"reason_code": None, "reason_text": None, "error": None}
+    moved = move_study(
+        session,
+        lease.study_id,
+        StudyState.SCREENING,
+        after,
+        by,
+        where=(Study.next_attempt_at.is_(None),),
+        values={**cleared, **(values or {})},
+        detail=detail,
+    )
+    if moved is None:
+        raise LeaseLost(lease.screening_id)

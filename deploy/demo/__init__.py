@@ -1,0 +1,1 @@
+"""Demo stack: all services on embedded servers, with a small receiving PACS."""

@@ -1,0 +1,101 @@
+"""Wait for the results of the demo, and collect what the receiving PACS got."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from db.history import SeriesHistory, series_history
+from db.session import make_engine, make_sessions
+from db.states import FINAL, DeliveryState, SeriesState
+from deploy.demo.console import console
+from deploy.demo.input import DemoSeries
+from deploy.demo.stack import DemoStack
+
+SERIES_SECONDS = 120.0
+
+
+def wait_for_results(
+    demo: DemoStack, sent: Sequence[DemoSeries]
+) -> dict[str, SeriesHistory | None]:
+    """Wait until every series is delivered, rejected or failed; return their histories."""
+    sessions = make_sessions(make_engine(demo.database_url, application_name="demo"))
+    deadline = time.monotonic() + SERIES_SECONDS * (1 + len(sent) / 4)
+    with console.status("") as status:
+        while True:
+            with sessions.begin() as session:
+                histories = {
+                    series.series_instance_uid: series_history(
+                        session, series.series_instance_uid
+                    )
+                    for series in sent
+                }
+            states = [
+                history.series.state if history else "not registered"
+                for history in histories.values()
+            ]
+            if all(state in FINAL for state in states) or time.monotonic() > deadline:
+                return histories
+            status.update("waiting for SR and SC: " + ", ".join(states))
+            demo.check()
+            time.sleep(0.2)
+
+
+def collect(
+    demo: DemoStack, sent: DemoSeries, history: SeriesHistory | None, out: Path
+) -> dict[str, Any]:
+    """Copy the objects that the PACS received; return the entry of ``summary.json``."""
+    uid = sent.series_instance_uid
+    series = history.series if history else None
+    runs = history.screenings if history else ()
+    result = next((run.result for run in reversed(runs) if run.result), None)
+    paths: dict[str, str | None] = {"sr": None, "sc": None, "png": None}
+    problems = []
+    for delivered in history.deliveries if history else ():
+        one = delivered.result_object
+        received = demo.pacs_dir / f"{one.sop_instance_uid}.dcm"
+        if received.exists():
+            paths[one.role] = str(shutil.copy(received, out / f"{uid}.{one.role}.dcm"))
+        else:
+            problems.append(f"{uid}: {one.role.upper()} did not arrive at the PACS")
+    if result and result["outputs"]["png"]:
+        paths["png"] = str(shutil.copy(result["outputs"]["png"], out / f"{uid}.png"))
+    problems += problems_of(sent, history)
+    return {
+        "series_uid": uid,
+        "simulated": sent.simulated,
+        "instances": len(sent.paths),
+        "state": result["state"] if result else (series.state.value if series else "lost"),
+        "delivered": series is not None and series.state is SeriesState.DELIVERED,
+        "reason": result["reason"] if result else None,
+        "orientation": result["orientation"] if result else None,
+        "hips": result["hips"] if result else [],
+        "grade": result["grade"] if result else None,
+        **paths,
+        "problems": problems,
+    }
+
+
+def problems_of(sent: DemoSeries, history: SeriesHistory | None) -> list[str]:
+    """Return the problems with the outcome of a series."""
+    uid = sent.series_instance_uid
+    if history is None:
+        return [f"{uid}: the Storage SCP did not register it"]
+    series = history.series
+    if series.state not in FINAL:
+        errors = sorted(
+            {
+                f"; {one.delivery.destination}: {one.delivery.error}"
+                for one in history.deliveries
+                if one.delivery.state is DeliveryState.DUE and one.delivery.error
+            }
+        )
+        return [f"{uid}: still {series.state} when the demo ended{''.join(errors)}"]
+    if series.state is SeriesState.FAILED:
+        return [f"{uid}: failed ({series.error})"]
+    if sent.must_be_rejected and series.state is not SeriesState.REJECTED:
+        return [f"{uid}: graded, but must be rejected"]
+    if sent.simulated and not sent.must_be_rejected and series.state is SeriesState.REJECTED:
+        return [f"{uid}: rejected, but must be graded"]
+    return []

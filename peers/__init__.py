@@ -1,1 +1,0 @@
-"""How we talk to other machines as a requestor: addresses, associations, web sessions."""

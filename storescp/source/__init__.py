@@ -1,1 +1,0 @@
-"""The source PACS: how many instances it counts, and how missing ones are fetched."""

@@ -1,0 +1,1 @@
+"""The source PACS: query its instance counts and fetch missing instances."""

@@ -1,0 +1,92 @@
+"""Covered: worklist and pages of series whose study has one result."""
+
+from shutil import copyfile
+
+import pytest
+
+from db.states import SeriesState, StudyState
+from db.study_results import SeriesEnd, save_failed
+from tests.support import study_record as study
+from tests.support.record import Sessions, after
+from tests.support.review_record import PICTURE
+from tests.support.review_site import ReviewClient, ReviewSite
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def series_ids(site: ReviewSite) -> dict[str, int]:
+    """A study with a used, a not selected and a rejected series; the IDs by number."""
+    sessions = site.record.sessions
+    held = study.take(sessions, study.due(sessions, 1, 2, 3), at=60)
+    used, other, last = study.ends(sessions, held)
+    rejected = SeriesEnd(last.series, SeriesState.REJECTED, None, "LOCALIZER", "Scout.")
+    folder = site.record.spool_dir / study.FOLDER
+    folder.mkdir(parents=True)
+    copyfile(PICTURE, folder / "sc.png")
+    study.save(sessions, held, [used, other, rejected], "pacs")
+    return {
+        str(number): one.series.series_id
+        for number, one in enumerate((used, other, rejected), 1)
+    }
+
+
+@pytest.fixture
+def operator(site: ReviewSite) -> ReviewClient:
+    return site.client("operator")
+
+
+def test_each_series_of_a_study_is_listed_with_its_state(
+    operator: ReviewClient, series_ids: dict[str, int]
+) -> None:
+    page = operator.get("/?state=not_selected")
+
+    assert page.status_code == 200
+    assert f"/series/{series_ids['2']}" in page.text
+    assert f"/series/{series_ids['1']}" not in page.text
+
+
+def test_the_page_of_the_used_series_has_the_picture_of_the_study(
+    operator: ReviewClient, series_ids: dict[str, int]
+) -> None:
+    page = operator.get(f"/series/{series_ids['1']}")
+    picture = operator.get(f"/series/{series_ids['1']}/picture/1")
+
+    assert page.status_code == 200
+    assert "Coronal slice" in page.text
+    assert (picture.status_code, picture.content) == (200, PICTURE.read_bytes())
+
+
+def test_the_page_of_a_series_that_is_not_used_tells_the_reason(
+    operator: ReviewClient, series_ids: dict[str, int]
+) -> None:
+    other = operator.get(f"/series/{series_ids['2']}")
+    rejected = operator.get(f"/series/{series_ids['3']}")
+
+    assert (other.status_code, rejected.status_code) == (200, 200)
+    assert "Series 1." in other.text
+    assert "Scout." in rejected.text
+    assert "Screen again" not in rejected.text, "its study has a report"
+
+
+def test_a_retry_of_a_series_retries_its_study(site: ReviewSite) -> None:
+    sessions: Sessions = site.record.sessions
+    study.add(sessions, 9, at=200)
+    (study_id,) = study.complete(sessions, 260)
+    held = study.take(sessions, study_id, at=261)
+    failed = [
+        SeriesEnd(end.series, SeriesState.FAILED, end.rank, error="MemoryError")
+        for end in study.ends(sessions, held)
+    ]
+    with sessions.begin() as session:
+        save_failed(session, held, failed, error="MemoryError", now=after(262))
+    operator = site.client("operator")
+    series_id = failed[-1].series.series_id
+    site.record.spool_dir.joinpath("1.2.3", "1.2.3.9").mkdir(parents=True)
+    site.record.spool_dir.joinpath("1.2.3", "1.2.3.9", "1.2.dcm").write_bytes(b"image")
+
+    page = f"/series/{series_id}"
+    answer = operator.post(f"{page}/retry", data={"csrf": operator.csrf(page)})
+
+    assert answer.status_code == 303
+    assert study.state(sessions) is StudyState.SCREENING

@@ -1,0 +1,149 @@
+"""Third-party validators of SR, SC and parametric map on 24 varied results.
+
+A test fails on any error, and on any warning without a reason in ``tests.validators.finding``.
+``python -m tests.validators --count 200`` does the same on 200 results (figures in
+``docs/validators.md``). Not covered: DICOM tables newer than the validators'.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from pydicom import DataElement, Dataset, config
+
+from tests.support.report_cases import built
+from tests.support.report_rules import groups, named
+from tests.validators import run
+from tests.validators.finding import KNOWN_WARNINGS
+from tests.validators.varied import (
+    HEADERS,
+    HIPS,
+    HISTORIES,
+    NAMES,
+    SOURCES,
+    VariedResult,
+    varied_result,
+)
+from worker.pipeline.derived_header import to_bytes
+
+COUNT = 24
+DECISION = Path(__file__).parents[2] / "docs/decisions/0004-sr-and-sc.md"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results() -> Sequence[VariedResult]:
+    return [varied_result(number) for number in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def folder(results: Sequence[VariedResult], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("validated")
+    run.write_objects(results, folder)
+    return folder
+
+
+def test_the_varied_results_use_every_source_patient_and_hip() -> None:
+    assert max(map(len, (SOURCES, HIPS, NAMES, HEADERS, HISTORIES))) <= COUNT
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("validator", run.VALIDATORS)
+def test_validator_finds_no_error_and_no_unknown_warning(validator: str, folder: Path) -> None:
+    summary = run.run_validator(validator, sorted(folder.glob("*.dcm")))
+
+    assert summary.objects >= 2 * COUNT
+    assert summary.errors == ()
+    assert summary.unknown_warnings == ()
+
+
+@pytest.mark.parametrize(
+    "check", [run.check_report_rules, run.check_rebuild, run.check_encoder_version]
+)
+def test_our_own_rules_hold(
+    check: Callable[[Sequence[VariedResult], Path], run.Summary],
+    results: Sequence[VariedResult],
+    folder: Path,
+) -> None:
+    summary = check(results, folder)
+
+    assert summary.objects >= 2 * COUNT
+    assert summary.errors == ()
+
+
+def test_every_known_warning_is_in_the_decision_record() -> None:
+    page = DECISION.read_text()
+    reasons = [why for known in KNOWN_WARNINGS.values() for why in known.values()]
+
+    assert [why for why in reasons if why not in page] == []
+
+
+def set_invalid_completion_flag(sr: Dataset) -> None:
+    sr.CompletionFlag = "DONE"
+
+
+def set_long_code(sr: Dataset) -> None:
+    code = named(sr, "121071")[0].ConceptCodeSequence[0]
+    code["CodeValue"] = DataElement("CodeValue", "SH", "1" * 17, validation_mode=config.IGNORE)
+
+
+def remove_unit(sr: Dataset) -> None:
+    del named(sr, "112181")[0].MeasuredValueSequence[0].MeasurementUnitsCodeSequence
+
+
+def set_wrong_side(sr: Dataset) -> None:
+    named(groups(sr)[0], "272741003")[0].ConceptCodeSequence[0].CodeValue = "17621005"
+
+
+def set_wrong_relationship(sr: Dataset) -> None:
+    named(sr, "121071")[0].RelationshipType = "HAS PROPERTIES"
+
+
+def remove_observer_uid(sr: Dataset) -> None:
+    sr.ContentSequence = [
+        item for item in sr.ContentSequence if item not in named(sr, "121012")
+    ]
+
+
+DCIODVFY_FAULTS: tuple[Callable[[Dataset], object], ...] = (
+    set_invalid_completion_flag,
+    lambda sr: setattr(sr, "VerificationFlag", "VERIFIED"),
+    lambda sr: delattr(sr, "CurrentRequestedProcedureEvidenceSequence"),
+    lambda sr: delattr(sr, "SeriesNumber"),
+    remove_unit,
+    set_long_code,
+)
+PIXELMED_FAULTS = (set_wrong_side, set_wrong_relationship, remove_observer_uid)
+TABLE_FAULTS: tuple[Callable[[Dataset], object], ...] = (
+    lambda sr: delattr(sr, "StudyInstanceUID"),
+    lambda sr: delattr(sr, "SeriesNumber"),
+    lambda sr: setattr(sr, "Rows", 5),
+)
+
+
+@pytest.mark.parametrize(
+    ("validator", "faults"),
+    [
+        ("dciodvfy", DCIODVFY_FAULTS),
+        ("PixelMed", PIXELMED_FAULTS),
+        ("dicom-validator", TABLE_FAULTS),
+    ],
+    ids=["dciodvfy", "PixelMed", "dicom-validator"],
+)
+def test_validator_finds_seeded_faults(
+    validator: str, faults: Sequence[Callable[[Dataset], object]], tmp_path: Path
+) -> None:
+    """PixelMed 2025 reports a wrong side by a warning, which has no known reason."""
+    paths = []
+    for number, add_fault in enumerate(faults):
+        broken = deepcopy(built("both hips")[2])
+        add_fault(broken)
+        paths.append(tmp_path / f"{number}.dcm")
+        paths[-1].write_bytes(to_bytes(broken))
+
+    row = run.run_validator(validator, paths)
+
+    assert {finding.path for finding in (*row.errors, *row.unknown_warnings)} == set(paths)

@@ -1,0 +1,162 @@
+"""Invariants that must hold after any fault: nothing lost, nothing duplicated.
+
+Every instance that was answered with Success is on disk byte for byte. Every series ended in
+one final state, once per revision. Every PACS holds one SR and one SC for each screened
+revision of each series, and nothing else.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydicom import dcmread
+
+from common.dicom.errors import NotPart10
+from common.spool.layout import INCOMING, SeriesKey, instance_path
+from common.spool.part10 import read_header
+from db.history import SeriesHistory
+from db.states import DeliveryState, SeriesState
+
+FINAL = frozenset({SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED})
+GOOD = FINAL - {SeriesState.FAILED}
+ROLES = Counter(("sr", "sc"))
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One violated invariant."""
+
+    kind: Literal["lost", "doubled", "unfinished"]
+    text: str
+
+
+@dataclass
+class Acknowledged:
+    """Instances that were answered with Success, with the digest of each data set."""
+
+    digests: dict[tuple[SeriesKey, str], str] = field(default_factory=dict)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Add files whose last C-STORE was answered with Success."""
+        for path in paths:
+            ds = dcmread(path, stop_before_pixels=True)
+            key = SeriesKey(ds.StudyInstanceUID, ds.SeriesInstanceUID)
+            self.digests[key, str(ds.SOPInstanceUID)] = data_set_sha256(path)
+
+    def counts(self) -> Counter[SeriesKey]:
+        """Return the number of acknowledged instances by series, in the order of sending."""
+        return Counter(
+            key for key, _ in list(self.digests)
+        )  # a copy: senders may add more meanwhile
+
+    @property
+    def series(self) -> list[SeriesKey]:
+        """Series with an acknowledged instance, in the order of sending."""
+        return list(self.counts())
+
+
+def data_set_sha256(path: Path) -> str:
+    """Return the digest of a DICOM file's data set, without File Meta Information."""
+    offset = read_header(path).data_set_offset
+    return hashlib.sha256(path.read_bytes()[offset:]).hexdigest()
+
+
+def violations(
+    acknowledged: Acknowledged,
+    histories: Mapping[SeriesKey, SeriesHistory | None],
+    spool_dir: Path,
+    held: Mapping[str, Counter[str]],
+    *,
+    good: frozenset[SeriesState] = GOOD,
+) -> list[Violation]:
+    """Return all violated invariants.
+
+    ``histories`` : record of each acknowledged series. ``held`` : number of each SOP Instance
+    UID at each destination. ``good`` : final states that are accepted.
+    """
+    known = {key: history for key, history in histories.items() if history is not None}
+    return [
+        *_lost_instances(acknowledged, spool_dir),
+        *_leftovers(spool_dir),
+        *(
+            Violation("lost", f"series {key.series_instance_uid} is not on record")
+            for key in acknowledged.series
+            if key not in known
+        ),
+        *(one for history in known.values() for one in _of_series(history, good)),
+        *_at_destinations(known.values(), held),
+    ]
+
+
+def _lost_instances(acknowledged: Acknowledged, spool_dir: Path) -> Iterator[Violation]:
+    for (key, uid), digest in acknowledged.digests.items():
+        try:
+            if data_set_sha256(instance_path(spool_dir, key, uid)) != digest:
+                yield Violation("lost", f"instance {uid} has other bytes than acknowledged")
+        except (FileNotFoundError, NotPart10):
+            yield Violation("lost", f"instance {uid} was acknowledged and is not there")
+
+
+def _leftovers(spool_dir: Path) -> Iterator[Violation]:
+    for path in (spool_dir / INCOMING).iterdir():
+        yield Violation("unfinished", f"{INCOMING}/{path.name} was left")
+
+
+def _of_series(history: SeriesHistory, good: frozenset[SeriesState]) -> Iterator[Violation]:
+    series = history.series
+    name = f"series {series.series_instance_uid}"
+    if series.state not in good:
+        yield Violation("unfinished", f"{name} is {series.state} ({series.error})")
+    if any(run.finished_at is None for run in history.screenings):
+        yield Violation("unfinished", f"{name} has a run that never ended")
+    ends = Counter(event.revision for event in history.events if event.after in FINAL)
+    for revision, count in ends.items():
+        if count > 1:
+            yield Violation("doubled", f"{name} ended {count} times in revision {revision}")
+    if not ends[series.revision]:
+        yield Violation("lost", f"{name} has no end in revision {series.revision}")
+    yield from _of_deliveries(name, history)
+
+
+def _of_deliveries(name: str, history: SeriesHistory) -> Iterator[Violation]:
+    revisions = {run.id: run.revision for run in history.screenings}
+    roles: dict[tuple[int, str], Counter[str]] = {}
+    for sent in history.deliveries:
+        destination, state = sent.delivery.destination, sent.delivery.state
+        revision = revisions[sent.delivery.screening_id]
+        roles.setdefault((revision, destination), Counter())[sent.result_object.role] += 1
+        if state not in {DeliveryState.SENT, DeliveryState.CONFIRMED}:
+            yield Violation("unfinished", f"{name} has an object {state} at {destination}")
+    for (revision, destination), counted in roles.items():
+        if counted != ROLES:
+            text = (
+                f"{name} has deliveries {dict(counted)} of revision {revision} to {destination}"
+            )
+            yield Violation("doubled" if counted > ROLES else "lost", text)
+
+
+def _at_destinations(
+    histories: Iterable[SeriesHistory], held: Mapping[str, Counter[str]]
+) -> Iterator[Violation]:
+    """Yield objects that a destination lacks, and those that it should not hold.
+
+    Slices far from the hips change the SR but not the SC: two revisions may have the same SC,
+    whose UID is derived from its content.
+    """
+    expected = Counter(
+        {
+            (sent.delivery.destination, sent.result_object.sop_instance_uid)
+            for history in histories
+            for sent in history.deliveries
+        }
+    )
+    present = Counter(
+        {(name, uid): n for name, uids in held.items() for uid, n in uids.items()}
+    )
+    for name, uid in expected - present:
+        yield Violation("lost", f"{name} lacks {uid}")
+    for name, uid in present - expected:
+        yield Violation("doubled", f"{name} holds {uid}, which no delivery explains")

@@ -1,0 +1,329 @@
+"""A PACS by DIMSE that a test shapes byte by byte, to break the protocol or its timing.
+
+``Manner`` has one function for each event of an association. The defaults accept everything,
+answer C-FIND with what is stored, and report Storage Commitment after the N-ACTION response.
+"""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from tests.support.raw_pdu import COMMAND, DATA, LAST, p_data, pdv
+
+ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
+C_STORE, C_FIND, C_ECHO, N_ACTION, N_EVENT_REPORT = 0x0001, 0x0020, 0x0030, 0x0130, 0x0100
+RESPONSE = 0x8000
+NO_DATA_SET = 0x0101
+IMPLICIT, EXPLICIT = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1"
+HEAD = 68  # PS3.8 Table 9-11: length of the fixed fields after the PDU header
+PRESENTATION_CONTEXT, ABSTRACT_SYNTAX = 0x20, 0x30
+
+
+def item(kind: int, body: bytes) -> bytes:
+    """Encode an item or sub-item of an association PDU (PS3.8 9.3.2)."""
+    return struct.pack(">BxH", kind, len(body)) + body
+
+
+def items(body: bytes) -> list[tuple[int, bytes]]:
+    """Decode a sequence of items."""
+    found = []
+    while body:
+        kind, length = struct.unpack_from(">BxH", body)
+        found.append((kind, body[4 : 4 + length]))
+        body = body[4 + length :]
+    return found
+
+
+def pdu(kind: int, body: bytes) -> bytes:
+    """Encode a PDU."""
+    return struct.pack(">BxL", kind, len(body)) + body
+
+
+def encode(ds: Dataset) -> bytes:
+    """Encode in Implicit VR Little Endian."""
+    encoded = DicomBytesIO()
+    encoded.is_implicit_VR = encoded.is_little_endian = True
+    write_dataset(encoded, ds)
+    return encoded.getvalue()
+
+
+def decode(encoded: bytes) -> Dataset:
+    """Decode Implicit VR Little Endian."""
+    return read_dataset(DicomBytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
+
+
+@dataclass
+class Message:
+    """A DIMSE message of the requestor."""
+
+    context: int
+    command: Dataset
+    data: bytes = b""
+
+    @property
+    def data_set(self) -> Dataset:
+        return decode(self.data)
+
+
+class Ended(Exception):
+    """The association has ended."""
+
+
+class Conversation:
+    """One connection of a requestor. Everything is Implicit VR Little Endian."""
+
+    def __init__(self, pacs: "OddPacs", connection: socket.socket) -> None:
+        self.pacs = pacs
+        self.connection = connection
+        self.request = b""
+        self.contexts: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Serve the connection until it ends."""
+        manner = self.pacs.manner
+        manner.connect(self)
+        kind, self.request = self.receive()
+        assert kind == ASSOCIATE_RQ
+        self.contexts = {
+            dict(items(body[4:]))[ABSTRACT_SYNTAX].decode(): body[0]
+            for kind, body in items(self.request[HEAD:])
+            if kind == PRESENTATION_CONTEXT
+        }
+        manner.associate(self)
+        while True:
+            self._serve(self.receive_message())
+
+    def _serve(self, message: Message) -> None:
+        manner = self.pacs.manner
+        functions = {
+            C_STORE: manner.store,
+            C_FIND: manner.find,
+            C_ECHO: manner.echo,
+            N_ACTION: manner.action,
+            N_EVENT_REPORT | RESPONSE: manner.reported,
+        }
+        functions[message.command.CommandField](self, message)
+
+    def receive(self) -> tuple[int, bytes]:
+        """Receive a PDU; raises Ended."""
+        head = self._read(6)
+        kind, length = struct.unpack(">BxL", head)
+        return kind, self._read(length)
+
+    def _read(self, length: int) -> bytes:
+        data = b""
+        while len(data) < length:
+            part = self.connection.recv(length - len(data))
+            if not part:
+                raise Ended
+            data += part
+        return data
+
+    def receive_message(self) -> Message:
+        """Receive a DIMSE message; answer a release, raises Ended after it."""
+        command, data, context = b"", b"", 0
+        while True:
+            kind, body = self.receive()
+            if kind == RELEASE_RQ:
+                self.pacs.manner.release(self)
+                raise Ended
+            if kind != P_DATA:
+                raise Ended
+            while body:
+                length, context, control = struct.unpack_from(">LBB", body)
+                part, body = body[6 : 4 + length], body[4 + length :]
+                if control & COMMAND:
+                    command += part
+                else:
+                    data += part
+                if control & LAST:
+                    ds = decode(command)
+                    if not control & COMMAND or ds.CommandDataSetType == NO_DATA_SET:
+                        return Message(context, ds, data)
+
+    def send(self, *parts: bytes) -> None:
+        """Send bytes as they are."""
+        self.connection.sendall(b"".join(parts))
+
+    def accept(
+        self,
+        *,
+        results: Callable[[str], int] = lambda _: 0,
+        syntax: bytes = IMPLICIT,
+        max_length: bytes = item(0x51, struct.pack(">L", 16_384)),
+        more: bytes = b"",
+    ) -> None:
+        """Send A-ASSOCIATE-AC; ``results`` : by SOP class (PS3.8 Table 9-18)."""
+        answers = b"".join(
+            item(0x21, struct.pack(">BxBx", number, results(uid)) + item(0x40, syntax))
+            for uid, number in self.contexts.items()
+        )
+        user = item(0x50, max_length + item(0x52, b"1.2.3") + more)
+        application = item(0x10, b"1.2.840.10008.3.1.1.1")
+        self.send(pdu(ASSOCIATE_AC, self.request[:HEAD] + application + answers + user))
+
+    def reject(self, result: int, source: int, reason: int) -> None:
+        """Send A-ASSOCIATE-RJ and end."""
+        self.send(pdu(ASSOCIATE_RJ, bytes((0, result, source, reason))))
+        raise Ended
+
+    def abort(self, source: int = 2, reason: int = 0) -> None:
+        """Send A-ABORT and end."""
+        self.send(pdu(ABORT, bytes((0, 0, source, reason))))
+        raise Ended
+
+    def release(self) -> None:
+        """Send A-RELEASE-RP."""
+        self.send(pdu(RELEASE_RP, bytes(4)))
+
+    def respond(self, message: Message, status: int, data: Dataset | None = None) -> None:
+        """Send a response."""
+        self.send(response(message, status, data))
+
+    def report(self, request: Dataset, *, failed: Collection[str] = ()) -> None:
+        """Send N-EVENT-REPORT for a request of Storage Commitment."""
+        context = self.contexts.get(StorageCommitmentPushModel)
+        if context is not None:
+            self.send(report(context, request, failed=failed))
+
+
+def command(**elements: object) -> bytes:
+    """Encode a command set; None removes nothing and is left out."""
+    ds = Dataset()
+    for keyword, value in elements.items():
+        if value is not None:
+            setattr(ds, keyword, value)
+    encoded = encode(ds)
+    return struct.pack("<HHLL", 0, 0, 4, len(encoded)) + encoded
+
+
+def message(context: int, command_set: bytes, data: Dataset | None = None) -> bytes:
+    """Encode a message as P-DATA-TF PDUs."""
+    parts = [p_data(pdv(context, COMMAND | LAST, command_set))]
+    if data is not None:
+        parts.append(p_data(pdv(context, DATA | LAST, encode(data))))
+    return b"".join(parts)
+
+
+def response(to: Message, status: int, data: Dataset | None = None, **more: object) -> bytes:
+    """Encode a response to a request."""
+    request = to.command
+    elements: dict[str, object] = {
+        "AffectedSOPClassUID": request.get("AffectedSOPClassUID")
+        or request.get("RequestedSOPClassUID"),
+        "CommandField": request.CommandField | RESPONSE,
+        "MessageIDBeingRespondedTo": request.MessageID,
+        "CommandDataSetType": NO_DATA_SET if data is None else 1,
+        "Status": status,
+        "AffectedSOPInstanceUID": request.get("AffectedSOPInstanceUID")
+        or request.get("RequestedSOPInstanceUID"),
+    }
+    return message(to.context, command(**{**elements, **more}), data)
+
+
+def report(
+    context: int, request: Dataset, *, failed: Collection[str] = (), **more: object
+) -> bytes:
+    """Encode N-EVENT-REPORT (PS3.4 Table J.3.3-1); ``more`` replaces elements."""
+    information = Dataset()
+    information.TransactionUID = request.TransactionUID
+    information.ReferencedSOPSequence, information.FailedSOPSequence = [], []
+    for one in request.ReferencedSOPSequence:
+        if one.ReferencedSOPInstanceUID in failed:
+            one.FailureReason = 0x0112
+            information.FailedSOPSequence.append(one)
+        else:
+            information.ReferencedSOPSequence.append(one)
+    elements: dict[str, object] = {
+        "AffectedSOPClassUID": StorageCommitmentPushModel,
+        "CommandField": N_EVENT_REPORT,
+        "MessageID": 9,
+        "CommandDataSetType": 1,
+        "AffectedSOPInstanceUID": StorageCommitmentPushModelInstance,
+        "EventTypeID": 2 if failed else 1,
+    }
+    return message(context, command(**{**elements, **more}), information)
+
+
+def _store(conversation: Conversation, request: Message) -> None:
+    conversation.pacs.stored.append(str(request.command.AffectedSOPInstanceUID))
+    conversation.respond(request, 0x0000)
+
+
+def _find(conversation: Conversation, request: Message) -> None:
+    uid = str(request.data_set.get("SOPInstanceUID", ""))
+    if uid in conversation.pacs.stored:
+        found = Dataset()
+        found.QueryRetrieveLevel, found.SOPInstanceUID = "IMAGE", uid
+        conversation.respond(request, 0xFF00, found)
+    conversation.respond(request, 0x0000)
+
+
+def _action(conversation: Conversation, request: Message) -> None:
+    conversation.respond(request, 0x0000)
+    conversation.report(request.data_set)
+
+
+Respond = Callable[[Conversation, Message], None]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What a PACS does at each event of an association."""
+
+    connect: Callable[[Conversation], None] = lambda _: None
+    associate: Callable[[Conversation], None] = Conversation.accept
+    store: Respond = _store
+    find: Respond = _find
+    action: Respond = _action
+    echo: Respond = lambda conversation, request: conversation.respond(request, 0x0000)
+    reported: Respond = lambda _conversation, _response: None
+    release: Callable[[Conversation], None] = Conversation.release
+
+
+@dataclass
+class OddPacs:
+    """A PACS at a local port; ``stored`` : SOP Instance UIDs of the objects that it holds."""
+
+    manner: Manner = field(default_factory=Manner)
+    stored: list[str] = field(default_factory=list)
+    associations: int = 0
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._connections: list[socket.socket] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._listener, *self._connections):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._connections.append(connection)
+                self.associations += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(Ended, OSError):
+            Conversation(self, connection).run()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()

@@ -1,0 +1,58 @@
+"""Real CT volumes as DICOM series, from a folder outside the project.
+
+The folder holds ``<case>.nii.gz``, ``femoral_heads.json`` (center and radius of the heads,
+patient LPS mm) and ``to_dicom.py``, which writes a volume as a series.
+"""
+
+import contextlib
+import importlib.util
+import io
+import json
+from pathlib import Path
+from types import ModuleType
+
+from tests.support.ct_volume import load_series
+from worker.pipeline.volume import PointMm, Side, Volume
+
+CASES = ("pelvis_two_hips", "STS_036", "STS_046", "STS_026", "STS_013")
+VARIANTS: tuple[tuple[str, ...], ...] = (
+    ("--plane", "coronal", "--spacing", "0.8", "--thickness", "3"),
+    ("--plane", "coronal", "--spacing", "0.6", "--thickness", "2"),
+    ("--plane", "coronal", "--spacing", "1.2", "--thickness", "4", "--reverse"),
+    ("--plane", "coronal", "--spacing", "1.0", "--thickness", "5"),
+    ("--plane", "axial", "--spacing", "0.9", "--thickness", "2.5"),
+    ("--plane", "axial", "--spacing", "0.6", "--thickness", "3", "--reverse"),
+    ("--plane", "axial", "--spacing", "1.2", "--thickness", "5"),
+)
+
+
+class RealCt:
+    """The folder of real volumes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.truth = json.loads((folder / "femoral_heads.json").read_text())
+        self._writer = _module(folder / "to_dicom.py")
+
+    def series(self, case: str, out: Path, *options: str) -> tuple[Path, ...]:
+        """Write one volume as DICOM files."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._writer.main([str(self.folder / f"{case}.nii.gz"), str(out), *options])
+        return tuple(sorted(out.glob("*.dcm")))
+
+    def volume(self, case: str, out: Path, *options: str) -> Volume:
+        """Return the canonical volume, written and loaded as files."""
+        return load_series(self.series(case, out, *options))[1]
+
+    def heads_mm(self, case: str) -> dict[Side, PointMm]:
+        """Return the true centers of the femoral heads, patient LPS mm."""
+        return {head["side"]: tuple(head["center_lps_mm"]) for head in self.truth.get(case, [])}
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("real_ct_to_dicom", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,300 @@
+"""Rules for our SR that no third-party validator checks.
+
+The rules do not use code of the report builder, only codes of the standard and geometry.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.sr._concepts_dict import concepts
+
+from worker.pipeline.results import Grade, Screening
+
+UNITS = {"%", "[hnsf'U]", "mm", "mm2", "{pixels}"}
+GRADES = {
+    "17621005": Grade.NORMAL,
+    "312894000": Grade.OSTEOPENIA,
+    "64859006": Grade.OSTEOPOROSIS,
+}
+PRIVATE = "99OSTEOSCREEN"
+LOCAL_CODE_SEQUENCES = ("PerformedProcedureCodeSequence", "RequestedProcedureCodeSequence")
+REGION_SIDES = {"24028007": "R", "7771000": "L"}
+
+
+def items(tree: Dataset) -> Iterator[Dataset]:
+    """Yield every content item below an item, depth first."""
+    for item in tree.get("ContentSequence", ()):
+        yield item
+        yield from items(item)
+
+
+def name(item: Dataset) -> str:
+    """Return the code value of an item's concept name."""
+    return str(item.ConceptNameCodeSequence[0].CodeValue)
+
+
+def value(item: Dataset) -> str:
+    """Return the code value of a CODE item."""
+    return str(item.ConceptCodeSequence[0].CodeValue)
+
+
+def named(tree: Dataset, code_value: str) -> list[Dataset]:
+    """Return all items with one concept name."""
+    return [item for item in items(tree) if name(item) == code_value]
+
+
+def groups(sr: Dataset) -> list[Dataset]:
+    """Return the measurement groups."""
+    return named(sr, "125007")
+
+
+def not_evaluated(sr: Dataset) -> list[Dataset]:
+    """Return the evaluations of hips that were not graded."""
+    return [item for item in named(sr, "BMD_CLASS") if value(item) == "373121007"]
+
+
+def side_of(group: Dataset) -> str:
+    """Return R or L for a group or an evaluation, empty for both sides."""
+    return REGION_SIDES.get(value(named(group, "272741003")[0]), "")
+
+
+def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> list[str]:
+    """Return the violated rules; empty for a valid report."""
+    found = [
+        *_tracking(sr),
+        *_probabilities(sr),
+        *_regions(sr, capture, screening),
+        *_measured_area(sr, capture, screening),
+        *_sides(sr, screening),
+        *_conclusion(sr),
+        *_references(sr, capture),
+        *_algorithm(sr, screening),
+        *_notice(sr, screening),
+        *_codes(sr),
+    ]
+    if sr.VerificationFlag != "UNVERIFIED":
+        found.append("verified, though no observer verified it")
+    if not named(sr, "121049"):
+        found.append("no language")
+    if not named(sr, "111028") or not named(sr, "126200"):
+        found.append("no image library")
+    for item in [sr, *items(sr)]:
+        if item.ValueType == "CONTAINER" and item.ContinuityOfContent != "SEPARATE":
+            found.append("a container is not SEPARATE")
+    return found
+
+
+def _tracking(sr: Dataset) -> Iterator[str]:
+    uids = Counter(str(item.UID) for group in groups(sr) for item in named(group, "112040"))
+    if not len(uids) == uids.total() == len(groups(sr)):
+        yield "tracking UIDs missing or shared"
+    if any(not named(group, "112039") for group in groups(sr)):
+        yield "tracking identifier missing"
+
+
+def _probabilities(sr: Dataset) -> Iterator[str]:
+    for group in groups(sr):
+        numbers = [item for item in items(group) if item.ValueType == "NUM"]
+        percents = {
+            GRADES[value(item.ContentSequence[0])]: float(
+                item.MeasuredValueSequence[0].NumericValue
+            )
+            for item in numbers
+            if item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue == "%"
+        }
+        units = {
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue
+            for item in numbers
+        }
+        if not units <= UNITS:
+            yield f"unknown unit in {units}"
+        if not percents:
+            continue
+        if any(not 0 <= percent <= 100 for percent in percents.values()):
+            yield "probability out of range"
+        if abs(sum(percents.values()) - 100) > 0.05 or len(percents) != 3:
+            yield "probabilities do not sum to 100 %"
+        classes = [GRADES.get(value(item)) for item in named(group, "BMD_CLASS")]
+        if classes != [max(percents, key=lambda grade: percents[grade])]:
+            yield "grade is not the most probable class"
+
+
+def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
+    sizes = {str(h.SOPInstanceUID): (h.Columns, h.Rows) for h in screening.headers}
+    if capture is not None:
+        sizes[str(capture.SOPInstanceUID)] = (capture.Columns, capture.Rows)
+    for group in groups(sr):
+        regions = named(group, "111030")
+        if len(regions) != 1:
+            yield "a group without exactly one region"
+        for region in regions:
+            dimensions = 3 if region.ValueType == "SCOORD3D" else 2
+            points = np.reshape(region.GraphicData, (-1, dimensions))
+            if region.GraphicType in ("POLYLINE", "POLYGON") and not np.allclose(
+                points[0], points[-1]
+            ):
+                yield "an open outline"
+            if dimensions == 2:
+                limits = np.array(sizes[_image_uid(region)]) + 1e-3
+                if (points < 0).any() or (points > limits).any():
+                    yield "a point outside the image"
+
+
+def _measured_area(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
+    """Attenuation has its deviation and area, and the area is that of the outline."""
+    captures = () if capture is None else (capture,)
+    images = {str(h.SOPInstanceUID): h for h in (*screening.headers, *captures)}
+    for group in groups(sr):
+        means, deviations = named(group, "112181"), named(group, "112183")
+        areas, regions = named(group, "42798000"), named(group, "111030")
+        if not len(means) == len(deviations) == len(areas) <= 1:
+            yield "attenuation without its deviation or area"
+        for area, region in zip(areas, regions, strict=False):
+            area_mm2 = float(area.MeasuredValueSequence[0].NumericValue)
+            if abs(area_mm2 - _area_mm2(region, images)) > 0.2:
+                yield "an area that is not that of the outline"
+
+
+def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
+    """Return the area of a planar outline: half the norm of the summed cross products."""
+    if region.ValueType == "SCOORD3D":
+        points = np.reshape(region.GraphicData, (-1, 3))
+    else:
+        row_mm, column_mm = (float(v) for v in images[_image_uid(region)].PixelSpacing)
+        flat = np.reshape(region.GraphicData, (-1, 2)) * (column_mm, row_mm)
+        points = np.column_stack([flat, np.zeros(len(flat))])
+    points = points - points[0]
+    return float(np.linalg.norm(np.cross(points[:-1], points[1:]).sum(axis=0)) / 2)
+
+
+def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
+    graded = {side_of(group) for group in groups(sr)}
+    not_graded = {side_of(item) for item in not_evaluated(sr)}
+    if graded | not_graded != {"R", "L"} or graded & not_graded:
+        yield "a hip is passed over: it must have either groups or an evaluation"
+    if any(len(named(item, "NA_REASON")) != 1 for item in not_evaluated(sr)):
+        yield "no reason why a hip was not evaluated"
+    by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
+    for group in groups(sr):
+        for region in named(group, "111030"):
+            x = _center_x_mm(region, by_uid)
+            # The origin is between the hips of the phantom: −x is the patient's right (LPS).
+            if x is not None and (x < 0) != (side_of(group) == "R"):
+                yield "laterality contradicts the geometry"
+
+
+def _center_x_mm(region: Dataset, headers: dict[str, Dataset]) -> float | None:
+    if region.ValueType == "SCOORD3D":
+        return float(np.mean(np.reshape(region.GraphicData, (-1, 3))[:-1, 0]))
+    header = headers.get(_image_uid(region))
+    if header is None:
+        return None
+    column = np.reshape(region.GraphicData, (-1, 2))[:-1, 0].mean()
+    column_mm = (column - 0.5) * float(header.PixelSpacing[1])
+    return float(header.ImagePositionPatient[0] + header.ImageOrientationPatient[0] * column_mm)
+
+
+def _image_uid(region: Dataset) -> str:
+    return str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
+def _conclusion(sr: Dataset) -> Iterator[str]:
+    """The patient's grade is that of the worse hip, and its sides are those of graded hips."""
+    graded = [group for group in groups(sr) if named(group, "BMD_CLASS")]
+    grades = [GRADES.get(value(item)) for group in graded for item in named(group, "BMD_CLASS")]
+    worst = max((g for g in grades if g), key=list(Grade).index, default=None)
+    (patient,) = named(sr, "121077") or [None]
+    if patient is None or GRADES.get(value(patient)) is not worst:
+        yield "the conclusion is not that of the worse hip"
+    elif len(graded) == 1 and side_of(patient) != side_of(graded[0]):
+        yield "the conclusion names a hip that was not assessed"
+
+
+def _references(sr: Dataset, capture: Dataset | None) -> Iterator[str]:
+    evidence = {
+        str(sop.ReferencedSOPInstanceUID)
+        for study in sr.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for sop in series.ReferencedSOPSequence
+    }
+    used = {
+        str(sop.ReferencedSOPInstanceUID)
+        for item in items(sr)
+        for sop in item.get("ReferencedSOPSequence", ())
+    }
+    if not used <= evidence:
+        yield "a reference that is not in the evidence"
+    if capture is not None and str(capture.SOPInstanceUID) not in used:
+        yield "the capture is not referenced"
+
+
+def _algorithm(sr: Dataset, screening: Screening) -> Iterator[str]:
+    model = screening.model
+    for code, expected in (("111001", model.name), ("111003", model.version)):
+        for parent in (named(sr, "126010")[0], *groups(sr)):
+            children = parent.get("ContentSequence", ())
+            values = [item.TextValue for item in children if name(item) == code]
+            if values != [expected]:
+                yield f"algorithm item {code} missing or different"
+    equipment = sr.ContributingEquipmentSequence[-1]
+    pairs = (
+        (named(sr, "121012")[0].UID, equipment.DeviceUID),
+        (named(sr, "121013")[0].TextValue, equipment.ManufacturerModelName),
+        (named(sr, "121014")[0].TextValue, equipment.Manufacturer),
+        (named(sr, "121015")[0].TextValue, equipment.ManufacturerModelName),
+        (model.version, equipment.SoftwareVersions),
+    )
+    if any(in_tree != in_header for in_tree, in_header in pairs):
+        yield "device observer and contributing equipment differ"
+
+
+def _notice(sr: Dataset, screening: Screening) -> Iterator[str]:
+    status = [value(item) for item in named(sr, "USE_STATUS")]
+    if status != ["DEMO_ONLY" if screening.model.simulated else "RESEARCH_ONLY"]:
+        yield "status of use missing"
+    comments = " ".join(item.TextValue for item in named(sr, "121106"))
+    expected = "Demonstration model" if screening.model.simulated else "Research use only"
+    if expected not in comments or "demographics" not in comments:
+        yield "notice or statement on demographics missing"
+
+
+def _codes(sr: Dataset) -> Iterator[str]:
+    schemes = sr.get("CodingSchemeIdentificationSequence", ())
+    declared = {item.CodingSchemeDesignator for item in schemes}
+    meanings: dict[tuple[str, str], set[str]] = {}
+    for code in _coded(sr):
+        meanings.setdefault((code.CodeValue, code.CodingSchemeDesignator), set()).add(
+            code.CodeMeaning
+        )
+        public = public_meanings().get((code.CodingSchemeDesignator, code.CodeValue))
+        if public and code.CodeMeaning not in public:
+            yield f"altered meaning: {code.CodeMeaning}"
+        if len(code.CodeValue) > 16 or len(code.CodeMeaning) > 64:
+            yield f"code too long: {code.CodeValue}"
+        if code.CodingSchemeDesignator == PRIVATE and PRIVATE not in declared:
+            yield "private scheme not declared"
+    ambiguous = [key for key, different in meanings.items() if len(different) > 1]
+    yield from (f"two meanings of {key}" for key in ambiguous)
+
+
+def _coded(sr: Dataset) -> Iterable[Dataset]:
+    """Yield every code of the document, header included, except local procedure codes."""
+    for element in sr.iterall():
+        if element.VR == "SQ" and element.keyword not in LOCAL_CODE_SEQUENCES:
+            yield from (item for item in element.value if "CodeMeaning" in item)
+
+
+@cache
+def public_meanings() -> dict[tuple[str, str], set[str]]:
+    """Return the meanings of (scheme, value) in PS3.16, with and without semantic tags."""
+    meanings: dict[tuple[str, str], set[str]] = {}
+    for scheme, keywords in concepts.items():
+        for known in keywords.values():
+            for code_value, (meaning, _) in known.items():
+                plain = re.sub(r" \([a-z ]+\)$", "", meaning)
+                meanings.setdefault((scheme, code_value), set()).update((meaning, plain))
+    return meanings

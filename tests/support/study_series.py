@@ -1,0 +1,69 @@
+"""Studies of several quick series: a localizer, a sharp and a soft series."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import generate_uid
+
+from tests.support.quick_series import QuickSeries
+
+Change = Callable[[int, Dataset], None]
+
+
+@dataclass(frozen=True)
+class WrittenStudy:
+    """Files of a study by the name of the series."""
+
+    uid: str
+    files: Mapping[str, tuple[Path, ...]]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of all series."""
+        return tuple(path for paths in self.files.values() for path in paths)
+
+    def uid_of(self, name: str) -> str:
+        """Return the Series Instance UID of a series."""
+        return str(dcmread(self.files[name][0], stop_before_pixels=True).SeriesInstanceUID)
+
+
+def localizer(index: int, ds: Dataset) -> None:
+    ds.ImageType, ds.SeriesNumber = ["ORIGINAL", "PRIMARY", "LOCALIZER"], 1
+
+
+def sharp(index: int, ds: Dataset) -> None:
+    ds.ConvolutionKernel, ds.SeriesNumber = "B70f", 2
+
+
+def soft(index: int, ds: Dataset) -> None:
+    ds.ConvolutionKernel, ds.SeriesNumber = "B30f", 4
+
+
+SERIES: Mapping[str, Change] = {"localizer": localizer, "sharp": sharp, "soft": soft}
+
+
+def write_study(
+    quick: QuickSeries, folder: Path, series: Mapping[str, Change] = SERIES
+) -> WrittenStudy:
+    """Write a study of copies of one series, each changed by its function."""
+    study = generate_uid()
+    files = {
+        name: _write_series(quick, folder / name, study, change)
+        for name, change in series.items()
+    }
+    return WrittenStudy(study, files)
+
+
+def _write_series(
+    quick: QuickSeries, folder: Path, study: str, change: Change
+) -> tuple[Path, ...]:
+    series = generate_uid()
+    paths = quick.write(folder)
+    for index, path in enumerate(paths):
+        ds = dcmread(path)
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
+        change(index, ds)
+        ds.save_as(path)
+    return paths

@@ -1,0 +1,147 @@
+"""Storage SCP and worker with a real PACS, and series that must be rejected."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from pydicom import Dataset, dcmread
+
+from deploy.demo.embedded import Postgres, Valkey, free_port
+from tests.support.databases import fresh_database
+from tests.support.history import Record
+from tests.support.series import copy_series, simulate_small, uid_of
+from tests.support.servers import Orthanc, running_orthanc, storescu
+from tests.support.services import run_celery, run_storescp
+from worker.pipeline.reasons import ReasonCode
+
+
+@dataclass(frozen=True)
+class WorkerFixture:
+    """Storage SCP, worker and PACS, shared by the tests of a module."""
+
+    record: Record
+    orthanc: Orthanc
+    spool_dir: Path
+    port: int
+    logs: Callable[[], str]
+
+    def send(self, paths: tuple[Path, ...]) -> str:
+        """Send a series by C-STORE; return its Series Instance UID."""
+        sent = storescu(paths, self.port)
+        assert sent.returncode == 0, sent.stderr
+        return uid_of(paths)
+
+    def objects(self, study: str) -> dict[str, Dataset]:
+        """Return the objects of a study at the PACS by SOP Class UID; each occurs once."""
+        found = self.orthanc.find("Instance", StudyInstanceUID=study)
+        files = [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
+        assert len({str(ds.SOPClassUID) for ds in files}) == len(files), (
+            "two objects of one SOP class"
+        )
+        return {str(ds.SOPClassUID): ds for ds in files}
+
+    def reports(self, study: str) -> list[Dataset]:
+        """Return the SRs of a study at the PACS."""
+        found = self.orthanc.find("Instance", StudyInstanceUID=study, Modality="SR")
+        return [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
+
+
+@pytest.fixture(scope="module")
+def worker_fixture(
+    postgres: Postgres,
+    migrated_template: str,
+    redis_server: Valkey,
+    model_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[WorkerFixture]:
+    """The processes, started with the untrained model and two destinations at one Orthanc."""
+    folder = tmp_path_factory.mktemp("worker_fixture")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    with ExitStack() as stack:
+        orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
+        database_url = stack.enter_context(fresh_database(postgres, migrated_template))
+        settings: dict[str, object] = {
+            "DATABASE_URL": database_url,
+            "BROKER_URL": redis_server.url,
+            "SPOOL_DIR": folder / "spool",
+            "MODEL_DIR": model_dir,
+            "HOST": "127.0.0.1",
+            "PORT": free_port(),
+            "QUIET_SECONDS": 1,
+            "MIN_FREE_MB": 1,
+            "DESTINATIONS": [orthanc.dimse_destination(), orthanc.dicomweb_destination()],
+        }
+        scp = run_storescp(stack, settings, folder)
+        worker = run_celery(stack, settings, folder)
+        record = stack.enter_context(Record(database_url))
+        yield WorkerFixture(
+            record,
+            orthanc,
+            folder / "spool",
+            int(str(settings["PORT"])),
+            lambda: scp.log + worker.log,
+        )
+
+
+def localizer(_: int, ds: Dataset) -> None:
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+def inverted_picture(_: int, ds: Dataset) -> None:
+    ds.PhotometricInterpretation = "MONOCHROME1"
+
+
+def child(_: int, ds: Dataset) -> None:
+    ds.PatientAge = "012Y"
+
+
+def sagittal(index: int, ds: Dataset) -> None:
+    ds.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    ds.ImagePositionPatient = [4.0 * index, -200.0, 200.0]
+
+
+def two_frames_of_reference(index: int, ds: Dataset) -> None:
+    ds.FrameOfReferenceUID = f"1.2.3.{index % 2}"
+
+
+def truncated(_: int, ds: Dataset) -> None:
+    ds.PixelData = ds.PixelData[:1000]
+
+
+CHANGES = {
+    ReasonCode.NOT_CT: inverted_picture,
+    ReasonCode.LOCALIZER: localizer,
+    ReasonCode.TOO_YOUNG: child,
+    ReasonCode.ORIENTATION: sagittal,
+    ReasonCode.MIXED: two_frames_of_reference,
+    ReasonCode.UNDECODABLE: truncated,
+}
+
+
+@pytest.fixture(scope="module")
+def rejected(
+    coronal_series: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
+) -> dict[ReasonCode, tuple[Path, ...]]:
+    """One series for each reason for rejection that its files can cause."""
+    folder = tmp_path_factory.mktemp("rejected")
+    changed = {
+        reason: copy_series(coronal_series, folder / reason, change)
+        for reason, change in CHANGES.items()
+    }
+    gap = coronal_series[:20] + coronal_series[26:]
+    return {
+        **changed,
+        ReasonCode.TOO_FEW_SLICES: copy_series(coronal_series[:8], folder / "few"),
+        ReasonCode.GAPS: copy_series(gap, folder / "gap"),
+        ReasonCode.NO_FEMUR: simulate_small(
+            folder / "abdomen", "coronal", view="abdomen", seed=13
+        ),
+        ReasonCode.METAL: simulate_small(
+            folder / "metal", "coronal", condition="metal-both", seed=14
+        ),
+    }

@@ -1,0 +1,258 @@
+"""Covered: regions of the SR against the geometry of the source, computed from its header."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from matplotlib.path import Path
+from pydicom import Dataset
+
+from tests.support.factories import plane_and_crop
+from tests.support.report_cases import AT, built
+from tests.support.report_rules import groups, named
+from worker.pipeline.capture.draw import draw_anatomy
+from worker.pipeline.crop import window
+from worker.pipeline.neck import neck_attenuation, pixels_inside
+from worker.pipeline.report.document import build_report
+from worker.pipeline.report.regions import SopClass
+from worker.pipeline.results import NeckAttenuation, Screening
+
+
+def regions(report: Dataset, structure: str) -> list[Dataset]:
+    """Return the regions of the groups whose finding is a structure, right first."""
+    return [
+        named(group, "111030")[0]
+        for group in groups(report)
+        if named(group, "121071")[0].ConceptCodeSequence[0].CodeValue == structure
+    ]
+
+
+def crops(report: Dataset) -> list[Dataset]:
+    return regions(report, "310651003")
+
+
+def necks(report: Dataset) -> list[Dataset]:
+    return regions(report, "29627003")
+
+
+def points(region: Dataset) -> npt.NDArray[np.float64]:
+    dimensions = 3 if region.ValueType == "SCOORD3D" else 2
+    return np.reshape(region.GraphicData, (-1, dimensions)).astype(float)
+
+
+def image_uid(region: Dataset) -> str:
+    return str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
+def to_mm(header: Dataset, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Convert (n, 2) (column, row) of SCOORD to (n, 3) patient LPS mm (PS3.3 C.7.6.2.1.1)."""
+    row_mm, column_mm = (float(spacing) for spacing in header.PixelSpacing)
+    along, down = np.reshape([float(v) for v in header.ImageOrientationPatient], (2, 3))
+    origin = np.array([float(v) for v in header.ImagePositionPatient])
+    columns, rows = pixels[:, :1] - 0.5, pixels[:, 1:] - 0.5
+    return np.asarray(origin + columns * column_mm * along + rows * row_mm * down)
+
+
+def source_of(screening: Screening, region: Dataset) -> Dataset:
+    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+    return headers[image_uid(region)]
+
+
+@pytest.mark.parametrize(
+    "case", ["crop inside the field of view", "coronal, pixels not square", "two planes"]
+)
+def test_region_on_the_source_slice_is_the_crop(case: str) -> None:
+    screening, _, report = built(case)
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        plane, crop = plane_and_crop(hip)
+        header = source_of(screening, region)
+        pixels = points(region)
+
+        assert header.SOPInstanceUID == plane.source_sop_uid
+        corners = np.array([*crop.corners_mm, crop.corners_mm[0]])
+        limit = header.Columns, header.Rows
+        inside = (pixels > 0).all(axis=1) & (pixels < limit).all(axis=1)
+        assert inside.any()
+        np.testing.assert_allclose(to_mm(header, pixels)[inside], corners[inside], atol=1e-3)
+
+
+def test_region_of_a_crop_inside_the_field_of_view_is_not_clipped() -> None:
+    for region in crops(built("crop inside the field of view")[2]):
+        sides = np.linalg.norm(np.diff(points(region), axis=0), axis=1) * 0.9
+        np.testing.assert_allclose(sides, 250 * 500 / 512, atol=1e-3)
+
+
+def test_flipped_source_mirrors_the_columns_of_the_region() -> None:
+    mirrored = points(crops(built("flipped source")[2])[0])
+    straight = points(crops(built("both hips")[2])[0])
+
+    np.testing.assert_allclose(mirrored[:, 0], 512 - straight[:, 0], atol=1e-3)
+    np.testing.assert_allclose(mirrored[:, 1], straight[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["both hips", "coronal, pixels not square", "flipped source"])
+def test_neck_is_the_closed_outline_that_it_was_measured_in(case: str) -> None:
+    screening, _, report = built(case)
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        outline = to_mm(source_of(screening, region), points(region))
+
+        assert region.GraphicType == "POLYLINE"
+        assert isinstance(hip.neck, NeckAttenuation)
+        np.testing.assert_allclose(outline[:-1], hip.neck.outline_mm, atol=1e-3)
+        np.testing.assert_array_equal(outline[0], outline[-1])
+
+
+@pytest.mark.parametrize("case", ["both hips", "coronal, pixels not square", "flipped source"])
+def test_attenuation_is_that_of_the_source_pixels_inside_the_region(case: str) -> None:
+    """A reader who draws the region of the SR on the source slice gets the same values."""
+    screening = built(case)[0]
+    hips = []
+    for hip in screening.hips:
+        plane, _ = plane_and_crop(hip)
+        assert hip.femur is not None
+        hips.append(replace(hip, neck=neck_attenuation(plane, hip.femur)))
+    screening = replace(screening, hips=tuple(hips))
+    report = build_report(screening, [built(case)[1]], at=AT)
+    for hip, group in zip(screening.hips, groups(report)[1::2], strict=True):
+        region = named(group, "111030")[0]
+        header = source_of(screening, region)
+        plane, _ = plane_and_crop(hip)
+        # The plane of a flipped source has its columns in reverse order.
+        pixels = plane.hu[:, :: int(header.ImageOrientationPatient[0])]
+        rows, columns = np.indices(pixels.shape) + 0.5
+        centers = np.column_stack([columns.ravel(), rows.ravel()])
+        inside = Path(points(region)).contains_points(centers).reshape(pixels.shape)
+
+        mean, sd, area = (
+            float(named(group, code)[0].MeasuredValueSequence[0].NumericValue)
+            for code in ("112181", "112183", "42798000")
+        )
+        assert pixels[inside].mean() == pytest.approx(mean, abs=0.06)
+        assert pixels[inside].std(ddof=1) == pytest.approx(sd, abs=0.06)
+        pixel_mm2 = plane.row_spacing_mm * plane.column_spacing_mm
+        assert inside.sum() * pixel_mm2 == pytest.approx(area, rel=0.05)
+        assert f" {inside.sum()} pixels " in named(group, "121106")[0].TextValue
+
+
+def test_neck_that_was_not_measured_has_its_reason_in_the_group_of_the_hip() -> None:
+    _, _, report = built("neck of one hip not seen")
+    right, left = (
+        [item.TextValue for item in named(group, "121106")]
+        for group in (groups(report)[0], groups(report)[1])
+    )
+
+    assert len(necks(report)) == 1
+    assert right == [
+        "Neck attenuation was not measured. The outline of the neck cannot be seen."
+    ]
+    assert left == []
+
+
+def test_region_of_a_reformatted_plane_is_given_in_space() -> None:
+    screening, _, report = built("axial")
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        _, crop = plane_and_crop(hip)
+
+        assert region.ValueType == "SCOORD3D"
+        assert region.ReferencedFrameOfReferenceUID == screening.headers[0].FrameOfReferenceUID
+        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("case", "sop_class"),
+    [
+        ("axial", "comprehensive"),
+        ("axial, pixels not square", "comprehensive"),
+        ("axial without frame of reference", "comprehensive3d"),
+    ],
+)
+def test_region_is_on_the_capture_where_no_3d_coordinates_are_possible(
+    case: str, sop_class: SopClass
+) -> None:
+    screening, capture, report = built(case, sop_class)
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        assert isinstance(hip.neck, NeckAttenuation)
+
+        assert image_uid(region) == capture.SOPInstanceUID
+        spacing = np.array([float(value) for value in capture.PixelSpacing])
+        index = plane.to_index(hip.neck.outline_mm) + 0.5
+        expected = index * (plane.row_spacing_mm, plane.column_spacing_mm) / spacing
+        np.testing.assert_allclose(points(region)[:-1, ::-1], expected, atol=0.01)
+
+
+def test_region_on_a_capture_of_turned_planes_holds_the_pixels_that_were_measured() -> None:
+    case = "axial, planes turned apart"
+    shown = [
+        replace(hip, neck=None, heat_map=np.zeros((250, 250), np.float32))
+        for hip in built(case)[0].hips
+    ]
+    picture = draw_anatomy(shown).pixels[..., 0]
+    screening, _, report = built(case, "comprehensive")
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        assert isinstance(hip.neck, NeckAttenuation)
+        inside = pixels_inside(plane.to_index(hip.neck.outline_mm), plane.hu.shape)
+        on_capture = pixels_inside(points(region)[:-1, ::-1] - 0.5, picture.shape)
+
+        assert inside.sum() == on_capture.sum()
+        # In the crop box the picture is 0.7 of the windowed plane.
+        expected = 0.7 * window(plane.hu[inside]).mean()
+        assert picture[on_capture].mean() == pytest.approx(expected, abs=0.5)
+
+
+def test_crop_on_a_capture_of_turned_planes_ends_at_the_seam() -> None:
+    _, _, report = built("axial, planes turned apart", "comprehensive")
+    right, left = (points(region)[:, 0] for region in crops(report))
+
+    assert right.max() <= left.min()
+
+
+def test_regions_of_turned_planes_lie_in_space_on_each_plane() -> None:
+    screening, _, report = built("axial, planes turned apart")
+    for hip, region in zip(screening.hips, crops(report), strict=True):
+        plane, crop = plane_and_crop(hip)
+        normal = np.cross(plane.column_direction, plane.row_direction)
+
+        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
+        offsets = points(region) - plane.position_mm
+        np.testing.assert_allclose(offsets @ normal, 0, atol=1e-2)
+
+
+def test_region_of_a_frame_names_the_frame() -> None:
+    screening, _, report = built("frames of an enhanced CT")
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+
+    for hip, region in zip(screening.hips, necks(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        reference = region.ContentSequence[0].ReferencedSOPSequence[0]
+        assert reference.ReferencedFrameNumber == plane.source_frame
+    frames = [
+        item.ReferencedSOPSequence[0].ReferencedFrameNumber
+        for item in named(report, "126200")[0].ContentSequence
+        if item.ValueType == "IMAGE"
+    ]
+    assert frames == [6, 8]
+    assert [len(series.ReferencedSOPSequence) for series in evidence] == [1, 1]
+
+
+def test_region_on_the_capture_stays_on_the_anatomy() -> None:
+    _, capture, report = built("axial", "comprehensive")
+    rows = max(float(points(region)[:, 1].max()) for region in crops(report))
+
+    assert rows < capture.Rows - 250  # the banner lies below
+
+
+def test_key_slices_of_an_axial_series_pass_through_the_necks() -> None:
+    screening, _, report = built("axial")
+    library = named(report, "126200")[0]
+    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+
+    heights = [
+        float(headers[str(sop.ReferencedSOPInstanceUID)].ImagePositionPatient[2])
+        for item in library.ContentSequence
+        for sop in item.get("ReferencedSOPSequence", ())
+    ]
+    assert len(heights) == 1  # both necks lie in one slice
+    assert heights[0] == pytest.approx(-24, abs=1.5)

@@ -1,0 +1,49 @@
+"""Covered: every case complies with the rules that no validator checks. ``test_faults`` shows
+that the rules find faults."""
+
+from io import BytesIO
+
+import highdicom
+import pytest
+
+from tests.support.report_cases import AT, CASES, built
+from tests.support.report_rules import groups, violations
+from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.report.document import build_report
+from worker.pipeline.report.regions import SopClass
+from worker.pipeline.results import NeckAttenuation
+
+BOTH: tuple[SopClass, SopClass] = ("comprehensive3d", "comprehensive")
+
+
+@pytest.mark.parametrize("sop_class", BOTH)
+@pytest.mark.parametrize("case", CASES)
+def test_report_complies_with_every_rule(case: str, sop_class: SopClass) -> None:
+    screening, capture, report = built(case, sop_class)
+
+    assert violations(report, capture, screening) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rebuilt_capture_and_reports_are_byte_identical(case: str) -> None:
+    screening = CASES[case]()
+    capture = build_capture(screening, at=AT)
+    reports = [build_report(screening, [capture], at=AT, sop_class=which) for which in BOTH]
+
+    # The earlier ones were read back, and are written as they were read.
+    before = [built(case)[1], *(built(case, which)[2] for which in BOTH)]
+    assert [to_bytes(ds) for ds in (capture, *reports)] == [to_bytes(ds) for ds in before]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_highdicom_reads_the_groups_back(case: str) -> None:
+    screening, _, report = built(case)
+    read = highdicom.sr.srread(BytesIO(to_bytes(report)))
+
+    graded = [hip for hip in screening.hips if hip.grade is not None]
+    rois = read.content.get_planar_roi_measurement_groups()
+    others = read.content.get_image_measurement_groups()
+    measured = [hip for hip in graded if isinstance(hip.neck, NeckAttenuation)]
+    assert len(rois) == len(graded) + len(measured)
+    assert len(rois) + len(others) == len(groups(report))

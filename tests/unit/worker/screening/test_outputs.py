@@ -1,0 +1,66 @@
+"""Covered: the output files of a screening, shared by the Celery task and the command line."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+from tests.support.factories import make_screening
+from worker.screening.outputs import (
+    OutputOptions,
+    Outputs,
+    build_outputs,
+    result_json,
+    write_files,
+)
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def built() -> Outputs:
+    return build_outputs(make_screening(), at=AT)
+
+
+def write(path: Path, parts: Iterable[bytes]) -> None:
+    path.write_bytes(b"".join(parts))
+
+
+def test_the_files_hold_the_objects(built: Outputs, tmp_path: Path) -> None:
+    write_files(built, lambda role: tmp_path / role, write)
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == built.files
+    assert dcmread(tmp_path / "sr").SOPInstanceUID == built.sr.SOPInstanceUID
+    assert dcmread(tmp_path / "sc").SOPInstanceUID == built.sc.SOPInstanceUID
+    with Image.open(tmp_path / "png") as picture:
+        assert (picture.height, picture.width) == (built.sc.Rows, built.sc.Columns)
+
+
+def test_equal_arguments_give_equal_bytes(built: Outputs) -> None:
+    assert build_outputs(make_screening(), at=AT).files == built.files
+
+
+def test_the_entry_names_absolute_paths_and_times_every_step(
+    built: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    entry = write_files(built, lambda role: Path(role), write)
+
+    assert entry["outputs"] == {role: str(tmp_path / role) for role in ("sr", "sc", "png")}
+    assert set(entry["timings_ms"]) == {*make_screening().timings_ms, "capture", "report"}
+
+
+def test_the_report_has_the_configured_sop_class() -> None:
+    old = build_outputs(make_screening(), at=AT, options=OutputOptions("comprehensive"))
+
+    assert old.sr.SOPClassUID.name == "Comprehensive SR Storage"
+
+
+def test_result_json_is_a_list_that_reads_back() -> None:
+    assert json.loads(result_json([{"text": "20° – μ"}])) == [{"text": "20° – μ"}]
+    assert "20° – μ" in result_json([{"text": "20° – μ"}]).decode()

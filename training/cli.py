@@ -1,0 +1,242 @@
+"""Commands of ``python -m training``.
+
+Each command imports TensorFlow and its other modules itself, so that ``--help`` is fast.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Train and evaluate grading models for osteoscreen.",
+)
+
+Workers = Annotated[int, typer.Option(min=1, help="Number of parallel processes")]
+BAD_INPUT = 2
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Output folder; created if missing")],
+    count: Annotated[int, typer.Option(min=1, max=9999, help="Number of series")] = 3,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed; the same seed gives the same bytes")
+    ] = 0,
+    plane: Annotated[Literal["coronal", "axial"], typer.Option(help="Slice plane")] = "coronal",
+    grade: Annotated[
+        Optional[Literal["normal", "osteopenia", "osteoporosis"]],  # noqa: UP045
+        typer.Option(help="Grade of every patient; by default the three grades alternate"),
+    ] = None,
+    condition: Annotated[
+        Literal[
+            "none",
+            "metal",
+            "metal-both",
+            "osteoarthritis",
+            "arms",
+            "prone",
+            "one-hip",
+            "abdomen",
+        ],
+        typer.Option(help="Condition of the patient, or field of view"),
+    ] = "none",
+    thickness_mm: Annotated[
+        float, typer.Option(min=0, max=10, help="Slice thickness; 0: random")
+    ] = 0.0,
+    cohort: Annotated[
+        bool,
+        typer.Option(help="Write the labeled crops of a cohort for fit, without its series"),
+    ] = False,
+    patients: Annotated[int, typer.Option(min=9, help="Patients of the cohort")] = 2126,
+    scans: Annotated[
+        int, typer.Option(min=0, help="Scans of the cohort, over all patients")
+    ] = 3012,
+    workers: Workers = 2,
+) -> None:
+    """Write simulated CT series (OUT/0001/IM0001.dcm …) with OUT/truth.json and
+    OUT/manifest.csv. With --cohort, write a data set for fit instead."""
+    from training import progress
+
+    if cohort:
+        _simulate_cohort(out, patients, scans, seed, workers)
+        return
+    with progress.ProgressBars() as bars:
+        from training.simulate import command
+        from worker.pipeline.results import Grade
+
+        fixed_grade = None if grade is None else Grade(grade)
+        plans = [
+            command.plan_series(number, seed, plane, fixed_grade, condition, thickness_mm)
+            for number in range(1, count + 1)
+        ]
+        slices = sum(acquisition.slices for _, acquisition in plans)
+        with bars.step(f"{count} series, slices", slices) as advance:
+            command.simulate(out, plans, lambda done, total: advance(1))
+    typer.echo(f"{count} series, truth.json and manifest.csv written to {out}")
+
+
+def _simulate_cohort(out: Path, patients: int, scans: int, seed: int, workers: int) -> None:
+    from training import progress
+    from training.cohort.crops import render_cohort
+
+    with progress.ProgressBars() as bars, bars.step("patients", patients) as advance:
+        hips = render_cohort(patients, scans, seed, out, workers=workers, advance=advance)
+    typer.echo(f"{hips} hips written to {out}")
+
+
+@app.command()
+def prepare(
+    manifest: Annotated[
+        Path, typer.Argument(help="CSV with columns series_dir, patient_id, t_score, …")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the data set; created if missing")],
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split")] = 0,
+    require_dates: Annotated[
+        bool, typer.Option(help="Exclude series without the dates of both CT and DXA")
+    ] = False,
+    workers: Workers = 2,
+) -> None:
+    """Crop the hips of a site's own series and label them with DXA results."""
+    from training import progress
+    from training.cohort.manifest import by_series, read_manifest
+    from training.cohort.prepare import prepare_data_set
+
+    with _input_errors(), progress.ProgressBars() as bars:
+        total = len(by_series(read_manifest(manifest)))
+        with bars.step("series", total) as advance:
+            flow = prepare_data_set(
+                manifest, out, workers=workers, seed=seed, require_dates=require_dates,
+                advance=advance,
+            )  # fmt: skip
+    typer.echo(
+        f"{flow['series_left']} of {flow['series']} series of {flow['patients_left']} patients "
+        f"written to {out}; exclusions are listed in flow.json, flow.png and excluded.csv"
+    )
+
+
+@app.command()
+def fit(
+    data: Annotated[
+        Path, typer.Option(help="Data set written by simulate --cohort or prepare")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; an interrupted run is continued")
+    ],
+    preset: Annotated[
+        str, typer.Option(help="Name of a table in training/presets.toml")
+    ] = "osteoscreen",
+    epochs: Annotated[
+        int,
+        typer.Option(min=0, help="Maximum epochs; 0: as in the paper, 500 with early stopping"),
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of weights, order and augmentation")
+    ] = 1,
+) -> None:
+    """Train a preset, calibrate it and measure it on the held-out patients."""
+    _silence_tensorflow()
+    from training import presets, progress
+    from training.fit.run import fit_and_measure
+
+    with _input_errors(), progress.ProgressBars() as bars:
+        fit_and_measure(
+            data, out, presets.load(preset).within(epochs),
+            seed=seed, command=_command(), progress=bars,
+        )  # fmt: skip
+    typer.echo(f"run written to {out}")
+
+
+@app.command()
+def evaluate(
+    manifest: Annotated[
+        list[Path], typer.Option(help="Manifest of the series; may be given several times")
+    ],
+    out: Annotated[Path, typer.Option(help="Output folder; created if missing")],
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Model package; by default the shipped one"),
+    ] = None,
+    workers: Workers = 2,
+) -> None:
+    """Screen a site's own series with the worker's pipeline and compare with DXA."""
+    _silence_tensorflow()
+    from training import progress
+    from training.cohort.manifest import by_series, read_manifest
+    from training.evaluate.end_to_end import evaluate_manifests, summary_lines
+    from worker.pipeline.model import package
+
+    with _input_errors(), progress.ProgressBars() as bars:
+        total = sum(len(by_series(read_manifest(path))) for path in manifest)
+        with bars.step("series", total) as advance:
+            summary = evaluate_manifests(
+                manifest, model or package.SHIPPED_DIR, out, workers=workers, advance=advance
+            )
+    for line in summary_lines(summary):
+        typer.echo(line)
+
+
+@app.command()
+def report(
+    data: Annotated[Path, typer.Option(help="Data set that the runs were trained on")],
+    run: Annotated[
+        list[Path], typer.Option(help="Run written by fit; may be given several times")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of report.html and its figures")],
+) -> None:
+    """Write the tables and figures of the paper for all runs on one split."""
+    _silence_tensorflow()
+    from training.report.report import write_report
+
+    with _input_errors():
+        path = write_report(data, run, out)
+    typer.echo(f"report written to {path}")
+
+
+@app.command()
+def package(
+    run: Annotated[Path, typer.Argument(help="Run written by fit")],
+    out: Annotated[Path, typer.Option(help="Model directory; created if missing")],
+    evaluation: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder written by evaluate; its figures go into the model card"),
+    ] = None,
+) -> None:
+    """Make a model directory for the worker from a run."""
+    _silence_tensorflow()
+    import json
+
+    from training.report.package import make_package
+
+    measured = None
+    with _input_errors():
+        if evaluation is not None:
+            measured = json.loads((evaluation / "evaluation.json").read_text())
+        make_package(run, out, measured, _command())
+    typer.echo(f"model package written to {out}")
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
+
+
+def _silence_tensorflow() -> None:
+    """Set the log level that TensorFlow reads on import, here and in child processes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextmanager
+def _input_errors() -> Iterator[None]:
+    """Print errors of the input without a traceback and exit with code 2."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(BAD_INPUT) from error

@@ -1,0 +1,222 @@
+"""Data set of labeled hips, written by ``simulate --cohort`` and ``prepare``, read by ``fit``.
+
+``hips.csv``     one line per hip: patient, scan, DXA, demographics, acquisition
+``pixels.npy``   (n, 250, 250) float16, 0–255 (a step is at most 1 HU), as right hips
+``outlines.npy`` (n, 250, 32) uint8, packed bits of the femur mask; only where it is known
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training import presets
+from training.cohort.split import PARTS, SplitPart, check_no_leak, split_by_patient
+from worker.pipeline.crop import CROP_PX
+from worker.pipeline.grading import grade_of_t_score, worse_grade
+from worker.pipeline.results import Grade
+from worker.pipeline.volume import Orientation, Side
+
+TABLE, PIXELS, OUTLINES = "hips.csv", "pixels.npy", "outlines.npy"
+
+Pixels = npt.NDArray[np.float16]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One labeled hip of one scan; unknown values are None.
+
+    ``t_score`` : of this hip, or of the patient where the DXA result names no hip.
+    """
+
+    patient: str
+    scan: str
+    side: Side
+    t_score: float
+    sex: str | None = None
+    age: float | None = None
+    height_m: float | None = None
+    weight_kg: float | None = None
+    orientation: Orientation = "coronal"
+    kvp: float | None = None
+    kernel: str | None = None
+    thickness_mm: float | None = None
+    increment_mm: float | None = None
+    manufacturer: str | None = None
+    enhanced: bool | None = None
+    part: SplitPart | None = None
+
+    @property
+    def grade(self) -> Grade:
+        """WHO grade of the T-score, which is the label."""
+        return grade_of_t_score(self.t_score)
+
+    @property
+    def bmi(self) -> float | None:
+        """Body mass index in kg/m²; None where height or weight is missing."""
+        if self.height_m is None or self.weight_kg is None:
+            return None
+        return self.weight_kg / self.height_m**2
+
+
+@dataclass(frozen=True, slots=True)
+class Hips:
+    """Labeled hips; index i of records, pixels and outlines is the same hip."""
+
+    records: tuple[Record, ...]
+    pixels: Pixels
+    outlines: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def patients(self) -> npt.NDArray[np.str_]:
+        """Patient of each hip, (n,)."""
+        return np.array([record.patient for record in self.records], np.str_)
+
+    @property
+    def t_scores(self) -> npt.NDArray[np.float32]:
+        """T-score of each hip, (n,)."""
+        return np.array([record.t_score for record in self.records], np.float32)
+
+    def part(self, name: SplitPart) -> "Hips":
+        """Return the hips of one part of the split."""
+        chosen = [i for i, record in enumerate(self.records) if record.part == name]
+        return self.take(np.array(chosen, np.intp))
+
+    def outline(self, index: int) -> Mask | None:
+        """Return the (250, 250) femur mask of a hip, None where it is not known."""
+        if self.outlines is None:
+            return None
+        return np.unpackbits(self.outlines[index], axis=-1, count=CROP_PX).astype(bool)
+
+    def take(self, indices: npt.NDArray[np.intp]) -> "Hips":
+        """Return the hips of some indices, in the order of the indices."""
+        return Hips(
+            tuple(self.records[i] for i in indices.tolist()),
+            self.pixels[indices],
+            None if self.outlines is None else self.outlines[indices],
+        )
+
+
+def save_shard(
+    path: Path,
+    records: Sequence[Record],
+    pixels: Sequence[npt.NDArray[np.floating]],
+    outlines: Sequence[Mask] | None = None,
+    **extra: Any,
+) -> None:
+    """Write some hips to one file; ``extra`` : further arrays.
+
+    The file is renamed into place, so that a file under its final name is complete.
+    """
+    arrays: dict[str, Any] = {
+        "records": json.dumps([asdict(record) for record in records]),
+        "pixels": np.array(pixels, np.float16).reshape(-1, CROP_PX, CROP_PX),
+        **extra,
+    }
+    if outlines is not None:
+        arrays["outlines"] = np.packbits(np.array(outlines, bool), axis=-1)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)
+    partial.rename(path)
+
+
+def assemble(shards: Iterable[Path], out_dir: Path, seed: int = 0) -> int:
+    """Join shards to one data set in ``out_dir``, split by patient; return the number of hips.
+
+    The table is written last. Raises ValueError where the shards hold no hip.
+    """
+    records: list[Record] = []
+    pixels, outlines = [], []
+    for path in shards:
+        with np.load(path, allow_pickle=False) as shard:
+            records += [Record(**entry) for entry in json.loads(str(shard["records"]))]
+            pixels.append(shard["pixels"])
+            if "outlines" in shard:
+                outlines.append(shard["outlines"])
+    if not records:
+        raise ValueError(f"no hip is left for a data set in {out_dir}; check the exclusions")
+    records = split_records(records, seed)
+    (out_dir / TABLE).unlink(missing_ok=True)
+    np.save(out_dir / PIXELS, np.concatenate(pixels))
+    if outlines:
+        np.save(out_dir / OUTLINES, np.concatenate(outlines))
+    with (out_dir / TABLE).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Record)])
+        table.writeheader()
+        table.writerows(asdict(record) for record in records)
+    return len(records)
+
+
+def split_records(records: Sequence[Record], seed: int) -> list[Record]:
+    """Return every record with its part of the split, stratified by the patient's grade."""
+    shares = presets.load_split()
+    split = split_by_patient(
+        [record.patient for record in records],
+        [grade.value for grade in patient_grades(records)],
+        np.random.default_rng([seed, 1]),
+        validation_share=shares.validation_share,
+        test_share=shares.test_share,
+    )
+    result = list(records)
+    for part in PARTS:
+        for index in getattr(split, part).tolist():
+            result[index] = replace(records[index], part=part)
+    return result
+
+
+def patient_grades(records: Sequence[Record]) -> list[Grade]:
+    """Return the grade of each record's patient: the worst of the patient's hips."""
+    worst: dict[str, Grade] = {}
+    for record in records:
+        previous = worst.get(record.patient, record.grade)
+        worst[record.patient] = worse_grade((record.grade, previous))
+    return [worst[record.patient] for record in records]
+
+
+def load(folder: Path) -> Hips:
+    """Read a data set.
+
+    Raises FileNotFoundError where there is none, ValueError where table and pixels have
+    different lengths, and LeakError where a patient is in two parts.
+    """
+    with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+        records = tuple(_record(line) for line in csv.DictReader(file))
+    pixels = np.load(folder / PIXELS)
+    outlines = np.load(folder / OUTLINES) if (folder / OUTLINES).exists() else None
+    if len(pixels) != len(records) or (outlines is not None and len(outlines) != len(records)):
+        raise ValueError(
+            f"{folder}: {len(records)} lines in {TABLE} but {len(pixels)} crops; write it again"
+        )
+    check_no_leak([r.patient for r in records], [str(r.part) for r in records])
+    return Hips(records, pixels, outlines)
+
+
+def sha256(folder: Path) -> str:
+    """Return the SHA-256 of the table and the pixels."""
+    digest = hashlib.sha256()
+    for name in (TABLE, PIXELS):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+TEXTS = ("patient", "scan", "side", "sex", "orientation", "kernel", "manufacturer", "part")
+
+
+def _record(line: dict[str, str]) -> Record:
+    values: dict[str, Any] = {}
+    for name, text in line.items():
+        if text == "":
+            values[name] = None
+        elif name in TEXTS:
+            values[name] = text
+        else:
+            values[name] = text == "True" if name == "enhanced" else float(text)
+    return Record(**values)

@@ -1,0 +1,242 @@
+"""``training prepare``: make a data set from a manifest of CT series and DXA results.
+
+Loading, checking, finding and cropping are the steps of ``worker.pipeline``.
+``OUT/flow.json`` and ``OUT/flow.png`` count the exclusions by reason (the paper's Fig. 1),
+``OUT/excluded.csv`` lists them.
+"""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.cohort import dataset, shards
+from training.cohort.dataset import Record
+from training.cohort.flow_chart import draw_flow
+from training.cohort.manifest import ManifestRow, by_series, read_manifest
+from worker.pipeline import crop, header_values, load, select
+from worker.pipeline.acquisition import kernel_of
+from worker.pipeline.contrast import enhanced
+from worker.pipeline.demographics import Demographics, demographics_of
+from worker.pipeline.grading import MAX_DAYS_APART
+from worker.pipeline.header_values import source_header
+from worker.pipeline.model.package import PREPROCESSING
+from worker.pipeline.reasons import Reason
+from worker.pipeline.results import Grade, HipCrop, Rejected
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.volume import Series, Side
+
+SIDES: tuple[Side, Side] = ("R", "L")
+DATES_APART = "DATES_APART"
+DATES_MISSING = "DATES_MISSING"
+NO_FILES = "NO_FILES"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A series or, with a side, one hip that is excluded from the data set."""
+
+    series_dir: str
+    side: Side | None
+    code: str
+    text: str
+
+
+def prepare_data_set(
+    manifest: Path,
+    out_dir: Path,
+    *,
+    workers: int,
+    seed: int = 0,
+    require_dates: bool = False,
+    advance: Callable[[int], None] = lambda series: None,
+) -> dict[str, Any]:
+    """Read, check and crop every series, write a data set and return ``flow.json``.
+
+    A second run reads only new and changed series. ``require_dates`` excludes series without
+    the dates of both CT and DXA. Raises ManifestError, and ValueError where no hip is left.
+    """
+    groups = by_series(read_manifest(manifest))
+    jobs = []
+    for folder, rows in groups.items():
+        files = find_files(folder)
+        path = out_dir / "shards" / f"{fingerprint(rows, files, require_dates)}.npz"
+        jobs.append((path, (rows, files, require_dates)))
+    shards.make_all(jobs, make_shard, workers=workers, advance=lambda _: advance(1))
+    excluded = [
+        Exclusion(**entry) for path, _ in jobs for entry in json.loads(_text(path, "excluded"))
+    ]
+    flow = count_flow(groups.values(), [path for path, _ in jobs], excluded)
+    write_flow(out_dir, flow, excluded)
+    dataset.assemble((path for path, _ in jobs), out_dir, seed)
+    return flow
+
+
+def find_files(folder: Path) -> tuple[Path, ...]:
+    """Return all files below a folder, sorted."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def fingerprint(rows: Sequence[ManifestRow], files: Sequence[Path], require_dates: bool) -> str:
+    """Return the name of a shard, which depends on rows, files and preprocessing."""
+    digest = hashlib.sha256()
+    for row in rows:
+        # The line number changes when other lines are added.
+        digest.update(row.model_dump_json(exclude={"line"}).encode())
+    for path in files:
+        stat = path.stat()
+        digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+    digest.update(json.dumps([PREPROCESSING, require_dates]).encode())
+    return digest.hexdigest()[:20]
+
+
+def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], bool]) -> None:
+    """Write the labeled hips and the exclusions of one series."""
+    rows, files, require_dates = job
+    folder = str(rows[0].series_dir)
+    records: list[Record] = []
+    pixels = []
+    excluded: list[Exclusion] = []
+    exclusion = _check_dates(rows, require_dates)
+    cropped = crop_series(files) if exclusion is None else None
+    if isinstance(cropped, Reason):
+        exclusion = Exclusion(folder, None, cropped.code.value, cropped.text)
+    if exclusion is not None:
+        excluded.append(exclusion)
+    elif isinstance(cropped, CroppedSeries):
+        for row in rows:
+            for side in (row.side,) if row.side else SIDES:
+                hip = cropped.hips[side]
+                if isinstance(hip, Reason):
+                    excluded.append(Exclusion(folder, side, hip.code.value, hip.text))
+                    continue
+                records.append(record_of(row, side, cropped))
+                pixels.append(hip.pixels if side == "R" else hip.pixels[:, ::-1])
+    exclusions = json.dumps([asdict(entry) for entry in excluded])
+    dataset.save_shard(path, records, pixels, excluded=exclusions)
+
+
+@dataclass(frozen=True, slots=True)
+class CroppedSeries:
+    """A series with the crop of each hip, or the reason for which it has none."""
+
+    series: Series
+    enhanced: bool | None
+    hips: Mapping[Side, HipCrop | Reason]
+
+
+def crop_series(files: Sequence[Path]) -> CroppedSeries | Reason:
+    """Load, check and crop a series as ``worker.pipeline.screen`` does, without a model."""
+    series = load.read_series(files)
+    if isinstance(series, Rejected):
+        return series.reason
+    if (reason := first_failure(eligibility.check_series(series))) is not None:
+        return reason
+    volume = load.read_volume(series)
+    if isinstance(volume, Rejected):
+        return volume.reason
+    if (reason := first_failure(eligibility.check_volume(volume))) is not None:
+        return reason
+    found = select.find_femurs(volume)
+    if (reason := first_failure(eligibility.check_femurs(volume, found))) is not None:
+        return reason
+    femurs = {femur.side: femur for femur in found}
+    hips: dict[Side, HipCrop | Reason] = {}
+    for side in SIDES:
+        femur = femurs.get(side)
+        if femur is None:
+            checks = eligibility.missing_hip(volume, side, found)
+        else:
+            checks = eligibility.check_hip(volume, femur)
+        reason = first_failure(checks)
+        if femur is not None and reason is None:
+            hips[side] = crop.crop_hip(select.choose_plane(volume, femur), femur)
+        elif reason is not None:
+            hips[side] = reason
+    return CroppedSeries(series, enhanced(volume, found), hips)
+
+
+def _check_dates(rows: Sequence[ManifestRow], required: bool) -> Exclusion | None:
+    """Return an exclusion unless CT is within three months of DXA (Ha 2024)."""
+    folder = str(rows[0].series_dir)
+    apart = [row.days_apart for row in rows]
+    if any(days is not None and days > MAX_DAYS_APART for days in apart):
+        text = f"CT and DXA are more than {MAX_DAYS_APART} days apart."
+        return Exclusion(folder, None, DATES_APART, text)
+    if required and None in apart:
+        return Exclusion(folder, None, DATES_MISSING, "The date of CT or DXA is not given.")
+    return None
+
+
+def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
+    """Return the record of a hip; the DICOM header fills in what the manifest leaves empty."""
+    header = cropped.series.headers[0]
+    from_header = demographics_of(source_header(cropped.series.headers))
+    known = Demographics(
+        row.sex or from_header.sex,
+        from_header.age if row.age is None else row.age,
+        row.height_m or from_header.height_m,
+        row.weight_kg or from_header.weight_kg,
+    )
+    return Record(
+        patient=row.patient_id,
+        scan=cropped.series.series_instance_uid,
+        side=side,
+        t_score=row.t_score,
+        sex=known.sex,
+        age=known.age,
+        height_m=known.height_m,
+        weight_kg=known.weight_kg,
+        orientation=cropped.series.orientation,
+        kvp=header_values.number_of(header, "KVP"),
+        kernel=kernel_of(cropped.series) or None,
+        thickness_mm=header_values.number_of(header, "SliceThickness"),
+        increment_mm=header_values.number_of(header, "SpacingBetweenSlices"),
+        manufacturer=header_values.text_of(header, "Manufacturer") or None,
+        enhanced=cropped.enhanced,
+    )
+
+
+def count_flow(
+    groups: Iterable[Sequence[ManifestRow]],
+    paths: Sequence[Path],
+    excluded: Sequence[Exclusion],
+) -> dict[str, Any]:
+    """Return the numbers of the paper's Fig. 1: series, patients, exclusions and hips."""
+    rows = [row for group in groups for row in group]
+    records = [
+        Record(**entry) for path in paths for entry in json.loads(_text(path, "records"))
+    ]
+    return {
+        "series": len(paths),
+        "patients": len({row.patient_id for row in rows}),
+        "series_excluded": dict(Counter(e.code for e in excluded if e.side is None)),
+        "hips_excluded": dict(Counter(e.code for e in excluded if e.side is not None)),
+        "series_left": len({record.scan for record in records}),
+        "patients_left": len({record.patient for record in records}),
+        "hips": {
+            grade.value: sum(record.grade is grade for record in records) for grade in Grade
+        },
+    }
+
+
+def write_flow(out_dir: Path, flow: dict[str, Any], excluded: Sequence[Exclusion]) -> None:
+    """Write ``flow.json``, ``flow.png`` and ``excluded.csv``."""
+    (out_dir / "flow.json").write_text(json.dumps(flow, indent=1) + "\n")
+    draw_flow(flow, out_dir / "flow.png")
+    with (out_dir / "excluded.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["series_dir", "side", "code", "text"])
+        table.writeheader()
+        table.writerows(asdict(entry) for entry in excluded)
+
+
+def _text(path: Path, name: str) -> str:
+    with np.load(path, allow_pickle=False) as shard:
+        return str(shard[name])

@@ -1,0 +1,205 @@
+"""``training evaluate``: screen a site's series with the worker's pipeline, compare with DXA.
+
+Nothing is trained or selected on these series.
+
+``OUT/evaluation.json``  figures
+``OUT/hips.csv``         every labeled hip
+``OUT/reasons.csv``      reasons for which a series or a hip was not graded
+"""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.cohort.manifest import ManifestRow, by_series, read_manifest
+from training.cohort.prepare import find_files
+from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
+from worker.pipeline.grading import grade_of_t_score
+from worker.pipeline.model.classify import ImageModel
+from worker.pipeline.model.networks import GRADES
+from worker.pipeline.results import Rejected
+from worker.pipeline.volume import Orientation, Side
+
+Shares = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HipEvaluation:
+    """The worker's result for one labeled hip.
+
+    ``expected`` : index of the true grade. ``image`` : probabilities by the image alone.
+    ``used`` : probabilities of the result, with demographics where model and header have them.
+    Both are None for a hip without a grade; ``code`` and ``text`` then state the reason.
+    """
+
+    patient: str
+    series_dir: str
+    side: Side
+    orientation: Orientation | None
+    t_score: float
+    expected: int
+    image: Shares | None = None
+    used: Shares | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+def evaluate_manifests(
+    manifests: Sequence[Path],
+    model_dir: Path,
+    out_dir: Path,
+    *,
+    workers: int,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda series: None,
+) -> dict[str, Any]:
+    """Screen every series of the manifests in ``workers`` processes and return the figures.
+
+    Raises ManifestError, and ModelError where the model cannot be used.
+    """
+    groups = [rows for path in manifests for rows in by_series(read_manifest(path)).values()]
+    evaluations: list[HipEvaluation] = []
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_load_model, initargs=(model_dir,)
+    ) as pool:
+        for of_series in pool.map(evaluate_series, groups):
+            evaluations += of_series
+            advance(1)
+    summary = summarize(evaluations, np.random.default_rng([seed, 4]))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
+    _write_hips(out_dir / "hips.csv", evaluations)
+    _write_reasons(out_dir / "reasons.csv", evaluations)
+    return summary
+
+
+_models: list[ImageModel] = []
+
+
+def _load_model(model_dir: Path) -> None:
+    """Load the model once per process: TensorFlow starts slower than a series is screened."""
+    from worker.pipeline.model import package
+
+    _models.append(package.load(model_dir))
+
+
+def evaluate_series(rows: Sequence[ManifestRow]) -> list[HipEvaluation]:
+    """Return the evaluation of every hip that the rows of one series label."""
+    from worker.pipeline.screen import screen
+
+    model = _models[0]
+    result = screen(find_files(rows[0].series_dir), model)
+    hips = {hip.side: hip for hip in result.hips}
+    rejected = result.reason if isinstance(result, Rejected) else None
+    evaluations = []
+    for row in rows:
+        for side in (row.side,) if row.side else ("R", "L"):
+            evaluation = HipEvaluation(
+                patient=row.patient_id,
+                series_dir=str(row.series_dir),
+                side=side,
+                orientation=result.orientation,
+                t_score=row.t_score,
+                expected=GRADES.index(grade_of_t_score(row.t_score)),
+            )
+            hip = hips.get(side)
+            reason = rejected if hip is None else hip.reason
+            if hip is not None and hip.probabilities is not None and hip.crop is not None:
+                # A second prediction without demographics is fast.
+                alone = replace(model, patient_temperature=None).classify(hip.crop.pixels, side)
+                evaluation = replace(
+                    evaluation,
+                    image=tuple(alone.probabilities[grade] for grade in GRADES),
+                    used=tuple(hip.probabilities[grade] for grade in GRADES),
+                )
+            elif reason is not None:
+                evaluation = replace(evaluation, code=reason.code.value, text=reason.text)
+            evaluations.append(evaluation)
+    return evaluations
+
+
+def summarize(
+    evaluations: Sequence[HipEvaluation],
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Return counts, reasons, and the figures of the graded hips."""
+    graded = [hip for hip in evaluations if hip.used is not None]
+    reasons = Counter(hip.code for hip in evaluations if hip.used is None)
+    summary: dict[str, Any] = {
+        "series": len({hip.series_dir for hip in evaluations}),
+        "patients": len({hip.patient for hip in evaluations}),
+        "hips": len(evaluations),
+        "hips_graded": len(graded),
+        "reasons": dict(reasons),
+    }
+    if not graded:
+        return summary
+    for name, chosen in (
+        ("all", graded),
+        ("coronal", [hip for hip in graded if hip.orientation == "coronal"]),
+        ("axial", [hip for hip in graded if hip.orientation == "axial"]),
+    ):
+        if chosen:
+            expected = np.array([hip.expected for hip in chosen], np.intp)
+            patients = np.array([hip.patient for hip in chosen])
+            summary[name] = {
+                variant: measure_performance(
+                    np.array([getattr(hip, variant) for hip in chosen]),
+                    expected, patients, rng, resamples,
+                )
+                for variant in ("image", "used")
+            }  # fmt: skip
+    return summary
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """Return the figures as lines for the terminal."""
+    lines = [
+        f"{summary['series']} series of {summary['patients']} patients: "
+        f"{summary['hips_graded']} of {summary['hips']} hips graded",
+        *(f"  not graded, {code}: {count}" for code, count in summary["reasons"].items()),
+    ]
+    for name in ("all", "coronal", "axial"):
+        for variant, figures in summary.get(name, {}).items():
+            lines.append(
+                f"{name}, {VARIANTS[variant]}: "
+                f"accuracy {format_interval(figures['accuracy'])}, "
+                f"macro AUC {format_interval(figures['macro_auc'])}, ECE {figures['ece']:.3f}"
+            )
+    return lines
+
+
+VARIANTS = {"image": "image alone", "used": "as reported by the worker"}
+
+
+def _write_hips(path: Path, evaluations: Sequence[HipEvaluation]) -> None:
+    names = [*(grade.value for grade in GRADES), *(f"{g.value} (image)" for g in GRADES)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(
+            ["patient_id", "series_dir", "side", "orientation", "t_score", "grade", *names]
+        )
+        for hip in evaluations:
+            known = [hip.patient, hip.series_dir, hip.side, hip.orientation, hip.t_score]
+            shares = [*(hip.used or [""] * 3), *(hip.image or [""] * 3)]
+            table.writerow([*known, GRADES[hip.expected].value, *shares])
+
+
+def _write_reasons(path: Path, evaluations: Sequence[HipEvaluation]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["series_dir", "side", "code", "text"])
+        table.writeheader()
+        for hip in evaluations:
+            if hip.code is not None:
+                row = asdict(hip)
+                table.writerow({name: row[name] for name in table.fieldnames})

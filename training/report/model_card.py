@@ -1,0 +1,209 @@
+"""Model card: purpose, limits, training and measured figures of a model.
+
+The shipped card (``worker/shipped/model_card.md``) is written by this module: a change of a
+text here needs a new card.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.evaluate.measures import format_interval
+from worker.pipeline.model.networks import GRADES
+
+INTENDED = """\
+## What it is for
+
+To show the whole path of osteoscreen, from DICOM to structured report, and to be the starting
+point for sites that train on their own DXA-labelled CT with the same command.
+
+## What it is not for
+
+**Not for clinical use.** It has never seen a patient. Everything it knows of bone comes from a
+simulator whose relation of T-score to attenuation was taken from published group means and
+scatter. Its figures below say how well it reads simulated pictures; they say nothing of real
+ones. No grade of it may influence the care of anybody.
+
+## Input
+
+One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
+−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
+"""
+
+LIMITS = """\
+## Limits
+
+- Anatomy, texture, contrast phase and noise are simulated; arthritis is there in a simple form,
+  fractures, metastases, bone islands, necrosis and transplants are not.
+- Adults lying on their back, arms mostly up; metal is refused earlier in the path.
+- The grades are about as frequent in its training data as in the paper's hospital cohort, and
+  age follows the grade as there. Elsewhere both are different, and probabilities with them.
+- 80 to 140 kVp are simulated with a published change of attenuation, but the model is not told
+  the tube voltage.
+- The check for strange input is a distance in the network's features. It stops most pictures
+  that are no hip; it does not reliably notice a hip upside down or half out of the picture, and
+  cannot be trusted to notice a hip whose bone is unlike the simulator's.
+"""
+
+
+def write_card(metrics: Mapping[str, Any]) -> str:
+    """Return the card as Markdown, made from ``metrics.json`` alone so that both agree."""
+    model, training, test = metrics["model"], metrics["training"], metrics["test"]
+    simulated = "**Trained on simulated CT only.** " if training["simulated"] else ""
+    lines = [
+        f"# {model['name']} {model['version']}",
+        "",
+        f"Grades a proximal femur on CT as {', '.join(GRADES[:-1])} or {GRADES[-1]}. "
+        f"{simulated}{model['parameters']:,} parameters, trained {training['date']}.",
+        "",
+        INTENDED,
+        _demographics(model["temperatures"]),
+        "",
+        *_training(metrics),
+        f"## Measured on held-out {'simulated ' if training['simulated'] else ''}patients",
+        "",
+        *(line for name, measured in test.items() for line in _measured(name, measured)),
+        *_end_to_end(metrics.get("whole_path")),
+        "",
+        *_out_of_distribution(metrics["familiarity"]),
+        "",
+        LIMITS,
+        "## Beside the paper",
+        "",
+        "Ha et al. (2024) published accuracy .794 and macro AUC .933 for their image model and "
+        ".802 and .939 with demographics, on their own patients. Those figures were measured "
+        "on other data and cannot be compared with the ones above.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+VARIANTS = {"image": "picture alone", "both": "picture and demographics"}
+
+
+def _training(metrics: Mapping[str, Any]) -> list[str]:
+    model, training = metrics["model"], metrics["training"]
+    return [
+        "## Training",
+        "",
+        f"- Command: `{training['command']}`; seed {training['seed']}. Packaged by "
+        f"`{metrics['packaging']['command']}`.",
+        f"- Data: {training['data']}{_checksum(training)}.",
+        *_acquisition(training.get("acquisition")),
+        f"- Split by patient, stratified by grade: {training['hips']['train']} / "
+        f"{training['hips']['validation']} / {training['hips']['test']} hips of "
+        f"{training['patients']['train']} / {training['patients']['validation']} / "
+        f"{training['patients']['test']} patients (train / validation / test).",
+        f"- Epoch {training['best_epoch']} of {training['epochs']} by validation loss, of at "
+        f"most {training['preset']['fit']['epochs']}; "
+        + ", ".join(
+            f"temperature {value} ({VARIANTS[name]})"
+            for name, value in model["temperatures"].items()
+        )
+        + " from the validation hips.",
+        f"- Fitting took {training['fitting_wall_seconds'] / 60:.0f} min on "
+        f"{training['cores']} shared cores.",
+        "",
+    ]
+
+
+def _checksum(training: Mapping[str, Any]) -> str:
+    """Return the checksum of the data; models older than data sets on disk have none."""
+    checksum = training.get("data_sha256")
+    return f"; SHA-256 {checksum[:16]}…" if checksum else ""
+
+
+def _demographics(temperatures: Mapping[str, float]) -> str:
+    if "both" not in temperatures:
+        return "Age, sex, height and weight are not used."
+    return (
+        "Sex, age, height and weight are used where all of them are known, and the report says "
+        "so; otherwise the picture alone decides."
+    )
+
+
+def _measured(name: str, test: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{VARIANTS[name].capitalize()}: {test['hips']} hips of {test['patients']} patients, "
+        "95 % intervals by a bootstrap over patients.",
+        "",
+        *_table(test),
+        "",
+        "Confusion (rows: true; columns: predicted; normal, osteopenia, osteoporosis): "
+        + "; ".join(" ".join(map(str, row)) for row in test["confusion"])
+        + ".",
+        "",
+    ]
+
+
+def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
+    """Return the acquisition ranges, outside of which a result carries a warning."""
+    if envelope is None:
+        return []
+    slices = ", ".join(
+        f"{low:.1f}–{high:.1f} mm ({plane})"
+        for plane, (low, high) in envelope["thickness_mm"].items()
+    )
+    low, high = envelope["kvp"]
+    return [
+        f"- Acquisition of {envelope['scans']:,} scans: {low:.0f}–{high:.0f} kV; slices of "
+        f"{slices}; kernels {', '.join(envelope['kernels'])}; intravenous contrast medium in "
+        f"{100 * envelope['contrast_share']:.0f} %; "
+        f"scanners: {', '.join(envelope['manufacturers']) or 'simulated only'}. "
+        "Outside of it a result carries a warning."
+    ]
+
+
+def _table(test: Mapping[str, Any]) -> list[str]:
+    rows = ["| measure | value |", "|---|---|"]
+    rows += [
+        f"| accuracy | {format_interval(test['accuracy'])} |",
+        f"| macro AUC | {format_interval(test['macro_auc'])} |",
+        f"| expected calibration error | {test['ece']:.3f} |",
+    ]
+    for grade, measures in test["per_grade"].items():
+        for key in ("sensitivity", "specificity"):
+            rows.append(f"| {key} for {grade} | {format_interval(measures[key])} |")
+    return rows
+
+
+def _end_to_end(summary: Mapping[str, Any] | None) -> list[str]:
+    lines = ["## The whole path", ""]
+    if summary is None:
+        return [*lines, "Not measured."]
+    lines.append(
+        f"{summary['series']} whole series of {summary['patients']} further patients were "
+        f"screened by the worker's own path: {summary['hips_graded']} of {summary['hips']} "
+        f"hips graded; not graded: {_counts(summary['reasons'])}."
+    )
+    rows = [
+        f"| {plane} | {WORKER_VARIANTS[variant]} | {figures['hips']} | "
+        f"{format_interval(figures['accuracy'])} | {format_interval(figures['macro_auc'])} |"
+        for plane in ("all", "coronal", "axial")
+        for variant, figures in summary.get(plane, {}).items()
+    ]
+    return [
+        *lines,
+        "",
+        "| series | asked | hips | accuracy | macro AUC |",
+        "|---|---|--:|---|---|",
+        *rows,
+    ]
+
+
+WORKER_VARIANTS = {"image": "picture alone", "used": "with demographics where known"}
+
+
+def _out_of_distribution(score: Mapping[str, float]) -> list[str]:
+    return [
+        "## Strange input",
+        "",
+        f"A crop is refused beyond a distance of {score['limit']:.3f} in the network's "
+        f"features: what {score['false_alarms_allowed']:.1%} of the validation hips "
+        f"exceed, times a margin of {score['margin']}. Of the test hips "
+        f"{score['test_flagged']:.1%} were refused (median distance "
+        f"{score['test_median']:.3f}).",
+    ]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {count}" for code, count in counts.items()) or "none"

@@ -1,0 +1,236 @@
+"""Commands of ``python -m worker``.
+
+Imports that take seconds are inside the commands that need them.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from worker.cli import models
+from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
+
+if TYPE_CHECKING:
+    from db.session import Session
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+DestinationName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name in OSTEOSCREEN_DESTINATIONS."),
+]
+AnyUid = Annotated[
+    str, typer.Argument(metavar="UID", help="Series Instance UID or Study Instance UID.")
+]
+for command in (models.shadow, models.promote, models.rollback):
+    app.command()(command)
+
+
+@app.command()
+def screen(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with DICOM files, at any depth.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the SR, SC and PNG files and result.json.")
+    ],
+    model: Annotated[Path | None, typer.Option(help="Folder of a model package.")] = None,
+    per: Annotated[
+        Literal["study", "series"] | None,
+        typer.Option(help="One result a study (default) or a series."),
+    ] = None,
+) -> None:
+    """Screen every study under DIR, without servers; study.json tells what became of a series.
+
+    Exit 0: at least one series screened; 3: all rejected; 2: bad input; 1: a series failed.
+    """
+    from worker.cli.screen import ScreenOptions, screen_folder
+    from worker.screening.outputs import OutputOptions
+
+    settings = read_settings()
+    options = ScreenOptions(
+        per,
+        settings.series_rules,
+        settings.study_max_series,
+        OutputOptions(settings.sr_sop_class, settings.parametric_map),
+    )
+    raise SystemExit(screen_folder(folder, out, model or settings.model_dir, options))
+
+
+@app.command()
+def rank(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with DICOM files, at any depth.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show which series of each study under DIR would be screened, and why; read no pixel.
+
+    Exit 0: at least one series may be screened; 3: none; 2: bad input.
+    """
+    from worker.cli.rank import rank_folder
+
+    raise SystemExit(rank_folder(folder, read_settings().series_rules, as_json=as_json))
+
+
+@app.command()
+def status(
+    limit: Annotated[int, typer.Option(min=1, help="Number of series to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show the queue, the deliveries and the last results."""
+    from db.queue_status import queue_status
+    from worker.cli import status as status_output
+    from worker.cli.tables import print_all
+
+    with sessions().begin() as session:
+        current = queue_status(session, now=datetime.now(UTC), limit=limit)
+    if as_json:
+        print_json(status_output.status_json(current))
+    else:
+        print_all(status_output.status_tables(current))
+
+
+@app.command()
+def show(
+    uid: AnyUid,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything on record about one series, or about a study with one result."""
+    from db.history import series_history, study_history
+    from worker.cli import show as show_output
+    from worker.cli import show_study
+    from worker.cli.tables import print_all
+
+    with sessions().begin() as session:
+        history = series_history(session, uid)
+        study = study_history(session, uid) if history is None else None
+    if study is not None:
+        if as_json:
+            print_json(show_study.show_study_json(study))
+        else:
+            print_all(show_study.show_study_tables(study))
+        return
+    if history is None:
+        _unknown(uid)
+    if as_json:
+        print_json(show_output.show_json(history))
+    else:
+        print_all(show_output.show_tables(history))
+
+
+@app.command()
+def retry(
+    uid: Annotated[
+        str | None, typer.Argument(metavar="UID", help="Series or Study Instance UID.")
+    ] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Everything that waits for this destination."),
+    ] = None,
+) -> None:
+    """Screen a series or study without a result again; resend refused or waiting deliveries."""
+    if (uid is None) == (destination is None):
+        stop("give either a UID or --destination NAME")
+    if destination is not None:
+        _retry_destination(destination)
+    elif uid is not None:
+        _retry_uid(uid)
+
+
+def _retry_destination(name: str) -> None:
+    from db.retry import retry_destination
+
+    with sessions().begin() as session:
+        _require_destination(session, name)
+        count = retry_destination(session, name, actor=operator(), now=datetime.now(UTC))
+    print(f"{count} deliveries to {name} are due again")
+
+
+def _retry_uid(uid: str) -> None:
+    from db.retry import retry_by_uid
+
+    with sessions().begin() as session:
+        retried = retry_by_uid(session, uid, actor=operator(), now=datetime.now(UTC))
+    if retried is None:
+        _unknown(uid)
+    # No task message: the workers' sweep finds due work within seconds.
+    if retried.screening:
+        print("queued to be screened again")
+    if retried.deliveries:
+        print(f"{retried.deliveries} deliveries are due again")
+    if not (retried.screening or retried.deliveries):
+        print("nothing to do: it is neither failed, rejected nor undelivered")
+
+
+@app.command()
+def pause(name: DestinationName) -> None:
+    """Send nothing to a destination until it is resumed; due deliveries wait."""
+    from db import pauses
+
+    with sessions().begin() as session:
+        _require_destination(session, name)
+        new = pauses.pause(session, name, actor=operator(), now=datetime.now(UTC))
+    print(f"{name} is paused" if new else f"{name} was paused already")
+
+
+@app.command()
+def resume(name: DestinationName) -> None:
+    """Send to a paused destination again; waiting deliveries are due now."""
+    from db import pauses
+
+    with sessions().begin() as session:
+        resumed = pauses.resume(session, name, actor=operator(), now=datetime.now(UTC))
+    print(f"{name} is resumed" if resumed else f"{name} was not paused")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check database, broker, spool, model and destinations; exit 1 if any check failed."""
+    import logging
+    from dataclasses import asdict
+
+    from worker.cli import tables
+    from worker.diagnostics.checks import run_checks
+
+    logging.disable()  # the table reports the failures; library logs would repeat them
+    checks = list(run_checks(read_settings()))
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        tables.print_all([tables.doctor_table(checks)])
+    raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+@app.command()
+def review() -> None:
+    """Serve the review page for web browsers."""
+    from worker.review.serve import serve
+
+    serve()
+
+
+def _require_destination(session: "Session", name: str) -> None:
+    """Stop if neither the settings nor the database know the destination."""
+    from db.queue_status import list_destinations
+
+    known = {destination.name for destination in read_settings().destinations}
+    known |= set(list_destinations(session))
+    if name not in known:
+        stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
+
+
+def _unknown(uid: str) -> NoReturn:
+    stop(f"no series or study {uid} on record (see `python -m worker status`)")
+
+
+def main() -> None:
+    """Run the command; report a database that does not answer in one line."""
+    from db.session import DatabaseUnavailable
+
+    try:
+        app()
+    except DatabaseUnavailable as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        stop(f"database: {reason}; run `python -m worker doctor` for details")

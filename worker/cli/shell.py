@@ -1,0 +1,51 @@
+"""Shared parts of the operator commands: settings, database sessions, output and exit."""
+
+import getpass
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from common.settings.worker import WorkerSettings
+    from db.session import Sessions
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def read_settings() -> "WorkerSettings":
+    """Return the settings; exit 2 with a line that names an invalid one."""
+    from common.settings.load import load_settings
+    from common.settings.worker import WorkerSettings
+
+    return load_settings(WorkerSettings)
+
+
+def sessions() -> "Sessions":
+    """Return sessions of the database; exit 1 if it has not the schema of this version."""
+    from db.migrate import SchemaNotCurrent, require_current_schema
+    from db.session import make_engine, make_sessions
+
+    engine = make_engine(read_settings().database_url, application_name="osteoscreen operator")
+    try:
+        require_current_schema(engine)
+    except SchemaNotCurrent as error:
+        stop(str(error))
+    return make_sessions(engine)
+
+
+def operator() -> str:
+    """Return the actor of a command, as recorded in the database."""
+    return f"operator {getpass.getuser()}"
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def stop(reason: str, code: int = 1) -> NoReturn:
+    """Exit with one line to stderr."""
+    print(reason, file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,79 @@
+"""Shared parts of the tables that the operator commands print."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from db.models import Series, Study
+from db.states import SeriesState, StudyState
+
+if TYPE_CHECKING:
+    from worker.diagnostics.diagnostic import Diagnostic
+
+COLORS = {
+    SeriesState.RECEIVING: "cyan",
+    SeriesState.QUEUED: "cyan",
+    SeriesState.SCREENING: "blue",
+    SeriesState.SCREENED: "yellow",
+    SeriesState.DELIVERED: "green",
+    SeriesState.REJECTED: "magenta",
+    SeriesState.FAILED: "red",
+    SeriesState.NOT_SELECTED: "dim",
+}
+STUDY_COLORS = {
+    StudyState.COLLECTING: "cyan",
+    StudyState.SCREENING: "blue",
+    StudyState.REPORTED: "yellow",
+    StudyState.DELIVERED: "green",
+    StudyState.NOTHING_TO_REPORT: "magenta",
+    StudyState.FAILED: "red",
+}
+
+
+def print_all(renderables: Iterable[RenderableType]) -> None:
+    """Print to stdout; the lines are not truncated when stdout is not a terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def doctor_table(checks: "Sequence[Diagnostic]") -> Table:
+    """Return a table with one row per check and a remedy below each failure."""
+    table = Table("check", "", "result")
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[red]failed[/]"
+        remedy = f"\n[yellow]→ {check.remedy}[/]" if check.remedy else ""
+        table.add_row(check.name, mark, f"{check.detail}{remedy}")
+    return table
+
+
+def series_json(series: Series) -> dict[str, Any]:
+    """Return one series as JSON values, without patient data."""
+    reason = {"code": series.reason_code, "text": series.reason_text}
+    return {
+        "series_uid": series.series_instance_uid,
+        "study_uid": series.study_instance_uid,
+        "state": series.state.value,
+        "revision": series.revision,
+        "attempts": series.attempts,
+        "reason": reason if series.reason_code else None,
+        "error": series.error,
+        "changed_at": series.changed_at.isoformat(),
+    }
+
+
+def reason_or_error(series: Series | Study) -> str:
+    """Return why a series or study has no result or failed, empty if neither."""
+    if series.reason_code is not None:
+        return f"{series.reason_code}: {series.reason_text}"
+    return series.error or ""
+
+
+def local_time(moment: datetime) -> str:
+    """Return a time as text in the local time zone."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,110 @@
+"""Checks of everything that a screening needs, with a remedy for each failure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kombu import Connection
+
+from common.settings.worker import WorkerSettings
+from common.spool.layout import free_bytes
+from common.spool.quarantine import list_quarantined
+from common.spool.writer import SpoolWriter
+from db.migrate import SchemaNotCurrent, newest, require_current_schema
+from db.session import DatabaseError, make_engine
+from worker.diagnostics.destination import check_destination
+from worker.diagnostics.diagnostic import Diagnostic, first_line, without_password
+
+# 100 slices of 512 × 512 × 2 bytes are 50 MB: space for twenty series.
+LOW_SPACE_BYTES = 1_000_000_000
+BROKER_SECONDS = 5
+
+
+def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
+    """Run all checks in order; none of them raises."""
+    yield check_database(settings)
+    yield check_broker(settings)
+    yield check_spool(settings.spool_dir)
+    yield check_quarantine(settings.spool_dir)
+    yield check_model(settings.model_dir)
+    if not settings.destinations:
+        yield Diagnostic(
+            "destinations",
+            ok=True,
+            detail="none: results stay in the spool (OSTEOSCREEN_DESTINATIONS)",
+        )
+    for destination in settings.destinations:
+        yield check_destination(destination, settings)
+
+
+def check_database(settings: WorkerSettings) -> Diagnostic:
+    """Check that PostgreSQL answers and has the tables of this version."""
+    engine = make_engine(settings.database_url, application_name="osteoscreen doctor")
+    where = without_password(settings.database_url)
+    try:
+        require_current_schema(engine)
+    except SchemaNotCurrent as error:
+        return Diagnostic("database", False, str(error), "run `python -m db upgrade`")
+    except DatabaseError as error:
+        text = first_line(getattr(error, "orig", None) or error)
+        remedy = "start PostgreSQL, or correct OSTEOSCREEN_DATABASE_URL"
+        return Diagnostic("database", False, f"{where}: {text}", remedy)
+    finally:
+        engine.dispose()
+    return Diagnostic("database", True, f"{where}, schema {newest()}")
+
+
+def check_broker(settings: WorkerSettings) -> Diagnostic:
+    """Check that Redis answers."""
+    where = without_password(settings.broker_url)
+    try:
+        with Connection(settings.broker_url, connect_timeout=BROKER_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except Exception as error:  # each transport has errors of its own
+        remedy = "start Redis, or correct OSTEOSCREEN_BROKER_URL"
+        return Diagnostic("broker", False, f"{where}: {first_line(error)}", remedy)
+    return Diagnostic("broker", True, where)
+
+
+def check_spool(spool_dir: Path) -> Diagnostic:
+    """Check that files can be written and that there is free space."""
+    probe = spool_dir / "doctor.probe"
+    try:
+        writer = SpoolWriter(spool_dir)
+        writer.prepare()
+        writer.write(probe, [b"probe"])
+        probe.unlink()
+        free = free_bytes(spool_dir)
+    except OSError as error:
+        remedy = "make the folder writable for this user, or correct OSTEOSCREEN_SPOOL_DIR"
+        return Diagnostic("spool", False, f"{spool_dir}: {error.strerror}", remedy)
+    detail = f"{spool_dir.resolve()}, {free / 1e9:.1f} GB free"
+    if free < LOW_SPACE_BYTES:
+        remedy = "free disk space, or lower OSTEOSCREEN_RETENTION_DAYS"
+        return Diagnostic("spool", False, detail, remedy)
+    return Diagnostic("spool", True, detail)
+
+
+def check_quarantine(spool_dir: Path) -> Diagnostic:
+    """Check that no received file was moved out of the way."""
+    files = list_quarantined(spool_dir)
+    if not files:
+        return Diagnostic("quarantine", True, "empty")
+    return Diagnostic(
+        "quarantine",
+        False,
+        f"files that are not read: {len(files)}, such as {files[0]}",
+        "look for `file_quarantined` in the log of storescp; delete the files, or move them"
+        " back into the spool to be read again",
+    )
+
+
+def check_model(model_dir: Path) -> Diagnostic:
+    """Check that the model package loads and its checksums match."""
+    from worker.pipeline.model import package  # TensorFlow: takes seconds
+
+    try:
+        info = package.load(model_dir).info
+    except package.ModelError as error:
+        remedy = "correct OSTEOSCREEN_MODEL_DIR, or install the model package again"
+        return Diagnostic("model", False, first_line(error), remedy)
+    return Diagnostic("model", True, f"{info.name} {info.version}, SHA-256 {info.sha256[:16]}…")

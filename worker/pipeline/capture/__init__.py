@@ -1,0 +1,1 @@
+"""The images of a screening: Secondary Capture and Parametric Map of the heat maps."""

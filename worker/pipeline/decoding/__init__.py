@@ -1,0 +1,1 @@
+"""Bounded reading of DICOM files: encoding, header, frames, codestreams, stored values."""

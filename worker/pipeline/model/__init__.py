@@ -1,0 +1,1 @@
+"""Classification of a crop: model packages, networks, inference and Grad-CAM."""

@@ -1,0 +1,132 @@
+"""The structured report as a DICOM object: header, evidence and content (IHE AIR)."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from worker.pipeline import statements
+from worker.pipeline.derived_header import (
+    MANUFACTURER,
+    derived_dataset,
+    finalize,
+    recode_element,
+    reference,
+)
+from worker.pipeline.header_values import items_of, text_of
+from worker.pipeline.previous import PreviousResult, report_lines
+from worker.pipeline.report import codes
+from worker.pipeline.report.content import content_tree
+from worker.pipeline.report.regions import SopClass, region_builder
+from worker.pipeline.results import Screening
+from worker.pipeline.uids import CODING_SCHEME_UID
+
+SERIES_NUMBER = 9001
+SOP_CLASS_UIDS = {
+    "comprehensive3d": Comprehensive3DSRStorage,  # what IHE AIR requires
+    "comprehensive": ComprehensiveSRStorage,  # for older workstations
+}
+
+
+def build_report(
+    screening: Screening,
+    pictures: Sequence[Dataset],
+    *,
+    at: datetime,
+    sop_class: SopClass = "comprehensive3d",
+    predecessor: Dataset | None = None,
+    previous: Sequence[PreviousResult] = (),
+) -> Dataset:
+    """Build the SR of a screening, ready to be written; equal arguments give equal bytes.
+
+    ``pictures`` : images of the Grad-CAM, the Secondary Capture first; none where no hip is
+    graded. ``at`` : aware, the only clock value. ``predecessor`` : the SR of this series that
+    the new one replaces. ``previous`` : results of earlier studies of this patient.
+
+    Raises ValueError for a graded hip without plane or crop.
+    """
+    source = screening.source
+    ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
+    ds.Modality = "SR"
+    ds.SeriesNumber = SERIES_NUMBER
+    ds.SeriesDescription = f"AI hip bone density - {statements.short_notice(screening.model)}"
+    ds.ReferencedPerformedProcedureStepSequence = []
+    performed = recode_element(source, "ProcedureCodeSequence")
+    ds.PerformedProcedureCodeSequence = performed.value if performed else []
+    ds.CompletionFlag = "COMPLETE"
+    ds.CompletionFlagDescription = f"{statements.short_notice(screening.model)}, not reviewed"
+    # Never VERIFIED: no person has reviewed the content.
+    ds.VerificationFlag = "UNVERIFIED"
+    ds.PreliminaryFlag = "PRELIMINARY"
+    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence([*screening.headers, *pictures])]
+    if text_of(source, "AccessionNumber"):
+        ds.ReferencedRequestSequence = [_request(source)]
+    if predecessor is not None:
+        ds.PredecessorDocumentsSequence = [_evidence([predecessor])]
+    ds.CodingSchemeIdentificationSequence = [_private_scheme()]
+    comments = _comments(screening, previous)
+    region_of = region_builder(screening, pictures, sop_class)
+    ds.update(content_tree(screening, pictures, region_of, comments))
+    return finalize(ds, "sr", at)
+
+
+def _comments(screening: Screening, previous: Sequence[PreviousResult]) -> Iterable[str]:
+    yield statements.notice(screening.model)
+    yield statements.summary(screening)
+    yield from report_lines(screening, previous)
+    yield statements.demographics(screening)
+    yield statements.LIMITATIONS
+    if halves := statements.separate_halves_remark(screening):
+        yield f"Capture: {halves}"
+    for warning in screening.warnings:
+        yield f"Warning: {warning}"
+
+
+def _evidence(instances: Iterable[Dataset]) -> Dataset:
+    """Return the instances of one study by series (PS3.3 C.17.2.1), each once."""
+    by_series: dict[str, dict[str, Dataset]] = {}
+    study = Dataset()
+    for instance in instances:
+        study.StudyInstanceUID = instance.StudyInstanceUID
+        series_uid, sop_uid = str(instance.SeriesInstanceUID), str(instance.SOPInstanceUID)
+        by_series.setdefault(series_uid, {})[sop_uid] = reference(instance)
+    study.ReferencedSeriesSequence = []
+    for series_instance_uid, references in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID = series_instance_uid
+        series.ReferencedSOPSequence = list(references.values())
+        study.ReferencedSeriesSequence.append(series)
+    return study
+
+
+def _request(source: Dataset) -> Dataset:
+    """Return the request of the CT, as far as the source states it (PS3.3 C.17.2.1)."""
+    attributes = next(iter(items_of(source, "RequestAttributesSequence")), Dataset())
+    request = Dataset()
+    request.StudyInstanceUID = str(source.StudyInstanceUID)
+    request.ReferencedStudySequence = []
+    request.RequestedProcedureCodeSequence = []
+    request.AccessionNumber = ""
+    request.PlacerOrderNumberImagingServiceRequest = ""
+    request.FillerOrderNumberImagingServiceRequest = ""
+    request.RequestedProcedureID = ""
+    request.RequestedProcedureDescription = ""
+    for item, keyword in (
+        (source, "AccessionNumber"),
+        (attributes, "RequestedProcedureID"),
+        (attributes, "RequestedProcedureDescription"),
+    ):
+        if element := recode_element(item, keyword):
+            request.add(element)
+    return request
+
+
+def _private_scheme() -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator = codes.PRIVATE_SCHEME
+    item.CodingSchemeUID = CODING_SCHEME_UID
+    item.CodingSchemeName = "Concepts of the osteoscreen structured report"
+    item.CodingSchemeVersion = "1"
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return item

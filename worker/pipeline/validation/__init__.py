@@ -1,0 +1,1 @@
+"""Rules for what may be graded: headers, stack of slices, pixels, geometry and hips."""

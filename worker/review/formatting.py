@@ -1,0 +1,31 @@
+"""Formats of times, proportions and sizes on the pages."""
+
+from datetime import datetime
+
+
+def local_time(moment: datetime | None) -> str:
+    """Format a time in the time zone of the server; – for None."""
+    return "–" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def percent(value: float | None) -> str:
+    """Format a proportion (0–1) in whole percent; – for None.
+
+    Only exactly 0 and 1 are shown as 0 % and 100 %.
+    """
+    if value is None:
+        return "–"
+    if 0 < value < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
+
+
+def size(count: float) -> str:
+    """Format a number of bytes with the unit of the SI prefix that fits."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    for unit in ("kB", "MB"):
+        count /= 1000
+        if count < 1000:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} GB"

@@ -1,0 +1,30 @@
+"""Values of a result as pages and exports show them."""
+
+from collections.abc import Iterable, Mapping
+
+from db.models import HipResult, Screening
+
+
+def probabilities(hip: HipResult) -> Mapping[str, float | None]:
+    """Return the probability (0–1) of each grade."""
+    return {
+        "normal": hip.probability_normal,
+        "osteopenia": hip.probability_osteopenia,
+        "osteoporosis": hip.probability_osteoporosis,
+    }
+
+
+def grade_probability(hips: Iterable[HipResult], grade: str | None) -> float | None:
+    """Return the probability of the patient's grade, or None if no hip was graded.
+
+    It is taken from the first hip with that grade; ``hips`` has right before left.
+    """
+    deciding = next((hip for hip in hips if grade is not None and hip.grade == grade), None)
+    return None if deciding is None else probabilities(deciding)[deciding.grade or ""]
+
+
+def is_demonstration(screening: Screening | None) -> bool:
+    """Return whether the model of this result was trained on simulated images."""
+    return (
+        screening is not None and "simulated" in (screening.model_training_data or "").lower()
+    )

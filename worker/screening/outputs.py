@@ -1,0 +1,104 @@
+"""Output files of a screening: SR, SC, parametric map, PNG and the ``result.json`` entry.
+
+Shared by the command line and the Celery task, so that both write the same.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydicom import Dataset
+
+from worker.pipeline.capture.parametric_map import build_parametric_map
+from worker.pipeline.capture.secondary_capture import build_capture, capture_png
+from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.previous import PreviousResult
+from worker.pipeline.report.document import build_report
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Screening
+from worker.pipeline.screen import Stopwatch
+
+FileRole = Literal["sr", "sc", "pm", "png"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Output settings of a site: SOP class of the SR, and whether to write a parametric map."""
+
+    sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d"
+    parametric_map: bool = False
+
+
+DEFAULT_OPTIONS = OutputOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """DICOM objects of a screening and their encoded files.
+
+    ``screening`` : with the times of building the outputs. ``pm`` : the parametric map, None
+    if it is disabled or impossible.
+    """
+
+    screening: Screening
+    sr: Dataset
+    sc: Dataset
+    pm: Dataset | None
+    files: Mapping[FileRole, bytes]
+
+
+def build_outputs(
+    screening: Screening,
+    *,
+    at: datetime,
+    options: OutputOptions = DEFAULT_OPTIONS,
+    predecessor: Dataset | None = None,
+    previous: Sequence[PreviousResult] = (),
+) -> Outputs:
+    """Build the objects of a screening; equal arguments give equal bytes.
+
+    ``at`` : aware time, the only clock. ``predecessor`` : the report that this one replaces.
+    ``previous`` : earlier results of the patient, newest first.
+    """
+    stopwatch = Stopwatch()
+    with stopwatch.step("capture"):
+        sc = build_capture(screening, at=at, previous=previous)
+        png = capture_png(sc)
+        pm = build_parametric_map(screening, at=at) if options.parametric_map else None
+    with stopwatch.step("report"):
+        sr = build_report(
+            screening,
+            [sc] if pm is None else [sc, pm],
+            at=at,
+            sop_class=options.sr_sop_class,
+            predecessor=predecessor,
+            previous=previous,
+        )
+    timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
+    files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}
+    if pm is not None:
+        files["pm"] = to_bytes(pm)
+    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, pm, files)
+
+
+def write_files(
+    outputs: Outputs,
+    path_of: Callable[[FileRole], Path],
+    write: Callable[[Path, Iterable[bytes]], None],
+) -> dict[str, Any]:
+    """Write each file with ``write(path, parts)``; return the entry of ``result.json``."""
+    paths = {role: path_of(role) for role in outputs.files}
+    for role, path in paths.items():
+        write(path, [outputs.files[role]])
+    # Absolute paths, valid for readers in any working directory.
+    return to_json(
+        outputs.screening, {role: str(path.resolve()) for role, path in paths.items()}
+    )
+
+
+def result_json(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    """Encode ``result.json``: a list with one entry per series."""
+    return (json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,119 @@
+"""Screening of one due series: lease, pipeline, files, rows.
+
+All I/O around the pure pipeline is here.
+"""
+
+from pathlib import Path
+
+from common.logging import get_logger
+from common.metrics import GRADES, REJECTIONS
+from common.spool.layout import SeriesKey, list_instances, results_folder
+from db import history, leases, outbox
+from db.leases import Lease
+from db.models import Series
+from worker.context import WorkerContext, utc_now
+from worker.models.candidate import record_predictions
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Rejected, Screening
+from worker.pipeline.screen import screen
+from worker.screening import outputs
+from worker.screening.build import build_with_record, count_metrics
+from worker.screening.lease import run_leased
+from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
+
+RESULT_JSON = "result.json"
+
+log = get_logger(__name__)
+
+
+def screen_series(context: WorkerContext, series_id: int) -> int | None:
+    """Screen a series if it is due; return the screening id if its deliveries are due now.
+
+    Errors are recorded on the series, which decides about another attempt. Raises only
+    DatabaseUnavailable; the lease then expires and the series becomes due again.
+    """
+    with context.sessions.begin() as session:
+        lease = leases.lease_series(
+            session,
+            series_id,
+            leased_by=context.name,
+            now=utc_now(),
+            lease_seconds=context.settings.lease_seconds,
+        )
+    if lease is None:
+        return None  # not due, or leased by another worker
+    return run_leased(context, lease, lambda: _screen_leased(context, lease))
+
+
+def _screen_leased(context: WorkerContext, lease: Lease) -> int | None:
+    key = SeriesKey(lease.study_instance_uid, lease.series_instance_uid)
+    paths = list_instances(context.settings.spool_dir, key)
+    if not paths:
+        raise FileNotFoundError("the spool holds no instances of this series")
+    log.info("screening_started", instances=len(paths), attempt=lease.attempt)
+    result = screen(paths, context.load_model(), refused=lease.refused_count)
+    folder = results_folder(context.settings.spool_dir, key, lease.revision)
+    if isinstance(result, Rejected):
+        _save_rejected(context, lease, result, folder)
+        return None
+    return _save_screened(context, lease, result, folder)
+
+
+def _save_rejected(
+    context: WorkerContext, lease: Lease, result: Rejected, folder: Path
+) -> None:
+    entry = to_json(result)
+    context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
+    with context.sessions.begin() as session:
+        leases.finish_rejected(
+            session,
+            lease,
+            reason_code=result.reason.code.value,
+            reason_text=result.reason.text,
+            now=utc_now(),
+            run_values={
+                "orientation": result.orientation,
+                "timings_ms": dict(result.timings_ms),
+                "warnings": list(result.warnings),
+                "result": entry,
+            },
+        )
+    REJECTIONS.labels(result.reason.code.value).inc()
+    count_metrics("rejected", result)
+    log.info("series_rejected", reason=result.reason.code.value)
+
+
+def _save_screened(
+    context: WorkerContext, lease: Lease, result: Screening, folder: Path
+) -> int | None:
+    """Write the files, then all rows in one transaction: rows never name a missing file."""
+    with context.sessions.begin() as session:
+        series = session.get_one(Series, lease.series_id)
+        replaced = history.predecessor(session, lease.series_id, revision=lease.revision)
+    built = build_with_record(
+        context,
+        result,
+        series_id=lease.series_id,
+        at=series.completed_at or series.created_at,
+        replaced=replaced,
+    )
+    entry = outputs.write_files(
+        built, lambda role: folder / FILE_NAMES[role], context.spool.write
+    )
+    context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
+    destinations = [destination.name for destination in context.settings.destinations]
+    with context.sessions.begin() as session:
+        outbox.save_screening(
+            session,
+            lease,
+            screening_row(built.screening, entry),
+            [hip_row(hip) for hip in built.screening.hips],
+            object_rows(built, folder, context.settings.spool_dir),
+            destinations,
+            now=utc_now(),
+        )
+    GRADES.labels(entry["grade"]).inc()
+    count_metrics("screened", built.screening)
+    log.info("series_screened", grade=entry["grade"])
+    record_predictions(context, lease.screening_id, built.screening)
+    return lease.screening_id if destinations else None
