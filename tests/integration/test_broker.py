@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import kombu.transport
 import pytest
 import redis
 from kombu import Connection, Consumer, Queue
@@ -21,6 +22,8 @@ QUEUE = "screening"
 def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     for scheme in ("redis", "rediss"):
         monkeypatch.setitem(TRANSPORT_ALIASES, scheme, TRANSPORT_ALIASES[scheme])
+    # kombu remembers the class of a scheme: another test of this process may have connected.
+    monkeypatch.setattr(kombu.transport, "_transport_cache", {})
     use_tolerant_transport()
     with Connection(redis_url, transport_options={"socket_timeout": 15}) as opened:
         yield opened
