@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.demo.processes import CELERY, STORESCP, Process
+from tests.support.forked_process import ForkedProcess
 from tests.support.servers import child_environment, wait_for, wait_until_listening
 
 StartProcess = Callable[[dict[str, object]], Process]
@@ -46,6 +47,7 @@ def service_process(
     cwd = folder / "cwd"
     cwd.mkdir(parents=True, exist_ok=True)
     name = f"{command[2]}-{next(_numbers)}.log"
-    return Process(
+    kind = ForkedProcess if command == CELERY else Process
+    return kind(
         command, environment=child_environment(settings), log_path=folder / name, cwd=cwd
     )

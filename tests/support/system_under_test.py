@@ -15,6 +15,7 @@ from deploy.demo.embedded import Postgres, Valkey, free_port
 from deploy.demo.processes import CELERY, STORESCP, Process
 from tests.support.ct_factory import PATIENT_BIRTH_DATE, PATIENT_ID, PATIENT_NAME
 from tests.support.databases import upgrade
+from tests.support.forked_process import ForkedProcess
 from tests.support.history import Record
 from tests.support.invariants import FINAL, GOOD, Acknowledged, Violation, violations
 from tests.support.servers import (
@@ -55,7 +56,7 @@ class SystemUnderTest:
             **settings,
         }
         self.scp = self._process(STORESCP, "scp")
-        self.worker = self._process(CELERY, "worker")
+        self.worker = self._process(CELERY, "worker", ForkedProcess)
         self.record = Record(self.postgres.url)
 
     @property
@@ -88,7 +89,7 @@ class SystemUnderTest:
 
     def another_worker(self, number: int = 2) -> Process:
         """Return another worker like the first; the caller starts and stops it."""
-        another = self._process(self.worker.command, f"worker{number}")
+        another = self._process(self.worker.command, f"worker{number}", ForkedProcess)
         another.environment = dict(self.worker.environment)
         return another
 
@@ -184,10 +185,12 @@ class SystemUnderTest:
         for process in (self.worker, self.scp):
             process.stop()
 
-    def _process(self, command: tuple[str, ...], name: str) -> Process:
+    def _process(
+        self, command: tuple[str, ...], name: str, kind: type[Process] = Process
+    ) -> Process:
         cwd = self.folder / "cwd"  # not the repository, which may contain a .env file
         cwd.mkdir(parents=True, exist_ok=True)
-        return Process(command, environment={}, log_path=self.folder / f"{name}.log", cwd=cwd)
+        return kind(command, environment={}, log_path=self.folder / f"{name}.log", cwd=cwd)
 
 
 @contextmanager
