@@ -36,7 +36,7 @@ class ForkedProcess(Process):
     def start(self) -> None:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         module, *arguments = self.command[2:]
-        fork = Fork(module, arguments, self.environment, self.log_path, self.cwd)
+        fork = Fork(module, arguments, self.environment, self.cwd, self.log_path)
         self._process = fork  # type: ignore[assignment] # has what Process uses of Popen
 
 
@@ -48,11 +48,13 @@ class Fork:
         module: str,
         arguments: list[str],
         environment: Mapping[str, str],
-        log_path: Path,
         cwd: Path | None,
+        stdout: Path,
+        stderr: Path | None = None,
     ) -> None:
         self._process = FORK_SERVER.Process(
-            target=run_module, args=(module, arguments, dict(environment), log_path, cwd)
+            target=run_module,
+            args=(module, arguments, dict(environment), cwd, stdout, stderr or stdout),
         )
         self._process.start()
 
@@ -77,24 +79,27 @@ class Fork:
     def terminate(self) -> None:
         self._process.terminate()
 
+    def kill(self) -> None:
+        self._process.kill()
+
 
 def run_module(
     module: str,
     arguments: list[str],
     environment: Mapping[str, str],
-    log_path: Path,
     cwd: Path | None,
+    stdout: Path,
+    stderr: Path,
 ) -> None:
-    """Become ``python -m module arguments``, in a session of its own, with output in a file."""
+    """Become ``python -m module arguments``, in a session of its own, with output in files."""
     os.setsid()
     if cwd is not None:
         os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    with open(os.devnull) as nothing, log_path.open("ab") as log:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+    for path, mode, number in ((os.devnull, "rb", 0), (stdout, "ab", 1), (stderr, "ab", 2)):
+        with open(path, mode) as file:
+            os.dup2(file.fileno(), number)
     sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path[:] = ["", *environment["PYTHONPATH"].split(os.pathsep), *sys.path]

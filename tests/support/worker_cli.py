@@ -1,10 +1,11 @@
 """The operator commands ``python -m worker``, run as processes."""
 
 import subprocess
-import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.forked_process import Fork
 from tests.support.servers import child_environment
 
 
@@ -12,11 +13,14 @@ def run_worker(
     *arguments: object, cwd: Path, settings: Mapping[str, object] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. ``settings`` : by name, without the prefix."""
-    return subprocess.run(
-        [sys.executable, "-m", "worker", *map(str, arguments)],
-        env=child_environment(settings),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
+        fork = Fork("worker", command, child_environment(settings), cwd, stdout, stderr)
+        try:
+            status = fork.wait(300)
+        finally:
+            fork.kill()
+        return subprocess.CompletedProcess(
+            command, status, stdout.read_text(), stderr.read_text()
+        )
