@@ -30,7 +30,7 @@ def make_untrained_package(
         model_dir,
         build("compact"),
         DESCRIPTION,
-        out_of_distribution=out_of_distribution,
+        calibration=package.Calibration(out_of_distribution=out_of_distribution),
         card="# Untrained, for tests\n",
     )
     return model_dir

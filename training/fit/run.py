@@ -234,9 +234,11 @@ def _save_package(
             training_data=summary["training"]["data"],
             simulated=summary["training"]["simulated"],
         ),
-        temperature=temperatures.get("image", 1.0),
-        patient_temperature=temperatures.get("both"),
-        out_of_distribution=score,
-        envelope=Envelope.from_json(summary["training"]["acquisition"]),
+        calibration=package.Calibration(
+            temperature=temperatures.get("image", 1.0),
+            patient_temperature=temperatures.get("both"),
+            out_of_distribution=score,
+            envelope=Envelope.from_json(summary["training"]["acquisition"]),
+        ),
         metrics=summary,
     )

@@ -65,21 +65,30 @@ class Description:
     simulated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the fit has measured on held-out data, for use with the network.
+
+    ``patient_temperature`` : temperature with demographics, for a model that takes them.
+    """
+
+    temperature: float = 1.0
+    patient_temperature: float | None = None
+    out_of_distribution: OutOfDistributionScore | None = None
+    envelope: Envelope | None = None
+
+
 def save(
     model_dir: Path,
     network: keras.Model,
     description: Description,
     *,
-    temperature: float = 1.0,
-    patient_temperature: float | None = None,
-    out_of_distribution: OutOfDistributionScore | None = None,
-    envelope: Envelope | None = None,
+    calibration: Calibration = Calibration(),
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
 ) -> None:
     """Write a package; ``model.json`` comes last, so that an incomplete package does not load.
 
-    ``patient_temperature`` : temperature with demographics, for a model that takes them.
     Raises ValueError for a network that takes no crop.
     """
     if CROP not in network.input:
@@ -87,7 +96,7 @@ def save(
     model_dir.mkdir(parents=True, exist_ok=True)
     (model_dir / HEADER).unlink(missing_ok=True)
     np.savez(model_dir / WEIGHTS, **_weights(network))
-    _save_score(model_dir / OUT_OF_DISTRIBUTION, out_of_distribution)
+    _save_score(model_dir / OUT_OF_DISTRIBUTION, calibration.out_of_distribution)
     (model_dir / METRICS).write_text(json.dumps(dict(metrics or {}), indent=1) + "\n")
     (model_dir / CARD).write_text(card)
     files = [name for name in (WEIGHTS, OUT_OF_DISTRIBUTION) if (model_dir / name).exists()]
@@ -101,9 +110,9 @@ def save(
         "simulated": description.simulated,
         "preprocessing": PREPROCESSING,
         "labels": [grade.value for grade in GRADES],
-        "temperature": temperature,
-        "patient_temperature": patient_temperature,
-        "acquisition": None if envelope is None else asdict(envelope),
+        "temperature": calibration.temperature,
+        "patient_temperature": calibration.patient_temperature,
+        "acquisition": calibration.envelope and asdict(calibration.envelope),
         "sha256": {name: _sha256(model_dir / name) for name in files},
     }
     (model_dir / HEADER).write_text(json.dumps(header, indent=1) + "\n")

@@ -136,7 +136,8 @@ def multimodal(tmp_path_factory: pytest.TempPathFactory) -> ImageModel:
     folder = tmp_path_factory.mktemp("multimodal")
     network = build("osteoscreen")
     description = replace(DESCRIPTION, preset="osteoscreen")
-    package.save(folder, network, description, temperature=2.0, patient_temperature=1.5)
+    calibration = package.Calibration(temperature=2.0, patient_temperature=1.5)
+    package.save(folder, network, description, calibration=calibration)
     return package.load(folder)
 
 

@@ -62,7 +62,12 @@ def test_envelope_of_the_training_scans_is_kept(tmp_path: Path) -> None:
         9, (100, 120), {"axial": (1, 5)}, {"axial": (1, 5)}, ("Br40d",), ("SIEMENS",), 1.0
     )
 
-    package.save(tmp_path, build("compact"), DESCRIPTION, envelope=envelope)
+    package.save(
+        tmp_path,
+        build("compact"),
+        DESCRIPTION,
+        calibration=package.Calibration(envelope=envelope),
+    )
 
     assert package.load(tmp_path).envelope == envelope
 
@@ -86,7 +91,12 @@ def test_broken_envelope_is_refused(model_dir: Path, broken: object) -> None:
 @pytest.mark.parametrize("name", [package.WEIGHTS, package.OUT_OF_DISTRIBUTION])
 def test_altered_file_is_refused(tmp_path: Path, name: str) -> None:
     score = OutOfDistributionScore(np.zeros(3), np.eye(3), 1.0)
-    package.save(tmp_path, build("compact"), DESCRIPTION, out_of_distribution=score)
+    package.save(
+        tmp_path,
+        build("compact"),
+        DESCRIPTION,
+        calibration=package.Calibration(out_of_distribution=score),
+    )
     content = bytearray((tmp_path / name).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / name).write_bytes(content)
