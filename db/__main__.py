@@ -82,10 +82,12 @@ def revision(message: str) -> None:
 @app.command()
 def health() -> None:
     """Query the readiness of the service on this host; exit 1 if it is not ready."""
-    port = load_settings(CommonSettings).metrics_port
+    settings = load_settings(CommonSettings)
+    port = settings.health_port or settings.metrics_port
     if port is None:
         print(
-            "OSTEOSCREEN_METRICS_PORT is not set: the service has no health endpoint",
+            "neither OSTEOSCREEN_HEALTH_PORT nor OSTEOSCREEN_METRICS_PORT is set: the service"
+            " has no health endpoint",
             file=sys.stderr,
         )
         raise SystemExit(2)

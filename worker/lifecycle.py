@@ -58,6 +58,8 @@ class WorkerLifecycle:
         settings = self._context.settings
         with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
             self._context.spool.prepare()
+        with exit_on_oserror("HEALTH_PORT", settings.health_port):
+            health.serve(settings.health_port, self._probes(), None)
         with exit_on_oserror("METRICS_PORT", settings.metrics_port):
             health.serve(settings.metrics_port, self._probes())
 
