@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from db.models import Base
 
 READ, APPEND, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
-INSERT_ONLY = "INSERT"
+INSERT_ONLY = "SELECT (id), INSERT"  # an INSERT of SQLAlchemy returns the key
 UPDATE = "SELECT, UPDATE"
 VERSION_TABLE = "alembic_version"
 
@@ -75,7 +75,7 @@ def read_login(database_url: str) -> Login:
             f"the user is {url.username or 'missing'}, expected one of {', '.join(RIGHTS)}"
             " with a password"
         )
-    return Login(url.username, str(url.password))
+    return Login(str(url.username), str(url.password))
 
 
 def create_roles(engine: Engine, logins: Iterable[Login]) -> None:
