@@ -111,9 +111,12 @@ def spool_probe(writer: SpoolWriter, *, min_free_mb: int = 0) -> Probe:
 
 
 def serve(
-    port: int | None, probes: Sequence[Probe], registry: CollectorRegistry = REGISTRY
+    port: int | None, probes: Sequence[Probe], registry: CollectorRegistry | None = REGISTRY
 ) -> None:
-    """Serve metrics and probes on ``port`` in background threads; do nothing if it is None."""
+    """Serve metrics and probes on ``port`` in background threads; do nothing if it is None.
+
+    ``registry`` : None for the probes alone.
+    """
     if port is None:
         return
     # All interfaces: Prometheus and the orchestrator are on other machines.
@@ -121,19 +124,24 @@ def serve(
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
 
 
-def _app(probes: Sequence[Probe], registry: CollectorRegistry) -> Any:
-    metrics = make_wsgi_app(registry)
+def _app(probes: Sequence[Probe], registry: CollectorRegistry | None) -> Any:
+    other_pages = _not_found if registry is None else make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"].rstrip("/")
         if path not in ("/health/live", "/health/ready"):
-            return metrics(environ, start_response)
+            return other_pages(environ, start_response)
         status, body = run_probes(probes, live_only=path.endswith("live"))
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]
 
     return app
+
+
+def _not_found(_: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"only /health/live and /health/ready\n"]
 
 
 def _run(probe: Probe) -> str | None:

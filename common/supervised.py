@@ -179,7 +179,16 @@ def _environment() -> dict[str, str]:
 
 
 _server = _Server()
-atexit.register(_server.stop)
+atexit.register(lambda: _server.stop())
+
+
+def _start_over() -> None:
+    """Leave the server process to the parent: a forked process starts one of its own."""
+    global _server
+    _server = _Server()
+
+
+os.register_at_fork(after_in_child=_start_over)
 
 
 def serve() -> None:

@@ -1,16 +1,17 @@
 """``python -m db upgrade | current | health``: schema and readiness commands."""
 
 import sys
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import typer
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from common.settings.base import CommonSettings
 from common.settings.load import load_settings
-from db import migrate
+from db import migrate, roles
 from db.session import make_engine
 
 HEALTH_SECONDS = 10
@@ -28,6 +29,35 @@ def upgrade() -> None:
     print(
         f"{after}: already up to date" if before == after else f"{before or 'empty'} → {after}"
     )
+
+
+@app.command(name="roles")
+def create_roles(url_files: list[Path]) -> None:
+    """Create the roles of the services, and grant each the rights that it needs.
+
+    URL_FILES contain the database URLs of the services with their users and passwords. A file
+    with another user is skipped: one user for all services works without roles.
+    """
+    logins = []
+    for path in url_files:
+        try:
+            logins.append(roles.read_login(path.read_text().strip()))
+        except OSError as error:
+            print(f"{path}: {error.strerror or type(error).__name__}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except (roles.NotAServiceRole, ArgumentError) as error:
+            reason = error if isinstance(error, roles.NotAServiceRole) else "not a URL"
+            print(f"{path}: skipped, {reason}", file=sys.stderr)
+    engine = _engine()
+    roles.create_roles(engine, logins)
+    for login in logins:
+        print(f"{login.name}: rights are set")
+    if not roles.set_log_parameters(engine):
+        print(
+            "PostgreSQL may log patient data: its superuser must run\n"
+            + ";\n".join(roles.log_statements(engine)),
+            file=sys.stderr,
+        )
 
 
 @app.command()
@@ -52,10 +82,12 @@ def revision(message: str) -> None:
 @app.command()
 def health() -> None:
     """Query the readiness of the service on this host; exit 1 if it is not ready."""
-    port = load_settings(CommonSettings).metrics_port
+    settings = load_settings(CommonSettings)
+    port = settings.health_port or settings.metrics_port
     if port is None:
         print(
-            "OSTEOSCREEN_METRICS_PORT is not set: the service has no health endpoint",
+            "neither OSTEOSCREEN_HEALTH_PORT nor OSTEOSCREEN_METRICS_PORT is set: the service"
+            " has no health endpoint",
             file=sys.stderr,
         )
         raise SystemExit(2)

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from common.health import Probe
+from db.roles import grant_rights
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -34,9 +35,13 @@ class SchemaNotCurrent(RuntimeError):
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate up to ``revision`` in one transaction; safe with concurrent processes."""
+    """Migrate up to ``revision`` in one transaction; safe with concurrent processes.
+
+    Roles of the services, where they exist, get their rights on new tables.
+    """
     with engine.begin() as connection:
         command.upgrade(_config(connection), revision)
+        grant_rights(connection)
 
 
 def downgrade(engine: Engine, revision: str) -> None:

@@ -13,6 +13,11 @@ keep redis_password "$(random)"
 keep grafana_password "$(random)"
 keep database_url \
     "postgresql+psycopg2://osteoscreen:$(cat secrets/postgres_password)@postgres/osteoscreen"
+# The same database for each service, with a user of its own (python -m db roles).
+for service in storescp worker review; do
+    keep "database_url_$service" \
+        "$(sed "s|//[^@/]*@|//osteoscreen_$service:$(random)@|" secrets/database_url)"
+done
 keep broker_url "redis://:$(cat secrets/redis_password)@redis:6379/0"
 # The demo PACS; replace it by your own.
 keep destinations \

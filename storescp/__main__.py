@@ -125,6 +125,8 @@ def _serve_health(
         # Intake continues without the database.
         database_probe(engine, vital=False),
     ]
+    with exit_on_oserror("HEALTH_PORT", settings.health_port):
+        health.serve(settings.health_port, probes, None)
     with exit_on_oserror("METRICS_PORT", settings.metrics_port):
         health.serve(settings.metrics_port, probes, sum_registries(receivers.metrics))
 

@@ -1,17 +1,19 @@
 """Start and stop of a worker process: handlers of Celery's signals."""
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from celery import signals
 from celery.concurrency import get_implementation
 
-from common import health
+from common import health, supervised
 from common.logging import configure_logging
 from common.settings.load import exit_on_oserror
 from common.task_publisher import SCREENING_QUEUE, TaskPublisher
 from db.migrate import SchemaNotCurrent, database_probe
 from worker.context import WorkerContext
+from worker.delivery.send import send
 from worker.shutdown_deadline import ShutdownDeadline
 from worker.sweep import Sweeper
 
@@ -51,9 +53,13 @@ class WorkerLifecycle:
             _exit(str(error))
         if get_implementation(sender.pool_cls) is not get_implementation("prefork"):
             self._load_models()  # TensorFlow does not survive a fork
+        with suppress(supervised.ChildEnded, OSError):  # the first delivery tries again
+            supervised.prepare(send.__module__)
         settings = self._context.settings
         with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
             self._context.spool.prepare()
+        with exit_on_oserror("HEALTH_PORT", settings.health_port):
+            health.serve(settings.health_port, self._probes(), None)
         with exit_on_oserror("METRICS_PORT", settings.metrics_port):
             health.serve(settings.metrics_port, self._probes())
 

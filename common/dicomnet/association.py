@@ -68,11 +68,13 @@ def associated(
     ae_title: str,
     tls: Tls,
     handlers: Handlers = (),
+    negotiation: Sequence[Any] = (),
     answer_seconds: float = ANSWER_SECONDS,
 ) -> Iterator[Association]:
     """Open an association and release it at the end; raises NoAssociation.
 
-    ``handlers`` : (event, function) as for pynetdicom. ``answer_seconds`` : timeout of each
+    ``handlers`` : (event, function) as for pynetdicom. ``negotiation`` : items of extended
+    negotiation, such as roles. ``answer_seconds`` : timeout of each
     response.
     """
     ae = _make_ae(ae_title, sop_classes, answer_seconds)
@@ -83,6 +85,7 @@ def associated(
             peer.host,
             peer.port,
             ae_title=peer.ae_title,
+            ext_neg=list(negotiation),
             tls_args=None if context is None else (context, peer.host),
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _set_socket_options),

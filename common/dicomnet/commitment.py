@@ -11,6 +11,8 @@ from common.dicomnet import status
 from common.logging import get_logger
 
 REQUEST_COMMITMENT = 1  # PS3.4 Table J.3.2-1: Action Type ID
+EVENT_TYPES = (1, 2)
+"""Storage Commitment Request Successful, and Complete with Failures (PS3.4 J.3.3.1)."""
 
 # PS3.3 C.14.1.1, Failure Reason (0008,1197)
 REASONS = {
@@ -45,11 +47,25 @@ class Report:
         return {uid: (reason_of(code), code in PASSING) for uid, code in self.failed.items()}
 
 
-def read_report(event_information: Dataset) -> Report:
-    """Decode Event Information (PS3.4 Table J.3.3-1).
+def read_report(event_type: int | None, decode: Callable[[], Dataset]) -> Report | None:
+    """Return a report, or None with a line in the log if it is unreadable.
 
-    An instance in neither sequence is neither committed nor failed.
+    ``event_type`` : Event Type ID. ``decode`` : returns Event Information (PS3.4 Table
+    J.3.3-1). An instance in neither of its sequences is neither committed nor failed.
     """
+    if event_type not in EVENT_TYPES:
+        log.warning("commitment_report_unreadable", error="it has no valid event type")
+        return None
+    try:
+        return _report(decode())
+    except Exception as error:
+        # pydicom raises errors of any class on bytes that are no data set. Their text may
+        # repeat the bytes.
+        log.warning("commitment_report_unreadable", error=type(error).__name__)
+        return None
+
+
+def _report(event_information: Dataset) -> Report:
     failed = {
         str(item.get("ReferencedSOPInstanceUID", "")): int(
             item.get("FailureReason", None) or status.PROCESSING_FAILURE
@@ -70,12 +86,8 @@ def handle_report(event: evt.Event, accept: Callable[[Report, str], int]) -> tup
     ``accept`` takes the report and the peer's address, and returns the status to answer. An
     unreadable report is answered with Invalid Argument Value.
     """
-    try:
-        report = read_report(event.event_information)
-    except Exception as error:
-        # pydicom raises errors of any class on bytes that are no data set. Their text may
-        # repeat the bytes.
-        log.warning("commitment_report_unreadable", error=type(error).__name__)
+    report = read_report(event.event_type, lambda: event.event_information)
+    if report is None:
         return status.INVALID_ARGUMENT_VALUE, None
     return accept(report, str(event.assoc.requestor.address)), None
 

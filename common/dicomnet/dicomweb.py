@@ -7,21 +7,36 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from common.dicomnet.address import DicomwebPeer
+from common.dicomnet.connection_deadline import ConnectionDeadline
 from common.tls import Tls, client_context
 
 JSON = "application/dicom+json"
 
 
-class _TlsAdapter(HTTPAdapter):  # type: ignore[misc] # requests is untyped
+class _Adapter(HTTPAdapter):  # type: ignore[misc] # requests is untyped
+    """Opens connections under a deadline, if there is one."""
+
+    def __init__(self, deadline: ConnectionDeadline | None) -> None:
+        self._deadline = deadline
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        pool = super().get_connection_with_tls_context(*args, **options)
+        if self._deadline is not None:
+            self._deadline.apply_to(pool)
+        return pool
+
+
+class _TlsAdapter(_Adapter):
     """HTTPS with the TLS profile of the settings, and only its CA where one is set.
 
     requests would add its own CAs, or those of REQUESTS_CA_BUNDLE, to those of the context.
     """
 
-    def __init__(self, tls: Tls) -> None:
+    def __init__(self, tls: Tls, deadline: ConnectionDeadline | None) -> None:
         self._context = client_context(tls)
         self._verify: str | bool = True if tls.ca is None else str(tls.ca)
-        super().__init__()
+        super().__init__(deadline)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=self._context)
@@ -30,11 +45,14 @@ class _TlsAdapter(HTTPAdapter):  # type: ignore[misc] # requests is untyped
         return super().send(request, **options | {"verify": self._verify})
 
 
-def open_session(peer: DicomwebPeer, tls: Tls) -> requests.Session:
+def open_session(
+    peer: DicomwebPeer, tls: Tls, deadline: ConnectionDeadline | None = None
+) -> requests.Session:
     """Open a session, which the caller closes; raises OSError where a TLS file is bad."""
     session = requests.Session()
+    session.mount("http://", _Adapter(deadline))
     if peer.url.scheme == "https":
-        session.mount("https://", _TlsAdapter(tls))
+        session.mount("https://", _TlsAdapter(tls, deadline))
     session.headers["Accept"] = JSON
     if peer.token is not None:
         session.headers["Authorization"] = f"Bearer {peer.token.get_secret_value()}"

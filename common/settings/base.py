@@ -97,6 +97,13 @@ class CommonSettings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of the Prometheus endpoint; off when unset"
     )
+    health_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of `/health/live` and `/health/ready` alone, apart from the metrics;"
+        " off when unset. They also answer on the port of the metrics",
+    )
     tls_ca: FilePath | None = Field(
         None,
         description="CA certificates (PEM) that certificates of TLS peers are verified against",

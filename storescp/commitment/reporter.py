@@ -12,20 +12,25 @@ import time
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from pynetdicom import AE, Association, build_role
+from pynetdicom import Association, build_role
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
+from common import supervised
+from common.dicomnet.address import DimsePeer
+from common.dicomnet.association import NoAssociation, associated
 from common.dicomnet.status import SUCCESS
 from common.logging import get_logger
 from common.settings.storescp import StoreScpSettings
-from common.tls import client_context
+from common.tls import Tls
 from storescp.commitment.request import CommitmentRequest, CommitmentResult, commit_result
 
 FIRST_DELAY_SECONDS = 0.2  # the response to the N-ACTION must be sent first
 RETRY_SECONDS = (1.0, 10.0, 60.0, 600.0)
 ANSWER_SECONDS = 10.0
+REPORT_SECONDS = 30.0
+"""Time limit of a report on a new association."""
 MAX_WAITING = 1000
 
 log = get_logger(__name__)
@@ -156,37 +161,50 @@ class CommitmentReporter(threading.Thread):
         address = self._settings.commitment_peers.get(job.calling_ae_title)
         if address is None:
             return False
-        try:
-            return self._send_to(*address, job.calling_ae_title, result)
-        except (OSError, ValueError) as error:  # unknown host; context or role not accepted
-            log.warning("commitment_peer_failed", host=address[0], error=type(error).__name__)
-            return False
-
-    def _send_to(self, host: str, port: int, ae_title: str, result: CommitmentResult) -> bool:
-        ae = AE(self._settings.ae_title)
-        ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ANSWER_SECONDS
-        ae.add_requested_context(StorageCommitmentPushModel)
+        host, port = address
         by_tls = self._settings.tls_cert is not None
-        assoc = ae.associate(
-            host,
-            port,
-            ae_title=ae_title,
-            # PS3.4 J.3.3: the SCP proposes its role, since it is the requestor here.
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-            tls_args=(client_context(self._settings.tls), host) if by_tls else None,
+        peer = DimsePeer.model_construct(
+            kind="dimse", ae_title=job.calling_ae_title, host=host, port=port, tls=by_tls
         )
-        if not assoc.is_established:
-            return False
+        own = (self._settings.ae_title, self._settings.tls)
         try:
-            status, _ = assoc.send_n_event_report(
+            return supervised.call(send_report, peer, *own, result, seconds=REPORT_SECONDS)
+        except supervised.DeadlineExceeded:
+            error = f"no answer within {REPORT_SECONDS:g} s"
+        except supervised.ChildEnded:
+            error = "the process of the report ended"
+        log.warning("commitment_peer_failed", host=host, error=error)
+        return False
+
+
+def send_report(peer: DimsePeer, ae_title: str, tls: Tls, result: CommitmentResult) -> bool:
+    """Report on a new association; return whether the peer accepted the report.
+
+    Runs in a child process.
+    """
+    try:
+        with associated(
+            peer,
+            [StorageCommitmentPushModel],
+            ae_title=ae_title,
+            tls=tls,
+            # PS3.4 J.3.3: the SCP proposes its role, since it is the requestor here.
+            negotiation=[build_role(StorageCommitmentPushModel, scp_role=True)],
+            answer_seconds=ANSWER_SECONDS,
+        ) as assoc:
+            response, _ = assoc.send_n_event_report(
                 result.to_data_set(),
                 result.event_type,
                 StorageCommitmentPushModel,
                 StorageCommitmentPushModelInstance,
             )
-        finally:
-            assoc.release()
-        return bool(status.get("Status", None) == SUCCESS)
+    except NoAssociation as error:
+        log.warning("commitment_peer_failed", host=peer.host, error=error.text)
+        return False
+    except ValueError as error:  # context or role not accepted
+        log.warning("commitment_peer_failed", host=peer.host, error=type(error).__name__)
+        return False
+    return bool(response.get("Status", None) == SUCCESS)
 
 
 @dataclass(slots=True)

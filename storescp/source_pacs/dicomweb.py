@@ -1,7 +1,6 @@
 """QIDO-RS and WADO-RS at the source PACS (PS3.18 10.6 and 10.4)."""
 
 import threading
-import time
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,6 +9,7 @@ import requests
 
 from common.dicom.uids import is_valid_uid
 from common.dicomnet.address import DicomwebPeer
+from common.dicomnet.connection_deadline import ConnectionDeadline
 from common.dicomnet.dicomweb import open_session, value_of
 from common.dicomnet.multipart import BadMultipart, MultipartReader, boundary_of
 from common.spool.layout import SeriesKey
@@ -73,14 +73,31 @@ class DicomwebSource:
         """Retrieve the series where at least half of it is missing, then single instances.
 
         Single instances are retrieved by ``PARALLEL`` threads. Each one is durable when its
-        part ends.
+        part ends. All connections end after ``FETCH_LIMIT_SECONDS``.
         """
+        with ConnectionDeadline(FETCH_LIMIT_SECONDS) as deadline:
+            try:
+                self._fetch(key, sop_instance_uids, of, deadline)
+            except SourceUnavailable:
+                if not deadline.passed:
+                    raise
+                raise SourceUnavailable(
+                    f"WADO-RS: not complete within {FETCH_LIMIT_SECONDS:g} s"
+                ) from None
+
+    def _fetch(
+        self,
+        key: SeriesKey,
+        sop_instance_uids: Sequence[str],
+        of: int,
+        deadline: ConnectionDeadline,
+    ) -> None:
         sender = _Fetch()
         files = Part10Writer(self._service, sender=sender, source=SOURCE)
         if 2 * len(sop_instance_uids) >= of:
             # After a failure, the following requests retrieve the rest.
             with suppress(SourceUnavailable):
-                self._get_all([_series(key)], files)
+                self._get_all([_series(key)], files, deadline)
         retrieved = {one.sop_instance_uid for one in files.outcomes}
         paths = [
             f"{_series(key)}/instances/{uid}"
@@ -88,14 +105,20 @@ class DicomwebSource:
             if uid not in retrieved and is_valid_uid(uid)
         ]
         shares = [paths[first::PARALLEL] for first in range(PARALLEL)]
-        self._in_parallel(shares, sender)
+        self._in_parallel(shares, sender, deadline)
 
-    def _in_parallel(self, shares: Sequence[Sequence[str]], sender: Hashable) -> None:
+    def _in_parallel(
+        self,
+        shares: Sequence[Sequence[str]],
+        sender: Hashable,
+        deadline: ConnectionDeadline,
+    ) -> None:
         errors: list[Exception] = []
 
         def get(paths: Sequence[str]) -> None:
             try:
-                self._get_all(paths, Part10Writer(self._service, sender=sender, source=SOURCE))
+                files = Part10Writer(self._service, sender=sender, source=SOURCE)
+                self._get_all(paths, files, deadline)
             except Exception as error:
                 # Raised below: an exception in a thread is lost.
                 errors.append(error)
@@ -113,9 +136,11 @@ class DicomwebSource:
         if errors:
             raise errors[0]
 
-    def _get_all(self, paths: Iterable[str], files: Part10Writer) -> None:
+    def _get_all(
+        self, paths: Iterable[str], files: Part10Writer, deadline: ConnectionDeadline
+    ) -> None:
         try:
-            with open_session(self._peer, self._tls) as session:
+            with open_session(self._peer, self._tls, deadline) as session:
                 for path in paths:
                     self._get(session, path, files)
         except OSError as error:  # including the errors of requests and ssl
@@ -130,22 +155,24 @@ class DicomwebSource:
         ) as answer:
             if answer.status_code != requests.codes.ok:
                 raise SourceUnavailable(f"WADO-RS: HTTP {answer.status_code}")
-            _, _, boundary = boundary_of(answer.headers.get("Content-Type", ""))
-            parts = MultipartReader(boundary, lambda _: files)
-            end = time.monotonic() + FETCH_LIMIT_SECONDS
             try:
-                for part in answer.iter_content(PART_BYTES):
-                    parts.write(part)
-                    if time.monotonic() > end:
-                        raise SourceUnavailable(f"WADO-RS: over {FETCH_LIMIT_SECONDS:g} s")
-                parts.finish()
+                _read_parts(answer, files)
             except BadMultipart as error:
                 raise SourceUnavailable(f"WADO-RS: {error}") from None
-            finally:
-                parts.discard()
 
     def _search(self, path: str, query: dict[str, str], key: str) -> list[Any]:
         return in_time(search_all, self._peer, self._tls, path, query, key)
+
+
+def _read_parts(answer: requests.Response, files: Part10Writer) -> None:
+    _, _, boundary = boundary_of(answer.headers.get("Content-Type", ""))
+    parts = MultipartReader(boundary, lambda _: files)
+    try:
+        for part in answer.iter_content(PART_BYTES):
+            parts.write(part)
+        parts.finish()
+    finally:
+        parts.discard()
 
 
 class _Fetch:

@@ -5,19 +5,18 @@ Not covered: the record (tests/integration/test_pause.py, test_delivery_deadline
 """
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from common import supervised
-from common.settings.worker import Destination, DicomwebDestination
+from common.settings.worker import Destination
 from common.tls import SYSTEM
 from tests.support.deliveries import dimse_destination, write_object
-from tests.support.odd_manners import DICOMWEB, DIMSE, Fate, HttpAnswer
+from tests.support.odd_manners import DICOMWEB, DIMSE, Fate
 from tests.support.odd_pacs import OddPacs
+from tests.support.stow_server import StowServer, running_stow_server
 from worker.delivery.result import Accepted, Outcome, Refused
 from worker.delivery.send import Job, NotSent, send
 
@@ -63,56 +62,22 @@ def test_a_delivery_to_an_odd_pacs_ends_as_expected(name: str, path: Path) -> No
     assert fate_of(outcome) == odd.fate, outcome
 
 
-class Server(ThreadingHTTPServer):
-    answer: HttpAnswer
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        answer = self.server.answer
-        if answer.raw is not None:
-            self.wfile.write(answer.raw)
-            return
-        body = answer.body.replace("{uid}", UID).encode()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.media_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Suppress the log."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
-        thread = Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+@pytest.fixture(scope="module")
+def server() -> Iterator[StowServer]:
+    with running_stow_server() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("name", DICOMWEB)
 def test_a_delivery_to_an_odd_dicomweb_server_ends_as_expected(
-    name: str, server: Server, path: Path
+    name: str, server: StowServer, path: Path
 ) -> None:
-    server.answer = DICOMWEB[name]
-    url = f"http://127.0.0.1:{server.server_port}/dicom-web"
-    destination = DicomwebDestination.model_validate(
-        {"kind": "dicomweb", "name": "archive", "url": url}
-    )
+    odd = DICOMWEB[name]
+    server.answer = odd.about(UID)
 
-    outcome = deliver(path, destination)
+    outcome = deliver(path, server.destination())
 
-    assert fate_of(outcome) == server.answer.fate, outcome
+    assert fate_of(outcome) == odd.fate, outcome
 
 
 def test_the_fleet_has_forty_manners() -> None:

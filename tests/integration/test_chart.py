@@ -68,9 +68,9 @@ def test_chart_exposes_review_page_and_stow_only_if_enabled() -> None:
     }
     (policy,) = (one for one in rendered(values) if one["kind"] == "NetworkPolicy")
 
-    assert [port["name"] for port in closed["ports"]] == ["dicom", "health"]
-    assert "env" not in closed
-    assert [port["name"] for port in scp["ports"]] == ["dicom", "health", "stow"]
+    assert [port["name"] for port in closed["ports"]] == ["dicom", "health", "metrics"]
+    assert [one["name"] for one in closed["env"]] == [f"{PREFIX}BROKER_URL_FILE"]
+    assert [port["name"] for port in scp["ports"]] == ["dicom", "health", "metrics", "stow"]
     assert ports == {
         "demo-storescp": {"dicom": "dicom", "stow": "stow"},
         "demo-review": {"review": "review"},
@@ -111,10 +111,57 @@ def test_chart_runs_containers_read_only_and_not_as_root() -> None:
             assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+COMMON = {"broker_url", "database_url"}
+MOUNTED: dict[str, set[str]] = {
+    "demo-storescp": COMMON | {"stow_token"},
+    "demo-worker": COMMON | {"destinations"},
+    "demo-review": {"database_url", "review_tokens"},
+    "demo-migrate": {"database_url"},
+}
+
+
+@pytest.mark.parametrize("with_roles", [False, True])
+def test_each_pod_mounts_the_secrets_that_it_needs(with_roles: bool) -> None:
+    values = VALUES["review and STOW-RS"] | {"databaseRoles": with_roles}
+
+    found, owners = {}, {}
+    for document in rendered(values):
+        pod = document.get("spec", {}).get("template", {}).get("spec")
+        if pod is None:
+            continue
+        name = document["metadata"]["name"].removesuffix("-1")
+        (volume,) = (one for one in pod["volumes"] if one["name"] == "secrets")
+        items = volume["projected"]["sources"][0]["secret"]["items"]
+        found[name] = {one["path"] for one in items}
+        (owners[name],) = (one["key"] for one in items if one["path"] == "database_url")
+
+    services = {one.removeprefix("demo-") for one in MOUNTED} - {"migrate"}
+    extra = {f"database_url_{one}" for one in services} if with_roles else set()
+    assert found == MOUNTED | {"demo-migrate": {"database_url"} | extra}
+    assert owners == {
+        "demo-migrate": "database_url",
+        **{
+            f"demo-{one}": f"database_url_{one}" if with_roles else "database_url"
+            for one in services
+        },
+    }
+
+
+def test_a_digest_replaces_the_tag() -> None:
+    digest = "sha256:" + "0" * 64
+    image = {"repository": "r/osteoscreen", "digests": {"worker": digest}}
+
+    assert container({"image": image}, "demo-worker")["image"] == (
+        f"r/osteoscreen-worker@{digest}"
+    )
+    assert "@" not in container({"image": image}, "demo-storescp")["image"]
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {"existingSecret": ""},
+        {"image": {"digests": {"worker": "latest"}}},
         {"worker": {"replica": 2}},
         {"worker": {"queues": ["screenings"]}},
         {"settings": {"OSTEOSCREEN_PORT": 1}},

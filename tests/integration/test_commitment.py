@@ -1,5 +1,5 @@
 """Covered: Storage Commitment with pynetdicom as the sender: the report on the association of
-the request, on a new association, after a retry; bad requests.
+the request, on a new association, after a retry, beside a sender that stalls; bad requests.
 
 Not covered: senders other than pynetdicom.
 """
@@ -20,6 +20,7 @@ from common.dicomnet.checkpoint import patch_reactor_checkpoint
 from deploy.demo.embedded import free_port
 from storescp.commitment import reporter
 from tests.support.ct_factory import ct_series
+from tests.support.dribbling_server import ASSOCIATE_AC, dribbling_server
 from tests.support.servers import wait_for
 from tests.support.storage_scp import OpenStorageScp, StorageScpFixture
 
@@ -45,8 +46,10 @@ class Reports:
 
 
 @contextmanager
-def sender(scp: StorageScpFixture, reports: Reports) -> Iterator[Association]:
-    ae = AE("CT_01")
+def sender(
+    scp: StorageScpFixture, reports: Reports, ae_title: str = "CT_01"
+) -> Iterator[Association]:
+    ae = AE(ae_title)
     ae.add_requested_context(CTImageStorage)
     ae.add_requested_context(StorageCommitmentPushModel)
     assoc = ae.associate(
@@ -162,6 +165,29 @@ def test_an_unavailable_sender_is_tried_again(
 
     with listener(port, reports):
         assert reports.next()[0] == 1
+
+
+def test_a_sender_that_stalls_does_not_keep_the_reports_of_others(
+    open_storage_scp: OpenStorageScp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 1.0)
+    port, reports = free_port(), Reports()
+    with capture_logs() as lines, dribbling_server(ASSOCIATE_AC) as stalling:
+        scp = open_storage_scp(
+            commitment_peers=f"CT_01=127.0.0.1:{stalling},CT_02=127.0.0.1:{port}"
+        )
+        (instance,) = ct_series(1)
+        with sender(scp, reports) as assoc:
+            store(assoc, [instance])
+            assert ask(assoc, [instance]) == status.SUCCESS
+        wait_for(
+            lambda: "no answer within 1 s" in [line.get("error") for line in lines],
+            "the deadline",
+        )
+        with listener(port, reports):
+            with sender(scp, reports, "CT_02") as assoc:
+                assert ask(assoc, [instance]) == status.SUCCESS
+            assert reports.next()[0] == 1
 
 
 def test_bad_requests_are_refused_and_the_association_continues(

@@ -260,7 +260,10 @@ def test_the_storage_scp_takes_a_report_in_either_role(
     start_storescp: Start,
     sent: tuple[str, list[str]],
 ) -> None:
-    """The requestor proposes to be the SCP (PS3.4 J.3.3). One transaction is unknown."""
+    """The requestor proposes to be the SCP (PS3.4 J.3.3).
+
+    One transaction is unknown, and one report has an Event Type ID that does not exist.
+    """
     start_storescp(child_settings)
     transaction_uid, uids = sent
     request = Dataset()
@@ -278,13 +281,13 @@ def test_the_storage_scp_takes_a_report_in_either_role(
     patch_reactor_checkpoint(assoc)
 
     answers = []
-    for uid in ("2.25.99", transaction_uid):
+    for uid, event_type in (("2.25.99", 1), (transaction_uid, 3), (transaction_uid, 1)):
         request.TransactionUID = uid
         status, _ = assoc.send_n_event_report(
-            request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            request, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         answers.append(status.Status)
     assoc.release()
 
-    assert answers == [0x0112, 0x0000]
+    assert answers == [0x0112, 0x0115, 0x0000]
     assert confirmations(context) == [("confirmed", "commitment", "0x0000")] * 2

@@ -6,6 +6,7 @@ engine here).
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from common.metrics import REGISTRY
 from common.settings.files import PREFIX
 from common.settings.names import NAMES
+from db import roles
 from tests.support.servers import require_tool
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,7 @@ CADDYFILE = DEPLOY / "review/Caddyfile"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 # On the scale of systemd from 0, least exposed, to 10.
 MAX_EXPOSURE = 2.0
+SERVICES = ("storescp", "worker", "review")
 PROFILES = ("cpu", "gpu", "review", "stow", "demo", "monitoring")
 
 
@@ -59,9 +63,14 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
 
     services = yaml.safe_load(output)["services"]
     assert {"storescp", "worker", "worker-gpu", "review", "migrate", "orthanc"} <= set(services)
-    for name in ("storescp", "worker", "worker-gpu", "review"):
-        assert services[name]["read_only"] is True
-        assert services[name]["cap_drop"] == ["ALL"]
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        # Its start script writes into the image.
+        assert service.get("read_only") or name == "orthanc", name
+    # proxy-data changes the owner of a volume and ends.
+    root = {name for name, one in services.items() if one.get("user", "0:0")[:2] == "0:"}
+    assert root == {"orthanc", "proxy-data"}
     for name in ("postgres", "redis"):
         assert "ports" not in services[name]
         assert set(services[name]["networks"]) == {"record"}
@@ -85,6 +94,87 @@ def test_tokens_reach_compose_services_through_the_proxy_alone() -> None:
         members = {key for key, one in services.items() if network in one.get("networks", ())}
         assert members == {name, "proxy"}
     assert set(services["proxy"]["networks"]) <= set(networks)
+
+
+SECRETS = {
+    "postgres": {"postgres_password"},
+    "redis": {"redis_password"},
+    "grafana": {"grafana_password"},
+    "migrate": {"database_url"} | {f"database_url_{one}" for one in SERVICES},
+    "storescp": {"database_url_storescp", "broker_url", "stow_token"},
+    "worker": {"database_url_worker", "broker_url", "destinations"},
+    "worker-gpu": {"database_url_worker", "broker_url", "destinations"},
+    "review": {"database_url_review", "review_tokens"},
+}
+
+
+def test_each_compose_service_has_the_secrets_that_it_needs() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+
+    found = {
+        name: {one if isinstance(one, str) else one["source"] for one in service["secrets"]}
+        for name, service in services.items()
+        if "secrets" in service
+    }
+
+    assert found == SECRETS
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_each_unit_has_the_secrets_that_it_needs(unit: Path) -> None:
+    name = unit.stem.removeprefix("osteoscreen-").removesuffix("@")
+    # STOW-RS is off unless a site turns it on.
+    expected = SECRETS[name] - {"stow_token"}
+
+    found = set(
+        re.findall(r"LoadCredential=\w+:/etc/osteoscreen/secrets/(\w+)", unit.read_text())
+    )
+
+    assert found == expected
+
+
+def test_a_service_gets_the_database_url_of_its_role(tmp_path: Path) -> None:
+    run(shutil.copy(DEPLOY / "make-secrets.sh", tmp_path), cwd=tmp_path)
+
+    owner = (tmp_path / "secrets/database_url").read_text()
+    logins = {
+        roles.read_login((tmp_path / f"secrets/database_url_{one}").read_text())
+        for one in SERVICES
+    }
+
+    assert {one.name for one in logins} == roles.RIGHTS.keys()
+    assert len({one.password for one in logins} | {make_url(owner).password}) == 4
+
+
+def test_the_database_log_has_no_patient_data() -> None:
+    command = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["postgres"][
+        "command"
+    ]
+
+    assert set(command[1:]) == {f"-c{k}={v}" for k, v in roles.LOG_PARAMETERS.items()}
+
+
+def test_images_are_pinned_in_one_place(tmp_path: Path) -> None:
+    """The registry is not reachable here: its client is replaced."""
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    script = shutil.copy(DEPLOY / "pin-images.sh", folder)
+    shutil.copy(DEPLOY / "compose.yaml", folder)
+    client = tmp_path / "docker"
+    client.write_text(f"#!/bin/sh\necho sha256:{'5' * 64}\n")
+    client.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    before = subprocess.run([script, "--check"], capture_output=True).returncode
+    for _ in range(2):
+        subprocess.run([script], env=environment, check=True, capture_output=True)
+    after = subprocess.run([script, "--check"], capture_output=True).returncode
+
+    compose = yaml.safe_load((folder / "compose.yaml").read_text())
+    used = {one["image"] for one in compose["services"].values() if "build" not in one}
+    assert (before != 0, after) == (True, 0)
+    assert used <= set(compose["x-images"].values())
+    assert all(one.endswith("@sha256:" + "5" * 64) for one in compose["x-images"].values())
 
 
 def test_secrets_are_created_once_and_for_every_service(tmp_path: Path) -> None:

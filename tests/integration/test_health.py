@@ -47,13 +47,20 @@ def run_health_check(settings: Settings) -> int:
 def test_the_storage_scp_is_ready_without_a_database_and_not_without_a_spool(
     own_postgres: Postgres, child_settings: Settings, start_storescp: StartProcess
 ) -> None:
-    port = free_port()
-    settings = child_settings | {"DATABASE_URL": own_postgres.url, "METRICS_PORT": port}
+    port, metrics_port = free_port(), free_port()
+    settings = child_settings | {
+        "DATABASE_URL": own_postgres.url,
+        "HEALTH_PORT": port,
+        "METRICS_PORT": metrics_port,
+    }
     start_storescp(settings)
     wait_for(lambda: get_health(port)[0] == 200, "the scp to be ready")
     assert set(get_health(port)[1].values()) == {"ok"}
     assert set(get_health(port, "/health/live")[1]) == {"registrar", "acceptor"}
     assert run_health_check(settings) == 0
+    assert get_health(metrics_port)[0] == 200
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30)
 
     own_postgres.stop()
     status, checks = get_health(port)

@@ -16,7 +16,7 @@ import pytest
 from db.history import StudyHistory
 from db.states import DeliveryState, RunOutcome, SeriesState, StudyState
 from deploy.demo.embedded import Postgres, Valkey, free_port
-from tests.support.databases import fresh_database
+from tests.support.databases import create_service_roles, fresh_database, service_url
 from tests.support.history import Record
 from tests.support.quick_series import QuickSeries, make_quick_series
 from tests.support.servers import running_orthanc, storescu, wait_for
@@ -68,8 +68,11 @@ def fixture(
             fresh_database(postgres, migrated_template)
         )
         settings["DESTINATIONS"] = [orthanc.dimse_destination()]
-        scp = run_storescp(stack, settings, folder)
-        worker = run_celery(stack, settings, folder)
+        url = str(settings["DATABASE_URL"])
+        create_service_roles(url)
+        urls = {name: service_url(url, name) for name in ("storescp", "worker")}
+        scp = run_storescp(stack, settings | {"DATABASE_URL": urls["storescp"]}, folder)
+        worker = run_celery(stack, settings | {"DATABASE_URL": urls["worker"]}, folder)
         record = stack.enter_context(Record(str(settings["DATABASE_URL"])))
         yield WorkerFixture(
             record,

@@ -6,6 +6,7 @@ Injects faults that cannot be caused from outside of the process.
 ``FAULT_KILL_AT=worker.pipeline.load.read_volume`` : the process sends itself SIGKILL when that
 function is called; with the suffix ``:after``, when it has returned. ``FAULT_KILL_ON=text`` :
 only in a call with this text in its arguments.
+``FAULT_HANG_AT=worker.pipeline.load.read_volume`` : that function never returns.
 ``FAULT_VALUES={"worker.delivery.store_scu.REPORT_SECONDS": 3}`` : other values of constants,
 so that no test waits for minutes.
 ``FAULT_CLOCK=path`` : each reading of the wall clock is shifted by the seconds in that file.
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import signal
+import threading
 import time
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -61,6 +63,17 @@ def kill_at(step: str) -> None:
     setattr(owner, last, killing)
 
 
+def hang_at(name: str) -> None:
+    """Replace a function by one that never returns; it says so in the log."""
+    owner, last = _find(name)
+
+    def hanging(*_: Any, **__: Any) -> None:
+        print(f"hangs at {name}", flush=True)
+        threading.Event().wait()
+
+    setattr(owner, last, hanging)
+
+
 def set_clock(path: Path) -> None:
     """Shift the wall clock; the monotonic clock is unchanged, as on a real machine."""
     system_time = time.time
@@ -82,6 +95,8 @@ if "FAULT_CLOCK" in os.environ:
     set_clock(Path(os.environ["FAULT_CLOCK"]))
 if "FAULT_KILL_AT" in os.environ:
     kill_at(os.environ["FAULT_KILL_AT"])
+if "FAULT_HANG_AT" in os.environ:
+    hang_at(os.environ["FAULT_HANG_AT"])
 for constant, value in json.loads(os.environ.get("FAULT_VALUES", "{}")).items():
     owner, last = _find(constant)
     getattr(owner, last)  # raises if the constant was renamed

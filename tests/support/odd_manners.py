@@ -21,6 +21,7 @@ from tests.support.odd_pacs import (
     report,
     response,
 )
+from tests.support.stow_server import HttpAnswer
 
 Fate = Literal["delivered", "transient", "blocked", "refused"]
 """``blocked`` : transient, and the destination is paused."""
@@ -208,14 +209,20 @@ DIMSE: dict[str, Odd] = {
 
 
 @dataclass(frozen=True)
-class HttpAnswer:
-    """Answer of a DICOMweb server to STOW-RS; ``{uid}`` in the body is that of the object."""
+class OddAnswer:
+    """An answer to STOW-RS and the fate of the object, whose UID is ``{uid}`` in the body."""
 
     fate: Fate
     status: int = 200
     media_type: str = "application/dicom+json"
     body: str = ""
     raw: bytes | None = None
+
+    def about(self, uid: str) -> HttpAnswer:
+        """Return the answer for an object."""
+        return HttpAnswer(
+            self.status, self.media_type, self.body.replace("{uid}", uid), raw=self.raw
+        )
 
 
 def _sequence(tag: str, uid: str = "{uid}", reason: object = None) -> str:
@@ -234,49 +241,49 @@ def _xml(tag: str, uid: str = "{uid}") -> str:
 
 STORED, FAILED = "00081199", "00081198"
 XML = "application/dicom+xml"
-DICOMWEB: dict[str, HttpAnswer] = {
-    "stores, JSON": HttpAnswer("delivered", body=_sequence(STORED)),
-    "stores, JSON in a list": HttpAnswer("delivered", body=f"[{_sequence(STORED)}]"),
-    "stores, XML": HttpAnswer("delivered", media_type=XML, body=_xml(STORED)),
-    "fails, XML": HttpAnswer("transient", 202, XML, _xml(FAILED)),
-    "fails without a reason": HttpAnswer("transient", 202, body=_sequence(FAILED)),
-    "fails, a text as reason": HttpAnswer(
+DICOMWEB: dict[str, OddAnswer] = {
+    "stores, JSON": OddAnswer("delivered", body=_sequence(STORED)),
+    "stores, JSON in a list": OddAnswer("delivered", body=f"[{_sequence(STORED)}]"),
+    "stores, XML": OddAnswer("delivered", media_type=XML, body=_xml(STORED)),
+    "fails, XML": OddAnswer("transient", 202, XML, _xml(FAILED)),
+    "fails without a reason": OddAnswer("transient", 202, body=_sequence(FAILED)),
+    "fails, a text as reason": OddAnswer(
         "transient", 409, body=_sequence(FAILED, reason='"disk full"')
     ),
-    "fails, out of resources": HttpAnswer(
+    "fails, out of resources": OddAnswer(
         "transient", 409, body=_sequence(FAILED, reason=0xA700)
     ),
-    "fails, cannot understand": HttpAnswer(
+    "fails, cannot understand": OddAnswer(
         "refused", 409, body=_sequence(FAILED, reason=0xC000)
     ),
-    "names other UIDs": HttpAnswer("transient", body=_sequence(STORED, "1.2.3.4")),
-    "null": HttpAnswer("transient", body='{"00081198": null}'),
-    "an empty data set": HttpAnswer("transient", body="{}"),
-    "an empty body": HttpAnswer("transient"),
-    "a login page": HttpAnswer("transient", media_type="text/html", body="<html>"),
-    "a login page as XML": HttpAnswer("transient", media_type=XML, body="<html></html>"),
-    "a login page as JSON": HttpAnswer("transient", body="<html>"),
-    "204": HttpAnswer("transient", 204),
-    "301": HttpAnswer("blocked", 301),
-    "302 to a login": HttpAnswer("blocked", 302),
-    "308": HttpAnswer("blocked", 308),
-    "400": HttpAnswer("refused", 400),
-    "401": HttpAnswer("blocked", 401),
-    "403": HttpAnswer("blocked", 403),
-    "404": HttpAnswer("blocked", 404),
-    "405": HttpAnswer("blocked", 405),
-    "408": HttpAnswer("blocked", 408),
-    "409 without a data set": HttpAnswer("transient", 409, "text/plain"),
-    "413": HttpAnswer("refused", 413),
-    "415": HttpAnswer("blocked", 415),
-    "425": HttpAnswer("blocked", 425),
-    "429": HttpAnswer("blocked", 429),
-    "500": HttpAnswer("transient", 500),
-    "502": HttpAnswer("blocked", 502),
-    "503": HttpAnswer("blocked", 503),
-    "no HTTP": HttpAnswer("transient", raw=b"\2\0\0\0\0\4"),
-    "closes without an answer": HttpAnswer("transient", raw=b""),
-    "a body that ends early": HttpAnswer(
+    "names other UIDs": OddAnswer("transient", body=_sequence(STORED, "1.2.3.4")),
+    "null": OddAnswer("transient", body='{"00081198": null}'),
+    "an empty data set": OddAnswer("transient", body="{}"),
+    "an empty body": OddAnswer("transient"),
+    "a login page": OddAnswer("transient", media_type="text/html", body="<html>"),
+    "a login page as XML": OddAnswer("transient", media_type=XML, body="<html></html>"),
+    "a login page as JSON": OddAnswer("transient", body="<html>"),
+    "204": OddAnswer("transient", 204),
+    "301": OddAnswer("blocked", 301),
+    "302 to a login": OddAnswer("blocked", 302),
+    "308": OddAnswer("blocked", 308),
+    "400": OddAnswer("refused", 400),
+    "401": OddAnswer("blocked", 401),
+    "403": OddAnswer("blocked", 403),
+    "404": OddAnswer("blocked", 404),
+    "405": OddAnswer("blocked", 405),
+    "408": OddAnswer("blocked", 408),
+    "409 without a data set": OddAnswer("transient", 409, "text/plain"),
+    "413": OddAnswer("refused", 413),
+    "415": OddAnswer("blocked", 415),
+    "425": OddAnswer("blocked", 425),
+    "429": OddAnswer("blocked", 429),
+    "500": OddAnswer("transient", 500),
+    "502": OddAnswer("blocked", 502),
+    "503": OddAnswer("blocked", 503),
+    "no HTTP": OddAnswer("transient", raw=b"\2\0\0\0\0\4"),
+    "closes without an answer": OddAnswer("transient", raw=b""),
+    "a body that ends early": OddAnswer(
         "transient",
         raw=b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n"
         b"Content-Length: 1000\r\n\r\n{",

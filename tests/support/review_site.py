@@ -12,6 +12,7 @@ import requests
 from db.session import make_engine, make_sessions
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import REVIEW, Process
+from tests.support.databases import create_service_roles, service_url
 from tests.support.review_record import ReviewRecord
 from tests.support.servers import child_environment, wait_for
 
@@ -69,10 +70,11 @@ def running_site(
     folder: Path,
     settings: Mapping[str, object] | None = None,
 ) -> Iterator[ReviewSite]:
-    """Run the review page until the block ends."""
+    """Run the review page, with the rights of its role, until the block ends."""
     port = free_port()
+    create_service_roles(database_url)
     values = {
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": service_url(database_url, "review"),
         "SPOOL_DIR": spool_dir,
         "REVIEW_PORT": port,
         "REVIEW_TOKENS": [

@@ -14,7 +14,7 @@ from db.states import SeriesState
 from deploy.demo.embedded import Postgres, Valkey, free_port
 from deploy.demo.processes import CELERY, STORESCP, Process
 from tests.support.ct_factory import PATIENT_BIRTH_DATE, PATIENT_ID, PATIENT_NAME
-from tests.support.databases import upgrade
+from tests.support.databases import create_service_roles, service_url, upgrade
 from tests.support.forked_process import ForkedProcess
 from tests.support.history import Record
 from tests.support.invariants import FINAL, GOOD, Acknowledged, Violation, violations
@@ -74,14 +74,14 @@ class SystemUnderTest:
 
     def start_scp(self, **environment: str) -> None:
         """Start the Storage SCP and wait until it listens."""
-        self.scp.environment = child_environment(self.settings) | environment
+        self.scp.environment = self._environment("storescp") | environment
         self.scp.start()
         wait_until_listening(self.scp, self.port)
 
     def start_worker(self, *options: str, wait: bool = True, **environment: str) -> None:
         """Start the worker and, by default, wait until it is ready."""
         self.worker.command = (*CELERY, *options)
-        self.worker.environment = child_environment(self.settings) | environment
+        self.worker.environment = self._environment("worker") | environment
         ready = self.worker.log.count(" ready.")
         self.worker.start()
         if wait:
@@ -171,7 +171,7 @@ class SystemUnderTest:
         """Run ``python -m worker retry``."""
         command = (sys.executable, "-m", "worker", "retry", key.series_instance_uid)
         process = self._process(command, "retry")
-        process.environment = child_environment(self.settings)
+        process.environment = self._environment("worker")
         with process:
             assert process.wait(60) == 0, process.log
 
@@ -184,6 +184,11 @@ class SystemUnderTest:
         """Stop the worker, then the SCP."""
         for process in (self.worker, self.scp):
             process.stop()
+
+    def _environment(self, service: str) -> dict[str, str]:
+        """Return the environment of a service, whose user has its rights only."""
+        url = service_url(str(self.settings["DATABASE_URL"]), service)
+        return child_environment(self.settings | {"DATABASE_URL": url})
 
     def _process(
         self, command: tuple[str, ...], name: str, kind: type[Process] = Process
@@ -204,6 +209,7 @@ def running_system(folder: Path, **settings: object) -> Iterator[SystemUnderTest
         stack.enter_context(system.record)
         stack.callback(system.stop)
         upgrade(system.postgres.url, folder)
+        create_service_roles(system.postgres.url)
         yield system
 
 

@@ -11,7 +11,7 @@ import redis
 from pydicom import Dataset, dcmread
 
 from deploy.demo.embedded import Postgres, Valkey, free_port
-from tests.support.databases import fresh_database
+from tests.support.databases import create_service_roles, fresh_database, service_url
 from tests.support.history import Record
 from tests.support.series import copy_series, simulate_small, uid_of
 from tests.support.servers import Orthanc, running_orthanc, storescu
@@ -65,8 +65,8 @@ def worker_fixture(
     with ExitStack() as stack:
         orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
         database_url = stack.enter_context(fresh_database(postgres, migrated_template))
+        create_service_roles(database_url)
         settings: dict[str, object] = {
-            "DATABASE_URL": database_url,
             "BROKER_URL": redis_server.url,
             "SPOOL_DIR": folder / "spool",
             "MODEL_DIR": model_dir,
@@ -76,8 +76,9 @@ def worker_fixture(
             "MIN_FREE_MB": 1,
             "DESTINATIONS": [orthanc.dimse_destination(), orthanc.dicomweb_destination()],
         }
-        scp = run_storescp(stack, settings, folder)
-        worker = run_celery(stack, settings, folder)
+        urls = {name: service_url(database_url, name) for name in ("storescp", "worker")}
+        scp = run_storescp(stack, settings | {"DATABASE_URL": urls["storescp"]}, folder)
+        worker = run_celery(stack, settings | {"DATABASE_URL": urls["worker"]}, folder)
         record = stack.enter_context(Record(database_url))
         yield WorkerFixture(
             record,

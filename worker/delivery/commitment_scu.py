@@ -15,7 +15,6 @@ from common.dicomnet.commitment import (
     PASSING,
     REQUEST_COMMITMENT,
     Report,
-    handle_report,
     read_report,
     reason_of,
 )
@@ -27,8 +26,6 @@ COMMITMENT = StorageCommitmentPushModel
 ANSWER_SECONDS = 1.0
 """Longest wait for the thread that answers a report, before the association is released."""
 MAX_REPORTS = 1000
-EVENT_TYPES = (1, 2)
-"""Storage Commitment Request Successful, and Complete with Failures (PS3.4 J.3.3.1)."""
 
 log = get_logger(__name__)
 
@@ -47,6 +44,7 @@ class CommitmentReports:
         self.transaction_uid = transaction_uid
         self.requested = False
         self._reports: list[Report] = []
+        self._unreadable: set[int] = set()
         self._received = self._answered = 0
         self._changed = threading.Condition()
 
@@ -86,12 +84,16 @@ class CommitmentReports:
         report = _decode(event)
         with self._changed:
             self._received += 1
-            if report is not None and len(self._reports) < MAX_REPORTS:
+            if report is None:
+                self._unreadable.add(event.message.command_set.MessageID)
+            elif len(self._reports) < MAX_REPORTS:
                 self._reports.append(report)
             self._changed.notify_all()
 
     def _answer(self, event: evt.Event) -> tuple[int, None]:
-        return handle_report(event, lambda _report, _peer: status.SUCCESS)
+        if event.request.MessageID in self._unreadable:
+            return status.INVALID_ARGUMENT_VALUE, None
+        return status.SUCCESS, None
 
     def _count_answer(self, event: evt.Event) -> None:
         if isinstance(event.message, N_EVENT_REPORT_RSP):
@@ -101,20 +103,12 @@ class CommitmentReports:
 
 
 def _decode(event: evt.Event) -> Report | None:
-    contexts = {one.context_id: one for one in event.assoc.accepted_contexts}
-    if event.message.command_set.get("EventTypeID") not in EVENT_TYPES:
-        log.warning("commitment_report_unreadable", error="it has no valid event type")
-        return None
-    try:
+    def information() -> Dataset:
+        contexts = {one.context_id: one for one in event.assoc.accepted_contexts}
         syntax = contexts[event.message.context_id].transfer_syntax[0]
-        information = decode(
-            event.message.data_set, syntax.is_implicit_VR, syntax.is_little_endian
-        )
-        return read_report(information)
-    except Exception as error:
-        # pydicom raises errors of any class on bytes that are no data set.
-        log.warning("commitment_report_unreadable", error=type(error).__name__)
-        return None
+        return decode(event.message.data_set, syntax.is_implicit_VR, syntax.is_little_endian)
+
+    return read_report(event.message.command_set.get("EventTypeID"), information)
 
 
 def _apply(report: Report, uid: str, outcome: Outcome) -> Outcome:

@@ -1,5 +1,6 @@
 {{- define "osteoscreen.image" -}}
-{{ .root.Values.image.repository }}-{{ .target }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- $image := .root.Values.image -}}
+{{ $image.repository }}-{{ .target }}{{ with get $image.digests .target }}@{{ . }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "osteoscreen.labels" -}}
@@ -8,7 +9,9 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{- /* service: whose database user; secrets: further keys; tls: whether it has the certificate. */}}
 {{- define "osteoscreen.pod" -}}
+{{- $values := .root.Values -}}
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
@@ -18,7 +21,8 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
 automountServiceAccountToken: false
-{{- with .Values.imagePullSecrets }}
+enableServiceLinks: false
+{{- with $values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
 volumes:
@@ -28,13 +32,23 @@ volumes:
     projected:
       defaultMode: 0440
       sources:
-        - secret: {name: {{ .Values.existingSecret }}}
-        {{- with .Values.tlsSecret }}
-        - secret: {name: {{ . }}}
+        - secret:
+            name: {{ $values.existingSecret }}
+            items:
+              {{- if and .service $values.databaseRoles }}
+              - {key: database_url_{{ .service }}, path: database_url}
+              {{- else }}
+              - {key: database_url, path: database_url}
+              {{- end }}
+              {{- range .secrets }}
+              - {key: {{ . }}, path: {{ . }}}
+              {{- end }}
+        {{- if and $values.tlsSecret (or .tls (hasKey $values.settings "TLS_CERT")) }}
+        - secret: {name: {{ $values.tlsSecret }}}
         {{- end }}
   - name: spool
     persistentVolumeClaim:
-      claimName: {{ .Values.spool.existingClaim | default (printf "%s-spool" .Release.Name) }}
+      claimName: {{ $values.spool.existingClaim | default (printf "%s-spool" .root.Release.Name) }}
 {{- end }}
 
 {{- define "osteoscreen.container" -}}

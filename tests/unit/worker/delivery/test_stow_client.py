@@ -5,9 +5,7 @@ never rejects a part of a request; other servers do.
 """
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +14,15 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from common.settings.worker import DicomwebDestination
+from tests.support.stow_server import HttpAnswer, StowServer, running_stow_server
 from worker.delivery.result import Accepted, Refused, Unreachable
 from worker.delivery.stow_client import store_stow_rs
 
 
-class Server(HTTPServer):
-    """Answers each POST with ``status`` and ``report``, each GET with 404; keeps the bodies."""
-
-    status: int = 200
-    report: Any = None
-    media_type: str = "application/dicom+json"
-    retry_after: str | None = None
-    location: str | None = None
-    bodies: list[bytes]
-    tokens: list[str | None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.tokens.append(self.headers["Authorization"])
-        body = (
-            b"not json"
-            if self.server.report is None
-            else json.dumps(self.server.report).encode()
-        )
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", self.server.media_type)
-        if self.server.location is not None:
-            self.send_header("Location", self.server.location)
-        if self.server.retry_after is not None:
-            self.send_header("Retry-After", self.server.retry_after)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Suppress the log."""
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.bodies, running.tokens = [], []
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+def server() -> Iterator[StowServer]:
+    with running_stow_server() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -86,10 +39,10 @@ def objects(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def at(server: Server, **more: str) -> DicomwebDestination:
-    url = f"http://127.0.0.1:{server.server_port}/dicom-web"
-    return DicomwebDestination.model_validate(
-        {"kind": "dicomweb", "name": "archive", "url": url, **more}
+def report(*sequences: dict[str, Any], **more: Any) -> HttpAnswer:
+    """Return an answer whose data set has these sequences."""
+    return HttpAnswer(
+        body=json.dumps({k: v for one in sequences for k, v in one.items()}), **more
     )
 
 
@@ -104,13 +57,14 @@ def item(uid: str, reason: int | None = None) -> dict[str, Any]:
     return ds
 
 
-def test_each_object_has_its_own_outcome(server: Server, objects: list[Path]) -> None:
-    server.status = 202
-    server.report = sequence("00081199", item("1.2.1")) | sequence(
-        "00081198", item("1.2.2", 0xC122)
+def test_each_object_has_its_own_outcome(server: StowServer, objects: list[Path]) -> None:
+    server.answer = report(
+        sequence("00081199", item("1.2.1")),
+        sequence("00081198", item("1.2.2", 0xC122)),
+        status=202,
     )
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert outcomes == {
         "1.2.1": Accepted("HTTP 202"),
@@ -119,32 +73,34 @@ def test_each_object_has_its_own_outcome(server: Server, objects: list[Path]) ->
 
 
 def test_a_transient_failure_of_an_object_outweighs_the_status_of_the_request(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.status = 409
-    server.report = [sequence("00081198", item("1.2.1", 0xA700), item("1.2.2", 0x0124))]
+    server.answer = report(
+        sequence("00081198", item("1.2.1", 0xA700), item("1.2.2", 0x0124)), status=409
+    )
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert outcomes["1.2.1"] == Unreachable("0xA700", "out of resources")
     assert outcomes["1.2.2"] == Refused("0x0124", "not authorized")
 
 
-def test_a_failure_without_a_reason_is_tried_again(server: Server, objects: list[Path]) -> None:
-    server.status = 202
-    server.report = sequence("00081198", item("1.2.1"), item("1.2.2"))
+def test_a_failure_without_a_reason_is_tried_again(
+    server: StowServer, objects: list[Path]
+) -> None:
+    server.answer = report(sequence("00081198", item("1.2.1"), item("1.2.2")), status=202)
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert set(outcomes.values()) == {Unreachable("0x0110", "processing failure")}
 
 
 def test_an_answer_that_is_not_json_counts_by_its_status(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.status = 503
+    server.answer = HttpAnswer(503, body="not json")
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert set(outcomes.values()) == {
         Unreachable("HTTP 503", "the server cannot take it now", blocks_destination=True)
@@ -152,11 +108,11 @@ def test_an_answer_that_is_not_json_counts_by_its_status(
 
 
 def test_an_object_that_the_answer_does_not_name_counts_as_not_stored(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.report = sequence("00081199", item("1.2.1"))
+    server.answer = report(sequence("00081199", item("1.2.1")))
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert outcomes["1.2.1"] == Accepted("HTTP 200")
     assert outcomes["1.2.2"] == Unreachable(
@@ -165,11 +121,11 @@ def test_an_object_that_the_answer_does_not_name_counts_as_not_stored(
 
 
 def test_too_many_requests_are_repeated_after_the_time_that_the_server_sets(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.status, server.retry_after = 429, "7"
+    server.answer = HttpAnswer(429, headers={"Retry-After": "7"})
 
-    (outcome,) = set(store_stow_rs(objects, at(server)).values())
+    (outcome,) = set(store_stow_rs(objects, server.destination()).values())
 
     assert outcome == Unreachable(
         "HTTP 429", "the server cannot take it now", 7, blocks_destination=True
@@ -177,22 +133,23 @@ def test_too_many_requests_are_repeated_after_the_time_that_the_server_sets(
 
 
 def test_an_accepted_object_is_not_confirmed_without_qido_rs(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.report = sequence("00081199", item("1.2.1"), item("1.2.2"))
+    server.answer = report(sequence("00081199", item("1.2.1"), item("1.2.2")))
 
-    outcomes = store_stow_rs(objects, at(server))
+    outcomes = store_stow_rs(objects, server.destination())
 
     assert set(outcomes.values()) == {Accepted("HTTP 200")}
 
 
 def test_an_answer_of_another_media_type_stores_nothing(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.report = sequence("00081199", item("1.2.1"), item("1.2.2"))
-    server.media_type = "text/html"
+    server.answer = report(
+        sequence("00081199", item("1.2.1"), item("1.2.2")), media_type="text/html"
+    )
 
-    (outcome,) = set(store_stow_rs(objects, at(server)).values())
+    (outcome,) = set(store_stow_rs(objects, server.destination()).values())
 
     assert outcome == Unreachable(
         "HTTP 200", "response not understood: the answer is text/html"
@@ -200,11 +157,12 @@ def test_an_answer_of_another_media_type_stores_nothing(
 
 
 def test_a_redirect_names_the_new_address_without_its_secrets(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    server.status, server.location = 308, "https://me:secret@new/dicom-web?token=secret"
+    address = "https://me:secret@new/dicom-web?token=secret"
+    server.answer = HttpAnswer(308, headers={"Location": address})
 
-    (outcome,) = set(store_stow_rs(objects, at(server)).values())
+    (outcome,) = set(store_stow_rs(objects, server.destination()).values())
 
     assert outcome == Unreachable(
         "HTTP 308", "the server has moved to https://new/dicom-web", blocks_destination=True
@@ -212,9 +170,9 @@ def test_a_redirect_names_the_new_address_without_its_secrets(
 
 
 def test_files_are_sent_byte_for_byte_in_one_request_with_the_token(
-    server: Server, objects: list[Path]
+    server: StowServer, objects: list[Path]
 ) -> None:
-    store_stow_rs(objects, at(server, token="opensesame"))  # noqa: S106
+    store_stow_rs(objects, server.destination(token="opensesame"))  # noqa: S106
 
     (body,) = server.bodies
     assert all(path.read_bytes() in body for path in objects)
