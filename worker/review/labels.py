@@ -23,7 +23,7 @@ STUDY_STATES: Mapping[str, str] = {
     StudyState.NOTHING_TO_REPORT: "Nothing to report",
     StudyState.FAILED: "Failed",
 }
-ANY_STATES: Mapping[str, str] = STATES | STUDY_STATES
+ANY_STATES: Mapping[str, str] = {**STATES, **STUDY_STATES}
 """States by which the worklist is filtered."""
 ENDED = (*queue_status.ENDED, *queue_status.STUDY_ENDED)
 STATE_MEANINGS: Mapping[str, str] = {
