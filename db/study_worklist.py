@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, aliased, load_only
 from db.models import HipResult, Screening, Series, Study
 from db.results import hips_of
 from db.states import RunOutcome, SeriesState, StudyState
-from db.worklist import FIND_LIMIT, Filters, find_series_ids, midnight, next_midnight
+from db.worklist import Filters, midnight, next_midnight
 
+FIND_LIMIT = 100
 AnyState = StudyState | SeriesState
 ENDED_RUNS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
 RUN_COLUMNS = (
@@ -82,10 +83,27 @@ def list_studies(
 
 
 def find_studies(session: Session, identifier: str) -> list[ListedStudy]:
-    """Return the studies with this study or series UID, accession number or patient ID."""
-    ids = find_series_ids(session, identifier)
-    of_series = select(Series.study_id).where(Series.id.in_(ids))
-    statement = _with_run(_newest_run(), required=False).where(Study.id.in_(of_series))
+    """Return the studies with this study or series UID, accession number or patient ID.
+
+    The newest ``FIND_LIMIT`` are returned, newest first.
+    """
+    ids: set[int] = set()
+    for column in (
+        Series.series_instance_uid,
+        Series.study_instance_uid,
+        Series.accession_number,
+        Series.patient_id,
+    ):
+        ids.update(
+            session.scalars(
+                select(Series.study_id)
+                .where(column == identifier)
+                .distinct()
+                .order_by(Series.study_id.desc())
+                .limit(FIND_LIMIT)
+            )
+        )
+    statement = _with_run(_newest_run(), required=False).where(Study.id.in_(ids))
     return _listed(session, statement, FIND_LIMIT)
 
 

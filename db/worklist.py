@@ -1,4 +1,4 @@
-"""Series of the review page: list, filter, find and export them."""
+"""Series of the review page: list, filter and export them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from db.results import hips_of, newest_result
 from db.states import SeriesState
 
 Grade = Literal["normal", "osteopenia", "osteoporosis"]
-FIND_LIMIT = 100
 EXPORT_CHUNK = 500
 
 
@@ -63,21 +62,6 @@ def list_series(
     if filters.grade is not None:
         statement = statement.where(newest.grade == filters.grade)
     return _listed(session, statement.where(*_conditions(filters)), limit)
-
-
-def find_series_ids(session: Session, identifier: str) -> set[int]:
-    """Return the series with this study or series UID, accession number or patient ID."""
-    ids: set[int] = set()
-    for column in (
-        Series.series_instance_uid,
-        Series.study_instance_uid,
-        Series.accession_number,
-        Series.patient_id,
-    ):
-        ids.update(
-            session.scalars(select(Series.id).where(column == identifier).limit(FIND_LIMIT))
-        )
-    return ids
 
 
 def other_series_of_patient(

@@ -1,7 +1,7 @@
 """Input of the demo: simulated studies, or the CT series of a folder."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ def _simulate_one(folder: Path, number: int) -> DemoStudy:
     rejected = properties["condition"] != "none"
     expected = SeriesState.REJECTED if rejected else SeriesState.DELIVERED
     paths = tuple(write_series(subject, acquisition, out, patient=number))
-    return _study(iter([_series(paths, simulated, expected)]))
+    return _study([_series(paths, simulated, expected)])
 
 
 def _series(
@@ -111,7 +111,7 @@ def _series(
     return DemoSeries(uid, paths, description, simulated, expected)
 
 
-def _study(series: Iterator[DemoSeries]) -> DemoStudy:
+def _study(series: Iterable[DemoSeries]) -> DemoStudy:
     members = tuple(series)
     first = dcmread(members[0].paths[0], stop_before_pixels=True)
     return DemoStudy(str(first.StudyInstanceUID), members)

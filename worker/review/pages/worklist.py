@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from db import queue_status, worklist
+from db import queue_status, study_worklist, worklist
 from db.access_log import record_access
 from db.states import SeriesState, StudyState
-from db.study_worklist import AnyState, ListedStudy, find_studies, list_studies
+from db.study_worklist import AnyState, ListedStudy
 from db.worklist import Filters, Grade
 from worker.review.clock import now
 from worker.review.dependencies import CurrentUser, VerifiedForm, form_text
@@ -50,7 +50,9 @@ def show_worklist(
     filters, state = _parse_filters(query), _parse_state(query.state)
     before = _parse_after(query.after)
     with app_state.sessions.begin() as session:
-        listed = list_studies(session, filters, state=state, limit=PAGE_SIZE + 1, before=before)
+        listed = study_worklist.list_studies(
+            session, filters, state=state, limit=PAGE_SIZE + 1, before=before
+        )
         more, listed = listed[PAGE_SIZE:], listed[:PAGE_SIZE]
         studies = queue_status.count_studies(session, now=now())
         series = queue_status.count_series(session, now=now())
@@ -82,7 +84,7 @@ def search(
     """
     identifier = form_text(form, "identifier")
     with app_state.sessions.begin() as session:
-        found = find_studies(session, identifier) if identifier else []
+        found = study_worklist.find_studies(session, identifier) if identifier else []
         record_access(session, user.audit_actor, "search", now=now(), detail=_ids(found))
     if len(found) == 1 and found[0].main is not None:
         named = [one for one in found[0].series if one.series_instance_uid == identifier]
@@ -93,7 +95,7 @@ def search(
         rows=[_row_context(app_state, one) for one in found],
         demonstration_model=any(is_demonstration(one.screening) for one in found),
         has_identifier=bool(identifier),
-        limit=worklist.FIND_LIMIT,
+        limit=study_worklist.FIND_LIMIT,
     )
 
 
