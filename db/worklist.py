@@ -1,4 +1,4 @@
-"""Worklist of the review page: list, filter, find and export series."""
+"""Series of the review page: list, filter and export them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from db.results import hips_of, newest_result
 from db.states import SeriesState
 
 Grade = Literal["normal", "osteopenia", "osteoporosis"]
-FIND_LIMIT = 100
 EXPORT_CHUNK = 500
 
 
@@ -65,26 +64,10 @@ def list_series(
     return _listed(session, statement.where(*_conditions(filters)), limit)
 
 
-def find_series(session: Session, identifier: str) -> list[Listed]:
-    """Return the series with this study or series UID, accession number or patient ID."""
-    ids: set[int] = set()
-    for column in (
-        Series.series_instance_uid,
-        Series.study_instance_uid,
-        Series.accession_number,
-        Series.patient_id,
-    ):
-        ids.update(
-            session.scalars(select(Series.id).where(column == identifier).limit(FIND_LIMIT))
-        )
-    statement = _with_result(_newest_result(), required=False).where(Series.id.in_(ids))
-    return _listed(session, statement, FIND_LIMIT)
-
-
 def other_series_of_patient(
     session: Session, series: Series, *, limit: int
 ) -> Sequence[Series]:
-    """Return series with the same Patient ID and issuer, newest study first."""
+    """Return series of other studies with the same Patient ID and issuer, newest first."""
     if not series.patient_id:
         return ()
     return session.scalars(
@@ -92,7 +75,7 @@ def other_series_of_patient(
         .where(
             Series.patient_id == series.patient_id,
             Series.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
-            Series.id != series.id,
+            Series.study_id != series.study_id,
         )
         .order_by(Series.study_date.desc().nulls_last(), Series.id.desc())
         .limit(limit)
@@ -181,11 +164,17 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         if value is not None
     ]
     if filters.since is not None:
-        conditions.append(Series.created_at >= _midnight(filters.since))
+        conditions.append(Series.created_at >= midnight(filters.since))
     if filters.until is not None:
-        conditions.append(Series.created_at < _midnight(filters.until + timedelta(days=1)))
+        conditions.append(Series.created_at < next_midnight(filters.until))
     return conditions
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """Return the start of a local day."""
     return datetime(day.year, day.month, day.day).astimezone()
+
+
+def next_midnight(day: date) -> datetime:
+    """Return the end of a local day."""
+    return midnight(day + timedelta(days=1))

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +10,51 @@ from db.history import SeriesHistory, series_history
 from db.session import make_engine, make_sessions
 from db.states import FINAL, DeliveryState, SeriesState
 from deploy.demo.console import console
-from deploy.demo.input import DemoSeries
+from deploy.demo.input import DemoSeries, DemoStudy
 from deploy.demo.stack import DemoStack
 
 SERIES_SECONDS = 120.0
 
+Histories = Mapping[str, SeriesHistory | None]
 
-def wait_for_results(
-    demo: DemoStack, sent: Sequence[DemoSeries]
-) -> dict[str, SeriesHistory | None]:
-    """Wait until every series is delivered, rejected or failed; return their histories."""
+
+def wait_for_results(demo: DemoStack, sent: Sequence[DemoStudy]) -> Histories:
+    """Wait until every series has ended; return the history of each by its UID."""
     sessions = make_sessions(make_engine(demo.database_url, application_name="demo"))
-    deadline = time.monotonic() + SERIES_SECONDS * (1 + len(sent) / 4)
+    uids = [series.series_instance_uid for study in sent for series in study.series]
+    deadline = time.monotonic() + SERIES_SECONDS * (1 + len(uids) / 4)
     with console.status("") as status:
         while True:
             with sessions.begin() as session:
-                histories = {
-                    series.series_instance_uid: series_history(
-                        session, series.series_instance_uid
-                    )
-                    for series in sent
-                }
+                histories = {uid: series_history(session, uid) for uid in uids}
             states = [
-                history.series.state if history else "not registered"
+                history.series.state.value if history else "not registered"
                 for history in histories.values()
             ]
             if all(state in FINAL for state in states) or time.monotonic() > deadline:
                 return histories
-            status.update("waiting for SR and SC: " + ", ".join(states))
+            counts = (f"{states.count(state)} {state}" for state in sorted(set(states)))
+            status.update(f"waiting for SR and SC, series: {', '.join(counts)}")
             demo.check()
             time.sleep(0.2)
 
 
 def collect(
+    demo: DemoStack, study: DemoStudy, histories: Histories, out: Path
+) -> list[dict[str, Any]]:
+    """Copy the objects that the PACS received; return the entries of ``summary.json``."""
+    return [
+        {
+            "study_uid": study.study_instance_uid,
+            **_collect_series(demo, one, histories[one.series_instance_uid], out),
+        }
+        for one in study.series
+    ]
+
+
+def _collect_series(
     demo: DemoStack, sent: DemoSeries, history: SeriesHistory | None, out: Path
 ) -> dict[str, Any]:
-    """Copy the objects that the PACS received; return the entry of ``summary.json``."""
     uid = sent.series_instance_uid
     series = history.series if history else None
     runs = history.screenings if history else ()
@@ -64,17 +73,25 @@ def collect(
     problems += problems_of(sent, history)
     return {
         "series_uid": uid,
+        "description": sent.description,
         "simulated": sent.simulated,
         "instances": len(sent.paths),
+        "rank": series.rank if series else None,
         "state": result["state"] if result else (series.state.value if series else "lost"),
         "delivered": series is not None and series.state is SeriesState.DELIVERED,
-        "reason": result["reason"] if result else None,
+        "reason": _reason(history),
         "orientation": result["orientation"] if result else None,
         "hips": result["hips"] if result else [],
         "grade": result["grade"] if result else None,
         **paths,
         "problems": problems,
     }
+
+
+def _reason(history: SeriesHistory | None) -> dict[str, str | None] | None:
+    if history is None or history.series.reason_code is None:
+        return None
+    return {"code": history.series.reason_code, "text": history.series.reason_text}
 
 
 def problems_of(sent: DemoSeries, history: SeriesHistory | None) -> list[str]:
@@ -94,8 +111,6 @@ def problems_of(sent: DemoSeries, history: SeriesHistory | None) -> list[str]:
         return [f"{uid}: still {series.state} when the demo ended{''.join(errors)}"]
     if series.state is SeriesState.FAILED:
         return [f"{uid}: failed ({series.error})"]
-    if sent.must_be_rejected and series.state is not SeriesState.REJECTED:
-        return [f"{uid}: graded, but must be rejected"]
-    if sent.simulated and not sent.must_be_rejected and series.state is SeriesState.REJECTED:
-        return [f"{uid}: rejected, but must be graded"]
+    if sent.expected is not None and series.state is not sent.expected:
+        return [f"{uid}: {series.state}, but must be {sent.expected}"]
     return []

@@ -1,7 +1,7 @@
 """``make demo``: the whole path on one machine, without installed servers.
 
 Runs PostgreSQL and Valkey from wheels, the Storage SCP, a Celery worker and a small receiving
-PACS, each as a process. Sends CT series by C-STORE, as a modality does, and ends when SR and SC
+PACS, each as a process. Sends CT studies by C-STORE, as a PACS does, and ends when SR and SC
 have arrived at the PACS.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.console import console
-from deploy.demo.input import DemoSeries, find_ct, simulate
+from deploy.demo.input import DemoStudy, find_ct, simulate
 from deploy.demo.results import collect, wait_for_results
 from deploy.demo.review import wait_for_reader
 from deploy.demo.sending import send_all
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def run(
-    series: Sequence[DemoSeries] | None,
+    studies: Sequence[DemoStudy] | None,
     out: Path,
     model: Path | None,
     *,
@@ -70,7 +70,7 @@ def run(
 ) -> int:
     """Run the demo and return its exit status; always stop what was started.
 
-    Simulates the series if ``series`` is None. ``at_end`` is called while everything still
+    Simulates the studies if ``studies`` is None. ``at_end`` is called while everything still
     runs. ``pacs`` is a further destination.
     """
     prepare(out)
@@ -79,9 +79,9 @@ def run(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="osteoscreen-demo-"))
         )
         demo = start_demo_stack(stack, work, out / "logs", model, pacs)
-        sent = send_all(demo, series or simulate(work / "input"))
+        sent = send_all(demo, studies or simulate(work / "input"))
         histories = wait_for_results(demo, sent)
-        summary = [collect(demo, one, histories[one.series_instance_uid], out) for one in sent]
+        summary = [entry for study in sent for entry in collect(demo, study, histories, out)]
         problems = report(summary, out)
         if at_end is not None:
             at_end(demo)

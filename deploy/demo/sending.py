@@ -1,6 +1,8 @@
-"""Send series to the Storage SCP as a modality does, by C-STORE."""
+"""Send studies to the Storage SCP as a PACS does, by C-STORE."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from pydicom import dcmread
@@ -8,21 +10,36 @@ from pynetdicom import AE
 
 from common.dicomnet.checkpoint import patch_reactor_checkpoint
 from deploy.demo.console import console, print_done
-from deploy.demo.input import DemoSeries
+from deploy.demo.input import DemoStudy
 from deploy.demo.stack import DemoStack
 
+ASSOCIATIONS = 2
+"""Associations over which a study of several series is sent."""
 
-def send_all(demo: DemoStack, series: Iterable[DemoSeries]) -> list[DemoSeries]:
-    """Send each series over an association of its own, as soon as it is available."""
+
+def send_all(demo: DemoStack, studies: Iterable[DemoStudy]) -> list[DemoStudy]:
+    """Send each study as soon as it is available."""
     sent = []
-    with console.status("sending CT (simulating a series takes about 10 s)"):
-        for one in series:
-            accepted = send(one.paths, demo.scp_port)
-            print_done(
-                f"sent {accepted} of {len(one.paths)} instances of {one.series_instance_uid}"
-            )
-            sent.append(one)
+    with console.status("sending CT (simulating a study takes about 10 s)"):
+        for study in studies:
+            accepted = send_study(study, demo.scp_port)
+            print_done(_line_of(study, accepted))
+            sent.append(study)
     return sent
+
+
+def send_study(study: DemoStudy, port: int) -> int:
+    """Send a study; return the number of accepted instances.
+
+    Several series are sent interleaved over two associations at once, as a PACS may do.
+    """
+    if len(study.series) == 1:
+        return send(study.series[0].paths, port)
+    rounds = zip_longest(*(series.paths for series in study.series))
+    paths = [path for path in chain.from_iterable(rounds) if path is not None]
+    parts = [paths[start::ASSOCIATIONS] for start in range(ASSOCIATIONS)]
+    with ThreadPoolExecutor(ASSOCIATIONS) as pool:
+        return sum(pool.map(send, filter(None, parts), [port] * ASSOCIATIONS))
 
 
 def send(paths: Sequence[Path], port: int) -> int:
@@ -43,3 +60,11 @@ def send(paths: Sequence[Path], port: int) -> int:
     finally:
         assoc.release()
     return accepted
+
+
+def _line_of(study: DemoStudy, accepted: int) -> str:
+    instances, uid = sum(len(series.paths) for series in study.series), study.study_instance_uid
+    line = f"sent {accepted} of {instances} instances of study …{uid[-12:]}"
+    if len(study.series) == 1:
+        return line
+    return f"{line}: {len(study.series)} series, interleaved over {ASSOCIATIONS} associations"

@@ -17,7 +17,7 @@ from deploy.demo.run import run
 from deploy.demo.stack import DemoStack
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs/images/review.png"
-WINDOW = (1280, 800)
+WINDOW = (1280, 1160)
 
 console = Console(highlight=False)
 
@@ -34,6 +34,7 @@ def take_picture(database_url: str, spool_dir: Path, check: Callable[[], None]) 
         page.get_by_label("Your token").fill(token)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("row", name="Osteoporosis").first.wait_for()
+        page.get_by_text("6 series, 1 used").click()
         page.screenshot(path=PICTURE)
         console.print(f"{PICTURE} written")
 

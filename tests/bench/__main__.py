@@ -12,7 +12,9 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "neck": ("--count", "15"),
     "intake": (),
     "latency": (),
+    "study": (),
     "backlog": (),
+    "study_backlog": (),
     "two_workers": ("--pin",),
 }
 

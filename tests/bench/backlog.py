@@ -11,13 +11,13 @@ import secrets
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
@@ -90,15 +90,17 @@ class FilledDatabase:
 
 
 @contextmanager
-def filled_database(postgres: Postgres, size: int, folder: Path) -> Iterator[FilledDatabase]:
-    """Create and fill a database."""
+def filled_database(
+    postgres: Postgres, size: int, folder: Path, fill: str = FILL
+) -> Iterator[FilledDatabase]:
+    """Create a database and fill it by SQL statements with the parameter ``count``."""
     name = f"filled_{size}"
     postgres.execute(f"CREATE DATABASE {name}")
     upgrade(postgres.url_of(name), folder)
     engine = make_engine(postgres.url_of(name), application_name=ACTOR)
     with engine.begin() as connection:
         connection.execute(text("SET statement_timeout = 0"))
-        for statement in FILL.split(";\n"):
+        for statement in fill.split(";\n"):
             if statement.strip():
                 connection.execute(text(statement), {"count": size})
     postgres.execute("VACUUM ANALYZE", name)
@@ -120,6 +122,8 @@ def new_series() -> CompletedSeries:
 
 class Case:
     """One new series in one database. Each step is a method; the caller measures it."""
+
+    STEPS = ("register", "lease", "sweep", "save", "deliver", "status", "show")
 
     def __init__(self, database: FilledDatabase) -> None:
         self._sessions = database.sessions
@@ -202,21 +206,25 @@ class Case:
         assert shown is not None
 
 
-def steps(case: Case) -> dict[str, Callable[[], None]]:
-    """Return the steps of a series in their order."""
-    names = ("register", "lease", "sweep", "save", "deliver", "status", "show")
-    return {name: getattr(case, name) for name in names}
+class Steps(Protocol):
+    """One new series or study in one database, with the names of its steps in their order."""
+
+    STEPS: tuple[str, ...]
 
 
-def measure(databases: Sequence[FilledDatabase], rounds: int) -> dict[str, dict[int, float]]:
+def measure(
+    databases: Sequence[FilledDatabase],
+    rounds: int,
+    new_case: Callable[[FilledDatabase], Steps] = Case,
+) -> dict[str, dict[int, float]]:
     """Return the median in ms by step and size."""
     spent: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(rounds + 1):
-        cases = [(database, steps(Case(database))) for database in databases]
-        for name in cases[0][1]:
+        cases = [(database, new_case(database)) for database in databases]
+        for name in cases[0][1].STEPS:
             for database, case in cases:
                 start = time.perf_counter()
-                case[name]()
+                getattr(case, name)()
                 if number:  # the first round also fills caches
                     spent[name][database.size].append((time.perf_counter() - start) * 1000)
     return {
@@ -239,14 +247,21 @@ def main() -> None:
             for size in arguments.sizes
         ]
         results = measure(databases, arguments.rounds)
-    print(f"{'ms':10s}" + "".join(f"{size:>12,d}" for size in arguments.sizes))
-    for name, sizes in results.items():
-        print(f"{name:10s}" + "".join(f"{ms:12.2f}" for ms in sizes.values()))
-    first, last = arguments.sizes[0], arguments.sizes[-1]
+    print_report(results, arguments.sizes, arguments.rounds)
+
+
+def print_report(
+    results: Mapping[str, Mapping[int, float]], sizes: Sequence[int], rounds: int
+) -> None:
+    """Print a table and JSON."""
+    print(f"{'ms':10s}" + "".join(f"{size:>12,d}" for size in sizes))
+    for name, row in results.items():
+        print(f"{name:10s}" + "".join(f"{ms:12.2f}" for ms in row.values()))
     growth = {
-        f"growth_{name}": round(row[last] / row[first], 2) for name, row in results.items()
+        f"growth_{name}": round(row[sizes[-1]] / row[sizes[0]], 2)
+        for name, row in results.items()
     }
-    report: dict[str, Any] = {"rounds": arguments.rounds, "ms": results, **growth}
+    report: dict[str, Any] = {"rounds": rounds, "ms": results, **growth}
     print(json.dumps(report))
 
 

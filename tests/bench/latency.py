@@ -74,13 +74,15 @@ def send(paths: Sequence[Path], port: int) -> float:
     return answered
 
 
-def wait_for_report(system: SystemUnderTest, study_instance_uid: str) -> float:
+def wait_for_report(
+    system: SystemUnderTest, study_instance_uid: str, seconds: float = 120
+) -> float:
     """Wait for the SR in Orthanc; return the time of its arrival (Unix time)."""
     query = {"StudyInstanceUID": study_instance_uid, "Modality": "SR"}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + seconds
     while not system.orthanc.find("Instance", **query):
         if time.monotonic() > deadline:
-            raise RuntimeError("no SR arrived within 120 s")
+            raise RuntimeError(f"no SR arrived within {seconds:.0f} s")
         time.sleep(POLL_SECONDS)
     return time.time()
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
-from tests.support.series import copy_series, uid_of
+from tests.support.series import copy_series, study_of, uid_of
 from tests.support.servers import child_environment, running_orthanc, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -63,7 +63,12 @@ def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_an_own_pacs(
 ) -> None:
     ct = folder / "ct"
     uid = uid_of(copy_series(coronal_series, ct / "a"))
-    few = uid_of(copy_series(coronal_series[:4], ct / "b"))
+    study = study_of(sorted((ct / "a").iterdir()))
+
+    def into_the_study(_: int, ds: Dataset) -> None:
+        ds.StudyInstanceUID = study
+
+    few = uid_of(copy_series(coronal_series[:4], ct / "b", into_the_study))
     (ct / "notes.txt").write_text("not DICOM")
 
     # Default of Debian: unknown peers may store, but not query.
@@ -81,6 +86,11 @@ def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_an_own_pacs(
     assert set(summary) == {uid, few}
     assert summary[few]["reason"]["code"] == "TOO_FEW_SLICES"
     assert summary[few]["state"] == "rejected"
+    assert {one["study_uid"] for one in summary.values()} == {study}
+    assert (summary[uid]["rank"], summary[few]["rank"]) == (1, None)
+    assert (summary[few]["sr"], summary[few]["sc"]) == (None, None)
+    assert "interleaved over 2 associations" in " ".join(output.split())
+    assert "what became of its series" in " ".join(output.split())
     graded = summary[uid]
     assert (graded["state"], graded["delivered"]) == ("screened", True)
     assert graded["grade"] in {"normal", "osteopenia", "osteoporosis"}

@@ -20,9 +20,6 @@ DestinationName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Name in OSTEOSCREEN_DESTINATIONS."),
 ]
-AnyUid = Annotated[
-    str, typer.Argument(metavar="UID", help="Series Instance UID or Study Instance UID.")
-]
 for command in (models.shadow, models.promote, models.rollback):
     app.command()(command)
 
@@ -94,30 +91,35 @@ def status(
 
 @app.command()
 def show(
-    uid: AnyUid,
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="UID", help="Series or Study Instance UID, patient ID or accession number."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show everything on record about one series, or about a study with one result."""
-    from db.history import series_history, study_history
+    """Show everything on record about a series or a study; list the studies of a patient."""
+    from db.history import SeriesHistory, StudyHistory
     from worker.cli import show as show_output
-    from worker.cli import show_study
+    from worker.cli import show_found, show_study
     from worker.cli.tables import print_all
 
     with sessions().begin() as session:
-        history = series_history(session, uid)
-        study = study_history(session, uid) if history is None else None
-    if study is not None:
-        if as_json:
-            print_json(show_study.show_study_json(study))
-        else:
-            print_all(show_study.show_study_tables(study))
-        return
-    if history is None:
-        _unknown(uid)
-    if as_json:
-        print_json(show_output.show_json(history))
+        found = show_found.find(session, identifier)
+    if isinstance(found, SeriesHistory):
+        as_values, tables = show_output.show_json(found), show_output.show_tables(found)
+    elif isinstance(found, StudyHistory):
+        as_values = show_study.show_study_json(found)
+        tables = show_study.show_study_tables(found)
+    elif found:
+        as_values, tables = show_found.studies_json(found), show_found.studies_table(found)
     else:
-        print_all(show_output.show_tables(history))
+        _unknown(identifier)
+    if as_json:
+        print_json(as_values)
+    else:
+        print_all(tables)
 
 
 @app.command()

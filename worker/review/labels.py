@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from db import queue_status
-from db.states import DeliveryState, SeriesState
+from db.states import DeliveryState, SeriesState, StudyState
 
 STATES: Mapping[str, str] = {
     SeriesState.RECEIVING: "Being received",
@@ -15,7 +15,17 @@ STATES: Mapping[str, str] = {
     SeriesState.FAILED: "Failed",
     SeriesState.NOT_SELECTED: "Not selected",
 }
-ENDED = queue_status.ENDED
+STUDY_STATES: Mapping[str, str] = {
+    StudyState.COLLECTING: "Being received",
+    StudyState.SCREENING: "Being screened",
+    StudyState.REPORTED: "Reported",
+    StudyState.DELIVERED: "Delivered",
+    StudyState.NOTHING_TO_REPORT: "Nothing to report",
+    StudyState.FAILED: "Failed",
+}
+ANY_STATES: Mapping[str, str] = {**STATES, **STUDY_STATES}
+"""States by which the worklist is filtered."""
+ENDED = (*queue_status.ENDED, *queue_status.STUDY_ENDED)
 STATE_MEANINGS: Mapping[str, str] = {
     SeriesState.RECEIVING: "Images are still arriving. Screening starts when the series is"
     " complete.",

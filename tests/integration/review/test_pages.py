@@ -31,7 +31,7 @@ def test_an_empty_worklist_says_so(site: ReviewSite, viewer: Page) -> None:
         if session.scalar(select(Access.id).where(Access.what == "series")):
             pytest.skip("another test has already added series")
 
-    expect(viewer.get_by_role("heading", name="No series yet")).to_be_visible()
+    expect(viewer.get_by_role("heading", name="No study yet")).to_be_visible()
 
 
 def test_the_worklist_shows_state_grade_probability_and_picture(
@@ -62,9 +62,7 @@ def test_the_worklist_is_narrowed_by_filters(
     expect(viewer.locator("tbody tr")).to_contain_text("METAL")
     viewer.get_by_label("Grade").select_option("Osteoporosis")
     viewer.get_by_role("button", name="Filter").click()
-    expect(
-        viewer.get_by_role("heading", name="No series matches these filters")
-    ).to_be_visible()
+    expect(viewer.get_by_role("heading", name="No study matches these filters")).to_be_visible()
     viewer.get_by_role("link", name="Clear filters").click()
     viewer.get_by_label("Grade").select_option("Osteoporosis")
     viewer.get_by_label("Scanner").select_option("Siemens Healthineers / SOMATOM Force")
@@ -81,7 +79,7 @@ def test_a_series_is_found_by_each_identifier_without_it_in_addresses_or_logs(
     addresses: list[str] = []
     viewer.on("request", lambda request: addresses.append(request.url))
     viewer.goto(site.url)
-    viewer.get_by_label("Series UID, study UID").fill(identifier)
+    viewer.get_by_label("Patient ID, accession number").fill(identifier)
     viewer.get_by_role("button", name="Find").click()
 
     expect(viewer.get_by_role("heading", name=f"Series {series.delivered}")).to_be_visible()
@@ -92,7 +90,7 @@ def test_a_series_is_found_by_each_identifier_without_it_in_addresses_or_logs(
 
 def test_an_unknown_identifier(site: ReviewSite, series: ExampleSeries, viewer: Page) -> None:
     viewer.goto(site.url)
-    viewer.get_by_label("Series UID, study UID").fill("<b>unknown'")
+    viewer.get_by_label("Patient ID, accession number").fill("<b>unknown'")
     viewer.get_by_role("button", name="Find").click()
 
     expect(viewer.get_by_role("heading", name="Nothing found")).to_be_visible()

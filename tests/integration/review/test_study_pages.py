@@ -3,11 +3,13 @@
 from shutil import copyfile
 
 import pytest
+from playwright.sync_api import expect
 
 from db.states import SeriesState, StudyState
 from db.study_results import SeriesEnd, save_failed
 from tests.support import study_record as study
 from tests.support.record import Sessions, after
+from tests.support.review_browser import BrowserWindow, log_in
 from tests.support.review_record import PICTURE
 from tests.support.review_site import ReviewClient, ReviewSite
 
@@ -36,14 +38,53 @@ def operator(site: ReviewSite) -> ReviewClient:
     return site.client("operator")
 
 
-def test_each_series_of_a_study_is_listed_with_its_state(
-    operator: ReviewClient, series_ids: dict[str, int]
+def test_a_study_is_one_row_with_its_series_beneath(
+    site: ReviewSite, series_ids: dict[str, int], window: BrowserWindow
 ) -> None:
-    page = operator.get("/?state=not_selected")
+    page = log_in(window.page, site, "viewer")
+
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Reported")
+    expect(rows.first.get_by_role("link", name="Study")).to_have_attribute(
+        "href", f"/series/{series_ids['1']}"
+    )
+    picture = rows.first.locator("img")
+    assert picture.evaluate("image => image.complete && image.naturalWidth") == 112
+    rows.last.get_by_text("3 series, 1 used").click()
+    beneath = rows.last.get_by_role("listitem")
+    expect(beneath).to_have_count(3)
+    expect(beneath.nth(0)).to_contain_text("Used for R and L")
+    expect(beneath.nth(1)).to_contain_text("Not selected Series 1.")
+    expect(beneath.nth(2)).to_contain_text("Rejected Scout.")
+    expect(beneath.nth(2).get_by_role("link")).to_have_attribute(
+        "href", f"/series/{series_ids['3']}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("state=reported", 1),
+        ("state=delivered", 0),
+        ("state=not_selected", 1),
+        ("state=failed", 0),
+        ("grade=normal", 0),
+        ("grade=osteopenia", 1),
+    ],
+)
+def test_studies_are_filtered_by_their_own_state_before_that_of_a_series(
+    query: str, count: int, operator: ReviewClient, series_ids: dict[str, int]
+) -> None:
+    page = operator.get(f"/?{query}")
 
     assert page.status_code == 200
-    assert f"/series/{series_ids['2']}" in page.text
-    assert f"/series/{series_ids['1']}" not in page.text
+    assert page.text.count(f'href="/series/{series_ids["1"]}">Study') == count
+
+
+@pytest.mark.parametrize("after", ["0", "-1", "x", "9" * 20, "\u0661"])
+def test_a_page_that_cannot_exist(after: str, operator: ReviewClient) -> None:
+    assert operator.get("/", params={"after": after}).status_code == 400
 
 
 def test_the_page_of_the_used_series_has_the_picture_of_the_study(
@@ -54,6 +95,8 @@ def test_the_page_of_the_used_series_has_the_picture_of_the_study(
 
     assert page.status_code == 200
     assert "Coronal slice" in page.text
+    assert "Series of this study" in page.text
+    assert f'href="/series/{series_ids["3"]}"' in page.text
     assert (picture.status_code, picture.content) == (200, PICTURE.read_bytes())
 
 

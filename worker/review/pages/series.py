@@ -18,6 +18,7 @@ from db.results import result_folder
 from db.retry import may_screen_again
 from db.session import Session
 from db.states import DeliveryState, RunOutcome
+from db.study_worklist import study_of
 from worker.review.clock import now
 from worker.review.dependencies import CurrentUser
 from worker.review.pictures import picture_path
@@ -45,11 +46,13 @@ def show_series(
         dxa_results = dxa.dxa_of_patient(session, series)
         again = may_screen_again(session, series)
         others = worklist.other_series_of_patient(session, series, limit=MAX_OTHER_SERIES)
+        study = study_of(session, series.study_id)
     return render(
         request,
         "series.html",
         **_series_context(app_state, history, may_screen_again=again),
         others=others,
+        study=study,
         feedback=feedback,
         dxa_results=dxa_results,
     )

@@ -1,9 +1,7 @@
-"""Worklist: the series received last, filtered or found by an identifier."""
+"""Worklist: the studies received last, filtered or found by an identifier."""
 
-import base64
-import binascii
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, cast, get_args
 from urllib.parse import urlencode
@@ -11,10 +9,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from db import queue_status, worklist
+from db import queue_status, study_worklist, worklist
 from db.access_log import record_access
-from db.states import SeriesState
-from db.worklist import Filters, Grade, Listed, Position
+from db.states import SeriesState, StudyState
+from db.study_worklist import AnyState, ListedStudy
+from db.worklist import Filters, Grade
 from worker.review.clock import now
 from worker.review.dependencies import CurrentUser, VerifiedForm, form_text
 from worker.review.pictures import picture_path, thumbnail_uri
@@ -25,10 +24,11 @@ from worker.review.state import AppState, CurrentState
 router = APIRouter()
 PAGE_SIZE = 25
 YEARS = range(1900, 2200)
+INVALID_FILTER = "A filter has an invalid value."
 
 
 class WorklistQuery(BaseModel):
-    """Query string of the worklist: the form of filters, and the key of the last row before."""
+    """Query string of the worklist: the filters, and the ID of the last study before."""
 
     state: str = ""
     grade: str = ""
@@ -46,23 +46,26 @@ def show_worklist(
     user: CurrentUser,
     query: Annotated[WorklistQuery, Query()],
 ) -> Response:
-    """Show one page of the list."""
-    filters, position = _parse_filters(query), _decode_position(query.after)
+    """Show one page of the list: a row a study, its series beneath."""
+    filters, state = _parse_filters(query), _parse_state(query.state)
+    before = _parse_after(query.after)
     with app_state.sessions.begin() as session:
-        listed = worklist.list_series(session, filters, limit=PAGE_SIZE + 1, after=position)
+        listed = study_worklist.list_studies(
+            session, filters, state=state, limit=PAGE_SIZE + 1, before=before
+        )
         more, listed = listed[PAGE_SIZE:], listed[:PAGE_SIZE]
-        counts = queue_status.count_series(session, now=now())
+        studies = queue_status.count_studies(session, now=now())
+        series = queue_status.count_series(session, now=now())
         scanners = worklist.list_scanners(session)
-        ids = [one.series.id for one in listed]
-        record_access(session, user.audit_actor, "worklist", now=now(), detail={"series": ids})
+        record_access(session, user.audit_actor, "worklist", now=now(), detail=_ids(listed))
     used = query.model_dump(exclude={"after"}, exclude_defaults=True)
-    next_query = {**used, "after": _encode_position(listed[-1])} if more else None
+    next_query = {**used, "after": listed[-1].study.id} if more else None
     return render(
         request,
         "worklist.html",
         rows=[_row_context(app_state, one) for one in listed],
         demonstration_model=any(is_demonstration(one.screening) for one in listed),
-        counts=counts,
+        counts={"Studies": studies, "Series": series},
         scanners=[f"{maker} / {model}" for maker, model in scanners],
         chosen=query,
         used=used,
@@ -75,40 +78,53 @@ def show_worklist(
 def search(
     request: Request, app_state: CurrentState, user: CurrentUser, form: VerifiedForm
 ) -> Response:
-    """Find series by an identifier.
+    """Find studies by an identifier of theirs or of one of their series.
 
     This is a POST so that patient identifiers are not in addresses, histories or logs.
     """
     identifier = form_text(form, "identifier")
     with app_state.sessions.begin() as session:
-        found = worklist.find_series(session, identifier) if identifier else []
-        ids = [one.series.id for one in found]
-        record_access(session, user.audit_actor, "search", now=now(), detail={"series": ids})
-    if len(ids) == 1:
-        return redirect(f"/series/{ids[0]}")
+        found = study_worklist.find_studies(session, identifier) if identifier else []
+        record_access(session, user.audit_actor, "search", now=now(), detail=_ids(found))
+    if len(found) == 1 and found[0].main is not None:
+        named = [one for one in found[0].series if one.series_instance_uid == identifier]
+        return redirect(f"/series/{next(iter(named), found[0].main).id}")
     return render(
         request,
         "found.html",
         rows=[_row_context(app_state, one) for one in found],
         demonstration_model=any(is_demonstration(one.screening) for one in found),
         has_identifier=bool(identifier),
-        limit=worklist.FIND_LIMIT,
+        limit=study_worklist.FIND_LIMIT,
     )
 
 
-def _row_context(app_state: AppState, listed: Listed) -> Mapping[str, Any]:
-    series, screening = listed.series, listed.screening
-    path = screening and picture_path(
-        app_state.settings.spool_dir, series, screening.revision, screening.folder
+def _ids(listed: Sequence[ListedStudy]) -> Mapping[str, Any]:
+    return {"series": [series.id for one in listed for series in one.series]}
+
+
+def _row_context(app_state: AppState, listed: ListedStudy) -> Mapping[str, Any]:
+    main, screening = listed.main, listed.screening
+    path = (
+        main
+        and screening
+        and picture_path(
+            app_state.settings.spool_dir, main, screening.revision, screening.folder
+        )
     )
     return {
-        "series": series,
+        "study": listed.study,
+        "main": main,
+        "series": listed.series,
+        "used_for": listed.used_for,
         "screening": screening,
         "hips": listed.hips,
         "grade_probability": grade_probability(
             listed.hips, screening.grade if screening else None
         ),
-        "outdated": screening is not None and screening.revision != series.revision,
+        "outdated": main is not None
+        and screening is not None
+        and screening.revision != main.revision,
         "thumbnail": path and thumbnail_uri(path),
     }
 
@@ -117,7 +133,6 @@ def _parse_filters(query: WorklistQuery) -> Filters:
     maker, _, model = query.scanner.partition(" / ")
     try:
         return Filters(
-            state=SeriesState(query.state) if query.state else None,
             grade=_parse_grade(query.grade),
             reason=query.reason or None,
             manufacturer=maker or None,
@@ -126,7 +141,17 @@ def _parse_filters(query: WorklistQuery) -> Filters:
             until=_parse_day(query.until),
         )
     except ValueError:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "A filter has an invalid value.") from None
+        raise HTTPException(HTTPStatus.BAD_REQUEST, INVALID_FILTER) from None
+
+
+def _parse_state(value: str) -> AnyState | None:
+    """Return the state of a study of this name, else that of a series."""
+    for states in (StudyState, SeriesState):
+        if value in set(states):
+            return states(value)
+    if value:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, INVALID_FILTER)
+    return None
 
 
 def _parse_day(value: str) -> date | None:
@@ -143,20 +168,10 @@ def _parse_grade(value: str) -> Grade | None:
     return cast(Grade, value) if value else None
 
 
-def _encode_position(listed: Listed) -> str:
-    """Encode the key of a row for the address of the next page."""
-    key = f"{listed.series.created_at.isoformat()} {listed.series.id}"
-    return base64.urlsafe_b64encode(key.encode()).decode()
-
-
-def _decode_position(after: str) -> Position | None:
+def _parse_after(after: str) -> int | None:
+    """Return the study ID of a page's address; answer 400 if no row can have it."""
     if not after:
         return None
-    try:
-        moment, _, number = base64.urlsafe_b64decode(after.encode()).decode().partition(" ")
-        position = Position(datetime.fromisoformat(moment), int(number))
-        if position.created_at.year not in YEARS or not 0 < position.series_id < 2**63:
-            raise ValueError(position)
-    except (ValueError, binascii.Error):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "There is no such page.") from None
-    return position
+    if not after.isascii() or not after.isdecimal() or not 0 < int(after) < 2**63:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "There is no such page.")
+    return int(after)
