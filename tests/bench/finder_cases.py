@@ -17,8 +17,9 @@ from training.simulate.acquisition import Acquisition, View, sample_acquisition
 from training.simulate.anatomy.arthrosis import with_advanced_arthrosis
 from training.simulate.scanner import render, render_volume
 from training.simulate.subject import Condition, Subject, sample_subject
-from worker.pipeline import load, reformat
+from worker.pipeline import reformat
 from worker.pipeline.volume import Orientation, Volume
+from worker.pipeline.volume_layout import PLANE_DISTANCE_MM
 
 ABDOMEN_EVERY = 3
 State = Literal[
@@ -185,7 +186,7 @@ def acquire(subject: Subject, acquisition: Acquisition) -> Volume:
     if acquisition.plane == "coronal":
         return render_volume(subject, acquisition)
     affine = acquisition.affine()
-    thickness = max(1, round(load.PLANE_DISTANCE_MM / float(np.linalg.norm(affine[:3, 1]))))
+    thickness = max(1, round(PLANE_DISTANCE_MM / float(np.linalg.norm(affine[:3, 1]))))
     slabs = [
         reformat.slab_means(image.astype(np.float32), thickness)
         for image in render(subject, acquisition)

@@ -17,8 +17,9 @@ from training.simulate.anatomy.frames import femur_frame
 from training.simulate.geometry.shapes import rotation
 from training.simulate.subject import Implant, Subject, sample_subject
 from training.simulate.truth import truth
-from worker.pipeline import load, reformat
+from worker.pipeline import reformat
 from worker.pipeline.volume import Orientation, PointMm, Volume
+from worker.pipeline.volume_layout import PLANE_DISTANCE_MM
 
 SEED = 7777
 PLAIN_SCAN = {
@@ -151,7 +152,7 @@ def oblique(plane: Orientation, about_x: float, about_z: float) -> Scan:
     affine = np.eye(4)
     affine[:3, :3] = turn
     turned = reformat.canonical(Volume(volume.hu, affine @ volume.affine))
-    spacing = (load.PLANE_DISTANCE_MM, *turned.spacing_mm[1:])
+    spacing = (PLANE_DISTANCE_MM, *turned.spacing_mm[1:])
     return reformat.along_patient_axes(turned, spacing), tuple(
         replace(
             hip,

@@ -17,10 +17,10 @@ from training.simulate.subject import Subject
 from training.simulate.truth import HipTruth
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.femurs import planes
-from worker.pipeline.load import PLANE_DISTANCE_MM
 from worker.pipeline.reformat import canonical, resample_rows, slab_grid, slab_means
 from worker.pipeline.results import HipCrop
 from worker.pipeline.volume import Femur, Plane, PointMm, Volume
+from worker.pipeline.volume_layout import PLANE_DISTANCE_MM
 
 # Standard deviations along each axis that reproduce the distances measured on 300 held-out
 # volumes (docs/decisions/0002): head p50 0.7, p95 3.8 mm; neck p50 3.1, p95 7.0 mm.

@@ -12,8 +12,19 @@ MAX_SLICES = 4096
 """Images, or frames of all objects, of one series: 2 m of body at 0.5 mm are 4000."""
 
 MAX_KEPT_VOXELS = 2**28
-"""Voxels of the volume in memory, after the slabs of an axial series: 512 MiB, twice while
-the axes are turned. A coronal series of 500 slices of 512² has half of it."""
+"""Voxels of the volume in memory, after the slabs of an axial series: 512 MiB. A coronal series
+of 500 slices of 512² has half of it."""
+
+MAX_REFORMATTED_VOXELS = 3 * 2**27
+"""Voxels of a volume and of the one that is interpolated from it, together: both are in memory
+for a moment. An axial series of 2,000 slices of 512² has 313 million at most."""
+
+MAX_VOXELS_AT_ONCE = 2**28
+"""Voxels of the volumes of all threads of a process. A routine series has 10 to 80 million."""
+
+MAX_PIXELS_DECODED_AT_ONCE = 2**23
+"""Pixels of the frames that the threads of one series decode at the same time. A decoder needs
+about 25 bytes a pixel: 210 MB."""
 
 MAX_SERIES_HEADER_BYTES = 256 * 2**20
 """All headers of a series are in memory, without their long private elements. Those of

@@ -2,28 +2,29 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
 
 from worker.pipeline import header_values, pixels
 from worker.pipeline.decoding.error import DecodeError
+from worker.pipeline.decoding.pixel_format import PixelFormat
 from worker.pipeline.header_values import require
 from worker.pipeline.limits import (
-    MAX_KEPT_VOXELS,
+    MAX_PIXELS_DECODED_AT_ONCE,
 )
-from worker.pipeline.pixels import Image
+from worker.pipeline.memory import VOLUMES
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.reformat import (
     along_patient_axes,
     canonical,
+    empty_array,
     resample_rows,
-    slab_grid,
     slab_means,
 )
 from worker.pipeline.results import Rejected
@@ -32,13 +33,7 @@ from worker.pipeline.validation.eligibility import PIXELS
 from worker.pipeline.validation.rules import first_failure, to_check
 from worker.pipeline.validation.slice_consistency import Thumbnails, thumbnail
 from worker.pipeline.volume import AcquiredSlices, Series, Volume
-
-# Distance of the reformatted coronal planes of an axial series: that of the paper's coronal
-# reformats (2–4 mm), so that noise and partial volume are alike.
-PLANE_DISTANCE_MM = 2.5
-# A series turned by less keeps its own grid and the references to its slices; its affine
-# holds the angle.
-ALIGNED_DEG = 1.5
+from worker.pipeline.volume_layout import Layout, check_voxels, layout_of
 
 Hu = npt.NDArray[np.int16]
 
@@ -109,110 +104,77 @@ def read_volume(series: Series) -> Volume | Rejected:
     either plane that is turned by ``ALIGNED_DEG`` or more is interpolated along the patient's
     axes. An axial series is reduced to its slabs slice by slice, which limits the memory.
     """
-    affine = _affine(series.headers)
-    axial = series.orientation == "axial"
-    axis, thickness = 0, 1
-    if axial:
-        # The image axis that runs anterior-posterior: the rows unless transposed.
-        axis = int(np.abs(affine[1, 1:3]).argmax())
-        thickness = max(1, round(PLANE_DISTANCE_MM / np.linalg.norm(affine[:3, 1 + axis])))
-    grid = affine @ slab_grid(thickness, axis)
     try:
-        volume = _canonical(series, grid, lambda image: slab_means(image, thickness, axis))
-        return replace(_along_axes(series, volume), acquired=volume.acquired)
+        layout = layout_of(series)
+        check_voxels(layout)
+        volume = _canonical(series, layout)
+        return replace(_along_axes(layout, volume), acquired=volume.acquired)
     except DecodeError as error:
         return _undecodable(str(error), series)
 
 
-def _canonical(
-    series: Series, affine: npt.NDArray[np.float64], reduce: Callable[[Image], Image]
-) -> Volume:
-    """Decode a series and turn its axes. Raises DecodeError.
+def reserve_memory(series: Series) -> AbstractContextManager[None]:
+    """Hold the memory of a volume for as long as it is in use, after waiting for it.
 
-    The decoded array is freed on return: the canonical volume may be a copy.
+    A series over a limit needs none: ``read_volume`` refuses it.
     """
-    hu, thumbnails = _decode(series, reduce)
+    try:
+        return VOLUMES.reserve(check_voxels(layout_of(series)))
+    except DecodeError:
+        return nullcontext()
+
+
+def _canonical(series: Series, layout: Layout) -> Volume:
+    """Decode a series, its axes turned. Raises DecodeError."""
+    hu, thumbnails = _decode(series, layout)
     uids = tuple(header_values.text_of(ds, "SOPInstanceUID") for ds in series.headers)
     frames = tuple(header_values.frame_of(ds) for ds in series.headers)
     acquired = AcquiredSlices(thumbnails, tuple(map(_name, uids, frames)))
-    return replace(canonical(Volume(hu, affine, uids, frames)), acquired=acquired)
+    return replace(canonical(Volume(hu, layout.affine, uids, frames)), acquired=acquired)
 
 
-def _along_axes(series: Series, volume: Volume) -> Volume:
-    """Interpolate a canonical volume where it is oblique or its pixels are not square.
-
-    Raises DecodeError.
-    """
-    axial = series.orientation == "axial"
-    _, row_mm, column_mm = volume.spacing_mm
-    row_mm = column_mm if axial else row_mm
-    if (
-        header_values.obliquity_deg(require(header_values.directions_of(series.headers[0])))
-        >= ALIGNED_DEG
-    ):
-        return along_patient_axes(volume, (PLANE_DISTANCE_MM, row_mm, column_mm))
-    return resample_rows(volume, row_mm) if axial else volume
+def _along_axes(layout: Layout, volume: Volume) -> Volume:
+    """Interpolate a canonical volume where it is oblique or its pixels are not square."""
+    if layout.oblique:
+        return along_patient_axes(volume, layout.spacing_mm)
+    return resample_rows(volume, layout.spacing_mm[1]) if layout.axial else volume
 
 
 def _name(uid: str, frame: int | None) -> str:
     return uid if frame is None else f"{uid} frame {frame}"
 
 
-def _decode(series: Series, reduce: Callable[[Image], Image]) -> tuple[Hu, Thumbnails]:
-    """Decode all slices in threads and apply ``reduce`` to each.
+def _decode(series: Series, layout: Layout) -> tuple[Hu, Thumbnails]:
+    """Decode all slices in threads and average their slabs. Raises DecodeError.
 
-    Return (slices, rows, columns) int16, and the thumbnails of the slices before that.
+    Return (slices, rows, columns) int16 whose canonical axes run along the memory, and the
+    thumbnails of the slices before they were averaged.
     """
     slices = [
         pixels.describe_slice(*one) for one in zip(series.pixels, series.headers, strict=True)
     ]
     shared = pixels.locate_shared(slices)
-
     thumbnails: list[Thumbnails] = [np.empty(0, np.float32)] * len(slices)
+    volume = empty_array(layout.shape, layout.affine)
 
-    def one(index: int) -> Hu:
+    def fill(index: int) -> None:
         try:
             hu = slices[index].decode_hu(shared.get(series.pixels[index].path))
         except DecodeError as error:
             text = f"Slice {index + 1} of {len(slices)}: {error}"
             raise DecodeError(text) from error
         thumbnails[index] = thumbnail(hu)
-        return np.rint(reduce(hu)).astype(np.int16)
+        volume[index] = np.rint(slab_means(hu, layout.thickness, layout.axis))
 
-    first = one(0)
-    if not first.size:
-        raise DecodeError("The images are smaller than the distance of coronal planes.")
-    if len(slices) * first.size > MAX_KEPT_VOXELS:
-        raise DecodeError(
-            f"The volume has {len(slices) * first.size} voxels, at most {MAX_KEPT_VOXELS} are "
-            "kept in memory."
-        )
-    volume = np.empty((len(slices), *first.shape), np.int16)
-    volume[0] = first
-
-    def fill(index: int) -> None:
-        volume[index] = one(index)
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    fill(0)  # alone: a series of a codec that is not readable ends here
+    with ThreadPoolExecutor(_decoding_threads(slices[0].pixels)) as pool:
         list(pool.map(fill, range(1, len(slices))))
     return volume, np.stack(thumbnails)
 
 
-def _affine(headers: Sequence[Dataset]) -> npt.NDArray[np.float64]:
-    """Return the affine of evenly spaced, sorted slices.
-
-    (4, 4), index (slice, row, column, 1) → patient LPS mm.
-    """
-    directions = require(header_values.directions_of(headers[0]))
-    spacing = require(header_values.spacing_of(headers[0]))
-    first = require(header_values.position_of(headers[0]))
-    last = require(header_values.position_of(headers[-1]))
-    affine = np.eye(4)
-    affine[:3, 0] = (last - first) / max(1, len(headers) - 1)
-    affine[:3, 1] = directions[1] * spacing[0]
-    affine[:3, 2] = directions[0] * spacing[1]
-    affine[:3, 3] = first
-    return affine
+def _decoding_threads(image: PixelFormat) -> int:
+    at_once = MAX_PIXELS_DECODED_AT_ONCE // (image.rows * image.columns)
+    return max(1, min(8, os.cpu_count() or 1, at_once))
 
 
 def _undecodable(text: str, series: Series) -> Rejected:

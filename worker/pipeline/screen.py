@@ -58,6 +58,14 @@ def screen(paths: Sequence[Path], model: Model, *, refused: int = 0) -> Screenin
     reason = first_failure(checks)
     if reason is not None:
         return _rejected(series, reason, checks, stopwatch)
+    with load.reserve_memory(series):
+        return _screen_pixels(series, checks, model, stopwatch)
+
+
+def _screen_pixels(
+    series: Series, checks: tuple[Check, ...], model: Model, stopwatch: Stopwatch
+) -> Screening | Rejected:
+    """Decode and screen a series whose headers have passed ``checks``."""
     with stopwatch.step("load_pixels"):
         volume = load.read_volume(series)
     if isinstance(volume, Rejected):

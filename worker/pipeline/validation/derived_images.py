@@ -31,6 +31,7 @@ PERFUSION = "perfusion map"
 NO_CONTRAST, NO_CALCIUM = "virtual non-contrast image", "virtual non-calcium image"
 MATERIAL, ATOMIC_NUMBER = "material map", "effective atomic number map"
 ELECTRONS, URIC_ACID = "electron density map", "uric acid map"
+BLENDED = "non-linear blend of two energies"
 
 # Values of Image Type: multi-energy images (PS3.3 C.8.15.2.1.1.5), derived pixel contrast
 # (PS3.3 C.8.16.1.4).
@@ -88,6 +89,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 PATTERNS = {
     NO_CALCIUM: _pattern(
         rf"vnca(?![a-z])|non~calcium|calcium~(?:{_REMOVED}|{_MAP}(?![a-z]))|pure~lumen"
+        r"|ca~?supp(?:ress\w*)?(?![a-z])"
     ),
     NO_CONTRAST: _pattern(
         rf"vn[ci](?![a-z])|virtu[ae]\w*~(?:{_WITHOUT}(?![a-z])|non|un|nativ|plain|blanc)"
@@ -100,7 +102,8 @@ PATTERNS = {
         rf"|(?<!.)(?:{_PLAIN}~)*(?:iodine|iodio|iod[eo]?|jod|yodo)(?:~{_PLAIN})*(?!.)"
         r"|contrast~enhanced~structures"
         r"|iodine~(?:no~water|concentration(?! ?\d)|[(\[] ?mg)"
-        rf"|(?:carte|mapa|mappa|map)~(?:de |d'|of )?(?:iod|yodo)|iomap|pbv(?![a-z])"
+        rf"|(?:carte|mapa|mappa|map)~(?:de |d'|of )?(?:iod|yodo)|iomap|(?:lung)?pbv(?![a-z])"
+        r"|(?:contrast|stone|gout)~(?:analysis~)?maps?(?![a-z])"
         rf"|{_MATERIAL} ?\( ?{_MATERIAL} ?\)|(?:water|fat)~{_MAP}(?![a-z])"
         rf"|(?:md|gsi)~{_MATERIAL}(?![a-z])"
         r"|material~(?:density|decomposition|maps?|specific)|k~edge"
@@ -108,6 +111,7 @@ PATTERNS = {
     ATOMIC_NUMBER: _pattern(
         r"z~eff(?:ective)?(?![a-z])|eff(?:ective)?~(?:z(?![a-z])|atomic)|rho~z(?![a-z])"
     ),
+    BLENDED: _pattern(r"optimum~contrast|non~linear~blend"),
     ELECTRONS: _pattern(r"electron~density|rho~e(?![a-z])|elektronendichte"),
     URIC_ACID: _pattern(r"uric~acid|urate(?![a-z])"),
     MIN_IP: _pattern(
@@ -121,7 +125,9 @@ PATTERNS = {
     VOLUME: _pattern(
         r"volume~render|vrt(?![a-z])|(?:3d~vr|vr~3d)(?![a-z])|cinematic~render|3d~render"
     ),
-    SURFACE: _pattern(r"surface~(?:render|shaded|display)|shaded~surface|ssd(?![a-z])(?!~\d)"),
+    SURFACE: _pattern(
+        r"surface~(?:render|shaded|display)|shaded~surface|ssd(?![a-z])(?!~\d(?!d))"
+    ),
     CURVED: _pattern(
         r"curved~(?:mpr|planar|reform|multi)"
         r"|(?<!post )(?<!after )(?<!nach )(?<!during )(?<!post-)(?<!s/p )cpr(?![a-z])"

@@ -18,7 +18,7 @@ from worker.pipeline.reasons import Check, Reason, ReasonCode, RuleResult
 from worker.pipeline.statements import SIDE_WORDS
 from worker.pipeline.validation.field_of_view import MIN_SHARE_IN_VIEW, cut_off
 from worker.pipeline.validation.geometry import implausible_geometry
-from worker.pipeline.validation.hu_scale import not_hu_scale
+from worker.pipeline.validation.hu_scale import not_hu_tissue, not_hu_values
 from worker.pipeline.validation.images import IMAGES_RULES
 from worker.pipeline.validation.interleaving import interleaved
 from worker.pipeline.validation.metal import (
@@ -172,8 +172,9 @@ SERIES_RULES: "Rules[[Series]]" = {
     "age": (f"at least {MIN_AGE_YEARS} years", too_young),
 }  # fmt: skip
 VOLUME_RULES: "Rules[[Volume]]" = {
+    "values": ("air and dense tissue where Hounsfield units have them", not_hu_values),
     "slices_alike": ("each slice resembles its neighbors", inconsistent_slices),
-    "hu": ("air, fat and muscle where Hounsfield units have them", not_hu_scale),
+    "hu": ("fat and muscle where Hounsfield units have them", not_hu_tissue),
     "anatomy": (
         f"at least {MIN_TISSUE_ML:.0f} ml of soft tissue, noise of at most "
         f"{MAX_VOLUME_NOISE_HU:.0f} HU in it",

@@ -1,4 +1,4 @@
-"""Rule for values that are not Hounsfield units although a rescale says so.
+"""Rules for values that are not Hounsfield units although a rescale says so.
 
 Air, fat and muscle fill most of every CT and have known HU at every voltage. They are looked up
 in the histogram of all voxels; what is not in view is not required.
@@ -72,22 +72,42 @@ class HuModes:
         return self.muscle - self.fat
 
 
-def not_hu_scale(volume: Volume) -> RuleResult:
-    """Reject volumes in which air, fat or muscle are not where HU put them."""
+def not_hu_values(volume: Volume) -> RuleResult:
+    """Reject volumes in which air or dense values are not where HU put them.
+
+    Slices of two patients do not change the result, so that it precedes their comparison.
+    """
     counts = histogram(volume)
     low, high = _span(counts)
-    if high - low < FLAT_HU or counts[GAS_HU - AIR_HU :].sum() < MIN_TISSUE * counts.sum():
+    if not _holds_tissue(counts):
         return f"No tissue to compare, from {low} to {high} HU."
+    fault = _fault_of_values(counts, high - low)
+    return f"From {low} to {high} HU." if fault is None else _reason(fault)
+
+
+def not_hu_tissue(volume: Volume) -> RuleResult:
+    """Reject volumes in which fat or muscle are not where HU put them."""
+    counts = histogram(volume)
+    if not _holds_tissue(counts):
+        return "No tissue to compare."
     means = histogram_of_means(volume)
     modes = tissue_modes(means)
-    fault = _fault_of_values(counts, high - low) or _fault_of_tissue(
-        means, modes, _distance_limit(counts)
-    )
-    if fault is None:
-        clear = f"fat at {modes.fat} HU, muscle at {modes.muscle} HU"
-        return f"From {low} to {high} HU, {clear if modes.clear else 'no clear fat or muscle'}."
-    text = f"The values are not Hounsfield units: {fault}."
-    return Reason(ReasonCode.NOT_CT, text)
+    fault = _fault_of_tissue(means, modes, _distance_limit(counts))
+    if fault is not None:
+        return _reason(fault)
+    if not modes.clear:
+        return "No clear fat or muscle."
+    return f"Fat at {modes.fat} HU, muscle at {modes.muscle} HU."
+
+
+def _reason(fault: str) -> Reason:
+    return Reason(ReasonCode.NOT_CT, f"The values are not Hounsfield units: {fault}.")
+
+
+def _holds_tissue(counts: Counts) -> bool:
+    low, high = _span(counts)
+    tissue = counts[GAS_HU - AIR_HU :].sum()
+    return high - low >= FLAT_HU and bool(tissue >= MIN_TISSUE * counts.sum())
 
 
 def histogram(volume: Volume) -> Counts:

@@ -17,6 +17,7 @@ from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 ACCENTS = frozenset(map(chr, range(0x0300, 0x0370)))  # combining marks of NFKD
 NAME_GROUPS = ("alphabetic", "ideographic", "phonetic")  # PS3.5 6.2.1
+PUNCTUATION = str.maketrans(dict.fromkeys("-.,'’‐‑–_", " "))
 COMPONENTS = 3  # family, given and middle name; prefix and suffix are not compared
 MAX_NAME = 256  # a group has at most 64 characters; NFKD of a longer text takes long
 
@@ -72,9 +73,10 @@ def _identity(ds: Dataset) -> Iterable[tuple[Attribute, object, str]]:
     """
     born = parse_date(stated_text(ds, "PatientBirthDate"))
     sex = text_of(ds, "PatientSex").upper()
+    sex = {"FEMALE": "F", "MALE": "M"}.get(sex, sex)
     texts = {
         ("PatientID", ""): text_of(ds, "PatientID").strip("\0 "),
-        ("IssuerOfPatientID", ""): text_of(ds, "IssuerOfPatientID").strip("\0 "),
+        ("IssuerOfPatientID", ""): text_of(ds, "IssuerOfPatientID").strip("\0 ").casefold(),
         ("IssuerOfPatientIDQualifiersSequence", ""): _universal_entity(ds),
         ("PatientBirthDate", ""): "" if born is None else born.isoformat(),
         ("PatientSex", ""): sex if sex in ("F", "M") else "",
@@ -114,7 +116,12 @@ def _names(ds: Dataset) -> Iterable[tuple[Attribute, object, str]]:
 
 
 def normalized_name(group: str) -> str:
-    """Normalize a component group: case, accents, repeated spaces and trailing ``^``."""
+    """Normalize a component group: case, accents, punctuation, spaces and trailing ``^``.
+
+    A comma ends the family name where no ``^`` does.
+    """
     text = unicodedata.normalize("NFKD", group[:MAX_NAME]).casefold().replace("\0", " ")
     text = "".join(letter for letter in text if letter not in ACCENTS)
+    text = text if "^" in text else text.replace(",", "^", 1)
+    text = text.translate(PUNCTUATION)
     return "^".join(" ".join(part.split()) for part in text.split("^")).rstrip("^")

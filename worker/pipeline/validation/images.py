@@ -24,8 +24,11 @@ from worker.pipeline.validation.monoenergetic import ENERGIES_KEV, monoenergetic
 from worker.pipeline.validation.patient_orientation import contradicting_orientation
 from worker.pipeline.validation.rules import Rules, apply_rules
 
-# Rescale Type (PS3.3 C.11.1.1.2): US is "unspecified", which some devices write for HU.
-HU_TYPES = frozenset({"", "HU", "US"})
+# Rescale Type (PS3.3 C.11.1.1.2): US is "unspecified", which some devices write for HU. Others
+# write the words.
+HU_TYPES = frozenset(
+    {"", "HU", "US", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS", "UNSPECIFIED"}
+)
 NEED_ALL_IMAGES = frozenset({"whole_images"})
 SCOUT_IMAGE_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from tests.support.ct_volume import AXIAL, load_series, write_ct
-from worker.pipeline import load
+from worker.pipeline import load, reformat
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Rejected
 from worker.pipeline.volume import Series, Volume
@@ -84,6 +84,32 @@ def test_coronal_is_turned_into_canonical_axes_and_every_voxel_keeps_its_place(
     first = np.array([11 if 0 in flips else 0, 7 if 1 in flips else 0, 5 if 2 in flips else 0])
     np.testing.assert_allclose(volume.to_mm(first), [10.0, -20.0, 30.0])
     assert volume.source_sop_uids[first[0]] == series.headers[0].SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("directions", "step"),
+    [
+        (((1, 0, 0), (0, 0, -1)), (0, 3, 0)),
+        (((-1, 0, 0), (0, 0, 1)), (0, -3, 0)),
+        (((0, 0, -1), (1, 0, 0)), (0, 3, 0)),
+        (((1, 0, 0), (0, 1, 0)), (0, 0, 3)),
+        (((0, 1, 0), (-1, 0, 0)), (0, 0, -3)),
+    ],
+)
+def test_an_array_that_is_made_for_its_axes_is_turned_without_a_copy(
+    directions: tuple[tuple[float, float, float], ...], step: tuple[float, float, float]
+) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = np.transpose([step, directions[1], directions[0]])
+    hu = reformat.empty_array((12, 8, 6), affine)
+    hu[:] = ramp()
+
+    volume = reformat.canonical(Volume(hu, affine))
+
+    assert np.shares_memory(volume.hu, hu)
+    copied = reformat.canonical(Volume(ramp(), affine))
+    np.testing.assert_array_equal(volume.hu, copied.hu)
+    np.testing.assert_array_equal(volume.affine, copied.affine)
 
 
 def test_transposed_coronal_images_are_turned(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.ct_volume import AXIAL, CORONAL, Point, load_series, write_ct
-from worker.pipeline import load, reformat
+from worker.pipeline import reformat
+from worker.pipeline.volume_layout import PLANE_DISTANCE_MM
 
 CENTER = np.array([4.0, -6.0, 9.0])
 SPHERE_MM = np.array([9.0, -14.0, 1.0])
@@ -73,7 +74,7 @@ def test_oblique_series_becomes_a_volume_along_the_patient_axes(
 
     directions = volume.affine[:3, :3] / volume.spacing_mm
     np.testing.assert_allclose(directions, reformat.CANONICAL_AXES.T, atol=1e-12)
-    assert volume.spacing_mm == pytest.approx((load.PLANE_DISTANCE_MM, 1.0, 1.0))
+    assert volume.spacing_mm == pytest.approx((PLANE_DISTANCE_MM, 1.0, 1.0))
     assert volume.source_sop_uids == ()
     points = volume.to_mm(np.moveaxis(np.indices(volume.hu.shape), 0, -1))
     acquired = volume.hu != -1024
@@ -111,4 +112,4 @@ def test_oblique_series_of_thin_axial_slices_is_averaged_in_slabs(tmp_path: Path
     _, volume = load_series(paths)
 
     values = volume.hu[volume.hu != -1024]
-    assert values.std() < 50 / np.sqrt(round(load.PLANE_DISTANCE_MM / 0.5))
+    assert values.std() < 50 / np.sqrt(round(PLANE_DISTANCE_MM / 0.5))

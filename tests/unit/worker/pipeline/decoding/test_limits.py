@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from common.dicom.limits import MAX_DEPTH, MAX_ITEMS, MAX_STRING_BYTES, SINGLE_FRAME
 from tests.support.ct_volume import AXIAL, load_series, write_ct
 from tests.support.encoded_file import PIXEL_DATA, data_set, insert, relabel
-from worker.pipeline import limits, load, series_headers
+from worker.pipeline import limits, load, series_headers, volume_layout
 from worker.pipeline.decoding.header import inflate_file
 from worker.pipeline.results import Rejected
 
@@ -137,7 +137,7 @@ def test_slices_of_all_files_are_limited(
 
 
 def test_the_volume_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "MAX_KEPT_VOXELS", 12799)
+    monkeypatch.setattr(volume_layout, "MAX_KEPT_VOXELS", 12799)
 
     rejected = load.read_volume(load_series(write_ct(tmp_path, HU[:, :31]))[0])
     assert not isinstance(rejected, Rejected)
@@ -151,14 +151,15 @@ def test_the_reformatted_volume_is_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Distances of 3 mm between slices are filled up with rows of 0.05 mm."""
-    monkeypatch.setattr("worker.pipeline.reformat.MAX_KEPT_VOXELS", 20_000)
+    monkeypatch.setattr(volume_layout, "MAX_REFORMATTED_VOXELS", 20_000)
     paths = write_ct(tmp_path, HU, directions=AXIAL, step=(0, 0, 3), spacing=(0.8, 0.05))
 
     rejected = load.read_volume(load.read_series(paths))  # type: ignore[arg-type]
 
     assert isinstance(rejected, Rejected)
     assert rejected.reason.text == (
-        "The reformatted volume has 216400 voxels, at most 20000 are kept in memory."
+        "The volume and the one that is reformatted from it have 220400 voxels, at most 20000 "
+        "are kept in memory."
     )
 
 

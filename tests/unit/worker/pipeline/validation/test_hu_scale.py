@@ -9,8 +9,10 @@ import pytest
 
 from tests.support.rule_results import rejection
 from worker.pipeline.reasons import ReasonCode
-from worker.pipeline.validation.hu_scale import not_hu_scale
-from worker.pipeline.volume import Volume
+from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.hu_scale import not_hu_tissue, not_hu_values
+from worker.pipeline.validation.slice_consistency import thumbnail
+from worker.pipeline.volume import AcquiredSlices, Volume
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +39,7 @@ def tissues(
 def checked(hu: Floats) -> str | None:
     """Return the text of the reason for HU as a loader clips them, None where they pass."""
     volume = Volume(np.clip(np.rint(hu), -1024, 32767).astype(np.int16), np.eye(4))
-    reason = rejection(not_hu_scale(volume))
+    reason = rejection(not_hu_values(volume)) or rejection(not_hu_tissue(volume))
     if reason is None:
         return None
     assert reason.code is ReasonCode.NOT_CT
@@ -138,6 +140,25 @@ def test_lung_and_room_air_pass_and_tissue_that_fills_the_lungs_too() -> None:
     assert checked(chest) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hu: np.clip((hu + 160) / 400 * 255, 0, 255),  # slices of air get one value
+        lambda hu: hu + 1024,  # the lost intercept
+    ],
+)
+def test_a_wrong_scale_is_named_before_slices_that_it_makes_unlike(
+    change: Callable[[Floats], Floats],
+) -> None:
+    hu = np.clip(np.rint(change(tissues())), -1024, 3071).astype(np.int16)
+    shown = np.stack([thumbnail(image.astype(np.float32)) for image in hu])
+    acquired = AcquiredSlices(shown, tuple(f"1.{number}" for number in range(len(hu))))
+
+    checks = eligibility.check_volume(Volume(hu, np.eye(4), acquired=acquired))
+
+    assert [(one.rule, one.code) for one in checks] == [("values", ReasonCode.NOT_CT)]
+
+
 def test_one_value_is_left_to_the_rule_for_anatomy() -> None:
     assert checked(np.full((12, 20, 20), 300.0)) is None
     assert checked(np.full((12, 20, 20), -1000.0)) is None
@@ -146,4 +167,4 @@ def test_one_value_is_left_to_the_rule_for_anatomy() -> None:
 def test_passing_result_names_the_modes() -> None:
     hu = np.clip(np.rint(tissues()), -1024, 3071).astype(np.int16)
 
-    assert "fat at -102 HU, muscle at 53 HU." in str(not_hu_scale(Volume(hu, np.eye(4))))
+    assert "Fat at -102 HU, muscle at 53 HU." in str(not_hu_tissue(Volume(hu, np.eye(4))))

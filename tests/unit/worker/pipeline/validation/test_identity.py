@@ -93,6 +93,8 @@ def test_qualifiers_of_the_issuer_are_compared() -> None:
         ("PatientName", "Miller^Jane^^^"),
         ("PatientName", "Miller ^ Jane"),
         ("PatientName", "Miller^Jane^Anne"),
+        ("PatientName", "MILLER, JANE"),
+        ("PatientName", "Miller,^Jane."),
         ("PatientName", "Miller^Jane^^Dr"),
         ("PatientName", "Míller^Jané"),
         ("PatientName", "Miller^Jane=山田^太郎"),
@@ -101,6 +103,7 @@ def test_qualifiers_of_the_issuer_are_compared() -> None:
         ("PatientBirthDate", "1950-06-01"),
         ("PatientBirthDate", "00000000"),
         ("PatientSex", "f"),
+        ("PatientSex", "FEMALE"),
         ("PatientSex", "O"),
         ("PatientSex", "U"),
     ],
@@ -173,3 +176,13 @@ def test_frames_and_multi_frame_objects_are_of_one_patient() -> None:
     assert not is_mixed(one)
     assert is_mixed(one + other)
     assert is_mixed(frames_of("A^B", "A^B", "C^D"))
+
+
+def test_double_names_and_issuers_are_compared_without_hyphens_and_case() -> None:
+    names = ("Miller-Ross^Jane", "MILLER ROSS^JANE", "Miller Ross, Jane")
+    same = [{"PatientName": names[i % 3], "IssuerOfPatientID": "Hospital"} for i in range(3)]
+    headers = series(*same)[:3] + series({"PatientName": names[0]})[:1]
+
+    assert not is_mixed(headers)
+    headers[0].PatientName = "Miller^Jane"
+    assert is_mixed(headers)

@@ -104,7 +104,9 @@ def test_empty_modality_does_not_contradict_the_class(modality: str | None) -> N
     assert first_failure(check_images(series(Modality=modality))) is None
 
 
-@pytest.mark.parametrize("rescale_type", ["HU", "US", "hu "])
+@pytest.mark.parametrize(
+    "rescale_type", ["HU", "US", "hu ", "Hounsfield", "HOUNSFIELD UNITS", "unspecified"]
+)
 def test_rescale_types_that_mean_hu_are_accepted(rescale_type: str) -> None:
     assert first_failure(check_images(series(RescaleType=rescale_type))) is None
 

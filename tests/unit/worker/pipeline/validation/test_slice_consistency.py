@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from tests.support.ct_volume import AXIAL, load_series, write_ct
 from tests.support.rule_results import rejection
@@ -19,7 +21,7 @@ from worker.pipeline.validation.slice_consistency import (
 from worker.pipeline.volume import AcquiredSlices, Volume
 
 
-def faults(hu: Hu) -> list[tuple[int, int, str]]:
+def faults(hu: Hu | npt.NDArray[np.float32]) -> list[tuple[int, int, str]]:
     """Return the faults, slices counted from 1."""
     thumbnails = np.stack([thumbnail(image.astype(np.float32)) for image in hu])
     return [(fault.first + 1, fault.last + 1, fault.words) for fault in find_faults(thumbnails)]
@@ -88,6 +90,53 @@ def test_exchanged_neighbors_are_named_together() -> None:
     hu[[11, 12]] = hu[[12, 11]]
 
     assert [fault[:2] for fault in faults(hu)] == [(12, 13)]
+
+
+def test_exchanged_neighbors_are_found_in_slices_that_hardly_differ() -> None:
+    """As slices of 1 mm do: the change from one to the next is hardly more than the noise."""
+    coarse = body_slices(noise_hu=0).astype(np.float32)
+    hu = ndimage.zoom(coarse, (8, 1, 1), order=1)[40:80]
+    hu += np.random.default_rng(5).normal(0, 4, hu.shape)
+    assert faults(hu) == []
+
+    hu[[11, 12]] = hu[[12, 11]]
+
+    assert faults(hu) == [(12, 13, "each other's pixels")]
+
+
+@pytest.mark.parametrize("length", [3, 5, 7])
+def test_a_run_in_reverse_order_is_named(length: int) -> None:
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (3, 1, 1), order=1)
+    hu[18 : 18 + length] = hu[18 : 18 + length][::-1].copy()
+
+    assert faults(hu) == [(19, 18 + length, "pixels in reverse order")]
+
+
+@pytest.mark.parametrize("length", [4, 6])
+def test_a_longer_run_from_elsewhere_is_named(length: int) -> None:
+    """Too alike to have nothing in common: organs of the same body, 12 slices away."""
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (4, 1, 1), order=1)
+    hu[28 : 28 + length] = hu[40 : 40 + length]
+
+    assert faults(hu) == [(29, 28 + length, "pixels that are foreign to both neighbors")]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_slices_that_are_all_flipped_from_one_on_are_named(axis: int) -> None:
+    hu = body_slices()
+    hu[12:] = np.flip(hu[12:], axis)
+
+    assert [fault[:2] for fault in faults(hu)] == [(12, 13)]
+
+
+def test_columns_in_opposite_orders_are_named_where_the_bodies_are_alike() -> None:
+    """A body is nearly symmetric, so that a flip is no greater step than a breath."""
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (8, 1, 1), order=1)
+    hu = 0.85 * hu + 0.15 * np.flip(hu, 2)
+    assert faults(hu) == []
+    hu[80:] = np.flip(hu[80:], 2)
+
+    assert faults(hu) == [(80, 81, "columns in opposite orders")]
 
 
 @pytest.mark.parametrize("source", [9, 10, 12, 14])
