@@ -96,6 +96,14 @@ class Unreachable:
 Outcome = Accepted | Refused | Unreachable
 
 
+def may_be_stored(outcome: Unreachable) -> bool:
+    """Return whether a destination may have stored an object that it did not accept.
+
+    Not where no object was sent: no association, no connection, access denied.
+    """
+    return not outcome.blocks_destination or outcome.status == DEADLINE
+
+
 def of_status(status: int) -> Outcome:
     """Return the outcome of a C-STORE status or a STOW-RS failure reason."""
     written = f"0x{status:04X}"
