@@ -145,10 +145,25 @@ def mark_confirmed(
 
 
 def mark_refused(
-    session: Session, claim: Claim, *, status: str | None, error: str, now: datetime
+    session: Session,
+    claim: Claim,
+    *,
+    status: str | None,
+    error: str,
+    now: datetime,
+    may_hold: bool = False,
 ) -> bool:
-    """Record that the destination refused the object permanently; an operator has to act."""
-    values = {"state": DeliveryState.REFUSED, "last_status": status, "error": error}
+    """Record that the destination refused the object permanently; an operator has to act.
+
+    ``may_hold`` : as in ``mark_unreachable``.
+    """
+    values: dict[str, Any] = {
+        "state": DeliveryState.REFUSED,
+        "last_status": status,
+        "error": error,
+    }
+    if may_hold:
+        values["may_hold"] = True
     return _finish(session, claim, "refused", values, now=now)
 
 

@@ -213,12 +213,14 @@ def rewrite(paths: tuple[Path, ...], folder: Path, **elements: str) -> tuple[Pat
     return tuple(sorted(folder.iterdir()))
 
 
-def later_study(quick: QuickSeries, folder: Path, **elements: str) -> WrittenStudy:
-    """Write a study with one series, a year after the others."""
+def soft_study(
+    quick: QuickSeries, folder: Path, *, years: int = 0, **elements: str
+) -> WrittenStudy:
+    """Write a study with one series, ``years`` after the others."""
 
     def change(index: int, ds: Dataset) -> None:
         soft(index, ds)
-        ds.StudyDate = f"{int(ds.StudyDate[:4]) + 1}{ds.StudyDate[4:]}"
+        ds.StudyDate = f"{int(ds.StudyDate[:4]) + years}{ds.StudyDate[4:]}"
         for keyword, value in elements.items():
             setattr(ds, keyword, value)
 
@@ -250,7 +252,7 @@ def previous_results(report: Dataset) -> list[str]:
 def test_a_corrected_patient_gets_a_report_and_the_old_one_is_rejected(
     fixture: WorkerFixture, quick: QuickSeries, tmp_path: Path
 ) -> None:
-    study = write_study(quick, tmp_path / "study", {"soft": soft})
+    study = soft_study(quick, tmp_path / "study", PatientID="OLD-1")
     send(fixture, study.paths)
     wait_for_study(fixture, study)
     old = fixture.objects(study.uid)
@@ -278,11 +280,11 @@ def test_a_corrected_patient_gets_a_report_and_the_old_one_is_rejected(
     assert first.withdrawal_reason is WithdrawalReason.WRONG_PATIENT
     assert (first.replaced_by, second.withdrawn_at) == (second.id, None)
 
-    of_old = later_study(quick, tmp_path / "of old")
-    of_new = later_study(quick, tmp_path / "of new", PatientID="CORRECTED-1")
-    namesake = later_study(
-        quick, tmp_path / "namesake", PatientID="CORRECTED-1", PatientName="Other^Name"
-    )
+    corrected = {"PatientID": "CORRECTED-1"}
+    of_old = soft_study(quick, tmp_path / "of old", years=1, PatientID="OLD-1")
+    of_new = soft_study(quick, tmp_path / "of new", years=1, **corrected)
+    other_name = {**corrected, "PatientName": "Other^Name"}
+    namesake = soft_study(quick, tmp_path / "namesake", years=1, **other_name)
     for one in (of_old, of_new, namesake):
         send(fixture, one.paths)
     quoted = {}

@@ -141,7 +141,14 @@ def _record(session: Session, claim: Claim, outcome: Outcome) -> None:
                 outbox.mark_confirmed(session, claim, confirmed_by=confirmed_by, now=now)
             kind = "sent" if confirmed_by is None else "confirmed"
         case Refused(status, text):
-            outbox.mark_refused(session, claim, status=status, error=text, now=now)
+            outbox.mark_refused(
+                session,
+                claim,
+                status=status,
+                error=text,
+                now=now,
+                may_hold=may_be_stored(outcome),
+            )
             kind = "refused"
         case Unreachable(status, text, retry_after_seconds, _):
             pause = _pause(claim.attempt, retry_after_seconds)

@@ -12,6 +12,7 @@ from common.dicomnet.status import (
     RESOURCE_LIMITATION,
     SUCCESS,
 )
+from db.commitment import NOT_COMMITTED
 from db.outbox import ConfirmedBy
 
 # PS3.7 C.3: Bxxx and these are warnings, the object is stored.
@@ -96,11 +97,14 @@ class Unreachable:
 Outcome = Accepted | Refused | Unreachable
 
 
-def may_be_stored(outcome: Unreachable) -> bool:
-    """Return whether a destination may have stored an object that it did not accept.
+def may_be_stored(outcome: Refused | Unreachable) -> bool:
+    """Return whether a destination may have stored an object of a failed delivery.
 
-    Not where no object was sent: no association, no connection, access denied.
+    Not where it refused the object, nor where none was sent: no association, no connection,
+    access denied.
     """
+    if isinstance(outcome, Refused):
+        return outcome.status == NOT_COMMITTED  # after C-STORE was answered with success
     return not outcome.blocks_destination or outcome.status == DEADLINE
 
 

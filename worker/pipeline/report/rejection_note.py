@@ -21,7 +21,7 @@ from worker.pipeline.derived_header import (
 from worker.pipeline.report.document import SOP_CLASS_UIDS, evidence
 from worker.pipeline.report.items import CONTAINS, container, text
 
-SERIES_NUMBER = 9003
+SERIES_NUMBER = 9009
 REJECTED = codes.DCM.RejectedForPatientSafetyReasons  # CID 7010, 113037
 WRONG_PATIENT = codes.DCM.IncorrectModalityWorklistEntry  # CID 7010, 113038
 TEMPLATE = "2010"
