@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from common.logging import get_logger
 from db import withdrawal_lookup
 from db.runs import Lease
 from db.withdrawal import Withdrawal
@@ -12,6 +13,8 @@ from worker.pipeline.decoding.header import read_header
 from worker.pipeline.validation.identity import Identity, identity_of
 from worker.screening.study_run import StudyRun
 from worker.screening.withdrawal import mark_result, withdrawals_by_run
+
+log = get_logger(__name__)
 
 
 def superseded_by_study(
@@ -57,8 +60,9 @@ def identity_of_files(paths: Sequence[Path]) -> Identity:
 
 
 def mark_withdrawn(context: WorkerContext, withdrawals: Iterable[Withdrawal]) -> None:
-    """Say in the files of withdrawn results what the record says."""
+    """Say in the log and in the files of withdrawn results what the record says."""
     for one in withdrawals:
+        log.info("result_withdrawn", screening_id=one.screening_id, reason=one.reason.value)
         mark_result(
             context.sessions, context.spool, context.settings.spool_dir, one.screening_id
         )
