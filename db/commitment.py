@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.deliveries import lock_result, undo_delivered
-from db.models import Delivery, ResultObject, Screening
+from db.models import NOTE, Delivery, ResultObject, Screening
 from db.results import newest_of_same
 from db.session import Sessions
 from db.states import ACCEPTED, DeliveryState
@@ -95,6 +95,7 @@ def record_report(
             ResultObject.sop_instance_uid,
             ResultObject.role,
             Screening.correlation_id,
+            Screening.withdrawn_at,
         )
         .join(ResultObject, ResultObject.id == Delivery.object_id)
         .join(Screening, Screening.id == ResultObject.screening_id)
@@ -103,10 +104,11 @@ def record_report(
         .with_for_update(of=Delivery)
     ).all()
     by = ChangedBy(actor, now)
-    for delivery, sop_instance_uid, role, _ in rows:
+    for delivery, sop_instance_uid, role, _, withdrawn_at in rows:
         if delivery.state is DeliveryState.DUE and delivery.lease_until is not None:
             raise TooEarly
-        if delivery.state not in ACCEPTED:
+        is_withdrawn = withdrawn_at is not None and role != NOTE
+        if delivery.state not in ACCEPTED or is_withdrawn:
             continue
         if sop_instance_uid in committed:
             delivery.state = DeliveryState.CONFIRMED
@@ -144,5 +146,6 @@ def _record_event(session: Session, delivery: Delivery, role: str, by: ChangedBy
         session, series, by, "confirmed" if confirmed else "not_committed", detail=detail
     )
     newest = session.scalars(newest_of_same(run)).one_or_none()
-    if not confirmed and newest is not None and newest.id == run.id:
+    is_newest = newest is not None and newest.id == run.id
+    if not confirmed and (is_newest or role == NOTE):
         undo_delivered(session, series, run, by)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import get_args
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_, union_all, update
 from sqlalchemy.orm import Session
 
 from db.clock_skew import LONGEST_LEASE, LONGEST_RETRY_AFTER, is_due, is_past
 from db.models import Delivery, ObjectRole, ResultObject, Screening, Series, Study
+from db.notes import must_wait
 from db.pauses import holding_back
-from db.states import OWED, DeliveryState, RunOutcome, SeriesState, StudyState
+from db.states import UNFINISHED, DeliveryState, RunOutcome, SeriesState, StudyState
 from db.transition import ChangedBy, move_all, move_series, move_study
 
 MAX_OBJECTS_PER_TASK = len(get_args(ObjectRole))
@@ -76,7 +77,10 @@ def claim_deliveries(
 
     Counts the attempt: commit before sending. Two workers never claim the same object.
     ``transaction_uid`` identifies a later report of Storage Commitment.
+    The rejection note of a withdrawn result waits for its deliveries in progress.
     """
+    if must_wait(session, screening_id, destination, now=now):
+        return ()
     claimed = session.execute(
         update(Delivery)
         .where(
@@ -135,24 +139,20 @@ def lock_result(session: Session, screening_id: int) -> tuple[Screening, Series]
 
 
 def mark_delivered(session: Session, series: Series, run: Screening, by: ChangedBy) -> None:
-    """Move a screened series or its study to delivered if its newest run owes no delivery.
+    """Move a screened series or its study to delivered if it owes no delivery.
 
-    The caller must hold the locks of ``lock_result``.
+    Objects of its newest result and rejection notes of withdrawn ones count. The caller must
+    hold the locks of ``lock_result``.
     """
     same = Screening.series_id == series.id
     if run.study_id is not None:
         same = Screening.study_id == run.study_id
-    owed = session.scalar(
-        select(
-            or_(
-                exists().where(Delivery.screening_id == run.id, Delivery.state.in_(OWED)),
-                exists().where(
-                    same, Screening.outcome == RunOutcome.SCREENED, Screening.id > run.id
-                ),
-            )
-        )
+    newest = select(func.max(Screening.id)).where(
+        same, Screening.outcome == RunOutcome.SCREENED
     )
-    if owed:
+    withdrawn = select(Screening.id).where(same, Screening.withdrawn_at.is_not(None))
+    of_runs = Delivery.screening_id.in_(union_all(newest, withdrawn))
+    if session.scalar(select(exists().where(of_runs, Delivery.state.in_(UNFINISHED)))):
         return
     if run.study_id is not None:
         move_study_to_delivered(session, run.study_id, by)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
 from db.models import (
@@ -17,7 +17,7 @@ from db.models import (
     Study,
     StudyEvent,
 )
-from db.results import hips_of, newest_result, newest_study_result
+from db.results import hips_of, is_current, newest_result, newest_study_result
 from db.states import RunOutcome
 
 
@@ -137,10 +137,17 @@ def _deliveries(session: Session, of_runs: ColumnElement[bool]) -> tuple[SentObj
 
 
 def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierResult | None:
-    """Return the newest graded result of an earlier revision, whose SR is superseded."""
+    """Return the newest graded result of an earlier revision, whose SR is superseded.
+
+    A withdrawn one is no predecessor.
+    """
     newest = (
         _results()
-        .where(Screening.series_id == series_id, Screening.revision < revision)
+        .where(
+            Screening.series_id == series_id,
+            Screening.revision < revision,
+            Screening.withdrawn_at.is_(None),
+        )
         .order_by(Screening.id.desc())
         .limit(1)
     )
@@ -148,17 +155,21 @@ def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierRe
 
 
 def study_predecessor(session: Session, study_id: int) -> EarlierResult | None:
-    """Return the newest graded result of a study, whose SR the next one supersedes."""
-    newest = (
-        _results().where(Screening.study_id == study_id).order_by(Screening.id.desc()).limit(1)
-    )
+    """Return the newest graded result of a study, whose SR the next one supersedes.
+
+    A withdrawn one is no predecessor.
+    """
+    of_study = Screening.study_id == study_id, Screening.withdrawn_at.is_(None)
+    newest = _results().where(*of_study).order_by(Screening.id.desc()).limit(1)
     return next(_earlier_results(session, newest), None)
 
 
 def previous_results(session: Session, series_id: int, *, limit: int) -> list[EarlierResult]:
-    """Return the newest graded result of each earlier study of the patient, newest first.
+    """Return the newest current result of each earlier study of the patient, newest first.
 
-    Patient ID and issuer must match; a series without Patient ID or Study Date has none.
+    Withdrawn and superseded results are left out. The Patient ID must be equal, and so must be
+    the issuer where both have one; a series without Patient ID or Study Date has none. The
+    caller compares the rest of the identity: the record has neither name nor birth date.
     """
     series = session.get_one(Series, series_id)
     if not series.patient_id or series.study_date is None:
@@ -168,9 +179,10 @@ def previous_results(session: Session, series_id: int, *, limit: int) -> list[Ea
         .with_only_columns(func.max(Screening.id), maintain_column_froms=True)
         .where(
             Series.patient_id == series.patient_id,
-            Series.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
+            _issuer_agrees(series.issuer_of_patient_id),
             Series.study_instance_uid != series.study_instance_uid,
             Series.study_date < series.study_date,
+            is_current(),
         )
         .group_by(Series.study_instance_uid)
     )
@@ -181,6 +193,12 @@ def previous_results(session: Session, series_id: int, *, limit: int) -> list[Ea
         .limit(limit)
     )
     return list(_earlier_results(session, wanted))
+
+
+def _issuer_agrees(issuer: str | None) -> ColumnElement[bool]:
+    if issuer is None:
+        return true()
+    return Series.issuer_of_patient_id.is_(None) | (Series.issuer_of_patient_id == issuer)
 
 
 def _results() -> "Select[Screening, Series, ResultObject]":

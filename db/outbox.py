@@ -8,11 +8,14 @@ from typing import Any, Literal
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
-from db.deliveries import Claim, lock_result, mark_delivered, move_to_delivered
+from db.deliveries import Claim, lock_result, mark_delivered
 from db.leases import Lease, finish_run
-from db.models import Delivery, HipResult, ObjectRole, ResultObject
+from db.models import Delivery, HipResult, ResultObject
+from db.notes import release_notes
+from db.result_objects import NewObject
 from db.states import DeliveryState, RunOutcome, SeriesState
 from db.transition import ChangedBy, append_event
+from db.withdrawal import Withdrawal, lock_deliveries, withdraw_all
 
 ConfirmedBy = Literal["query", "commitment"]
 
@@ -54,17 +57,6 @@ class NewHip:
     """Series that the hip is taken from, where a study has the result."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
-    """A DICOM object that is already durable at ``path``, relative to the spool."""
-
-    role: ObjectRole
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    path: str
-
-
 def save_screening(
     session: Session,
     lease: Lease,
@@ -74,13 +66,16 @@ def save_screening(
     destinations: Sequence[str],
     *,
     now: datetime,
+    withdrawals: Sequence[Withdrawal] = (),
 ) -> SeriesState:
     """End the run with results, objects, and a due delivery per object and destination.
 
     Write and fsync the objects first. Without destinations the series is delivered at once.
+    ``withdrawals`` : earlier results of the series, which this one replaces.
     Returns the new state; raises LeaseLost.
     """
-    series = finish_run(
+    lock_deliveries(session, withdrawals)
+    finish_run(
         session,
         lease,
         SeriesState.SCREENED,
@@ -90,10 +85,12 @@ def save_screening(
         run_values=run_values(screening),
         detail={"grade": screening.grade, "objects": [one.role for one in objects]},
     )
-    if insert_results(session, lease.screening_id, hips, objects, destinations, now=now):
-        return SeriesState.SCREENED
-    move_to_delivered(session, series.id, ChangedBy(lease.leased_by, now))
-    return SeriesState.DELIVERED
+    by = ChangedBy(lease.leased_by, now)
+    insert_results(session, lease.screening_id, hips, objects, destinations, now=now)
+    withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
+    run, series = lock_result(session, lease.screening_id)
+    mark_delivered(session, series, run, by)
+    return series.state
 
 
 def insert_results(
@@ -104,8 +101,8 @@ def insert_results(
     destinations: Sequence[str],
     *,
     now: datetime,
-) -> bool:
-    """Insert hips, objects and due deliveries; return whether anything is to be delivered."""
+) -> None:
+    """Insert hips, objects and due deliveries."""
     run = {"screening_id": screening_id}
     if hips:
         session.execute(insert(HipResult), [{**asdict(hip), **run} for hip in hips])
@@ -121,12 +118,17 @@ def insert_results(
     ]
     if due:
         session.execute(insert(Delivery), due)
-    return bool(due)
 
 
 def mark_sent(session: Session, claim: Claim, *, status: str, now: datetime) -> bool:
     """Record that the destination accepted the object; the last one completes the series."""
-    values = {"state": DeliveryState.SENT, "sent_at": now, "last_status": status, "error": None}
+    values = {
+        "state": DeliveryState.SENT,
+        "sent_at": now,
+        "may_hold": True,
+        "last_status": status,
+        "error": None,
+    }
     return _finish(session, claim, "sent", values, now=now)
 
 
@@ -143,10 +145,25 @@ def mark_confirmed(
 
 
 def mark_refused(
-    session: Session, claim: Claim, *, status: str | None, error: str, now: datetime
+    session: Session,
+    claim: Claim,
+    *,
+    status: str | None,
+    error: str,
+    now: datetime,
+    may_hold: bool = False,
 ) -> bool:
-    """Record that the destination refused the object permanently; an operator has to act."""
-    values = {"state": DeliveryState.REFUSED, "last_status": status, "error": error}
+    """Record that the destination refused the object permanently; an operator has to act.
+
+    ``may_hold`` : as in ``mark_unreachable``.
+    """
+    values: dict[str, Any] = {
+        "state": DeliveryState.REFUSED,
+        "last_status": status,
+        "error": error,
+    }
+    if may_hold:
+        values["may_hold"] = True
     return _finish(session, claim, "refused", values, now=now)
 
 
@@ -157,9 +174,19 @@ def mark_unreachable(
     status: str | None,
     error: str,
     next_attempt_at: datetime,
+    may_hold: bool = False,
 ) -> bool:
-    """Record a transient error: due again at ``next_attempt_at``. Appends no event."""
-    values = {"next_attempt_at": next_attempt_at, "last_status": status, "error": error}
+    """Record a transient error: due again at ``next_attempt_at``. Appends no event.
+
+    ``may_hold`` : the destination may have stored the object without an answer.
+    """
+    values: dict[str, Any] = {
+        "next_attempt_at": next_attempt_at,
+        "last_status": status,
+        "error": error,
+    }
+    if may_hold:
+        values["may_hold"] = True
     return _update_claimed(session, claim, DeliveryState.DUE, values)
 
 
@@ -197,6 +224,7 @@ def _finish(
         "attempt": claim.attempt,
     }
     append_event(session, series, by, what, detail=detail)
+    release_notes(session, claim.screening_id, now=now)
     mark_delivered(session, series, run, by)
     return True
 

@@ -11,9 +11,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
-from db.models import Delivery, Pause, Series, Study
+from db.models import Delivery, Pause, Screening, Series, Study
 from db.pauses import paused
-from db.states import ACCEPTED, OWED, DeliveryState, SeriesState, StudyState
+from db.states import (
+    ACCEPTED,
+    UNFINISHED,
+    DeliveryState,
+    SeriesState,
+    StudyState,
+    WithdrawalReason,
+)
 
 ENDED_WINDOW = timedelta(hours=24)
 ENDED = (SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.NOT_SELECTED)
@@ -33,6 +40,7 @@ class QueueStatus:
     oldest_waiting: datetime | None
     recent: Sequence[Series]
     paused: Sequence[Pause]
+    withdrawn: Mapping[WithdrawalReason, int]
 
 
 def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
@@ -45,6 +53,7 @@ def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
         oldest_waiting=oldest_waiting(session),
         recent=recent_series(session, limit=limit),
         paused=paused(session),
+        withdrawn=count_withdrawn(session, now=now),
     )
 
 
@@ -87,7 +96,7 @@ def count_deliveries(
     by_state = select(*key, func.count()).group_by(*key)
     rows = session.execute(
         union_all(
-            by_state.where(Delivery.state.in_(OWED)),
+            by_state.where(Delivery.state.in_(UNFINISHED)),
             by_state.where(
                 Delivery.destination.in_(list_destinations(session)),
                 Delivery.state.in_(ACCEPTED),
@@ -96,6 +105,16 @@ def count_deliveries(
         )
     )
     return {(destination, state): count for destination, state, count in rows}
+
+
+def count_withdrawn(session: Session, *, now: datetime) -> dict[WithdrawalReason, int]:
+    """Return the number of results withdrawn in the last 24 hours, by reason."""
+    rows = session.execute(
+        select(Screening.withdrawal_reason, func.count())
+        .where(Screening.withdrawn_at >= now - ENDED_WINDOW)
+        .group_by(Screening.withdrawal_reason)
+    )
+    return {reason: count for reason, count in rows if reason is not None}
 
 
 def list_destinations(session: Session) -> list[str]:

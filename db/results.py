@@ -5,13 +5,14 @@ A *result* is a run that ended as screened or rejected; a *graded result* ended 
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, exists, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from db.models import HipResult, Screening, Series
 from db.states import RunOutcome
 
 SeriesId = int | InstrumentedAttribute[int]
+RESULTS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
 
 
 def newest_result(series_id: SeriesId) -> "Select[Screening]":
@@ -19,8 +20,7 @@ def newest_result(series_id: SeriesId) -> "Select[Screening]":
 
     Pass ``Series.id`` and call ``lateral()`` to join it to each series of a query.
     """
-    outcomes = (RunOutcome.SCREENED, RunOutcome.REJECTED)
-    return _newest(Screening.series_id == series_id, Screening.outcome.in_(outcomes))
+    return _newest(Screening.series_id == series_id, Screening.outcome.in_(RESULTS))
 
 
 def newest_graded_result(series_id: SeriesId) -> "Select[Screening]":
@@ -38,6 +38,27 @@ def newest_of_same(run: Screening) -> "Select[Screening]":
     if run.study_id is not None:
         return newest_study_result(run.study_id)
     return newest_result(run.series_id)
+
+
+def is_current() -> ColumnElement[bool]:
+    """Return the condition that a run is the graded result that stands.
+
+    It is neither withdrawn nor superseded by a later result of its series or study.
+    """
+    later = aliased(Screening)
+    is_later = (later.id > Screening.id, later.outcome.in_(RESULTS))
+    of_study = later.study_id == Screening.study_id
+    of_series = and_(
+        Screening.study_id.is_(None),
+        later.study_id.is_(None),
+        later.series_id == Screening.series_id,
+    )
+    return and_(
+        Screening.outcome == RunOutcome.SCREENED,
+        Screening.withdrawn_at.is_(None),
+        ~exists().where(*is_later, of_study),
+        ~exists().where(*is_later, of_series),
+    )
 
 
 def result_folder(session: Session, series: Series, revision: int) -> str | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.deliveries import undo_delivered
 from db.history import series_by_uid
 from db.models import Delivery, Screening, Series, Study
+from db.notes import is_note
 from db.pauses import unblock
 from db.results import newest_graded_result
 from db.states import OWED, DeliveryState, ResultPer, SeriesState, StudyState
@@ -165,9 +166,12 @@ def redeliver(session: Session, series: Series, *, actor: str, now: datetime) ->
     run = session.scalars(newest_graded_result(series.id)).one_or_none()
     if run is None:
         return 0
+    of_run = Delivery.screening_id == run.id
+    if run.withdrawn_at is not None:  # only its rejection note may be sent
+        of_run &= is_note() & (Delivery.state != DeliveryState.WAITING)
     due = session.scalars(
         update(Delivery)
-        .where(Delivery.screening_id == run.id, Delivery.lease_until.is_(None))
+        .where(of_run, Delivery.lease_until.is_(None))
         .values(
             state=DeliveryState.DUE,
             attempts=0,

@@ -1,4 +1,4 @@
-"""States of studies, series, runs and deliveries, and the allowed transitions."""
+"""States of studies, series, runs, deliveries and withdrawals, and allowed transitions."""
 
 from enum import StrEnum
 
@@ -161,10 +161,30 @@ class DeliveryState(StrEnum):
     """Presence confirmed by query or Storage Commitment."""
     REFUSED = "refused"
     """Permanently refused; an operator has to act."""
+    WAITING = "waiting"
+    """A rejection note that is due when the destination has the new objects."""
+    WITHDRAWN = "withdrawn"
+    """Not sent: the result was withdrawn before."""
+
+
+class WithdrawalReason(StrEnum):
+    """Why a result was withdrawn."""
+
+    REPLACED = "replaced"
+    """A later run over changed or better images replaces it."""
+    WRONG_PATIENT = "wrong_patient"
+    """Its images now belong to another patient, or to several."""
+    OPERATOR = "operator"
+    """An operator withdrew the result."""
+    MODEL = "model"
+    """An operator recalled the version of the model."""
 
 
 ACCEPTED = (DeliveryState.SENT, DeliveryState.CONFIRMED)
 OWED = (DeliveryState.DUE, DeliveryState.REFUSED)
+UNFINISHED = (*OWED, DeliveryState.WAITING)
+SUPERSEDED_BY = (WithdrawalReason.REPLACED, WithdrawalReason.WRONG_PATIENT)
+"""Reasons by which a run supersedes an earlier result, without an operator."""
 
 
 class IllegalTransition(RuntimeError):

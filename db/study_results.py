@@ -13,14 +13,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.deliveries import move_study_to_delivered
-from db.models import Delivery, Screening, Series, Study
-from db.outbox import NewHip, NewObject, NewScreening, insert_results, run_values
+from db.deliveries import lock_result, mark_delivered
+from db.models import Screening, Series, Study
+from db.outbox import NewHip, NewScreening, insert_results, run_values
+from db.result_objects import NewObject
 from db.runs import LeaseLost, StudyLease, close_run
-from db.states import FINISHED, OWED, RunOutcome, SeriesState, StudyState
+from db.states import FINISHED, RunOutcome, SeriesState, StudyState
 from db.study_leases import release
 from db.study_series import RunSeries, StandingResult
 from db.transition import ChangedBy, move_series, move_study
+from db.withdrawal import Withdrawal, lock_deliveries, withdraw_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +58,25 @@ def save_study(
     *,
     now: datetime,
     folder: str,
+    withdrawals: Sequence[Withdrawal] = (),
 ) -> None:
     """End the run with a result, its objects and their due deliveries.
 
     ``best`` : the highest-ranked series of the result. ``folder`` : of the files, relative to
-    the spool. Write and fsync the objects first.
+    the spool. ``withdrawals`` : earlier results of the study, which this one replaces. Write
+    and fsync the objects first.
     Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
+    lock_deliveries(session, withdrawals)
     _end_series(session, lease, ends, by)
     values = {**run_values(screening), "folder": folder, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.SCREENED, now=now, **values)
     detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
     _end_study(session, lease, StudyState.REPORTED, by, detail=detail)
-    if not insert_results(session, lease.screening_id, hips, objects, destinations, now=now):
-        move_study_to_delivered(session, lease.study_id, by)
+    insert_results(session, lease.screening_id, hips, objects, destinations, now=now)
+    withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
+    _mark_delivered(session, lease.screening_id, by)
 
 
 def save_nothing_to_report(
@@ -83,19 +89,22 @@ def save_nothing_to_report(
     reason_text: str,
     now: datetime,
     values: Mapping[str, Any],
+    withdrawals: Sequence[Withdrawal] = (),
 ) -> None:
     """End the run without a result: no series can be graded.
 
     ``best`` : the series whose reason is the most telling. ``values`` : further columns of the
-    run. Raises LeaseLost and StudyChanged.
+    run. ``withdrawals`` : as in ``save_study``. Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
+    lock_deliveries(session, withdrawals)
     _end_series(session, lease, ends, by)
     reason = {"reason_code": reason_code, "reason_text": reason_text}
     of_run = {**values, **reason, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.REJECTED, now=now, **of_run)
     detail = {"reason_code": reason_code}
     _end_study(session, lease, StudyState.NOTHING_TO_REPORT, by, values=reason, detail=detail)
+    withdraw_all(session, withdrawals, by)
 
 
 def save_failed(
@@ -105,16 +114,19 @@ def save_failed(
     *,
     error: str,
     now: datetime,
+    withdrawals: Sequence[Withdrawal] = (),
 ) -> None:
     """End the run and the study as failed: no series has an attempt left.
 
-    Raises LeaseLost and StudyChanged.
+    ``withdrawals`` : as in ``save_study``. Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
+    lock_deliveries(session, withdrawals)
     _end_series(session, lease, ends, by)
     close_run(session, lease.screening_id, RunOutcome.FAILED, now=now, error=error)
     values = {"error": error}
     _end_study(session, lease, StudyState.FAILED, by, values=values, detail=values)
+    withdraw_all(session, withdrawals, by)
 
 
 def save_unchanged(
@@ -133,11 +145,7 @@ def save_unchanged(
     _end_series(session, lease, ends, by)
     close_run(session, lease.screening_id, RunOutcome.UNCHANGED, now=now)
     _end_study(session, lease, StudyState.REPORTED, by, detail={"result": "unchanged"})
-    owed = select(Delivery.id).where(
-        Delivery.screening_id == standing.screening_id, Delivery.state.in_(OWED)
-    )
-    if session.scalars(owed.limit(1)).one_or_none() is None:
-        move_study_to_delivered(session, lease.study_id, by)
+    _mark_delivered(session, standing.screening_id, by)
 
 
 def supersede(session: Session, lease: StudyLease, *, now: datetime) -> None:
@@ -150,6 +158,11 @@ def supersede(session: Session, lease: StudyLease, *, now: datetime) -> None:
     if not release(session, lease, by, failed=False, values=values, detail=None):
         raise LeaseLost(lease.screening_id)
     close_run(session, lease.screening_id, RunOutcome.SUPERSEDED, now=now)
+
+
+def _mark_delivered(session: Session, screening_id: int, by: ChangedBy) -> None:
+    run, series = lock_result(session, screening_id)
+    mark_delivered(session, series, run, by)
 
 
 def _of_best(best: RunSeries) -> dict[str, int]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.models import HipResult, Series
 from db.results import newest_study_result
-from db.states import FINISHED, SeriesState
+from db.states import FINISHED, SUPERSEDED_BY, SeriesState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,13 @@ def run_series(session: Session, study_id: int) -> tuple[RunSeries, ...]:
 
 
 def standing_result(session: Session, study_id: int) -> StandingResult | None:
-    """Return the current result of a study, None if it has none."""
+    """Return the current result of a study, None if it has none.
+
+    A result that an operator withdrew counts: late series that cannot change it do not bring it
+    back.
+    """
     run = session.scalars(newest_study_result(study_id)).one_or_none()
-    if run is None:
+    if run is None or run.withdrawal_reason in SUPERSEDED_BY:
         return None
     hips = session.scalars(select(HipResult).where(HipResult.screening_id == run.id)).all()
     return StandingResult(

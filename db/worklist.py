@@ -133,6 +133,7 @@ def _with_result(newest: type[Screening], *, required: bool) -> "Select[Any, Any
         Screening.folder,
         Screening.outcome,
         Screening.grade,
+        Screening.withdrawn_at,
         Screening.model_name,
         Screening.model_version,
         Screening.model_training_data,

@@ -6,6 +6,8 @@
     <spool>/results/<study>/<series>/r<revision>/  sr.dcm, sc.dcm, sc.png, result.json
     <spool>/results/<study>/r<revision>/           the same, and study.json, of a whole study
 
+The folder of a withdrawn result also has its rejection note, ko-<sop>.dcm.
+
 A file appears under its final name only when it is complete and durable.
 """
 

@@ -2,13 +2,14 @@
 
 from db.models.base import Base
 from db.models.candidates import ModelRelease, ShadowHipResult
-from db.models.delivery import Delivery, ObjectRole, Pause, ResultObject
+from db.models.delivery import NOTE, Delivery, ObjectRole, Pause, ResultObject
 from db.models.review import Access, DxaResult, Feedback
 from db.models.screening import HipResult, Screening
 from db.models.series import Event, Instance, Series
 from db.models.study import Study, StudyEvent
 
 __all__ = [
+    "NOTE",
     "Access",
     "Base",
     "Delivery",

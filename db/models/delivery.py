@@ -18,8 +18,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.models.base import UID, Base, by_value
 from db.states import DeliveryState
 
-ObjectRole = Literal["sr", "sc", "pm"]
-"""Structured Report, Secondary Capture, Parametric Map."""
+ObjectRole = Literal["sr", "sc", "pm", "ko"]
+"""Structured Report, Secondary Capture, Parametric Map; the note that rejects them."""
+NOTE: ObjectRole = "ko"
 
 
 class ResultObject(Base):
@@ -49,7 +50,7 @@ class Delivery(Base):
             "ix_delivery_owed",
             "destination",
             "state",
-            postgresql_where=text("state IN ('due', 'refused')"),
+            postgresql_where=text("state IN ('due', 'refused', 'waiting')"),
         ),
         Index("ix_delivery_sent_at", "destination", "sent_at"),
         Index("ix_delivery_screening_id", "screening_id"),
@@ -72,6 +73,8 @@ class Delivery(Base):
     """``query`` (C-FIND lists the object) or ``commitment`` (Storage Commitment)."""
     transaction_uid: Mapped[str | None] = mapped_column(UID)
     """Of the newest request for Storage Commitment that may include the object."""
+    may_hold: Mapped[bool] = mapped_column(default=False)
+    """The destination has accepted the object, or may have without an answer."""
     last_status: Mapped[str | None]
     """DIMSE status (``0xA700``) or HTTP status of the last attempt."""
     error: Mapped[str | None]

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import CORRELATION_ID, GRADE_VALUES, SHA256, Base, by_value
-from db.states import RunOutcome
+from db.states import RunOutcome, WithdrawalReason
 
 
 class Screening(Base):
@@ -41,6 +41,19 @@ class Screening(Base):
         Index("ix_screening_study_id", "study_id"),
         CheckConstraint("(outcome IS NULL) = (finished_at IS NULL)", name="finished"),
         CheckConstraint(f"grade IN {GRADE_VALUES}", name="grade"),
+        Index(
+            "ix_screening_withdrawn_at",
+            "withdrawn_at",
+            postgresql_where=text("withdrawn_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_screening_replaced_by",
+            "replaced_by",
+            postgresql_where=text("replaced_by IS NOT NULL"),
+        ),
+        CheckConstraint(
+            "(withdrawn_at IS NULL) = (withdrawal_reason IS NULL)", name="withdrawn"
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -72,6 +85,15 @@ class Screening(Base):
     """The entry of ``result.json`` as written."""
     folder: Mapped[str | None]
     """Folder of the files of a study, relative to the spool; None for those of a series."""
+
+    withdrawn_at: Mapped[datetime | None]
+    """The result no longer stands; a rejection note goes to each destination that holds it."""
+    withdrawn_by: Mapped[str | None]
+    withdrawal_reason: Mapped[WithdrawalReason | None] = mapped_column(
+        by_value(WithdrawalReason, "withdrawal_reason")
+    )
+    replaced_by: Mapped[int | None] = mapped_column(ForeignKey("screening.id"))
+    """The run whose result replaces this one."""
 
 
 class HipResult(Base):

@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import (
     UID,
     ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
     ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
@@ -35,8 +36,14 @@ from worker.pipeline.report.document import SOP_CLASS_UIDS
 PAGE = Path(__file__).parents[2] / "docs/conformance.md"
 TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
-# Sent as SCU: SR and secondary capture always, the map if PARAMETRIC_MAP is set.
-SENT = (*SOP_CLASS_UIDS.values(), SecondaryCaptureImageStorage, ParametricMapStorage)
+# Sent as SCU: SR and secondary capture always, the map if PARAMETRIC_MAP is set, the key object
+# selection where a result is withdrawn.
+SENT = (
+    *SOP_CLASS_UIDS.values(),
+    SecondaryCaptureImageStorage,
+    ParametricMapStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 REQUESTED = (
     (Verification, "`doctor`"),
     (StudyRootQueryRetrieveInformationModelFind, "source PACS (count), destinations (confirm)"),

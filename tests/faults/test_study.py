@@ -1,23 +1,25 @@
 """Covered: studies of several series with one result: SIGKILL of the worker in each step, of
 the Storage SCP and of PostgreSQL, loss of all messages, two workers, a series that kills its
-workers.
+workers, SIGKILL while a result is withdrawn.
 
 Every study ends with one SR and one SC at the PACS, and every series with a state and a reason.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from pydicom import dcmread
 
 from db.history import StudyHistory
-from db.states import RunOutcome, SeriesState, StudyState
+from db.states import RunOutcome, SeriesState, StudyState, WithdrawalReason
 from tests.faults.conftest import start_worker
 from tests.support.quick_series import QuickSeries
 from tests.support.servers import wait_for
-from tests.support.study_series import WrittenStudy, write_study
+from tests.support.study_series import WrittenStudy, soft, write_study
 from tests.support.system_under_test import TIMEOUT_SECONDS, SystemUnderTest, held_by
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -30,6 +32,11 @@ STEPS = {
     "files written, rows not": "db.study_results.save_study",
     "rows written, message not sent": "common.task_publisher.TaskPublisher.deliver",
     "answered, not recorded": "worker.delivery.deliver_screening._send:after",
+}
+WITHDRAWAL_STEPS = {
+    "note written, rows not": ("db.study_results.save_study", ""),
+    "rows written, files not marked": ("worker.screening.screen_study.mark_withdrawn", ""),
+    "note stored, not recorded": ("worker.delivery.deliver_screening._send:after", "role='ko'"),
 }
 KILLED = -9
 ENDS = {
@@ -174,3 +181,61 @@ def test_two_workers_screen_each_study_once(
         histories = check(per_study, studies)
 
     assert [outcomes(history) for history in histories] == [[RunOutcome.SCREENED]] * 4
+
+
+def correct(paths: Iterable[Path], patient_id: str) -> None:
+    """Change the PatientID in place: the same instances with other bytes."""
+    for path in paths:
+        ds = dcmread(path)
+        ds.PatientID = patient_id
+        ds.save_as(path)
+
+
+def test_a_worker_killed_while_it_withdraws_leaves_one_note_a_study(
+    per_study: SystemUnderTest, quick: QuickSeries, tmp_path: Path
+) -> None:
+    series = {"soft": soft}
+    studies = [
+        write_study(quick, tmp_path / str(number), series)
+        for number in range(len(WITHDRAWAL_STEPS))
+    ]
+    start_worker(per_study)
+    for study in studies:
+        per_study.send_all(study.paths)
+    old = wait_for_delivered(per_study, studies, revision=1)
+    per_study.worker.stop()
+
+    for study, (step, on) in zip(studies, WITHDRAWAL_STEPS.values(), strict=True):
+        correct(study.paths, "CORRECTED-1")
+        per_study.send_all(study.paths)
+        start_worker(per_study, FAULT_KILL_AT=step, FAULT_KILL_ON=on)
+        assert per_study.worker.wait(300) == KILLED, (step, per_study.worker.log)
+    start_worker(per_study)
+
+    new = wait_for_delivered(per_study, studies, revision=2)
+    sent = [one.result_object for history in new for one in history.deliveries]
+    assert held_by(per_study.orthanc) == Counter(one.sop_instance_uid for one in sent)
+    for before, after in zip(old, new, strict=True):
+        roles = [one.result_object.role for one in after.deliveries]
+        assert sorted(roles) == ["ko", "sc", "sc", "sr", "sr"]
+        (note,) = [one for one in after.deliveries if one.result_object.role == "ko"]
+        assert note.delivery.screening_id == before.screenings[-1].id
+        withdrawn = {run.id: run.withdrawal_reason for run in after.screenings}
+        assert withdrawn[note.delivery.screening_id] is WithdrawalReason.WRONG_PATIENT
+        folder = (per_study.spool_dir / note.result_object.path).parent
+        (entry,) = json.loads((folder / "study.json").read_text())
+        assert entry["withdrawn"]["reason"] == "wrong_patient"
+
+
+def wait_for_delivered(
+    system: SystemUnderTest, studies: list[WrittenStudy], *, revision: int
+) -> list[StudyHistory]:
+    def delivered() -> bool:
+        found = [system.record.find_study(study.uid) for study in studies]
+        return all(
+            one and one.study.state is StudyState.DELIVERED and one.study.revision >= revision
+            for one in found
+        )
+
+    wait_for(delivered, "the studies to be delivered", TIMEOUT_SECONDS * 2)
+    return [find(system, study) for study in studies]

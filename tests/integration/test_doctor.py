@@ -136,6 +136,10 @@ def test_an_altered_model_fails(model_dir: Path, tmp_path: Path) -> None:
             ["OSTEOSCREEN_SR_SOP_CLASS=comprehensive", "88.34"],
         ),
         (["Comprehensive3DSRStorage"], ["refuses Secondary Capture", "1.1.7)"]),
+        (
+            ["Comprehensive3DSRStorage", "SecondaryCaptureImageStorage"],
+            ["refuses Key Object Selection", "88.59"],
+        ),
     ],
 )
 def test_a_refused_sop_class_is_named_with_a_remedy(

@@ -171,6 +171,13 @@ def test_changed_content_gives_a_new_report_that_references_the_replaced_one(
     (series,) = study.ReferencedSeriesSequence
     (replaced,) = series.ReferencedSOPSequence
     assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    (note,) = worker_fixture.notes(study_of(paths))
+    rejected = [
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in note.ContentSequence
+        if "ReferencedSOPSequence" in item
+    ]
+    assert rejected == [first.SOPInstanceUID]  # both revisions have the same picture
 
 
 def test_the_report_of_a_returning_patient_lists_the_previous_result(

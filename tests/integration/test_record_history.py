@@ -101,6 +101,7 @@ def test_previous_result_is_of_the_same_patient_and_an_earlier_study(
     values = {"study_instance_uid": "1.8", "series_instance_uid": "1.8.1"}
     same = type(facts)(patient_id="P1", study_date=later)
     other = type(facts)(patient_id="P2", study_date=later)
+    # An issuer that one of two results lacks agrees with any.
     issuer = type(facts)(patient_id="P1", issuer_of_patient_id="X", study_date=later)
 
     found = []
@@ -110,11 +111,23 @@ def test_previous_result_is_of_the_same_patient_and_an_earlier_study(
         with sessions() as session:
             found.append(history.previous_results(session, registered.series_id, limit=5))
 
-    assert [len(one) for one in found] == [1, 0, 0, 0, 0]
+    assert [len(one) for one in found] == [1, 0, 1, 0, 0]
     (earlier,) = found[0]
     assert earlier.screening.grade == "osteopenia"
     assert earlier.study_date == NOW.date()
     assert [(hip.side, hip.neck_hu) for hip in earlier.hips] == [("R", 110.0), ("L", None)]
+
+
+def test_a_result_of_another_issuer_is_not_a_previous_one(sessions: Sessions) -> None:
+    facts = replace(completed().facts, issuer_of_patient_id="X")
+    series_id = register(sessions, completed(facts=facts)).series_id
+    save(sessions, lease(sessions, series_id))
+    later = replace(facts, issuer_of_patient_id="Y", study_date=NOW.date() + timedelta(400))
+    one = completed(facts=later, study_instance_uid="1.8", series_instance_uid="1.8.1")
+    registered = register(sessions, one)
+
+    with sessions() as session:
+        assert history.previous_results(session, registered.series_id, limit=5) == []
 
 
 def test_previous_results_are_one_per_study_newest_first(sessions: Sessions) -> None:

@@ -7,7 +7,7 @@ revision of each series, and nothing else.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,13 @@ from common.dicom.errors import NotPart10
 from common.spool.layout import INCOMING, SeriesKey, instance_path
 from common.spool.part10 import read_header
 from db.history import SeriesHistory
+from db.models import NOTE
 from db.states import DeliveryState, SeriesState
 
 FINAL = frozenset({SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED})
 GOOD = FINAL - {SeriesState.FAILED}
 ROLES = Counter(("sr", "sc"))
+ENDED = frozenset({DeliveryState.SENT, DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,25 @@ def _of_series(history: SeriesHistory, good: frozenset[SeriesState]) -> Iterator
 
 
 def _of_deliveries(name: str, history: SeriesHistory) -> Iterator[Violation]:
-    revisions = {run.id: run.revision for run in history.screenings}
+    runs = {run.id: run for run in history.screenings}
     roles: dict[tuple[int, str], Counter[str]] = {}
+    noted = set()
     for sent in history.deliveries:
         destination, state = sent.delivery.destination, sent.delivery.state
-        revision = revisions[sent.delivery.screening_id]
-        roles.setdefault((revision, destination), Counter())[sent.result_object.role] += 1
-        if state not in {DeliveryState.SENT, DeliveryState.CONFIRMED}:
+        run = runs[sent.delivery.screening_id]
+        if sent.result_object.role == NOTE and run.withdrawn_at is not None:
+            noted.add((run.revision, destination))
+        else:
+            key = run.revision, destination
+            roles.setdefault(key, Counter())[sent.result_object.role] += 1
+        done = ENDED if run.withdrawn_at is not None else ENDED - {DeliveryState.WITHDRAWN}
+        if state not in done:
             yield Violation("unfinished", f"{name} has an object {state} at {destination}")
+    for sent in history.deliveries:
+        run, delivery = runs[sent.delivery.screening_id], sent.delivery
+        key = run.revision, delivery.destination
+        if run.withdrawn_at is not None and delivery.may_hold and key not in noted:
+            yield Violation("lost", f"{name} has no rejection note at {delivery.destination}")
     for (revision, destination), counted in roles.items():
         if counted != ROLES:
             text = (
@@ -139,7 +152,7 @@ def _of_deliveries(name: str, history: SeriesHistory) -> Iterator[Violation]:
 
 
 def _at_destinations(
-    histories: Iterable[SeriesHistory], held: Mapping[str, Counter[str]]
+    histories: Collection[SeriesHistory], held: Mapping[str, Counter[str]]
 ) -> Iterator[Violation]:
     """Yield objects that a destination lacks, and those that it should not hold.
 
@@ -151,12 +164,20 @@ def _at_destinations(
             (sent.delivery.destination, sent.result_object.sop_instance_uid)
             for history in histories
             for sent in history.deliveries
+            if sent.delivery.state is not DeliveryState.WITHDRAWN
         }
+    )
+    # Of a withdrawn result, an attempt whose worker was killed may have stored an object.
+    optional = Counter(
+        (sent.delivery.destination, sent.result_object.sop_instance_uid)
+        for history in histories
+        for sent in history.deliveries
+        if sent.delivery.state is DeliveryState.WITHDRAWN
     )
     present = Counter(
         {(name, uid): n for name, uids in held.items() for uid, n in uids.items()}
     )
     for name, uid in expected - present:
         yield Violation("lost", f"{name} lacks {uid}")
-    for name, uid in present - expected:
+    for name, uid in present - expected - optional:
         yield Violation("doubled", f"{name} holds {uid}, which no delivery explains")

@@ -14,13 +14,14 @@ from db.deliveries import Claim, claim_deliveries
 from db.instances import NewInstance
 from db.leases import Lease, due_series, finish_failed, lease_series
 from db.models import Event, Series
-from db.outbox import NewHip, NewObject, NewScreening, mark_sent, save_screening
+from db.outbox import NewHip, NewScreening, mark_sent, save_screening
 from db.registration import (
     CompletedSeries,
     Registered,
     SeriesFacts,
     register_revision,
 )
+from db.result_objects import NewObject
 from db.states import SeriesState
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

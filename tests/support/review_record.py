@@ -12,8 +12,9 @@ from common.spool.layout import SeriesKey, instance_path, results_folder
 from db import deliveries, outbox, registration
 from db.instances import NewInstance
 from db.leases import Lease, finish_failed, finish_rejected, lease_series
-from db.outbox import NewHip, NewObject, NewScreening
+from db.outbox import NewHip, NewScreening
 from db.registration import CompletedSeries, SeriesFacts
+from db.result_objects import NewObject
 from worker.pipeline.reasons import Check, Reason, ReasonCode
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Rejected

@@ -46,7 +46,14 @@ class WorkerFixture:
 
     def reports(self, study: str) -> list[Dataset]:
         """Return the SRs of a study at the PACS."""
-        found = self.orthanc.find("Instance", StudyInstanceUID=study, Modality="SR")
+        return self._of_modality(study, "SR")
+
+    def notes(self, study: str) -> list[Dataset]:
+        """Return the rejection notes of a study at the PACS."""
+        return self._of_modality(study, "KO")
+
+    def _of_modality(self, study: str, modality: str) -> list[Dataset]:
+        found = self.orthanc.find("Instance", StudyInstanceUID=study, Modality=modality)
         return [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
 
 

@@ -62,6 +62,9 @@ KNOWN_WARNINGS: Mapping[str, Mapping[str, str]] = {
         r"The VR checker does not support this Specific Character Set: ISO_IR 192": (
             "the values are right, the checker says what it lacks"
         ),
+        r"^W: Check for template constraints not yet supported": (
+            "key object selection: dcmtk does not check its template, PixelMed does"
+        ),
     },
 }
 

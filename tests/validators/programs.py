@@ -15,6 +15,7 @@ PIXELMED = Path("/usr/share/java/pixelmed.jar")
 VALIDATE_REPORTS = Path(__file__).with_name("ValidateReports.java")
 SAXON = PIXELMED.with_name("Saxon-HE.jar")
 SAXON_FACTORY = "-Djavax.xml.transform.TransformerFactory=net.sf.saxon.TransformerFactoryImpl"
+DOCUMENTS = ("SR", "KO")
 VALIDATED = "Root Template Validation Complete"
 PROGRAM_SECONDS = 120
 PIXELMED_SECONDS = 3600
@@ -45,7 +46,7 @@ def dcmtk(paths: Sequence[Path]) -> Iterator[Finding]:
     for path in paths:
         ds = dcmread(path)
         yield from _reencoded(path, ds)
-        if ds.Modality != "SR":
+        if ds.Modality not in DOCUMENTS:
             continue
         yield from _printed(path, ds)
         yield from _through_xml(path, ds)
@@ -61,7 +62,8 @@ def _printed(path: Path, ds: Dataset) -> Iterator[Finding]:
     output += run_program([_tool("dsrdump"), path])
     yield from _dcmtk_findings(path, output)
     html = page.read_text("utf-8")
-    for text in ("Patient: ", "Device Observer Name", str(ds.CompletionFlagDescription)):
+    of_header = ("Patient: ", str(ds.CompletionFlagDescription)) if ds.Modality == "SR" else ()
+    for text in ("Device Observer Name", *of_header):
         if text not in html:
             yield Finding(path, f"dsr2html does not print {text!r}")
 
@@ -110,7 +112,7 @@ def pixelmed(paths: Sequence[Path]) -> Iterator[Finding]:
     for jar, package in ((PIXELMED, "pixelmed-apps"), (SAXON, "libsaxonhe-java")):
         if not jar.exists():
             missing(f"{jar.name} is not installed (Debian package {package})")
-    reports = [path for path in paths if dcmread(path).Modality == "SR"]
+    reports = [path for path in paths if dcmread(path).Modality in DOCUMENTS]
     for path, lines in _validated(reports):
         if VALIDATED not in lines:
             yield Finding(path, "PixelMed did not validate the root template")

@@ -167,6 +167,39 @@ def _retry_uid(uid: str) -> None:
 
 
 @app.command()
+def withdraw(
+    uid: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="UID", help="Of a study, a CT series, or a result's series or object."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="All results of this version of a model."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be withdrawn; change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw results: send a rejection note to each destination that holds their objects.
+
+    Exit 0: all are withdrawn, or there is none; 1: unknown UID, or a report is lost.
+    """
+    from worker.cli import withdraw as command
+
+    if (uid is None) == (model is None):
+        stop("give either a UID or --model VERSION")
+    database, settings = sessions(), read_settings()
+    found = command.find_results(database, uid, model)
+    if found is None:
+        stop(f"no study, series or object {uid} on record (see `python -m worker status`)")
+    request = command.Request(dry_run=dry_run, by_model=model is not None, actor=operator())
+    raise SystemExit(command.run(database, settings, found, request, as_json=as_json))
+
+
+@app.command()
 def pause(name: DestinationName) -> None:
     """Send nothing to a destination until it is resumed; due deliveries wait."""
     from db import pauses

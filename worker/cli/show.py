@@ -9,8 +9,9 @@ from rich.table import Table
 
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
-from db.states import DeliveryState
+from db.states import DeliveryState, RunOutcome
 from worker.cli.tables import COLORS, local_time, reason_or_error, series_json
+from worker.withdrawn_json import withdrawn_json
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
 
@@ -18,6 +19,7 @@ CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
 def show_tables(history: SeriesHistory) -> list[RenderableType]:
     """Return everything on record about one series, without patient data."""
     tables: list[RenderableType] = [_series_table(history)]
+    tables += withdrawal_lines(history.screenings)
     if history.hips:
         tables.append(hip_table(history.hips))
     ended = [run for run in history.screenings if run.result is not None]
@@ -49,6 +51,7 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
         },
         "correlation_id": history.series.correlation_id,
         "result": results[-1] if results else None,
+        "withdrawn": withdrawn_of(history.screenings),
         "deliveries": [delivery_json(sent) for sent in history.deliveries],
         "events": [event_json(event) for event in history.events],
     }
@@ -66,6 +69,23 @@ def delivery_json(sent: SentObject) -> dict[str, Any]:
         "attempts": sent.delivery.attempts,
         "error": sent.delivery.error,
     }
+
+
+def withdrawn_of(screenings: Sequence[Screening]) -> dict[str, str | None] | None:
+    """Return the withdrawal of the newest graded result, None if it stands."""
+    graded = [run for run in screenings if run.outcome is RunOutcome.SCREENED]
+    return withdrawn_json(graded[-1]) if graded else None
+
+
+def withdrawal_lines(screenings: Sequence[Screening]) -> list[str]:
+    """Return a line for each withdrawn result, oldest first."""
+    return [
+        f"[red]withdrawn[/] {local_time(run.withdrawn_at)} by {escape(run.withdrawn_by or '')}"
+        f" ({run.withdrawal_reason}): result of revision {run.revision}, {run.grade},"
+        f" model {escape(run.model_name or '')} {escape(run.model_version or '')}"
+        for run in screenings
+        if run.withdrawn_at is not None
+    ]
 
 
 def event_json(event: Event | StudyEvent) -> dict[str, Any]:

@@ -23,6 +23,9 @@ def status_tables(status: QueueStatus) -> list[RenderableType]:
         tables.append(f"longest waiting since {local_time(status.oldest_waiting)}")
     if status.deliveries:
         tables.append(_delivery_table(status.deliveries, since))
+    if status.withdrawn:
+        counts = ", ".join(f"{n} {reason}" for reason, n in status.withdrawn.items())
+        tables.append(f"[red]withdrawn[/] results {since}: {counts}")
     tables += [f"[yellow]{escape(_pause_line(pause))}[/]" for pause in status.paused]
     return [*tables, _recent_table(status.recent)]
 
@@ -48,6 +51,7 @@ def status_json(status: QueueStatus) -> dict[str, Any]:
             for pause in status.paused
         },
         "oldest_waiting": waiting.isoformat() if waiting else None,
+        "withdrawn": {reason.value: count for reason, count in status.withdrawn.items()},
         "recent": [series_json(series) for series in status.recent],
     }
 
@@ -79,7 +83,7 @@ def _study_table(status: QueueStatus, since: str) -> Table:
 
 
 def _delivery_table(deliveries: Mapping[tuple[str, DeliveryState], int], since: str) -> Table:
-    states = tuple(DeliveryState)
+    states = tuple(one for one in DeliveryState if one is not DeliveryState.WITHDRAWN)
     table = Table("destination", *states, title_justify="left")
     table.title = f"Objects (sent, confirmed: {since})"
     for destination in sorted({name for name, _ in deliveries}):

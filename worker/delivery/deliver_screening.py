@@ -14,14 +14,23 @@ from common.logging import get_logger
 from common.metrics import DELIVERIES
 from db import outbox
 from db.deliveries import Claim, claim_deliveries, extend_claims
+from db.models import NOTE
 from db.pauses import block, set_retry, unblock
 from db.session import DatabaseError, Session
 from worker.context import WorkerContext, utc_now
 from worker.delivery import store_scu
 from worker.delivery.late_reports import record_late_reports
-from worker.delivery.result import DEADLINE, Accepted, Outcome, Refused, Unreachable
+from worker.delivery.result import (
+    DEADLINE,
+    Accepted,
+    Outcome,
+    Refused,
+    Unreachable,
+    may_be_stored,
+)
 from worker.delivery.send import Job, NotSent, Sent, send
 from worker.lease_heartbeat import LeaseHeartbeat
+from worker.screening.withdrawal import mark_result
 
 RETRY_BASE_SECONDS = 5.0
 RETRY_CAP_SECONDS = 900.0
@@ -53,6 +62,10 @@ def deliver_screening(context: WorkerContext, screening_id: int, destination: st
     ):
         # Without extension, a destination slower than a lease would get every object again,
         # and none of its answers would count.
+        if any(claim.role == NOTE for claim in claims):
+            mark_result(
+                context.sessions, context.spool, context.settings.spool_dir, screening_id
+            )
         with LeaseHeartbeat(
             lambda: _extend(context, claims), lease_seconds=context.settings.lease_seconds
         ):
@@ -128,12 +141,24 @@ def _record(session: Session, claim: Claim, outcome: Outcome) -> None:
                 outbox.mark_confirmed(session, claim, confirmed_by=confirmed_by, now=now)
             kind = "sent" if confirmed_by is None else "confirmed"
         case Refused(status, text):
-            outbox.mark_refused(session, claim, status=status, error=text, now=now)
+            outbox.mark_refused(
+                session,
+                claim,
+                status=status,
+                error=text,
+                now=now,
+                may_hold=may_be_stored(outcome),
+            )
             kind = "refused"
         case Unreachable(status, text, retry_after_seconds, _):
             pause = _pause(claim.attempt, retry_after_seconds)
             outbox.mark_unreachable(
-                session, claim, status=status, error=text, next_attempt_at=now + pause
+                session,
+                claim,
+                status=status,
+                error=text,
+                next_attempt_at=now + pause,
+                may_hold=may_be_stored(outcome),
             )
             kind = "unreachable"
     DELIVERIES.labels(claim.destination, kind).inc()

@@ -12,6 +12,7 @@ from common.dicomnet.status import (
     RESOURCE_LIMITATION,
     SUCCESS,
 )
+from db.commitment import NOT_COMMITTED
 from db.outbox import ConfirmedBy
 
 # PS3.7 C.3: Bxxx and these are warnings, the object is stored.
@@ -94,6 +95,17 @@ class Unreachable:
 
 
 Outcome = Accepted | Refused | Unreachable
+
+
+def may_be_stored(outcome: Refused | Unreachable) -> bool:
+    """Return whether a destination may have stored an object of a failed delivery.
+
+    Not where it refused the object, nor where none was sent: no association, no connection,
+    access denied.
+    """
+    if isinstance(outcome, Refused):
+        return outcome.status == NOT_COMMITTED  # after C-STORE was answered with success
+    return not outcome.blocks_destination or outcome.status == DEADLINE
 
 
 def of_status(status: int) -> Outcome:

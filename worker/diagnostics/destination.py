@@ -7,6 +7,7 @@ from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
     ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
@@ -46,6 +47,7 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Dia
     offered = [
         *SR_SOP_CLASSES.values(),
         SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,
         store_scu.FIND,
         COMMITMENT,
         *([ParametricMapStorage] if settings.parametric_map else []),
@@ -60,7 +62,11 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Dia
     )
     if not isinstance(probe.outcome, Accepted):
         return _failed(name, where, probe.outcome, settings)
-    wanted = [SR_SOP_CLASSES[settings.sr_sop_class], SecondaryCaptureImageStorage]
+    wanted = [
+        SR_SOP_CLASSES[settings.sr_sop_class],
+        SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,  # of rejection notes
+    ]
     if settings.parametric_map:
         wanted.append(ParametricMapStorage)
     refused_classes = [uid for uid in wanted if uid not in probe.accepted]
@@ -76,7 +82,7 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Dia
         detail += f"; refuses {names}"
         remedies.append(_remedy(refused_classes, probe.accepted, settings))
     else:
-        detail += "; takes SR and SC"
+        detail += "; takes SR and SC, and rejection notes"
     commits = _commits(destination, probe.accepted) and not probe.silent
     if commits and not settings.may_call(destination.ae_title):
         # PS3.4 J.3.3: the destination may report later, on an association of its own.

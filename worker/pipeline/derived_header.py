@@ -1,7 +1,7 @@
 """The header that SR, SC and map share: patient and study of the source, our equipment."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
@@ -83,6 +83,29 @@ def derived_dataset(source: Dataset, model: ModelInfo, sop_class_uid: str) -> Da
     return ds
 
 
+def copy_patient_and_study(derived: Dataset, ds: Dataset) -> None:
+    """Copy patient and study of one of our objects, without age, size and weight."""
+    for keyword in (*_ALWAYS, *_WHERE_PRESENT):
+        if keyword in derived and keyword not in NOT_IDENTIFYING:
+            ds.add(derived[keyword])
+
+
+def with_unused_uids(ds: Dataset, role: str, used: Collection[str]) -> Dataset:
+    """Return an object with UIDs that no withdrawn object has.
+
+    An archive does not accept an instance again that it was told to reject (IHE RAD TF-3
+    4.66.4.2.3.1), and equal content has equal UIDs.
+    """
+    number = 0
+    digest = str(ds.SOPInstanceUID)
+    while ds.SOPInstanceUID in used:
+        number += 1
+        ds.SOPInstanceUID = derive_uid(role, digest, str(number))
+        ds.SeriesInstanceUID = derive_uid(f"{role} series", digest, str(number))
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    return ds
+
+
 def finalize(ds: Dataset, role: str, at: datetime) -> Dataset:
     """Add UIDs derived from the content, the clock values and the file meta information.
 
@@ -96,7 +119,8 @@ def finalize(ds: Dataset, role: str, at: datetime) -> Dataset:
     date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
     ds.InstanceCreationDate = ds.SeriesDate = ds.ContentDate = date
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
-    ds.ContributingEquipmentSequence[-1].ContributionDateTime = date + time + f"{local:%z}"
+    if "ContributingEquipmentSequence" in ds:
+        ds.ContributingEquipmentSequence[-1].ContributionDateTime = date + time + f"{local:%z}"
 
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from db import queue_status
-from db.states import DeliveryState, SeriesState, StudyState
+from db.states import DeliveryState, SeriesState, StudyState, WithdrawalReason
 
 STATES: Mapping[str, str] = {
     SeriesState.RECEIVING: "Being received",
@@ -50,11 +50,20 @@ DELIVERY_STATES: Mapping[str, str] = {
     DeliveryState.SENT: "accepted",
     DeliveryState.CONFIRMED: "confirmed",
     DeliveryState.REFUSED: "refused",
+    DeliveryState.WAITING: "waits for the new report",
+    DeliveryState.WITHDRAWN: "not sent, withdrawn",
+}
+WITHDRAWAL_REASONS: Mapping[str, str] = {
+    WithdrawalReason.REPLACED: "Its images were completed or changed afterwards.",
+    WithdrawalReason.WRONG_PATIENT: "The patient of the images was corrected afterwards.",
+    WithdrawalReason.OPERATOR: "An operator withdrew it.",
+    WithdrawalReason.MODEL: "The version of the model was recalled.",
 }
 OBJECT_ROLES: Mapping[str, str] = {
     "sr": "Report (SR)",
     "sc": "Picture (SC)",
     "pm": "Heat map values (parametric map)",
+    "ko": "Rejection note (KO)",
 }
 COMPLETED_BY: Mapping[str, str] = {
     "quiet": "no image arrived for the quiet period",
@@ -84,4 +93,5 @@ EVENTS: Mapping[str, str] = {
     "confirmed": "found at the destination",
     "refused": "refused by the destination",
     "deliveries_retried": "to be sent again",
+    "withdrawn": "result withdrawn",
 }

@@ -1,20 +1,33 @@
 """Outputs of a screening with what the record knows about the patient, and its metrics."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 
+from common.logging import get_logger
 from common.metrics import SCREENINGS, STEP_SECONDS, WARNINGS
 from db import history
 from db.history import EarlierResult
+from db.models import Series
+from db.withdrawal_lookup import withdrawn_object_uids
 from worker.context import WorkerContext
 from worker.pipeline.results import Rejected, Screening
+from worker.pipeline.validation.identity import Identity, identity_of, is_same_patient
 from worker.pipeline.warnings import topic_of
 from worker.screening import outputs
 from worker.screening.outputs import OutputOptions, Outputs
 from worker.screening.previous_results import to_previous_result
+from worker.screening.withdrawal import identity_of_report, read_report
 
 MAX_PREVIOUS = 5
+MAX_CANDIDATES = 50
+"""Results with the same Patient ID whose reports are read until ``MAX_PREVIOUS`` agree."""
+
+log = get_logger(__name__)
 
 
 def build_with_record(
@@ -28,24 +41,52 @@ def build_with_record(
     """Build the outputs with the earlier results of the patient.
 
     ``at`` : time of completion, not the current time: a second run over the same instances
-    writes the same bytes. ``replaced`` : the result whose report this one replaces.
+    writes the same bytes. ``replaced`` : the result whose report this one replaces, its
+    predecessor if it is of the same patient.
     """
     with context.sessions.begin() as session:
-        earlier = history.previous_results(session, series_id, limit=MAX_PREVIOUS)
+        earlier = history.previous_results(session, series_id, limit=MAX_CANDIDATES)
+        uid = session.get_one(Series, series_id).study_instance_uid
+        withdrawn = withdrawn_object_uids(session, uid)
+    identity = identity_of(result.headers)
+    quoted = _of_same_patient(context.settings.spool_dir, earlier, identity)
+    replaced = next(
+        _of_same_patient(context.settings.spool_dir, [replaced] if replaced else [], identity),
+        None,
+    )
+    previous = (to_previous_result(one) for one in quoted)
     return outputs.build_outputs(
         result,
         at=at.astimezone(),
         options=OutputOptions(context.settings.sr_sop_class, context.settings.parametric_map),
         predecessor=_read_report(context, replaced),
-        previous=[one for result in earlier if (one := to_previous_result(result))],
+        previous=list(islice((one for one in previous if one is not None), MAX_PREVIOUS)),
+        withdrawn=withdrawn,
     )
+
+
+def _of_same_patient(
+    spool_dir: Path, earlier: Iterable[EarlierResult], identity: Identity
+) -> Iterator[EarlierResult]:
+    """Yield the earlier results whose report names the same patient.
+
+    The record has neither name nor birth date; the report in the spool has. A result without a
+    readable report is left out.
+    """
+    for one in earlier:
+        try:
+            own = identity_of_report(spool_dir, one.report.path)
+        except (OSError, InvalidDicomError):
+            log.warning("earlier_report_unreadable", screening_id=one.screening.id)
+            continue
+        if is_same_patient(own, identity):
+            yield one
 
 
 def _read_report(context: WorkerContext, earlier: EarlierResult | None) -> Dataset | None:
     if earlier is None:
         return None
-    report: Dataset = dcmread(context.settings.spool_dir / earlier.report.path)
-    return report
+    return read_report(context.settings.spool_dir, earlier.report.path)
 
 
 def count_metrics(outcome: str, result: Screening | Rejected) -> None:

@@ -4,7 +4,7 @@ Shared by the command line and the Celery task, so that both write the same.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.capture.secondary_capture import build_capture, capture_png
-from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.derived_header import to_bytes, with_unused_uids
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.report.document import build_report
 from worker.pipeline.result_json import to_json
@@ -57,17 +57,22 @@ def build_outputs(
     options: OutputOptions = DEFAULT_OPTIONS,
     predecessor: Dataset | None = None,
     previous: Sequence[PreviousResult] = (),
+    withdrawn: Collection[str] = (),
 ) -> Outputs:
     """Build the objects of a screening; equal arguments give equal bytes.
 
     ``at`` : aware time, the only clock. ``predecessor`` : the report that this one replaces.
-    ``previous`` : earlier results of the patient, newest first.
+    ``previous`` : earlier results of the patient, newest first. ``withdrawn`` : SOP Instance
+    UIDs that must not be used again.
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
         sc = build_capture(screening, at=at, previous=previous)
+        with_unused_uids(sc, "sc", withdrawn)
         png = capture_png(sc)
         pm = build_parametric_map(screening, at=at) if options.parametric_map else None
+        if pm is not None:
+            with_unused_uids(pm, "pm", withdrawn)
     with stopwatch.step("report"):
         sr = build_report(
             screening,
@@ -77,6 +82,7 @@ def build_outputs(
             predecessor=predecessor,
             previous=previous,
         )
+        with_unused_uids(sr, "sr", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
     files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}
     if pm is not None:

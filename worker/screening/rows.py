@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydicom import Dataset
 
 from db import outbox
-from db.models import ObjectRole
+from db.result_objects import NewObject
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 from worker.screening.outputs import FileRole, Outputs
 
@@ -55,7 +55,7 @@ def hip_row(hip: Hip, series_id: int | None = None) -> outbox.NewHip:
     )
 
 
-def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[outbox.NewObject]:
+def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObject]:
     """Return the rows of the DICOM objects, whose files are in ``folder``."""
     rows = [
         _object_row("sr", outputs.sr, folder, spool_dir),
@@ -67,9 +67,9 @@ def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[outbox.
 
 
 def _object_row(
-    role: ObjectRole, ds: Dataset, folder: Path, spool_dir: Path
-) -> outbox.NewObject:
-    return outbox.NewObject(
+    role: Literal["sr", "sc", "pm"], ds: Dataset, folder: Path, spool_dir: Path
+) -> NewObject:
+    return NewObject(
         role=role,
         sop_class_uid=str(ds.SOPClassUID),
         sop_instance_uid=str(ds.SOPInstanceUID),

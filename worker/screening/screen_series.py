@@ -3,6 +3,7 @@
 All I/O around the pure pipeline is here.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.logging import get_logger
@@ -11,15 +12,23 @@ from common.spool.layout import SeriesKey, list_instances, results_folder
 from db import history, leases, outbox
 from db.leases import Lease
 from db.models import Series
+from db.transition import ChangedBy
+from db.withdrawal import lock_deliveries, withdraw_all
 from worker.context import WorkerContext, utc_now
 from worker.models.candidate import record_predictions
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen import screen
+from worker.pipeline.validation.identity import identity_of
 from worker.screening import outputs
 from worker.screening.build import build_with_record, count_metrics
 from worker.screening.lease import run_leased
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
+from worker.screening.superseded import (
+    identity_of_files,
+    mark_withdrawn,
+    superseded_by_series,
+)
 
 RESULT_JSON = "result.json"
 
@@ -54,17 +63,19 @@ def _screen_leased(context: WorkerContext, lease: Lease) -> int | None:
     result = screen(paths, context.load_model(), refused=lease.refused_count)
     folder = results_folder(context.settings.spool_dir, key, lease.revision)
     if isinstance(result, Rejected):
-        _save_rejected(context, lease, result, folder)
+        _save_rejected(context, lease, result, folder, paths)
         return None
     return _save_screened(context, lease, result, folder)
 
 
 def _save_rejected(
-    context: WorkerContext, lease: Lease, result: Rejected, folder: Path
+    context: WorkerContext, lease: Lease, result: Rejected, folder: Path, paths: Sequence[Path]
 ) -> None:
     entry = to_json(result)
     context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
+    withdrawals = superseded_by_series(context, lease, lambda: identity_of_files(paths))
     with context.sessions.begin() as session:
+        lock_deliveries(session, withdrawals)
         leases.finish_rejected(
             session,
             lease,
@@ -78,6 +89,8 @@ def _save_rejected(
                 "result": entry,
             },
         )
+        withdraw_all(session, withdrawals, ChangedBy(lease.leased_by, utc_now()))
+    mark_withdrawn(context, withdrawals)
     REJECTIONS.labels(result.reason.code.value).inc()
     count_metrics("rejected", result)
     log.info("series_rejected", reason=result.reason.code.value)
@@ -102,16 +115,25 @@ def _save_screened(
     )
     context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
     destinations = [destination.name for destination in context.settings.destinations]
+    objects = object_rows(built, folder, context.settings.spool_dir)
+    withdrawals = superseded_by_series(
+        context,
+        lease,
+        lambda: identity_of(result.headers),
+        kept={one.sop_instance_uid for one in objects},
+    )
     with context.sessions.begin() as session:
         outbox.save_screening(
             session,
             lease,
             screening_row(built.screening, entry),
             [hip_row(hip) for hip in built.screening.hips],
-            object_rows(built, folder, context.settings.spool_dir),
+            objects,
             destinations,
             now=utc_now(),
+            withdrawals=withdrawals,
         )
+    mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", built.screening)
     log.info("series_screened", grade=entry["grade"])

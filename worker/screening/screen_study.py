@@ -12,6 +12,7 @@ from common.metrics import GRADES, REJECTIONS, SCREENINGS
 from common.spool.layout import study_results_folder
 from db import history, study_leases, study_results, study_series
 from db.runs import StudyLease
+from db.states import WithdrawalReason
 from db.study_results import StudyChanged
 from db.study_series import RunSeries, StandingResult
 from worker.context import WorkerContext, utc_now
@@ -28,6 +29,7 @@ from worker.screening.outputs import Outputs
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
 from worker.screening.study_decisions import ends_of, late_ends, reopens, used_series
 from worker.screening.study_run import StudyRun, Superseded
+from worker.screening.superseded import mark_withdrawn, superseded_by_study
 
 RESULT_JSON = "result.json"
 STUDY_JSON = "study.json"
@@ -151,6 +153,9 @@ def _save_reported(
     )
     _write_json(context, folder, entry, _study_json(run, screening, entry["outputs"]))
     destinations = [destination.name for destination in context.settings.destinations]
+    objects = object_rows(built, folder, context.settings.spool_dir)
+    kept = {one.sop_instance_uid for one in objects}
+    withdrawals = superseded_by_study(context, run, kept=kept)
     result = built.screening
     best = run.by_uid[result.series_instance_uid]
     with context.sessions.begin() as session:
@@ -161,11 +166,13 @@ def _save_reported(
             best,
             screening_row(result, entry),
             [hip_row(hip, run.series_id_of(hip)) for hip in result.hips],
-            object_rows(built, folder, context.settings.spool_dir),
+            objects,
             destinations,
             now=utc_now(),
             folder=str(folder.relative_to(context.settings.spool_dir)),
+            withdrawals=withdrawals,
         )
+    mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", result)
     log.info(
@@ -181,6 +188,7 @@ def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreeni
     entry = to_json(result)
     folder = _folder(context, run.lease)
     _write_json(context, folder, entry, _study_json(run, screening))
+    withdrawals = superseded_by_study(context, run)
     with context.sessions.begin() as session:
         study_results.save_nothing_to_report(
             session,
@@ -197,7 +205,9 @@ def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreeni
                 "result": entry,
                 "folder": str(folder.relative_to(context.settings.spool_dir)),
             },
+            withdrawals=withdrawals,
         )
+    mark_withdrawn(context, withdrawals)
     REJECTIONS.labels(reason.code.value).inc()
     count_metrics("rejected", result)
     log.info("study_without_report", reason=reason.code.value)
@@ -218,6 +228,11 @@ def _most_telling(
 
 def _save_failed(context: WorkerContext, run: StudyRun, screening: StudyScreening) -> None:
     errors = [one.error for one in screening.series if one.error is not None]
+    withdrawals = [
+        one
+        for one in superseded_by_study(context, run)
+        if one.reason is WithdrawalReason.WRONG_PATIENT
+    ]
     with context.sessions.begin() as session:
         study_results.save_failed(
             session,
@@ -225,7 +240,9 @@ def _save_failed(context: WorkerContext, run: StudyRun, screening: StudyScreenin
             ends_of(screening, run.series),
             error=errors[0] if errors else "no series could be screened",
             now=utc_now(),
+            withdrawals=withdrawals,
         )
+    mark_withdrawn(context, withdrawals)
     SCREENINGS.labels("failed").inc()
     log.error("study_failed", error=errors[0] if errors else None)
 

@@ -59,11 +59,11 @@ def build_report(
     # Never VERIFIED: no person has reviewed the content.
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
-    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence([*screening.headers, *pictures])]
+    ds.CurrentRequestedProcedureEvidenceSequence = [evidence([*screening.headers, *pictures])]
     if text_of(source, "AccessionNumber"):
         ds.ReferencedRequestSequence = [_request(source)]
     if predecessor is not None:
-        ds.PredecessorDocumentsSequence = [_evidence([predecessor])]
+        ds.PredecessorDocumentsSequence = [evidence([predecessor])]
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
     comments = _comments(screening, previous)
     region_of = region_builder(screening, pictures, sop_class)
@@ -83,7 +83,7 @@ def _comments(screening: Screening, previous: Sequence[PreviousResult]) -> Itera
         yield f"Warning: {warning}"
 
 
-def _evidence(instances: Iterable[Dataset]) -> Dataset:
+def evidence(instances: Iterable[Dataset]) -> Dataset:
     """Return the instances of one study by series (PS3.3 C.17.2.1), each once."""
     by_series: dict[str, dict[str, Dataset]] = {}
     study = Dataset()

@@ -51,6 +51,14 @@ def compare_identities(identities: Iterable[Identity], what: str) -> RuleResult:
     return f"One value of {', '.join(counts)}." if counts else "No image names a patient."
 
 
+def is_same_patient(first: Identity, second: Identity) -> bool:
+    """Return whether two identities agree: ID, issuer, name, birth date and sex.
+
+    An attribute that one of them lacks agrees with any value.
+    """
+    return not isinstance(compare_identities([first, second], "results"), Reason)
+
+
 def _counts_of_values(identities: Iterable[Identity]) -> dict[str, int]:
     """Return the number of different values of each attribute that has one.
 

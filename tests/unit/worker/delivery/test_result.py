@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from db.commitment import NOT_COMMITTED
 from worker.delivery.result import (
+    DEADLINE,
     Accepted,
     Refused,
     Unreachable,
+    may_be_stored,
     of_http,
     of_status,
     seconds_of,
@@ -125,3 +128,19 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_one_day(
     retry_after: str | None, seconds: float
 ) -> None:
     assert seconds_of(retry_after, now=datetime(2026, 11, 26, 12, 0, tzinfo=UTC)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("outcome", "may_be"),
+    [
+        (Refused("0x0122", "SOP class not supported"), False),
+        (Refused(NOT_COMMITTED, "no such object instance"), True),
+        (Unreachable("no connection", "", blocks_destination=True), False),
+        (Unreachable("no answer", "the association ended during C-STORE"), True),
+        (Unreachable(DEADLINE, "", blocks_destination=True), True),
+    ],
+)
+def test_an_attempt_without_an_answer_may_have_stored_the_object(
+    outcome: Refused | Unreachable, may_be: bool
+) -> None:
+    assert may_be_stored(outcome) is may_be

@@ -9,7 +9,7 @@ from tests.support.ct_volume import alter, ct_headers
 from worker.pipeline.frames import frame_headers
 from worker.pipeline.header_values import source_header
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.validation.identity import one_patient
+from worker.pipeline.validation.identity import identity_of, is_same_patient, one_patient
 
 PATIENT = {
     "PatientID": "P1",
@@ -186,3 +186,26 @@ def test_double_names_and_issuers_are_compared_without_hyphens_and_case() -> Non
     assert not is_mixed(headers)
     headers[0].PatientName = "Miller^Jane"
     assert is_mixed(headers)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({}, True),
+        ({"PatientName": "MILLER^JANE"}, True),
+        ({"PatientName": "Miller^Jane^Ann"}, True),
+        ({"IssuerOfPatientID": "", "PatientBirthDate": ""}, True),
+        ({"PatientID": "P2"}, False),
+        ({"IssuerOfPatientID": "OTHER"}, False),
+        ({"PatientName": "Other^Jane"}, False),
+        ({"PatientBirthDate": "19510601"}, False),
+        ({"PatientSex": "M"}, False),
+    ],
+    ids=str,
+)
+def test_two_results_are_of_the_same_patient_if_every_attribute_agrees(
+    other: dict[str, str], same: bool
+) -> None:
+    first, second = series()[:1], ct_headers(1, **{**PATIENT, **other})  # type: ignore[arg-type]
+
+    assert is_same_patient(identity_of(first), identity_of(second)) is same

@@ -1,0 +1,353 @@
+"""Withdrawn results in the record: who gets the rejection note, and when. Simulated time.
+
+Covered: destinations that hold, may hold or lack an object; deliveries in progress; the order
+of new objects and note; results that follow each other; states; quoting; look-ups.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from db import history, queue_status
+from db.commitment import NotCommitted, record_report
+from db.models import Screening
+from db.outbox import mark_refused, mark_unreachable, save_screening
+from db.retry import redeliver
+from db.states import DeliveryState, SeriesState, StudyState, WithdrawalReason
+from db.study_results import save_nothing_to_report
+from db.study_series import standing_result
+from db.withdrawal_lookup import (
+    results_by_uid,
+    results_of_model,
+    results_of_series,
+    withdrawn_object_uids,
+)
+from tests.support import study_record as study
+from tests.support.record import (
+    HIPS,
+    NOW,
+    SERIES,
+    STUDY,
+    Sessions,
+    after,
+    claim,
+    completed,
+    instance,
+    lease,
+    moves,
+    objects,
+    read_series,
+    register,
+    save,
+    screened,
+    screening,
+    send,
+)
+from tests.support.withdrawals import delivery_states, withdraw_now, withdrawal
+
+pytestmark = pytest.mark.servers
+
+DUE, SENT, WAITING = DeliveryState.DUE, DeliveryState.SENT, DeliveryState.WAITING
+REPLACED, WRONG_PATIENT = WithdrawalReason.REPLACED, WithdrawalReason.WRONG_PATIENT
+
+
+def replace_result(
+    sessions: Sessions,
+    series_id: int,
+    first: int,
+    *destinations: str,
+    content: str = "b",
+    reason: WithdrawalReason = REPLACED,
+) -> int:
+    """Save the result of the next revision, which withdraws ``first``; return its run."""
+    register(sessions, completed(instance(1, content=content)), now=after(20))
+    held = lease(sessions, series_id, now=after(21))
+    with sessions.begin() as session:
+        save_screening(
+            session,
+            held,
+            screening(),
+            HIPS,
+            objects(held.revision),
+            destinations,
+            now=after(22),
+            withdrawals=[withdrawal(first, reason)],
+        )
+    return held.screening_id
+
+
+def test_the_note_goes_to_each_destination_that_may_hold_an_object(sessions: Sessions) -> None:
+    series_id, run = screened(sessions, "holds", "refused", "silent", "away", "untried")
+    send(sessions, claim(sessions, run, "holds"))
+    with sessions.begin() as session:
+        for one in claim(sessions, run, "refused"):
+            mark_refused(session, one, status="0x0122", error="no", now=NOW)
+        for name, may_hold in (("silent", True), ("away", False)):
+            for one in claim(sessions, run, name):
+                mark_unreachable(
+                    session, one, status=None, error="", next_attempt_at=NOW, may_hold=may_hold
+                )
+
+    assert withdraw_now(sessions, run) == ("holds", "silent")
+
+    found = delivery_states(sessions, run)
+    assert {name: found[name, "ko"] for name in ("holds", "silent")} == {
+        "holds": DUE,
+        "silent": DUE,
+    }
+    assert found["holds", "sr"] is SENT
+    not_sent = {found[name, "sr"] for name in ("refused", "silent", "away", "untried")}
+    assert not_sent == {DeliveryState.WITHDRAWN}
+    assert ("withdrawn", None, None, "operator") in moves(sessions, series_id)
+    assert withdraw_now(sessions, run) is None
+
+
+def test_the_note_follows_a_delivery_in_progress(sessions: Sessions) -> None:
+    _, run = screened(sessions, "pacs")
+    claims = claim(sessions, run, at=0)  # a lease of 60 s
+
+    assert withdraw_now(sessions, run) == ("pacs",)
+
+    assert claim(sessions, run, at=20) == ()
+    send(sessions, claims, at=30)
+    (note,) = claim(sessions, run, at=31)
+    assert note.role == "ko"
+
+
+def test_the_note_follows_a_delivery_whose_worker_was_killed(sessions: Sessions) -> None:
+    _, run = screened(sessions, "pacs")
+    claim(sessions, run, at=0)
+    withdraw_now(sessions, run)
+
+    (note,) = claim(sessions, run, at=61)
+
+    assert note.role == "ko"
+    assert delivery_states(sessions, run)["pacs", "sr"] is DeliveryState.WITHDRAWN
+
+
+def test_the_note_of_a_replaced_result_waits_for_the_new_objects(sessions: Sessions) -> None:
+    series_id, first = screened(sessions, "pacs", "removed")
+    for name in ("pacs", "removed"):
+        send(sessions, claim(sessions, first, name))
+
+    second = replace_result(sessions, series_id, first, "pacs")
+
+    assert delivery_states(sessions, first)["pacs", "ko"] is WAITING
+    assert delivery_states(sessions, first)["removed", "ko"] is DUE
+    claims = claim(sessions, second, at=30)
+    send(sessions, claims[:1], at=31)
+    assert delivery_states(sessions, first)["pacs", "ko"] is WAITING
+    send(sessions, claims[1:], at=32)
+    assert delivery_states(sessions, first)["pacs", "ko"] is DUE
+    assert read_series(sessions, series_id).state is SeriesState.SCREENED
+    for name in ("pacs", "removed"):
+        send(sessions, claim(sessions, first, name, at=33), at=34)
+    assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+
+
+def test_the_note_of_another_patient_waits_for_nothing(sessions: Sessions) -> None:
+    series_id, first = screened(sessions, "pacs")
+    send(sessions, claim(sessions, first))
+
+    replace_result(sessions, series_id, first, "pacs", reason=WRONG_PATIENT)
+
+    assert delivery_states(sessions, first)["pacs", "ko"] is DUE
+
+
+def test_a_note_waits_for_the_newest_of_three_results(sessions: Sessions) -> None:
+    series_id, first = screened(sessions, "pacs")
+    send(sessions, claim(sessions, first))
+    second = replace_result(sessions, series_id, first, "pacs")
+
+    third = replace_result(sessions, series_id, second, "pacs", content="c")
+
+    assert delivery_states(sessions, first)["pacs", "ko"] is WAITING
+    assert set(delivery_states(sessions, second).values()) == {DeliveryState.WITHDRAWN}
+    send(sessions, claim(sessions, third, at=40), at=41)
+    assert delivery_states(sessions, first)["pacs", "ko"] is DUE
+
+
+def test_a_note_does_not_wait_for_a_result_that_is_withdrawn_too(sessions: Sessions) -> None:
+    series_id, first = screened(sessions, "pacs")
+    send(sessions, claim(sessions, first))
+    second = replace_result(sessions, series_id, first, "pacs")
+
+    assert withdraw_now(sessions, second, at=30) == ()
+
+    assert delivery_states(sessions, first)["pacs", "ko"] is DUE
+
+
+def test_a_delivered_series_is_delivered_again_when_the_note_is(sessions: Sessions) -> None:
+    series_id, run = screened(sessions, "pacs")
+    send(sessions, claim(sessions, run))
+    withdraw_now(sessions, run)
+    assert read_series(sessions, series_id).state is SeriesState.SCREENED
+
+    send(sessions, claim(sessions, run, at=11), at=12)
+
+    assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+
+
+def test_a_result_that_no_destination_has_is_withdrawn_without_a_delivery(
+    sessions: Sessions,
+) -> None:
+    series_id, run = screened(sessions, "pacs")
+
+    assert withdraw_now(sessions, run) == ()
+
+    assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+    assert claim(sessions, run, at=20) == ()
+
+
+def test_only_the_note_of_a_withdrawn_result_is_sent_again(sessions: Sessions) -> None:
+    series_id, run = screened(sessions, "pacs")
+    send(sessions, claim(sessions, run))
+    withdraw_now(sessions, run)
+    send(sessions, claim(sessions, run, at=11), at=12)
+
+    with sessions.begin() as session:
+        series = session.get_one(type(read_series(sessions, series_id)), series_id)
+        assert redeliver(session, series, actor="operator", now=after(13)) == 1
+
+    assert [one.role for one in claim(sessions, run, at=14)] == ["ko"]
+
+
+def test_a_failed_commitment_does_not_bring_a_withdrawn_object_back(sessions: Sessions) -> None:
+    _, run = screened(sessions, "pacs")
+    claims = claim(sessions, run)
+    send(sessions, claims)
+    withdraw_now(sessions, run)
+    with sessions.begin() as session:
+        held = history.series_history(session, SERIES)
+        assert held is not None
+        for one in held.deliveries:
+            one.delivery.transaction_uid = "2.25.7"
+        session.flush()
+        failed = {claims[0].sop_instance_uid: NotCommitted("lost", after(20))}
+        record_report(session, "2.25.7", (), failed, now=after(15), actor="scp")
+
+    assert delivery_states(sessions, run)["pacs", "sr"] is SENT
+
+
+def test_a_withdrawn_result_is_neither_predecessor_nor_previous(sessions: Sessions) -> None:
+    series_id, run = screened(sessions)
+    facts = replace(completed().facts, study_date=NOW.date() + timedelta(days=400))
+    values = {"study_instance_uid": "1.8", "series_instance_uid": "1.8.1"}
+    later = register(sessions, completed(facts=facts, **values)).series_id
+
+    with sessions() as session:
+        assert len(history.previous_results(session, later, limit=5)) == 1
+        assert history.predecessor(session, series_id, revision=2) is not None
+    withdraw_now(sessions, run)
+
+    with sessions() as session:
+        assert history.previous_results(session, later, limit=5) == []
+        assert history.predecessor(session, series_id, revision=2) is None
+        assert withdrawn_object_uids(session, STUDY) == {"2.25.10", "2.25.11", f"2.25.8{run}"}
+
+
+def test_a_superseded_result_is_not_quoted_where_the_newer_one_is_withdrawn(
+    sessions: Sessions,
+) -> None:
+    series_id, _ = screened(sessions)
+    register(sessions, completed(instance(1, content="b")), now=after(5))
+    held = lease(sessions, series_id, now=after(6))
+    save(sessions, held, now=after(7))  # as before results were withdrawn when replaced
+    withdraw_now(sessions, held.screening_id)
+    facts = replace(completed().facts, study_date=NOW.date() + timedelta(days=400))
+    values = {"study_instance_uid": "1.8", "series_instance_uid": "1.8.1"}
+    later = register(sessions, completed(facts=facts, **values)).series_id
+
+    with sessions() as session:
+        assert history.previous_results(session, later, limit=5) == []
+
+
+def test_results_are_found_by_every_uid_and_by_model(sessions: Sessions) -> None:
+    series_id, run = screened(sessions, "pacs")
+    send(sessions, claim(sessions, run))
+
+    with sessions() as session:
+        for uid in (STUDY, SERIES, "2.25.10", "2.25.911"):
+            found = results_by_uid(session, uid)
+            assert found is not None
+            assert [one.screening_id for one in found] == [run]
+            assert found[0].destinations == ("pacs",)
+            assert found[0].report.sop_instance_uid == "2.25.10"
+        assert results_by_uid(session, "1.2.99") is None
+        assert [one.screening_id for one in results_of_model(session, "1")] == [run]
+        assert results_of_model(session, "2") == []
+    withdraw_now(sessions, run)
+    with sessions() as session:
+        assert results_by_uid(session, STUDY) == []
+        assert results_of_model(session, "1") == []
+        assert results_of_series(session, series_id) == []
+
+
+def test_status_counts_the_withdrawals_of_a_day(sessions: Sessions) -> None:
+    _, run = screened(sessions)
+    withdraw_now(sessions, run)
+
+    with sessions() as session:
+        today = queue_status.queue_status(session, now=after(60), limit=1)
+        tomorrow = queue_status.queue_status(session, now=after(25 * 3600), limit=1)
+
+    assert today.withdrawn == {WithdrawalReason.OPERATOR: 1}
+    assert tomorrow.withdrawn == {}
+
+
+def reported_study(sessions: Sessions) -> int:
+    """Return the run of a study that has been delivered to one destination."""
+    held = study.take(sessions, study.due(sessions, 1, 2), at=60)
+    study.save(sessions, held, study.ends(sessions, held), "pacs")
+    send(sessions, claim(sessions, held.screening_id, at=100), at=101)
+    return held.screening_id
+
+
+def test_a_withdrawn_study_is_delivered_when_the_note_is(sessions: Sessions) -> None:
+    run = reported_study(sessions)
+    withdraw_now(sessions, run, at=200)
+    assert study.state(sessions) is StudyState.REPORTED
+
+    send(sessions, claim(sessions, run, at=201), at=202)
+
+    assert study.state(sessions) is StudyState.DELIVERED
+    assert study.series_states(sessions)["1"] is SeriesState.DELIVERED
+
+
+def test_a_late_series_does_not_bring_back_what_an_operator_withdrew(
+    sessions: Sessions,
+) -> None:
+    run = reported_study(sessions)
+    withdraw_now(sessions, run, at=200)
+
+    with sessions() as session:
+        standing = standing_result(session, study.read_study(sessions).id)
+
+    assert standing is not None
+    assert standing.screening_id == run
+
+
+def test_a_study_that_can_no_longer_be_graded_withdraws_its_result(sessions: Sessions) -> None:
+    run = reported_study(sessions)
+    study.add(sessions, 1, at=300, content="b")
+    (study_id,) = study.complete(sessions, 400)
+    held = study.take(sessions, study_id, at=401)
+    with sessions.begin() as session:
+        save_nothing_to_report(
+            session,
+            held,
+            study.ends(sessions, held),
+            study.ends(sessions, held)[0].series,
+            reason_code="MIXED",
+            reason_text="Two patients.",
+            now=after(402),
+            values={},
+            withdrawals=[withdrawal(run, WRONG_PATIENT)],
+        )
+
+    assert study.state(sessions) is StudyState.NOTHING_TO_REPORT
+    assert delivery_states(sessions, run)["pacs", "ko"] is DUE
+    with sessions() as session:
+        assert standing_result(session, study_id) is None
+        assert session.get_one(Screening, run).withdrawal_reason is WRONG_PATIENT
