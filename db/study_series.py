@@ -25,6 +25,7 @@ class RunSeries:
     attempts: int
     completed_at: datetime
     is_new: bool
+    instance_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def run_series(session: Session, study_id: int) -> tuple[RunSeries, ...]:
             attempts=row.attempts,
             completed_at=row.completed_at or row.created_at,
             is_new=row.state not in FINISHED,
+            instance_count=row.instance_count,
         )
         for row in rows
     )

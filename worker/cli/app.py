@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from worker.cli import models
+from worker.cli import held, models
 from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ DestinationName = Annotated[
 AnyUid = Annotated[
     str, typer.Argument(metavar="UID", help="Series Instance UID or Study Instance UID.")
 ]
-for command in (models.shadow, models.promote, models.rollback):
+for command in (
+    models.shadow,
+    models.promote,
+    models.rollback,
+    held.accept,
+    held.refuse,
+):
     app.command()(command)
 
 

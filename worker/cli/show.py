@@ -10,7 +10,14 @@ from rich.table import Table
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
 from db.states import DeliveryState
-from worker.cli.tables import COLORS, local_time, reason_or_error, series_json
+from worker.cli.tables import (
+    COLORS,
+    held_json,
+    held_table,
+    local_time,
+    reason_or_error,
+    series_json,
+)
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
 
@@ -18,6 +25,8 @@ CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
 def show_tables(history: SeriesHistory) -> list[RenderableType]:
     """Return everything on record about one series, without patient data."""
     tables: list[RenderableType] = [_series_table(history)]
+    if history.held:
+        tables.append(held_table(history.held))
     if history.hips:
         tables.append(hip_table(history.hips))
     ended = [run for run in history.screenings if run.result is not None]
@@ -48,6 +57,7 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
             "completed_by": history.series.completed_by,
         },
         "correlation_id": history.series.correlation_id,
+        "held": [held_json(one) for one in history.held],
         "result": results[-1] if results else None,
         "deliveries": [delivery_json(sent) for sent in history.deliveries],
         "events": [event_json(event) for event in history.events],
@@ -95,6 +105,8 @@ def _series_table(history: SeriesHistory) -> Table:
     evidence = f"complete by {series.completed_by}"
     refused = f", {series.refused_count} refused" if series.refused_count else ""
     table.add_row("instances", f"{series.instance_count}{of}{refused}, {evidence}")
+    if series.change_refused is not None:
+        table.add_row("change refused", f"[red]{series.change_refused}[/]")
     if series.next_attempt_at is not None:
         table.add_row("next attempt", local_time(series.next_attempt_at))
     return table

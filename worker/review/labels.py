@@ -74,4 +74,8 @@ EVENTS: Mapping[str, str] = {
     "confirmed": "found at the destination",
     "refused": "refused by the destination",
     "deliveries_retried": "to be sent again",
+    "content_held": "changed content of another sender held",
+    "content_accepted": "changed content accepted",
+    "content_refused": "changed content refused",
+    "change_refused": "change refused: images are missing",
 }

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from db import queue_status, worklist
 from db.access_log import record_access
+from db.held import held_content
 from db.states import SeriesState
 from db.worklist import Filters, Grade, Listed, Position
 from worker.review.clock import now
@@ -53,6 +54,7 @@ def show_worklist(
         more, listed = listed[PAGE_SIZE:], listed[:PAGE_SIZE]
         counts = queue_status.count_series(session, now=now())
         scanners = worklist.list_scanners(session)
+        held = held_content(session)
         ids = [one.series.id for one in listed]
         record_access(session, user.audit_actor, "worklist", now=now(), detail={"series": ids})
     used = query.model_dump(exclude={"after"}, exclude_defaults=True)
@@ -63,6 +65,7 @@ def show_worklist(
         rows=[_row_context(app_state, one) for one in listed],
         demonstration_model=any(is_demonstration(one.screening) for one in listed),
         counts=counts,
+        held=held,
         scanners=[f"{maker} / {model}" for maker, model in scanners],
         chosen=query,
         used=used,
