@@ -42,7 +42,7 @@ class SeriesHistory:
     hips: Sequence[HipResult]
     deliveries: Sequence[SentObject]
     events: Sequence[Event]
-    held: Sequence[HeldContent]
+    held: Sequence[HeldContent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class StudyHistory:
     hips: Sequence[HipResult]
     deliveries: Sequence[SentObject]
     events: Sequence[StudyEvent]
-    held: Sequence[HeldContent]
+    held: Sequence[HeldContent] = ()
 
 
 @dataclass(frozen=True, slots=True)

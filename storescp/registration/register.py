@@ -17,6 +17,7 @@ from common.logging import get_logger
 from common.metrics import PENDING_SERIES, REGISTERED_SERIES
 from common.settings.storescp import StoreScpSettings
 from common.spool.held import WADO_RS
+from common.spool.layout import SeriesKey, list_instances
 from common.task_publisher import TaskPublisher
 from db.held import changed_by_another
 from db.migrate import SchemaNotCurrent, require_current_schema
@@ -24,6 +25,7 @@ from db.registration import CompletedSeries, Registered, open_series, register_r
 from db.session import DatabaseUnavailable, DriverError, Engine, make_sessions
 from db.states import ResultPer
 from db.studies import complete_studies
+from db.study_series import other_used_series
 from db.transition import ChangedBy
 from storescp.registration.associations import Associations
 from storescp.registration.headers import read_complete
@@ -242,7 +244,22 @@ class Registrar(threading.Thread):
                 refused=completed.refused_count,
                 completed_by=series.completed_by,
             )
+            self._fetch_others(registered)
         return registered
+
+    def _fetch_others(self, registered: Registered) -> None:
+        """Have the source PACS send again what retention has removed from the used series.
+
+        A result of two series can only be replaced from the images of both.
+        """
+        if self._settings.source_pacs is None or registered.revision == 1:
+            return
+        with self._sessions() as session:
+            others = other_used_series(session, registered.series_id)
+        for uids, count in others.items():
+            key = SeriesKey(*uids)
+            if len(list_instances(self._settings.spool_dir, key)) < count:
+                self._pending.found_by_scan(key, last_arrival=time.monotonic())
 
     def _hold_changed(self, series: CompleteSeries, completed: CompletedSeries) -> bool:
         """Hold what another sender has changed; retention had removed the first content."""

@@ -9,7 +9,7 @@ from the source PACS (test_source_pacs.py), the review page (review/test_held.py
 import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from common.settings.storescp import StoreScpSettings
@@ -26,9 +27,12 @@ from common.spool.writer import SpoolWriter
 from common.task_publisher import TaskPublisher
 from db.held import decide, held_by_uid
 from db.history import SeriesHistory, series_history
+from db.models import Study
 from db.queue_status import queue_status
 from db.retention import remove_old_pixels
 from db.states import SeriesState
+from db.study_leases import lease_study
+from db.study_results import save_study
 from deploy.demo.embedded import free_port
 from storescp.registration.arrival import Arrival
 from storescp.registration.associations import Associations
@@ -36,8 +40,9 @@ from storescp.registration.pending_series import PendingSeries
 from storescp.registration.register import Registrar
 from storescp.registration.scan import INTERVAL_SECONDS
 from storescp.store.instance_writer import InstanceWriter, Stored, StoreRequest
+from tests.support import study_record
 from tests.support.ct_factory import PATIENT_ID, PATIENT_NAME, ct_series, encode
-from tests.support.record import Sessions, lease, save
+from tests.support.record import HIPS, Sessions, lease, objects, save, screening
 from worker.cli.show import show_json, show_tables
 from worker.cli.status import status_json, status_tables
 
@@ -45,6 +50,7 @@ pytestmark = pytest.mark.servers
 
 FIRST, OTHER = ("CT_01", "10.0.0.1"), ("WS_02", "10.0.0.2")
 QUIET_SECONDS = 10.0
+PACS = '{"kind": "dimse", "ae_title": "PACS", "host": "10.0.0.9", "port": 104}'
 
 
 @dataclass
@@ -383,8 +389,7 @@ def test_a_partial_change_after_retention_is_refused_until_the_rest_arrives(
 def test_the_source_pacs_may_replace_what_retention_has_removed(
     intake: Intake, spool_dir: Path
 ) -> None:
-    pacs = '{"kind": "dimse", "ae_title": "PACS", "host": "10.0.0.9", "port": 104}'
-    intake.settings = settings(spool_dir, source_pacs=pacs)
+    intake.settings = settings(spool_dir, source_pacs=PACS)
     intake.restart()
     instances = intake.screened()
     intake.purge(instances)
@@ -396,6 +401,59 @@ def test_the_source_pacs_may_replace_what_retention_has_removed(
 
     assert intake.held_files() == []
     assert intake.revision(instances) == (2, SeriesState.QUEUED, 3)
+
+
+def test_the_other_series_of_a_result_are_fetched_after_retention(
+    intake: Intake, spool_dir: Path
+) -> None:
+    intake.settings = settings(
+        spool_dir, source_pacs=PACS, result_per="study", study_quiet_seconds=0.01
+    )
+    intake.restart()
+    first, second, third = (ct_series(2, StudyInstanceUID="1.2.3") for _ in range(3))
+    intake.store([*first, *second, *third], FIRST)
+    intake.settle()
+    report_from(intake.sessions, 2)
+    for series in (first, second, third):
+        intake.purge(series)
+
+    intake.store(changed(first, KVP="80"), FIRST)
+    intake.now += QUIET_SECONDS + 1
+    intake.registrar.tick(intake.now)
+
+    assert intake.revision(first) == (2, SeriesState.QUEUED, 2)
+    assert key_of(second) in intake.pending
+    assert key_of(third) not in intake.pending
+    intake.settle()  # the PACS does not answer: the study does not wait for ever
+    assert key_of(second) not in intake.pending
+
+
+def report_from(sessions: Sessions, count: int) -> None:
+    """End the run over the study with a result of its first series, one hip each."""
+    with sessions.begin() as session:
+        study_id = session.scalars(select(Study.id)).one()
+        held = lease_study(
+            session, study_id, leased_by="w1", now=datetime.now(UTC), lease_seconds=60
+        )
+    assert held is not None
+    ends = study_record.ends(sessions, held)
+    used = [replace(end, state=SeriesState.SCREENED, is_used=True) for end in ends[:count]]
+    with sessions.begin() as session:
+        save_study(
+            session,
+            held,
+            [*used, *ends[count:]],
+            used[0].series,
+            screening(),
+            [
+                replace(hip, series_id=end.series.series_id)
+                for hip, end in zip(HIPS, used, strict=True)
+            ],
+            objects(),
+            [],
+            now=datetime.now(UTC),
+            folder="results/1.2.3/r1",
+        )
 
 
 def test_a_series_that_waits_and_has_lost_images_is_not_graded(intake: Intake) -> None:

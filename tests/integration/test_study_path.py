@@ -217,9 +217,11 @@ def test_changed_content_of_another_sender_is_screened_when_accepted(
     history = wait_for_study(fixture, study, 2)
 
     assert history.study.state is StudyState.DELIVERED
-    (new,) = [one for one in fixture.reports(study.uid) if one.AccessionNumber == "CORRECTED"]
+    reports = {one.AccessionNumber: one for one in fixture.reports(study.uid)}
+    assert len(reports) == 2
+    new = reports.pop("CORRECTED")
     replaced = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
-    (first,) = [one for one in fixture.reports(study.uid) if one is not new]
+    (first,) = reports.values()
     assert replaced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
