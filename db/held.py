@@ -6,6 +6,8 @@ Files move in the Storage SCP only: a decision is a row, which it applies (``und
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -23,13 +25,17 @@ CHANGED_CONTENT = "CHANGED_CONTENT"
 
 @dataclass(frozen=True, slots=True)
 class NewHeld:
-    """A file of ``held``; ``sha256`` is of the encoded data set without file meta."""
+    """A file of ``held``; ``sha256`` is of the encoded data set without file meta.
+
+    ``differences`` : keywords of attributes that differ from the first content.
+    """
 
     sop_instance_uid: str
     sha256: str
     received_at: datetime
     calling_ae_title: str
     source_address: str
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +54,18 @@ class HeldContent:
     instances: int
     received_at: datetime
     newest_id: int
+    differences: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The reason as a sentence."""
         images = "image has" if self.instances == 1 else "images have"
+        named = ", ".join(self.differences)
+        differing = f", with differences in {named}" if named else ""
         return (
             f"{self.instances} {images} other content under known UIDs: first from"
-            f" {self.first}, now from {self.sender}. The first content stands"
-            " until an operator accepts or refuses the other."
+            f" {self.first}, now from {self.sender}{differing}. The first content stands until"
+            " an operator accepts or refuses the other."
         )
 
 
@@ -99,7 +108,12 @@ def record_held(
         )
     )
     values = [
-        {**asdict(one), "series_id": series.id, "state": HeldState.HELD}
+        {
+            **asdict(one),
+            "differences": list(one.differences),
+            "series_id": series.id,
+            "state": HeldState.HELD,
+        }
         for one in new
         if one.sha256 not in waiting
     ]
@@ -240,7 +254,7 @@ def _accepted(session: Session, of_series: ColumnElement[bool]) -> set[tuple[str
     return {(uid, sha256) for uid, sha256 in rows}
 
 
-def _groups() -> "Select[int, str, str, str, str, str | None, str | None, int, datetime, int]":
+def _groups() -> "Select[*tuple[Any, ...]]":
     """Select held content by series and sender."""
     by = (
         Series.id,
@@ -258,6 +272,7 @@ def _groups() -> "Select[int, str, str, str, str, str | None, str | None, int, d
             func.count(HeldInstance.sop_instance_uid.distinct()),
             func.max(HeldInstance.received_at),
             newest,
+            func.jsonb_agg(HeldInstance.differences.distinct()),
         )
         .join(Series, Series.id == HeldInstance.series_id)
         .outerjoin(
@@ -275,7 +290,7 @@ def _groups() -> "Select[int, str, str, str, str, str | None, str | None, int, d
 
 def _held_content(
     session: Session,
-    groups: "Select[int, str, str, str, str, str | None, str | None, int, datetime, int]",
+    groups: "Select[*tuple[Any, ...]]",
 ) -> list[HeldContent]:
     return [
         HeldContent(
@@ -287,9 +302,10 @@ def _held_content(
             instances=instances,
             received_at=received_at,
             newest_id=newest_id,
+            differences=tuple(sorted(set(chain.from_iterable(differences)))),
         )
         for (
             series_id, study, series, ae_title, address, first_title, first_address,
-            instances, received_at, newest_id,
+            instances, received_at, newest_id, differences,
         ) in session.execute(groups)
     ]  # fmt: skip

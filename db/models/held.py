@@ -42,6 +42,8 @@ class HeldInstance(Base):
     received_at: Mapped[datetime]
     calling_ae_title: Mapped[str] = mapped_column(AE_TITLE)
     source_address: Mapped[str]
+    differences: Mapped[list[str]]
+    """Keywords of attributes that differ from the first content; no values."""
     state: Mapped[HeldState] = mapped_column(by_value(HeldState, "state"))
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
+from common.dicom.difference import differing_attributes
 from common.dicom.errors import NotPart10
+from common.dicom.uids import InvalidUid
 from common.logging import get_logger
 from common.spool.held import held_path, list_held, move_durably, remove_held
 from common.spool.layout import SeriesKey, instance_path
@@ -59,7 +61,8 @@ class HeldFiles:
             self._record(sessions, key, [path for _, path in files])
 
     def _record(self, sessions: Sessions, key: SeriesKey, paths: Sequence[Path]) -> None:
-        held = [one for path in paths if (one := _read(path)) is not None]
+        read = [self._read(key, path) for path in paths]
+        held = [one for one in read if one is not None]
         if not held:
             return
         with sessions.begin() as session:
@@ -82,6 +85,23 @@ class HeldFiles:
                 peer=held[0].source_address,
                 remedy="accept or refuse it: review page, or `python -m worker accept UID`",
             )
+
+    def _read(self, key: SeriesKey, path: Path) -> NewHeld | None:
+        """Return what the record holds of a file; None where it is not one of ours, or gone."""
+        try:
+            meta = read_header(path)
+            received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            first = instance_path(self._spool_dir, key, meta.sop_instance_uid)
+        except (NotPart10, FileNotFoundError, InvalidUid):
+            return None
+        return NewHeld(
+            meta.sop_instance_uid,
+            path.stem,
+            received_at,
+            meta.calling_ae_title,
+            meta.source_address,
+            differing_attributes(first, path),
+        )
 
     def _apply(self, sessions: Sessions, now: float) -> None:
         with sessions() as session:
@@ -108,22 +128,6 @@ class HeldFiles:
             move_durably(self._spool_dir, path, target)
         remove_held(path)
         self._recorded.discard(path)
-
-
-def _read(path: Path) -> NewHeld | None:
-    """Return what the record holds of a file; None where it is not one of ours, or gone."""
-    try:
-        meta = read_header(path)
-        received_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except (NotPart10, FileNotFoundError):
-        return None
-    return NewHeld(
-        meta.sop_instance_uid,
-        path.stem,
-        received_at,
-        meta.calling_ae_title,
-        meta.source_address,
-    )
 
 
 def _key(one: Undone) -> SeriesKey:

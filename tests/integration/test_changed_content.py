@@ -213,6 +213,7 @@ def test_changed_content_of_another_sender_is_held_and_shown(intake: Intake) -> 
     (shown,) = show_json(history)["held"]
     assert shown["reason"]["code"] == "CHANGED_CONTENT"
     assert shown["sender"] == {"ae_title": "WS_02", "address": "10.0.0.2"}
+    assert shown["differences"] == ["PatientID"]
     assert show_tables(history)
     with intake.sessions() as session:
         status = queue_status(session, now=datetime.now(UTC), limit=5)

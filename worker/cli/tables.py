@@ -73,7 +73,7 @@ def series_json(series: Series) -> dict[str, Any]:
 def held_table(held: Iterable[HeldContent]) -> Table:
     """Return changed content from other senders that waits for a decision."""
     table = Table(
-        "received", "series", "images", "first from", "now from",
+        "received", "series", "images", "first from", "now from", "differs in",
         title=f"{CHANGED_CONTENT}: accept or refuse with `python -m worker accept|refuse UID`",
         title_justify="left",
     )  # fmt: skip
@@ -84,6 +84,7 @@ def held_table(held: Iterable[HeldContent]) -> Table:
             str(one.instances),
             escape(str(one.first)),
             escape(str(one.sender)),
+            ", ".join(one.differences) or "–",
         )
     return table
 
@@ -97,6 +98,7 @@ def held_json(one: HeldContent) -> dict[str, Any]:
         "sender": {"ae_title": one.sender.ae_title, "address": one.sender.address},
         "first_sender": {"ae_title": one.first.ae_title, "address": one.first.address},
         "instances": one.instances,
+        "differences": list(one.differences),
         "received_at": one.received_at.isoformat(),
     }
 

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "20261130_1000"
 down_revision = "20261130_0545"
@@ -31,6 +32,7 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("calling_ae_title", sa.String(length=16), nullable=False),
         sa.Column("source_address", sa.Text(), nullable=False),
+        sa.Column("differences", postgresql.JSONB(), nullable=False),
         sa.Column("state", state, nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True)),
         sa.Column("decided_by", sa.Text()),

@@ -16,7 +16,8 @@ from tests.support.review_site import ReviewSite
 
 pytestmark = pytest.mark.servers
 TEXT = (
-    "2 images have other content under known UIDs: first from CT_01, now from WS_02 (10.0.0.2)."
+    "2 images have other content under known UIDs: first from CT_01, now from WS_02 (10.0.0.2),"
+    " with differences in KVP, PixelData."
 )
 
 
@@ -36,6 +37,7 @@ def add_held(site: ReviewSite, numbers: range) -> None:
             site.record.at,
             "WS_02",
             "10.0.0.2",
+            ("KVP", "PixelData"),
         )
         for n in numbers
     ]
