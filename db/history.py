@@ -7,6 +7,7 @@ from datetime import date
 from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
+from db.held import HeldContent, held_of_series
 from db.models import (
     Delivery,
     Event,
@@ -31,13 +32,17 @@ class SentObject:
 
 @dataclass(frozen=True, slots=True)
 class SeriesHistory:
-    """All rows of a series; runs, deliveries and events are sorted, oldest first."""
+    """All rows of a series; runs, deliveries and events are sorted, oldest first.
+
+    ``held`` : changed content from other senders that waits for a decision.
+    """
 
     series: Series
     screenings: Sequence[Screening]
     hips: Sequence[HipResult]
     deliveries: Sequence[SentObject]
     events: Sequence[Event]
+    held: Sequence[HeldContent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class StudyHistory:
     hips: Sequence[HipResult]
     deliveries: Sequence[SentObject]
     events: Sequence[StudyEvent]
+    held: Sequence[HeldContent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ def history_of(session: Session, series: Series) -> SeriesHistory:
         events=session.scalars(
             select(Event).where(Event.series_id == series.id).order_by(Event.id)
         ).all(),
+        held=held_of_series(session, [series.id]),
     )
 
 
@@ -107,13 +114,14 @@ def study_history(session: Session, study_instance_uid: str) -> StudyHistory | N
         return None
     of_study = Screening.study_id == study.id
     newest = session.scalars(newest_study_result(study.id)).one_or_none()
+    series = session.scalars(
+        select(Series)
+        .where(Series.study_id == study.id)
+        .order_by(Series.rank.nulls_last(), Series.series_number, Series.id)
+    ).all()
     return StudyHistory(
         study=study,
-        series=session.scalars(
-            select(Series)
-            .where(Series.study_id == study.id)
-            .order_by(Series.rank.nulls_last(), Series.series_number, Series.id)
-        ).all(),
+        series=series,
         screenings=session.scalars(
             select(Screening).where(of_study).order_by(Screening.id)
         ).all(),
@@ -122,6 +130,7 @@ def study_history(session: Session, study_instance_uid: str) -> StudyHistory | N
         events=session.scalars(
             select(StudyEvent).where(StudyEvent.study_id == study.id).order_by(StudyEvent.id)
         ).all(),
+        held=held_of_series(session, [one.id for one in series]),
     )
 
 

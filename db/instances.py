@@ -1,7 +1,7 @@
 """Instances of a series: insert, compare, digest."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
@@ -14,7 +14,10 @@ from db.models import Instance
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """A file of the spool; ``sha256`` is of the encoded data set without file meta."""
+    """A file of the spool; ``sha256`` is of the encoded data set without file meta.
+
+    ``calling_ae_title``, ``source_address`` : of its sender; None where unknown.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -22,6 +25,8 @@ class NewInstance:
     sha256: str
     bytes: int
     received_at: datetime
+    calling_ae_title: str | None = None
+    source_address: str | None = None
 
 
 def content_sha256(instances: Iterable[NewInstance]) -> str:
@@ -41,6 +46,16 @@ def are_known(session: Session, series_id: int, instances: tuple[NewInstance, ..
     )
     on_disk = {(one.sop_instance_uid, one.transfer_syntax_uid, one.sha256) for one in instances}
     return on_disk <= {tuple(row) for row in known}
+
+
+def missing_instances(
+    session: Session, series_id: int, present: Collection[str]
+) -> frozenset[str]:
+    """Return the SOP Instance UIDs on record of a series that are not ``present``."""
+    known = session.scalars(
+        select(Instance.sop_instance_uid).where(Instance.series_id == series_id)
+    )
+    return frozenset(known).difference(present)
 
 
 def upsert_instances(

@@ -248,6 +248,7 @@ def lease_of(screening_id: int, series: Series, leased_by: str) -> Lease:
         leased_by=leased_by,
         correlation_id=series.correlation_id,
         refused_count=series.refused_count,
+        instance_count=series.instance_count,
     )
 
 

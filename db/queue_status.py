@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
+from db.held import HeldContent, held_content
 from db.models import Delivery, Pause, Screening, Series, Study
 from db.pauses import paused
 from db.states import (
@@ -31,7 +32,10 @@ STUDY_OPEN = tuple(state for state in StudyState if state not in STUDY_ENDED)
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """Output of ``status``; ``ended_since`` is the start of the 24-hour window."""
+    """Output of ``status``; ``ended_since`` is the start of the 24-hour window.
+
+    ``held`` : changed content from other senders that waits for a decision.
+    """
 
     ended_since: datetime
     series: Mapping[SeriesState, int]
@@ -41,6 +45,7 @@ class QueueStatus:
     recent: Sequence[Series]
     paused: Sequence[Pause]
     withdrawn: Mapping[WithdrawalReason, int]
+    held: Sequence[HeldContent]
 
 
 def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
@@ -54,6 +59,7 @@ def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
         recent=recent_series(session, limit=limit),
         paused=paused(session),
         withdrawn=count_withdrawn(session, now=now),
+        held=held_content(session),
     )
 
 

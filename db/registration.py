@@ -1,6 +1,6 @@
 """Register a complete series with all its instances as a revision."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -9,7 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.logging import new_correlation_id
-from db.instances import NewInstance, are_known, content_sha256, upsert_instances
+from db.instances import (
+    NewInstance,
+    are_known,
+    content_sha256,
+    missing_instances,
+    upsert_instances,
+)
 from db.models import Screening, Series, Study
 from db.states import ResultPer, RunOutcome, SeriesState
 from db.studies import open_study, series_arriving, series_registered
@@ -66,6 +72,8 @@ class CompletedSeries:
     """ID of the association that started it; None if its arrival was not observed."""
     refused_count: int = 0
     """Number of instances that were refused or broken off at reception, and are not here."""
+    quarantined: frozenset[str] = frozenset()
+    """SOP Instance UIDs of files in quarantine; ``refused_count`` includes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class Registered:
     """``changed``: this call queued a new revision.
 
     ``due``: it is due by itself, publish a task for it; otherwise it waits for its study.
+    ``refused_because``: the change is no revision for this reason.
     """
 
     series_id: int
@@ -80,6 +89,7 @@ class Registered:
     changed: bool
     correlation_id: str | None
     due: bool = False
+    refused_because: str | None = None
 
 
 def open_series(
@@ -126,9 +136,10 @@ def register_revision(
     """Queue a complete series with new or changed content as its next revision.
 
     The same content, or a part of it, changes nothing: retention may have been interrupted, or
-    some instances may be sent again after it. A run over the previous revision is superseded,
-    unless it is a run over the study, which decides at its end. One statement writes all
-    instances. ``result_per`` : of a new study.
+    some instances may be sent again after it. A change is refused where instances are missing
+    that were screened: the result would be of a part of the series. A run over the previous
+    revision is superseded, unless it is a run over the study, which decides at its end. One
+    statement writes all instances. ``result_per`` : of a new study.
     """
     by = ChangedBy(actor, now)
     study = open_study(
@@ -144,15 +155,21 @@ def register_revision(
         series.content_sha256 == digest or are_known(session, series.id, completed.instances)
     ):
         series.spool_mtime_ns = completed.spool_mtime_ns
+        series.change_refused = None
         return Registered(
             series.id, series.revision, changed=False, correlation_id=series.correlation_id
         )
+    present = {one.sop_instance_uid for one in completed.instances} | completed.quarantined
+    missing = missing_instances(session, series.id, present)
+    if missing and series.state is not SeriesState.RECEIVING:
+        return _refuse_change(session, series, completed, len(missing), by)
     revision = series.revision + (series.content_sha256 != digest)
     opened_as = series.correlation_id if series.state is SeriesState.RECEIVING else None
     correlation_id = completed.correlation_id or opened_as or new_correlation_id()
     _reopen(session, series, by)
     upsert_instances(session, series.id, revision, completed.instances)
     due = study.result_per is ResultPer.SERIES
+    completed = replace(completed, refused_count=completed.refused_count + len(missing))
     values = _revision_values(completed, now=now) | {
         "next_attempt_at": now if due else None,
         "revision": revision,
@@ -199,6 +216,34 @@ def registered_mtimes(session: Session) -> dict[tuple[str, str], int]:
     return {(study, series): mtime_ns for study, series, mtime_ns in rows if mtime_ns}
 
 
+def _refuse_change(
+    session: Session, series: Series, completed: CompletedSeries, missing: int, by: ChangedBy
+) -> Registered:
+    """Keep the registered revision; what has arrived waits in the spool for the rest."""
+    pacs = (
+        "no source PACS has told of them"
+        if completed.expected_count is None
+        else f"the source PACS has {completed.expected_count} and did not send them"
+    )
+    text = (
+        f"The change arrived with {len(completed.instances)} images. {missing} of those that"
+        f" were screened are missing: they are no longer in the spool, and {pacs}. Send the"
+        " whole series again."
+    )
+    if series.change_refused != text:
+        detail = {"present": len(completed.instances), "missing": missing}
+        append_event(session, series, by, "change_refused", detail=detail)
+    series.change_refused = text
+    series.spool_mtime_ns = completed.spool_mtime_ns
+    return Registered(
+        series.id,
+        series.revision,
+        changed=False,
+        correlation_id=series.correlation_id,
+        refused_because=text,
+    )
+
+
 def _revision_values(completed: CompletedSeries, *, now: datetime) -> dict[str, Any]:
     received = [one.received_at for one in completed.instances]
     return {
@@ -208,6 +253,7 @@ def _revision_values(completed: CompletedSeries, *, now: datetime) -> dict[str, 
         "reason_code": None,
         "reason_text": None,
         "error": None,
+        "change_refused": None,
         "instance_count": len(completed.instances),
         "total_bytes": sum(one.bytes for one in completed.instances),
         "completed_by": completed.completed_by,

@@ -3,19 +3,20 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from common.spool.layout import SeriesKey, list_series, remove_series
-from db.models import Series, Study
-from db.states import FINISHED, STUDY_FINISHED
+from db.models import HeldInstance, Series, Study
+from db.states import FINISHED, STUDY_FINISHED, HeldState
 
 
 def remove_old_pixels(session: Session, spool_dir: Path, *, before: datetime) -> int:
     """Delete the instances of series that finished before ``before``; return their number.
 
     Starts from the folders of the spool, so that the cost depends on their number and not on
-    the size of the database. Unregistered series are kept.
+    the size of the database. Unregistered series are kept, and those with changed content that
+    waits for a decision.
     """
     removed = 0
     for key, mtime_ns in list(list_series(spool_dir)):
@@ -38,6 +39,10 @@ def _is_finished(session: Session, key: SeriesKey, before: datetime) -> bool:
                 Series.state.in_(FINISHED),
                 Series.changed_at < before,
                 or_(Study.state.is_(None), Study.state.in_(STUDY_FINISHED)),
+                ~exists().where(
+                    HeldInstance.series_id == Series.id,
+                    HeldInstance.state == HeldState.HELD,
+                ),
             )
         )
         is not None

@@ -25,6 +25,7 @@ class Lease:
     leased_by: str
     correlation_id: str | None
     refused_count: int = 0
+    instance_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

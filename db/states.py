@@ -180,6 +180,17 @@ class WithdrawalReason(StrEnum):
     """An operator recalled the version of the model."""
 
 
+class HeldState(StrEnum):
+    """State of changed content from another sender."""
+
+    HELD = "held"
+    """Waits for the decision of an operator."""
+    ACCEPTED = "accepted"
+    """Replaces the instance of the first sender."""
+    REFUSED = "refused"
+    """Deleted; the instance of the first sender stays."""
+
+
 ACCEPTED = (DeliveryState.SENT, DeliveryState.CONFIRMED)
 OWED = (DeliveryState.DUE, DeliveryState.REFUSED)
 UNFINISHED = (*OWED, DeliveryState.WAITING)

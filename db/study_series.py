@@ -25,6 +25,7 @@ class RunSeries:
     attempts: int
     completed_at: datetime
     is_new: bool
+    instance_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def run_series(session: Session, study_id: int) -> tuple[RunSeries, ...]:
             attempts=row.attempts,
             completed_at=row.completed_at or row.created_at,
             is_new=row.state not in FINISHED,
+            instance_count=row.instance_count,
         )
         for row in rows
     )
@@ -83,3 +85,20 @@ def standing_result(session: Session, study_id: int) -> StandingResult | None:
         ),
         graded_sides=frozenset(hip.side for hip in hips if hip.grade is not None),
     )
+
+
+def other_used_series(session: Session, series_id: int) -> dict[tuple[str, str], int]:
+    """Return (study, series UID) → images of what a result is taken from beside a series.
+
+    Empty unless the current result of its study is taken from this series and others.
+    """
+    series = session.get_one(Series, series_id)
+    standing = standing_result(session, series.study_id)
+    if standing is None or series_id not in standing.series_ids:
+        return {}
+    others = session.scalars(
+        select(Series).where(Series.id.in_(standing.series_ids - {series_id}))
+    )
+    return {
+        (one.study_instance_uid, one.series_instance_uid): one.instance_count for one in others
+    }

@@ -19,3 +19,8 @@ def describe(error: BaseException) -> str:
 def stack_of(error: BaseException) -> str:
     """Return the stack trace of an error without its message."""
     return "".join(traceback.format_tb(error.__traceback__))
+
+
+def incomplete(found: int, expected: int) -> str:
+    """Return why a series cannot be screened of which the spool has lost images."""
+    return f"the spool holds {found} of {expected} images of this series; send it again"

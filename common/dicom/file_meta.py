@@ -14,13 +14,17 @@ MAX_META_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileMeta:
-    """Values of the File Meta Information, and the offset of the data set in bytes."""
+    """Values of the File Meta Information, and the offset of the data set in bytes.
+
+    ``source_address`` : host of the Source Presentation Address, "" where absent.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
     data_set_offset: int
+    source_address: str = ""
 
 
 def decode_meta(head: bytes | bytearray, *, end: int | None = None) -> FileMeta | None:
@@ -59,4 +63,10 @@ def decode_meta(head: bytes | bytearray, *, end: int | None = None) -> FileMeta 
         transfer_syntax_uid=decode_text(values.get(0x0010, b"")),
         calling_ae_title=decode_text(values.get(0x0016, b"")),
         data_set_offset=position,
+        source_address=_host(decode_text(values.get(0x0026, b""))),
     )
+
+
+def _host(uri: str) -> str:
+    """Return the host of a Presentation Address (PS3.10 7.1.1.1), without its scheme."""
+    return uri.partition("://")[2].strip("[]")

@@ -141,6 +141,12 @@ class StoreScpSettings(CommonSettings):
         " `RESULT_PER=study`. `QUIET_SECONDS` where every series has all instances that the"
         " source PACS counts",
     )
+    changed_content: Literal["hold", "accept"] = Field(
+        "hold",
+        description="Whether other bytes under the SOP Instance UID of an instance that another"
+        " sender (AE title or address) has sent are held until an operator decides, or replace"
+        " it. A correction by the same sender always replaces it",
+    )
     source_pacs: Annotated[SourcePacs | None, NoDecode, BeforeValidator(_parse_source_pacs)] = (
         Field(
             None,

@@ -15,9 +15,16 @@ COPY_BYTES = 1024 * 1024
 
 
 def encode_header(
-    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax_uid: str,
+    calling_ae_title: str,
+    source_address: str = "",
 ) -> bytes:
-    """Return preamble, prefix and File Meta Information to precede an encoded data set."""
+    """Return preamble, prefix and File Meta Information to precede an encoded data set.
+
+    ``source_address`` : network address of the sender, "" where unknown.
+    """
     elements = b"".join(
         (
             struct.pack("<HH2sHL", META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1",
@@ -27,6 +34,7 @@ def encode_header(
             _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
             _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
             _element(0x0016, b"AE", calling_ae_title),
+            _presentation_address(source_address),
         )
     )
     return (
@@ -68,6 +76,16 @@ def holds_same(path: Path, encoded: bytes | memoryview, transfer_syntax_uid: str
             return not file.read(1)
     except (FileNotFoundError, NotPart10):
         return False
+
+
+def _presentation_address(address: str) -> bytes:
+    """Encode Source Presentation Address (PS3.10 7.1.1.1); empty without an address."""
+    if not address:
+        return b""
+    host = f"[{address}]" if ":" in address else address
+    value = f"dicom://{host}".encode("ascii", "replace")
+    value += b" " * (len(value) % 2)
+    return struct.pack("<HH2sHL", META_GROUP, 0x0026, b"UR", 0, len(value)) + value
 
 
 def _element(element: int, vr: bytes, text: str) -> bytes:

@@ -3,6 +3,7 @@
 from db.models.base import Base
 from db.models.candidates import ModelRelease, ShadowHipResult
 from db.models.delivery import NOTE, Delivery, ObjectRole, Pause, ResultObject
+from db.models.held import HeldInstance
 from db.models.review import Access, DxaResult, Feedback
 from db.models.screening import HipResult, Screening
 from db.models.series import Event, Instance, Series
@@ -16,6 +17,7 @@ __all__ = [
     "DxaResult",
     "Event",
     "Feedback",
+    "HeldInstance",
     "HipResult",
     "Instance",
     "ModelRelease",

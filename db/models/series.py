@@ -71,6 +71,8 @@ class Series(Base):
     """Number of instances according to the source PACS; None without an answer."""
     refused_count: Mapped[int] = mapped_column(default=0)
     """Instances that were refused or broken off at reception, and are not here."""
+    change_refused: Mapped[str | None]
+    """Why the newest change is no revision: instances that were screened are missing."""
     completed_at: Mapped[datetime | None]
     last_received_at: Mapped[datetime | None]
     spool_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
@@ -114,6 +116,9 @@ class Instance(Base):
     revision: Mapped[int]
     """The revision in which these bytes arrived."""
     received_at: Mapped[datetime]
+    calling_ae_title: Mapped[str | None] = mapped_column(AE_TITLE)
+    """Sender of these bytes; None if an earlier version of osteoscreen received them."""
+    source_address: Mapped[str | None]
 
 
 class Event(Base):

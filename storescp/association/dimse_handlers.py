@@ -41,6 +41,7 @@ class DimseHandlers:
                 abstract_syntax=str(context.abstract_syntax),
                 transfer_syntax_uid=str(context.transfer_syntax[0]),
                 calling_ae_title=assoc.requestor.ae_title.strip(),
+                source_address=assoc.requestor.address or "",
             ),
         )
 
@@ -56,6 +57,7 @@ class DimseHandlers:
                 abstract_syntax=str(context.abstract_syntax),
                 transfer_syntax_uid=str(context.transfer_syntax),
                 calling_ae_title=event.assoc.requestor.ae_title.strip(),
+                source_address=event.assoc.requestor.address or "",
             ),
         )
         operation.write(event.encoded_dataset(include_meta=False))

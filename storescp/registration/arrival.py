@@ -10,7 +10,8 @@ class Arrival:
     """A durable instance.
 
     ``assoc_id`` : log ID of its association or HTTP request. ``changed`` : the spool did not
-    have these bytes before. ``at`` : seconds of the monotonic clock.
+    have these bytes before. ``at`` : seconds of the monotonic clock. ``held`` : not part of the
+    series: changed content from another sender, which waits for a decision.
     """
 
     key: SeriesKey
@@ -19,3 +20,4 @@ class Arrival:
     calling_ae_title: str
     changed: bool
     at: float
+    held: bool = False

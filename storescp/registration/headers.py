@@ -93,6 +93,7 @@ def read_complete(
         calling_ae_title = calling_ae_title or meta.calling_ae_title
     if not instances:
         return None
+    quarantined = _quarantined(spool_dir, key)
     return CompletedSeries(
         study_instance_uid=key.study_instance_uid,
         series_instance_uid=key.series_instance_uid,
@@ -103,14 +104,16 @@ def read_complete(
         spool_mtime_ns=mtime_ns,
         expected_count=expected_count,
         correlation_id=correlation_id,
-        refused_count=refused + _count_quarantined(spool_dir, key),
+        refused_count=refused + len(quarantined),
+        quarantined=quarantined,
     )
 
 
-def _count_quarantined(spool_dir: Path, key: SeriesKey) -> int:
-    """Return how many instances are in quarantine and not in the spool as well."""
+def _quarantined(spool_dir: Path, key: SeriesKey) -> frozenset[str]:
+    """Return the instances that are in quarantine and not in the spool as well."""
     folder = series_folder(spool_dir, key)
-    return sum(not (folder / path.name).exists() for path in list_quarantined(spool_dir, key))
+    paths = list_quarantined(spool_dir, key)
+    return frozenset(path.stem for path in paths if not (folder / path.name).exists())
 
 
 def facts_of(ds: Dataset) -> SeriesFacts:
@@ -158,6 +161,8 @@ def _instance(path: Path, meta: FileMeta) -> NewInstance:
         sha256=digest.hexdigest(),
         bytes=size,
         received_at=mtime,
+        calling_ae_title=meta.calling_ae_title or None,
+        source_address=meta.source_address or None,
     )
 
 

@@ -72,6 +72,7 @@ class PendingSeries:
         # Open associations by the series of their newest instance.
         self._sending: Counter[SeriesKey] = Counter()
         self._refused = RefusedInstances()
+        self._has_held = False
 
     def __len__(self) -> int:
         with self._lock:
@@ -123,6 +124,7 @@ class PendingSeries:
         """
         with self._lock:
             key = arrival.key
+            self._has_held |= arrival.held
             self._refused.discard(key, arrival.sop_instance_uid)
             if arrival.changed and key not in self._pending:
                 self._pending[key] = _Pending(
@@ -140,6 +142,12 @@ class PendingSeries:
                 return None
             pending.assoc_ids.add(arrival.assoc_id)
             return pending.correlation_id
+
+    def take_held(self) -> bool:
+        """Return whether changed content was held since the last call."""
+        with self._lock:
+            has_held, self._has_held = self._has_held, False
+            return has_held
 
     def found_by_scan(self, key: SeriesKey, *, last_arrival: float) -> bool:
         """Add a series that the scan found in the spool; False: it is pending already."""

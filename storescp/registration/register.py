@@ -11,19 +11,25 @@ import time
 from datetime import UTC, datetime
 
 from common.backoff import backoff
+from common.dicomnet.address import DicomwebPeer, DimsePeer
 from common.health import LoopProbe
 from common.logging import get_logger
 from common.metrics import PENDING_SERIES, REGISTERED_SERIES
 from common.settings.storescp import StoreScpSettings
+from common.spool.held import WADO_RS
+from common.spool.layout import SeriesKey, list_instances
 from common.task_publisher import TaskPublisher
+from db.held import changed_by_another
 from db.migrate import SchemaNotCurrent, require_current_schema
-from db.registration import Registered, open_series, register_revision
+from db.registration import CompletedSeries, Registered, open_series, register_revision
 from db.session import DatabaseUnavailable, DriverError, Engine, make_sessions
 from db.states import ResultPer
 from db.studies import complete_studies
+from db.study_series import other_used_series
 from db.transition import ChangedBy
 from storescp.registration.associations import Associations
 from storescp.registration.headers import read_complete
+from storescp.registration.held_files import HeldFiles
 from storescp.registration.pending_series import CompleteSeries, PendingSeries
 from storescp.registration.read_attempts import ReadAttempts
 from storescp.registration.scan import SpoolScan
@@ -60,6 +66,7 @@ class Registrar(threading.Thread):
         self._result_per = ResultPer(settings.result_per)
         self._attempts = ReadAttempts(settings.spool_dir)
         self._scan = SpoolScan(settings.spool_dir, pending)
+        self._held = HeldFiles(settings.spool_dir, pending, actor=ACTOR)
         self._schema_checked = False
         self._failures = 0
         self._retry_at = 0.0
@@ -98,6 +105,7 @@ class Registrar(threading.Thread):
             self._require_schema()
             self._scan.run(self._sessions, now=now)
             self._open_series()
+            self._held.run(self._sessions, now=now)
             self._register_complete(now)
             self._complete_studies(now)
         except (DriverError, SchemaNotCurrent) as error:
@@ -204,6 +212,8 @@ class Registrar(threading.Thread):
         if completed is None:
             self._pending.registered(series)
             return None
+        if self._hold_changed(series, completed):
+            return None  # the others are read again at the next tick
         with self._sessions.begin() as session:
             registered = register_revision(
                 session,
@@ -214,6 +224,13 @@ class Registrar(threading.Thread):
             )
         self._pending.registered(series)
         self._scan.registered(series.key, completed.spool_mtime_ns)
+        if registered.refused_because is not None:
+            log.warning(
+                "change_refused",
+                series_instance_uid=series.key.series_instance_uid,
+                correlation_id=series.correlation_id,
+                reason=registered.refused_because,
+            )
         if registered.changed:
             REGISTERED_SERIES.labels(series.completed_by).inc()
             log.info(
@@ -227,7 +244,38 @@ class Registrar(threading.Thread):
                 refused=completed.refused_count,
                 completed_by=series.completed_by,
             )
+            self._fetch_others(registered)
         return registered
+
+    def _fetch_others(self, registered: Registered) -> None:
+        """Have the source PACS send again what retention has removed from the used series.
+
+        A result of two series can only be replaced from the images of both.
+        """
+        if self._settings.source_pacs is None or registered.revision == 1:
+            return
+        with self._sessions() as session:
+            others = other_used_series(session, registered.series_id)
+        for uids, count in others.items():
+            key = SeriesKey(*uids)
+            if len(list_instances(self._settings.spool_dir, key)) < count:
+                self._pending.found_by_scan(key, last_arrival=time.monotonic())
+
+    def _hold_changed(self, series: CompleteSeries, completed: CompletedSeries) -> bool:
+        """Hold what another sender has changed; retention had removed the first content."""
+        if self._settings.changed_content == "accept":
+            return False
+        with self._sessions() as session:
+            changed = changed_by_another(
+                session,
+                series.key.study_instance_uid,
+                series.key.series_instance_uid,
+                completed.instances,
+                source_pacs=_source_title(self._settings.source_pacs),
+            )
+        digests = {one.sop_instance_uid: one.sha256 for one in completed.instances}
+        self._held.hold(series.key, {uid: digests[uid] for uid in sorted(changed)})
+        return bool(changed)
 
     def _back_off(self) -> None:
         self._failures += 1
@@ -238,3 +286,10 @@ class Registrar(threading.Thread):
             jitter=random.random(),  # noqa: S311 - not a secret
         )
         self._retry_at = time.monotonic() + wait.total_seconds()
+
+
+def _source_title(peer: DimsePeer | DicomwebPeer | None) -> str | None:
+    """Return the calling AE title of instances that come from the source PACS."""
+    if peer is None:
+        return None
+    return peer.ae_title if isinstance(peer, DimsePeer) else WADO_RS

@@ -12,6 +12,7 @@ from common.dicomnet.address import DicomwebPeer
 from common.dicomnet.connection_deadline import ConnectionDeadline
 from common.dicomnet.dicomweb import open_session, value_of
 from common.dicomnet.multipart import BadMultipart, MultipartReader, boundary_of
+from common.spool.held import WADO_RS
 from common.spool.layout import SeriesKey
 from common.tls import Tls
 from storescp.source_pacs.in_time import in_time
@@ -30,7 +31,7 @@ SOP_INSTANCE_UID = "00080018"
 NUMBER_OF_SERIES_RELATED_INSTANCES = "00201209"
 # As stored: without conversion of the transfer syntax.
 FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-SOURCE = "WADO-RS"
+SOURCE = WADO_RS
 PART_BYTES = 256 * 1024
 PARALLEL = 4
 
@@ -93,7 +94,7 @@ class DicomwebSource:
         deadline: ConnectionDeadline,
     ) -> None:
         sender = _Fetch()
-        files = Part10Writer(self._service, sender=sender, source=SOURCE)
+        files = self._files(sender)
         if 2 * len(sop_instance_uids) >= of:
             # After a failure, the following requests retrieve the rest.
             with suppress(SourceUnavailable):
@@ -107,6 +108,9 @@ class DicomwebSource:
         shares = [paths[first::PARALLEL] for first in range(PARALLEL)]
         self._in_parallel(shares, sender, deadline)
 
+    def _files(self, sender: Hashable) -> Part10Writer:
+        return Part10Writer(self._service, sender=sender, source=SOURCE, fills_gaps=True)
+
     def _in_parallel(
         self,
         shares: Sequence[Sequence[str]],
@@ -117,8 +121,7 @@ class DicomwebSource:
 
         def get(paths: Sequence[str]) -> None:
             try:
-                files = Part10Writer(self._service, sender=sender, source=SOURCE)
-                self._get_all(paths, files, deadline)
+                self._get_all(paths, self._files(sender), deadline)
             except Exception as error:
                 # Raised below: an exception in a thread is lost.
                 errors.append(error)

@@ -1,15 +1,17 @@
 """Write the data set of one instance to the spool as sent, check it, make it durable."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.dicom.errors import Undecodable
+from common.dicom.errors import NotPart10, Undecodable
 from common.dicom.uids import InvalidUid, is_valid_uid
 from common.dicomnet import status
 from common.settings.storescp import MEGABYTE, StoreScpSettings
+from common.spool.held import Sender, held_path, sender_of
 from common.spool.incoming import Incoming
 from common.spool.layout import SeriesKey, free_bytes, instance_path
-from common.spool.part10 import encode_header, holds_same
+from common.spool.part10 import encode_header, holds_same, read_header
 from common.spool.writer import SpoolWriter
 from storescp.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from storescp.store.identity import Identity, read_front_identity, read_identity
@@ -24,7 +26,9 @@ FRONT_BYTES = 16 * 1024
 class StoreRequest:
     """The command of a C-STORE and its presentation context.
 
+    ``source_address`` : network address of the sender, "" where unknown.
     ``study_instance_uid`` : the study that the instance must belong to; None for any.
+    ``fills_gaps`` : keep an instance of the spool, whatever arrives under its UID.
     """
 
     sop_class_uid: str
@@ -32,16 +36,28 @@ class StoreRequest:
     abstract_syntax: str
     transfer_syntax_uid: str
     calling_ae_title: str
+    source_address: str = ""
     study_instance_uid: str | None = None
+    fills_gaps: bool = False
+
+    @property
+    def sender(self) -> Sender:
+        """The sender of the instance."""
+        return Sender(self.calling_ae_title, self.source_address)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A durable instance. ``changed`` : the spool did not have these bytes before."""
+    """A durable instance.
+
+    ``changed`` : the spool did not have these bytes before. ``held`` : they are beside those
+    of the first sender and wait for a decision.
+    """
 
     key: SeriesKey
     sop_instance_uid: str
     changed: bool
+    held: bool = False
 
 
 class InstanceWriter:
@@ -93,7 +109,8 @@ class InstanceWriter:
         """Make the instance durable; raises Refusal after deleting the file.
 
         Identical bytes are stored once. Other bytes of the same SOP Instance UID replace the
-        former ones and cause a new revision of the series (docs/decisions/0007-intake.md).
+        former ones and cause a new revision of the series (docs/decisions/0007-intake.md),
+        unless another sender sent those: then they are held (0027-changed-content.md there).
         """
         if self._header:
             self.write()  # the data set was empty
@@ -134,6 +151,7 @@ class InstanceWriter:
             request.sop_instance_uid,
             request.transfer_syntax_uid,
             request.calling_ae_title,
+            request.source_address,
         )
         self._data_set_offset = len(self._header)
         try:
@@ -167,16 +185,38 @@ class InstanceWriter:
         key = SeriesKey(identity.study_instance_uid, identity.series_instance_uid)
         path = instance_path(writer.spool_dir, key, identity.sop_instance_uid)
         same = self._is_stored(path, file)
+        held = not same and self._must_hold(path)
         if same:
             writer.confirm(path)
+        elif held:
+            writer.commit(file, held_path(writer.spool_dir, key, self._sha256(file)))
         else:
             writer.commit(file, path)
-        return Stored(key, identity.sop_instance_uid, changed=not same)
+        return Stored(key, identity.sop_instance_uid, changed=not (same or held), held=held)
+
+    def _must_hold(self, path: Path) -> bool:
+        """Return whether another sender sent the instance that the spool has."""
+        if self._settings.changed_content == "accept" or not path.exists():
+            return False
+        try:
+            return sender_of(read_header(path)).differs_from(self._request.sender)
+        except (NotPart10, FileNotFoundError):
+            return False
+
+    def _sha256(self, file: Incoming) -> str:
+        with (
+            file.map() as content,
+            memoryview(content) as whole,
+            whole[self._data_set_offset :] as encoded,
+        ):
+            return hashlib.sha256(encoded).hexdigest()
 
     def _is_stored(self, path: Path, file: Incoming) -> bool:
         """Return whether the spool already has this data set."""
         if not path.exists():
             return False
+        if self._request.fills_gaps:
+            return True
         with (
             file.map() as content,
             memoryview(content) as whole,

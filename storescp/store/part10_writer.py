@@ -30,13 +30,16 @@ class Part10Writer:
 
     ``outcomes`` : the results of the files that have ended. ``unreadable`` : how many of them
     ended without File Meta Information. ``study_instance_uid`` : the study
-    that all files must belong to; None for any.
+    that all files must belong to; None for any. ``address`` : of the sender, "" where unknown.
+    ``fills_gaps`` : as in ``StoreRequest``.
     """
 
     service: StorageService
     sender: Hashable
     source: str
     study_instance_uid: str | None = None
+    address: str = ""
+    fills_gaps: bool = False
     outcomes: list[FileOutcome] = field(default_factory=list)
     unreadable: int = 0
     _head: bytearray = field(default_factory=bytearray)
@@ -94,7 +97,9 @@ class Part10Writer:
             abstract_syntax=meta.sop_class_uid,
             transfer_syntax_uid=meta.transfer_syntax_uid,
             calling_ae_title=self.source,
+            source_address=self.address,
             study_instance_uid=self.study_instance_uid,
+            fills_gaps=self.fills_gaps,
         )
         self._operation = StoreOperation(self.service, self.sender, self._request)
         self._operation.write(bytes(self._head[meta.data_set_offset :]))

@@ -104,6 +104,7 @@ class StoreOperation:
             calling_ae_title=self._request.calling_ae_title,
             changed=stored.changed,
             at=time.monotonic(),
+            held=stored.held,
         )
         correlation_id = self._service.associations.instance_stored(self._sender, arrival)
         log_arriving(arrival, correlation_id)

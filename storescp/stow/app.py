@@ -78,7 +78,8 @@ class StowEndpoint:
     async def store(self, request: Request) -> Response:
         """Handle a request; no exception reaches uvicorn."""
         peer = request.client.host if request.client else ""
-        files = Part10Writer(self._service, request, SOURCE, request.path_params.get("study"))
+        study = request.path_params.get("study")
+        files = Part10Writer(self._service, request, SOURCE, study, address=peer)
         try:
             boundary = self._check(request, peer)
             status, text = await self._store_parts(request, peer, files, boundary)

@@ -1,5 +1,6 @@
 """Covered: ``python -m storescp`` with a real Orthanc as source PACS: counts and fetches by
-QIDO-RS and WADO-RS, by C-FIND and C-MOVE; a PACS that is down, and one that is silent.
+QIDO-RS and WADO-RS, by C-FIND and C-MOVE; a correction after retention; a PACS that is down,
+and one that is silent.
 
 Not covered: TLS (the code of delivery, test_tls.py); wrong counts, which a real PACS does not
 give (tests/unit/storescp/source_pacs/test_poller.py).
@@ -8,12 +9,14 @@ give (tests/unit/storescp/source_pacs/test_poller.py).
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from sqlalchemy import Engine
 
+from common.spool.layout import SeriesKey, list_instances, remove_series
 from common.spool.part10 import read_header
 from db import history
 from db.models import Series
@@ -22,6 +25,7 @@ from db.states import SeriesState
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import Process
 from tests.support.ct_factory import PATIENT_ID, PATIENT_NAME, ct_series, write_files
+from tests.support.record import lease, save
 from tests.support.servers import Orthanc, running_orthanc, storescu, wait_for
 
 pytestmark = pytest.mark.servers
@@ -137,6 +141,43 @@ def test_missing_instances_are_fetched_unchanged(
     assert "fetched_missing" in process.log
     assert "arrived=3" in process.log
     assert not any(word in process.log for word in (PATIENT_NAME, PATIENT_ID))
+
+
+@pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+def test_a_correction_after_retention_is_completed_from_the_pacs(
+    kind: str,
+    pacs: Orthanc,
+    child_settings: Settings,
+    start_storescp: Start,
+    engine: Engine,
+    spool_dir: Path,
+    tmp_path: Path,
+) -> None:
+    instances = ct_series(6)
+    paths = write_files(instances, tmp_path / "in")
+    fill(pacs, paths)
+    settings = child_settings | {
+        "QUIET_SECONDS": 4,
+        "RESULT_PER": "series",
+        "SOURCE_PACS": source(pacs, kind),
+    }
+    start_storescp(settings)
+    send(paths, settings)
+    sessions = make_sessions(engine)
+    save(sessions, lease(sessions, queued(engine, instances, 120).id, now=datetime.now(UTC)))
+    key = SeriesKey(instances[0].StudyInstanceUID, instances[0].SeriesInstanceUID)
+    remove_series(spool_dir, key, before=datetime.now(UTC) + timedelta(days=1))
+
+    corrected = instances[0]
+    corrected.KVP = "80"
+    send(write_files([corrected], tmp_path / "again"), settings)
+    series = queued(engine, instances, 120)
+
+    assert (series.revision, series.instance_count, series.expected_count) == (2, 6, 6)
+    stored = [dcmread(path) for path in list_instances(spool_dir, key)]
+    assert {ds.SOPInstanceUID: ds.KVP for ds in stored} == {
+        ds.SOPInstanceUID: ds.KVP for ds in instances
+    }
 
 
 def test_the_wait_for_instances_that_the_pacs_cannot_send_is_limited(

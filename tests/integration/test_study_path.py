@@ -1,9 +1,10 @@
 """The path of a study with one result on real servers: storescu to Orthanc.
 
 Covered: a routed study of several series sent interleaved, a late better series, a late series
-that changes nothing, a study without a gradable series, ``show`` and ``status`` of a study, a
-corrected patient, ``withdraw`` by UID and by model. Not covered: faults of processes
-(tests/faults/test_study.py).
+that changes nothing, changed content of another sender, a study without a gradable series,
+``show`` and ``status`` of a study, a corrected patient, ``withdraw`` by UID and by model.
+
+Not covered: faults of processes (tests/faults/test_study.py).
 """
 
 import json
@@ -88,8 +89,8 @@ def fixture(
         )
 
 
-def send(fixture: WorkerFixture, paths: tuple[Path, ...]) -> None:
-    sent = storescu(paths, fixture.port)
+def send(fixture: WorkerFixture, paths: tuple[Path, ...], calling: str = "MODALITY") -> None:
+    sent = storescu(paths, fixture.port, calling=calling)
     assert sent.returncode == 0, sent.stderr
 
 
@@ -108,6 +109,13 @@ def wait_for_study(
     found = wait_for(reached, f"study {study.uid} to end", SECONDS)
     assert found is not None
     return found
+
+
+def found(fixture: WorkerFixture, study: WrittenStudy) -> StudyHistory:
+    """Return a study that is on record."""
+    history = fixture.record.find_study(study.uid)
+    assert history is not None
+    return history
 
 
 def states(history: StudyHistory, study: WrittenStudy) -> dict[str, SeriesState]:
@@ -189,6 +197,42 @@ def test_a_better_series_after_the_report_replaces_it_and_a_worse_one_does_not(
     assert note.ConceptNameCodeSequence[0].CodeValue == "113037"
     assert first.SOPInstanceUID in rejected_by(note)
     assert newest[0].SOPInstanceUID not in rejected_by(note)
+
+
+def test_changed_content_of_another_sender_is_screened_when_accepted(
+    fixture: WorkerFixture, settings: dict[str, object], quick: QuickSeries, tmp_path: Path
+) -> None:
+    study = write_study(quick, tmp_path / "study", {"soft": soft})
+    send(fixture, study.files["soft"])
+    wait_for_study(fixture, study)
+    for path in study.files["soft"]:
+        ds = dcmread(path)
+        ds.AccessionNumber = "CORRECTED"
+        ds.save_as(path)
+
+    send(fixture, study.files["soft"], calling="OTHER")
+    count = len(study.files["soft"])
+    assert wait_for(
+        lambda: sum(one.instances for one in found(fixture, study).held) == count,
+        "the content to be held",
+        SECONDS,
+    )
+    assert found(fixture, study).study.state is StudyState.DELIVERED
+    status = run_worker("status", "--json", cwd=tmp_path, settings=settings)
+    assert study.uid in {one["study_uid"] for one in json.loads(status.stdout)["held"]}
+    unknown = run_worker("accept", "1.2.3.4", cwd=tmp_path, settings=settings)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    accepted = run_worker("accept", study.uid, cwd=tmp_path, settings=settings)
+    assert accepted.returncode == 0, accepted.stderr
+    history = wait_for_study(fixture, study, 2)
+
+    assert history.study.state is StudyState.DELIVERED
+    reports = {one.AccessionNumber: one for one in fixture.reports(study.uid)}
+    assert len(reports) == 2
+    new = reports.pop("CORRECTED")
+    replaced = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    (first,) = reports.values()
+    assert replaced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
 def test_a_study_without_a_gradable_series_has_nothing_to_report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from worker.cli import models
+from worker.cli import held, models
 from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DestinationName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Name in OSTEOSCREEN_DESTINATIONS."),
 ]
-for command in (models.shadow, models.promote, models.rollback):
+for command in (models.shadow, models.promote, models.rollback, held.accept, held.refuse):
     app.command()(command)
 
 

@@ -10,7 +10,14 @@ from rich.table import Table
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
 from db.states import DeliveryState, RunOutcome
-from worker.cli.tables import COLORS, local_time, reason_or_error, series_json
+from worker.cli.tables import (
+    COLORS,
+    held_json,
+    held_table,
+    local_time,
+    reason_or_error,
+    series_json,
+)
 from worker.withdrawn_json import withdrawn_json
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
@@ -20,6 +27,8 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
     """Return everything on record about one series, without patient data."""
     tables: list[RenderableType] = [_series_table(history)]
     tables += withdrawal_lines(history.screenings)
+    if history.held:
+        tables.append(held_table(history.held))
     if history.hips:
         tables.append(hip_table(history.hips))
     ended = [run for run in history.screenings if run.result is not None]
@@ -50,6 +59,7 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
             "completed_by": history.series.completed_by,
         },
         "correlation_id": history.series.correlation_id,
+        "held": [held_json(one) for one in history.held],
         "result": results[-1] if results else None,
         "withdrawn": withdrawn_of(history.screenings),
         "deliveries": [delivery_json(sent) for sent in history.deliveries],
@@ -115,6 +125,8 @@ def _series_table(history: SeriesHistory) -> Table:
     evidence = f"complete by {series.completed_by}"
     refused = f", {series.refused_count} refused" if series.refused_count else ""
     table.add_row("instances", f"{series.instance_count}{of}{refused}, {evidence}")
+    if series.change_refused is not None:
+        table.add_row("change refused", f"[red]{series.change_refused}[/]")
     if series.next_attempt_at is not None:
         table.add_row("next attempt", local_time(series.next_attempt_at))
     return table

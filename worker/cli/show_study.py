@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from db.history import StudyHistory
-from db.models import HipResult, Study
+from db.models import HipResult, Series, Study
 from worker.cli.show import (
     delivery_json,
     delivery_table,
@@ -17,13 +17,23 @@ from worker.cli.show import (
     withdrawal_lines,
     withdrawn_of,
 )
-from worker.cli.tables import COLORS, STUDY_COLORS, local_time, reason_or_error, series_json
+from worker.cli.tables import (
+    COLORS,
+    STUDY_COLORS,
+    held_json,
+    held_table,
+    local_time,
+    reason_or_error,
+    series_json,
+)
 
 
 def show_study_tables(history: StudyHistory) -> list[RenderableType]:
     """Return the ranking of a study and what became of each series, without patient data."""
     tables: list[RenderableType] = [_study_table(history.study), _ranking_table(history)]
     tables += withdrawal_lines(history.screenings)
+    if history.held:
+        tables.append(held_table(history.held))
     if history.hips:
         tables.append(hip_table(history.hips))
     if history.deliveries:
@@ -47,6 +57,7 @@ def show_study_json(history: StudyHistory) -> dict[str, Any]:
         "reason": reason if study.reason_code else None,
         "error": study.error,
         "correlation_id": study.correlation_id,
+        "held": [held_json(one) for one in history.held],
         "series": [{**series_json(one), "rank": one.rank} for one in history.series],
         "hips": [_hip_json(hip, history) for hip in history.hips],
         "result": results[-1] if results else None,
@@ -94,7 +105,13 @@ def _ranking_table(history: StudyHistory) -> Table:
             str(series.instance_count),
             f"[{COLORS[series.state]}]{series.state}[/]",
             ", ".join(hip.side for hip in history.hips if hip.series_id == series.id),
-            escape(reason_or_error(series)),
+            escape(_reason(series)),
             series.series_instance_uid,
         )
     return table
+
+
+def _reason(series: Series) -> str:
+    """Return the reason or error of a series, and why its newest change was refused."""
+    refused = series.change_refused and f"Change refused: {series.change_refused}"
+    return "\n".join(filter(None, (reason_or_error(series), refused)))

@@ -10,7 +10,15 @@ from rich.table import Table
 from db.models import Pause, Series
 from db.queue_status import ENDED, STUDY_ENDED, QueueStatus
 from db.states import DeliveryState
-from worker.cli.tables import COLORS, STUDY_COLORS, local_time, reason_or_error, series_json
+from worker.cli.tables import (
+    COLORS,
+    STUDY_COLORS,
+    held_json,
+    held_table,
+    local_time,
+    reason_or_error,
+    series_json,
+)
 
 
 def status_tables(status: QueueStatus) -> list[RenderableType]:
@@ -27,6 +35,8 @@ def status_tables(status: QueueStatus) -> list[RenderableType]:
         counts = ", ".join(f"{n} {reason}" for reason, n in status.withdrawn.items())
         tables.append(f"[red]withdrawn[/] results {since}: {counts}")
     tables += [f"[yellow]{escape(_pause_line(pause))}[/]" for pause in status.paused]
+    if status.held:
+        tables.append(held_table(status.held))
     return [*tables, _recent_table(status.recent)]
 
 
@@ -50,6 +60,7 @@ def status_json(status: QueueStatus) -> dict[str, Any]:
             }
             for pause in status.paused
         },
+        "held": [held_json(one) for one in status.held],
         "oldest_waiting": waiting.isoformat() if waiting else None,
         "withdrawn": {reason.value: count for reason, count in status.withdrawn.items()},
         "recent": [series_json(series) for series in status.recent],

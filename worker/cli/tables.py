@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
+from db.held import CHANGED_CONTENT, HeldContent
 from db.models import Series, Study
 from db.states import SeriesState, StudyState
 
@@ -63,7 +65,41 @@ def series_json(series: Series) -> dict[str, Any]:
         "attempts": series.attempts,
         "reason": reason if series.reason_code else None,
         "error": series.error,
+        "change_refused": series.change_refused,
         "changed_at": series.changed_at.isoformat(),
+    }
+
+
+def held_table(held: Iterable[HeldContent]) -> Table:
+    """Return changed content from other senders that waits for a decision."""
+    table = Table(
+        "received", "series", "images", "first from", "now from", "differs in",
+        title=f"{CHANGED_CONTENT}: accept or refuse with `python -m worker accept|refuse UID`",
+        title_justify="left",
+    )  # fmt: skip
+    for one in held:
+        table.add_row(
+            local_time(one.received_at),
+            one.series_instance_uid,
+            str(one.instances),
+            escape(str(one.first)),
+            escape(str(one.sender)),
+            ", ".join(one.differences) or "–",
+        )
+    return table
+
+
+def held_json(one: HeldContent) -> dict[str, Any]:
+    """Return changed content of a series as JSON values."""
+    return {
+        "series_uid": one.series_instance_uid,
+        "study_uid": one.study_instance_uid,
+        "reason": {"code": CHANGED_CONTENT, "text": one.text},
+        "sender": {"ae_title": one.sender.ae_title, "address": one.sender.address},
+        "first_sender": {"ae_title": one.first.ae_title, "address": one.first.address},
+        "instances": one.instances,
+        "differences": list(one.differences),
+        "received_at": one.received_at.isoformat(),
     }
 
 

@@ -94,4 +94,8 @@ EVENTS: Mapping[str, str] = {
     "refused": "refused by the destination",
     "deliveries_retried": "to be sent again",
     "withdrawn": "result withdrawn",
+    "content_held": "changed content of another sender held",
+    "content_accepted": "changed content accepted",
+    "content_refused": "changed content refused",
+    "change_refused": "change refused: images are missing",
 }

@@ -15,6 +15,7 @@ from db.models import Series
 from db.transition import ChangedBy
 from db.withdrawal import lock_deliveries, withdraw_all
 from worker.context import WorkerContext, utc_now
+from worker.errors import incomplete
 from worker.models.candidate import record_predictions
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Rejected, Screening
@@ -57,8 +58,8 @@ def screen_series(context: WorkerContext, series_id: int) -> int | None:
 def _screen_leased(context: WorkerContext, lease: Lease) -> int | None:
     key = SeriesKey(lease.study_instance_uid, lease.series_instance_uid)
     paths = list_instances(context.settings.spool_dir, key)
-    if not paths:
-        raise FileNotFoundError("the spool holds no instances of this series")
+    if len(paths) < max(1, lease.instance_count):
+        raise FileNotFoundError(incomplete(len(paths), lease.instance_count))
     log.info("screening_started", instances=len(paths), attempt=lease.attempt)
     result = screen(paths, context.load_model(), refused=lease.refused_count)
     folder = results_folder(context.settings.spool_dir, key, lease.revision)

@@ -11,7 +11,7 @@ from db.runs import StudyLease
 from db.session import DatabaseUnavailable
 from db.study_series import RunSeries
 from worker.context import WorkerContext
-from worker.errors import describe, stack_of
+from worker.errors import describe, incomplete, stack_of
 from worker.pipeline.ranking.rank import Ranking, rank
 from worker.pipeline.ranking.series_facts import StudySeries
 from worker.pipeline.results import Failed, Hip, Rejected, Screening
@@ -52,8 +52,11 @@ class StudyRun:
         return self._rank()
 
     def has_files(self, one: RunSeries) -> bool:
-        """Return whether the spool holds images of a series."""
-        return bool(self._paths(one))
+        """Return whether the spool holds all images of a series.
+
+        After retention it may hold a part: sent again, or of a change that was refused.
+        """
+        return len(self._paths(one)) >= max(1, one.instance_count)
 
     def series_id_of(self, hip: Hip) -> int | None:
         """Return the series that a hip is taken from."""
@@ -111,6 +114,8 @@ class StudyRun:
         uid, most = one.series_instance_uid, self._context.settings.max_attempts
         if one.attempts >= most:
             return Failed(uid, f"{one.attempts} attempts ended the worker")
+        if not self.has_files(one):
+            return Failed(uid, incomplete(len(self._paths(one)), one.instance_count))
         with self._context.sessions.begin() as session:
             study_leases.begin_series(session, one.series_id)
         try:

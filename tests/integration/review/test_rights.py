@@ -32,7 +32,7 @@ FOR_OPERATORS = ("/export/labels.csv", "/export/feedback.csv")
 
 TABLES = (
     "series", "instance", "screening", "hip", "result_object", "delivery", "event",
-    "feedback", "dxa_result", "pause",
+    "feedback", "dxa_result", "pause", "held_instance",
 )  # fmt: skip
 
 

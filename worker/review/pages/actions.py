@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 
 from common.logging import get_logger
 from db.feedback import NamesPatient, ReaderFeedback, add_feedback
+from db.held import decide, held_of_series
 from db.history import history_of
 from db.models import Screening
 from db.retry import may_screen_again, redeliver, retry_one
@@ -25,7 +26,7 @@ from worker.review.pages.series import (
     get_series_or_404,
 )
 from worker.review.rendering import redirect
-from worker.review.state import CurrentState
+from worker.review.state import AppState, CurrentState
 from worker.review.users import User
 
 router = APIRouter()
@@ -62,6 +63,48 @@ def send_again(
         series = get_series_or_404(session, series_id)
         count = redeliver(session, series, actor=operator.event_actor, now=now())
     log.info("redelivered", series_instance_uid=series.series_instance_uid, deliveries=count)
+    return redirect(f"/series/{series_id}")
+
+
+@router.post("/series/{series_id}/accept")
+def accept_content(
+    app_state: CurrentState, operator: CurrentOperator, series_id: int, form: VerifiedForm
+) -> Response:
+    """Accept changed content from another sender: the series gets a new revision."""
+    return _decide(app_state, operator, series_id, form, accept=True)
+
+
+@router.post("/series/{series_id}/refuse")
+def refuse_content(
+    app_state: CurrentState, operator: CurrentOperator, series_id: int, form: VerifiedForm
+) -> Response:
+    """Refuse changed content from another sender: the Storage SCP deletes it."""
+    return _decide(app_state, operator, series_id, form, accept=False)
+
+
+def _decide(
+    app_state: AppState, operator: User, series_id: int, form: FormData, *, accept: bool
+) -> Response:
+    """Decide about the content that the form shows; later content needs another decision."""
+    with app_state.sessions.begin() as session:
+        series = get_series_or_404(session, series_id)
+        shown = form_text(form, "held")
+        held = [
+            one for one in held_of_series(session, [series_id]) if str(one.newest_id) == shown
+        ]
+        if not held:
+            raise HTTPException(
+                HTTPStatus.CONFLICT,
+                "This content has been decided about, or more has arrived. Go back and reload"
+                " the page.",
+            )
+        actor = operator.event_actor
+        count = decide(session, held[0], accept=accept, actor=actor, now=now())
+    log.info(
+        "changed_content_accepted" if accept else "changed_content_refused",
+        series_instance_uid=series.series_instance_uid,
+        instances=count,
+    )
     return redirect(f"/series/{series_id}")
 
 

@@ -129,6 +129,7 @@ def _series_context(
         "deliveries": history.deliveries,
         "undelivered": any(one.state in UNDELIVERED for one in deliveries),
         "events": history.events,
+        "held": history.held,
     }
     if screening is None:
         return context | {

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from db import queue_status, study_worklist, worklist
 from db.access_log import record_access
+from db.held import held_content
 from db.states import SeriesState, StudyState
 from db.study_worklist import AnyState, ListedStudy
 from db.worklist import Filters, Grade
@@ -57,6 +58,7 @@ def show_worklist(
         studies = queue_status.count_studies(session, now=now())
         series = queue_status.count_series(session, now=now())
         scanners = worklist.list_scanners(session)
+        held = held_content(session)
         record_access(session, user.audit_actor, "worklist", now=now(), detail=_ids(listed))
     used = query.model_dump(exclude={"after"}, exclude_defaults=True)
     next_query = {**used, "after": listed[-1].study.id} if more else None
@@ -66,6 +68,7 @@ def show_worklist(
         rows=[_row_context(app_state, one) for one in listed],
         demonstration_model=any(is_demonstration(one.screening) for one in listed),
         counts={"Studies": studies, "Series": series},
+        held=held,
         scanners=[f"{maker} / {model}" for maker, model in scanners],
         chosen=query,
         used=used,

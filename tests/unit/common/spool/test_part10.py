@@ -54,6 +54,28 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "uri"),
+    [
+        ("10.1.2.3", "dicom://10.1.2.3"),
+        ("10.1.2.30", "dicom://10.1.2.30"),
+        ("2001:db8::1", "dicom://[2001:db8::1]"),
+    ],
+)
+def test_the_address_of_the_sender_is_written_and_read(
+    address: str, uri: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.dcm"
+    header = encode_header(CTImageStorage, "1.2.3", ExplicitVRLittleEndian, "CT_01", address)
+    path.write_bytes(header + encode(ct_instance(SOPInstanceUID="1.2.3")))
+
+    meta = dcmread(path).file_meta
+
+    assert meta.SourcePresentationAddress == uri
+    assert meta.FileMetaInformationGroupLength == len(header) - 144
+    assert read_header(path).source_address == address
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"DICM", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM" + b"\xff" * 64]
 )
 def test_other_files_are_rejected(content: bytes, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Not covered: associations (tests/integration).
 """
 
 import errno
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from common.dicomnet import status
 from common.settings.storescp import MEGABYTE, StoreScpSettings
 from common.spool import layout as spool
+from common.spool.held import held_path
 from common.spool.layout import SeriesKey
+from common.spool.part10 import read_header
 from common.spool.writer import SpoolWriter
 from storescp.store.instance_writer import InstanceWriter, Stored, StoreRequest
 from storescp.store.refusal import MAX_COMMENT, Refusal
@@ -115,6 +118,39 @@ def test_other_bytes_under_the_same_uid_replace_the_former(writer: SpoolWriter) 
     [path] = files(writer)
     assert again.changed
     assert dcmread(path).KVP == 140
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2", "2001:db8::2"])
+def test_other_bytes_of_another_sender_are_held(address: str, writer: SpoolWriter) -> None:
+    ds = ct_instance()
+    store(sent(ds, source_address="10.0.0.1"), writer)
+    [first] = files(writer)
+    ds.KVP = "140"
+    other = sent(ds, source_address=address)
+
+    held = store(other, writer)
+    again = store(other, writer)
+
+    assert held == again == Stored(held.key, ds.SOPInstanceUID, changed=False, held=True)
+    digest = hashlib.sha256(other.encoded).hexdigest()
+    path = held_path(writer.spool_dir, held.key, digest)
+    assert files(writer) == sorted([first, path])
+    assert dcmread(first).KVP == 120
+    meta = read_header(path)
+    assert (meta.calling_ae_title, meta.source_address) == ("CT_01", address)
+    assert meta.sop_instance_uid == ds.SOPInstanceUID
+
+
+def test_an_instance_that_fills_a_gap_replaces_nothing(writer: SpoolWriter) -> None:
+    ds = ct_instance()
+    store(sent(ds), writer)
+    ds.KVP = "140"
+
+    fetched = store(sent(ds, calling_ae_title="WADO-RS", fills_gaps=True), writer)
+
+    [path] = files(writer)
+    assert not fetched.changed
+    assert dcmread(path).KVP == 120
 
 
 @pytest.mark.parametrize("cut", [1, 100, 600])
