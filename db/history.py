@@ -137,10 +137,17 @@ def _deliveries(session: Session, of_runs: ColumnElement[bool]) -> tuple[SentObj
 
 
 def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierResult | None:
-    """Return the newest graded result of an earlier revision, whose SR is superseded."""
+    """Return the newest graded result of an earlier revision, whose SR is superseded.
+
+    A result that was not delivered has no SR at a destination, and is passed over.
+    """
     newest = (
         _results()
-        .where(Screening.series_id == series_id, Screening.revision < revision)
+        .where(
+            Screening.series_id == series_id,
+            Screening.revision < revision,
+            Screening.not_delivered_code.is_(None),
+        )
         .order_by(Screening.id.desc())
         .limit(1)
     )
@@ -148,9 +155,15 @@ def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierRe
 
 
 def study_predecessor(session: Session, study_id: int) -> EarlierResult | None:
-    """Return the newest graded result of a study, whose SR the next one supersedes."""
+    """Return the newest graded result of a study, whose SR the next one supersedes.
+
+    A result that was not delivered has no SR at a destination, and is passed over.
+    """
     newest = (
-        _results().where(Screening.study_id == study_id).order_by(Screening.id.desc()).limit(1)
+        _results()
+        .where(Screening.study_id == study_id, Screening.not_delivered_code.is_(None))
+        .order_by(Screening.id.desc())
+        .limit(1)
     )
     return next(_earlier_results(session, newest), None)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from db.models import HipResult, Screening, Series
 from db.states import RunOutcome
 
+RESULTS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
 SeriesId = int | InstrumentedAttribute[int]
 
 
@@ -19,8 +20,7 @@ def newest_result(series_id: SeriesId) -> "Select[Screening]":
 
     Pass ``Series.id`` and call ``lateral()`` to join it to each series of a query.
     """
-    outcomes = (RunOutcome.SCREENED, RunOutcome.REJECTED)
-    return _newest(Screening.series_id == series_id, Screening.outcome.in_(outcomes))
+    return _newest(Screening.series_id == series_id, Screening.outcome.in_(RESULTS))
 
 
 def newest_graded_result(series_id: SeriesId) -> "Select[Screening]":
@@ -38,6 +38,12 @@ def newest_of_same(run: Screening) -> "Select[Screening]":
     if run.study_id is not None:
         return newest_study_result(run.study_id)
     return newest_result(run.series_id)
+
+
+def withheld_run(screenings: Iterable[Screening]) -> Screening | None:
+    """Return the newest result of ``screenings``, oldest first, if it is not delivered."""
+    results = [run for run in screenings if run.outcome in RESULTS]
+    return results[-1] if results and results[-1].not_delivered_code is not None else None
 
 
 def result_folder(session: Session, series: Series, revision: int) -> str | None:

@@ -15,7 +15,15 @@ from sqlalchemy.orm import Session
 
 from db.deliveries import move_study_to_delivered
 from db.models import Delivery, Screening, Series, Study
-from db.outbox import NewHip, NewObject, NewScreening, insert_results, run_values
+from db.outbox import (
+    NewHip,
+    NewObject,
+    NewScreening,
+    destinations_of,
+    end_detail,
+    insert_results,
+    run_values,
+)
 from db.runs import LeaseLost, StudyLease, close_run
 from db.states import FINISHED, OWED, RunOutcome, SeriesState, StudyState
 from db.study_leases import release
@@ -60,16 +68,19 @@ def save_study(
     """End the run with a result, its objects and their due deliveries.
 
     ``best`` : the highest-ranked series of the result. ``folder`` : of the files, relative to
-    the spool. Write and fsync the objects first.
+    the spool. Write and fsync the objects first. A result that is not to be delivered leaves
+    the study ``reported``.
     Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
     _end_series(session, lease, ends, by)
     values = {**run_values(screening), "folder": folder, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.SCREENED, now=now, **values)
-    detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
+    detail = end_detail(screening, objects)
     _end_study(session, lease, StudyState.REPORTED, by, detail=detail)
-    if not insert_results(session, lease.screening_id, hips, objects, destinations, now=now):
+    names = destinations_of(screening, destinations)
+    due = insert_results(session, lease.screening_id, hips, objects, names, now=now)
+    if not due and screening.not_delivered_code is None:
         move_study_to_delivered(session, lease.study_id, by)
 
 
@@ -133,6 +144,8 @@ def save_unchanged(
     _end_series(session, lease, ends, by)
     close_run(session, lease.screening_id, RunOutcome.UNCHANGED, now=now)
     _end_study(session, lease, StudyState.REPORTED, by, detail={"result": "unchanged"})
+    if standing.is_withheld:
+        return
     owed = select(Delivery.id).where(
         Delivery.screening_id == standing.screening_id, Delivery.state.in_(OWED)
     )

@@ -32,12 +32,14 @@ class StandingResult:
     """The current result of a study.
 
     ``series_ids`` : the series that it is taken from. ``graded_sides`` : sides with a grade.
+    ``is_withheld`` : the screening policy keeps it from being delivered.
     """
 
     screening_id: int
     finished_at: datetime | None
     series_ids: frozenset[int]
     graded_sides: frozenset[str]
+    is_withheld: bool = False
 
 
 def run_series(session: Session, study_id: int) -> tuple[RunSeries, ...]:
@@ -78,4 +80,5 @@ def standing_result(session: Session, study_id: int) -> StandingResult | None:
             {run.series_id, *(hip.series_id or run.series_id for hip in hips)}
         ),
         graded_sides=frozenset(hip.side for hip in hips if hip.grade is not None),
+        is_withheld=run.not_delivered_code is not None,
     )

@@ -8,13 +8,22 @@ from rich.table import Table
 
 from db.history import StudyHistory
 from db.models import HipResult, Study
-from worker.cli.show import delivery_json, delivery_table, event_json, event_table, hip_table
+from worker.cli.show import (
+    delivery_json,
+    delivery_table,
+    event_json,
+    event_table,
+    hip_table,
+    not_delivered_json,
+    not_delivered_line,
+)
 from worker.cli.tables import COLORS, STUDY_COLORS, local_time, reason_or_error, series_json
 
 
 def show_study_tables(history: StudyHistory) -> list[RenderableType]:
     """Return the ranking of a study and what became of each series, without patient data."""
     tables: list[RenderableType] = [_study_table(history.study), _ranking_table(history)]
+    tables += not_delivered_line(history.screenings)
     if history.hips:
         tables.append(hip_table(history.hips))
     if history.deliveries:
@@ -40,6 +49,7 @@ def show_study_json(history: StudyHistory) -> dict[str, Any]:
         "correlation_id": study.correlation_id,
         "series": [{**series_json(one), "rank": one.rank} for one in history.series],
         "hips": [_hip_json(hip, history) for hip in history.hips],
+        "not_delivered": not_delivered_json(history.screenings),
         "result": results[-1] if results else None,
         "deliveries": [delivery_json(sent) for sent in history.deliveries],
         "events": [event_json(event) for event in history.events],

@@ -11,6 +11,7 @@ from worker.context import WorkerContext
 from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.warnings import topic_of
 from worker.screening import outputs
+from worker.screening.known_dxa import known_dxa
 from worker.screening.outputs import OutputOptions, Outputs
 from worker.screening.previous_results import to_previous_result
 
@@ -25,19 +26,21 @@ def build_with_record(
     at: datetime,
     replaced: EarlierResult | None,
 ) -> Outputs:
-    """Build the outputs with the earlier results of the patient.
+    """Build the outputs with the earlier results and the DXA results of the patient.
 
     ``at`` : time of completion, not the current time: a second run over the same instances
     writes the same bytes. ``replaced`` : the result whose report this one replaces.
     """
     with context.sessions.begin() as session:
         earlier = history.previous_results(session, series_id, limit=MAX_PREVIOUS)
+        known = known_dxa(session, series_id)
     return outputs.build_outputs(
         result,
         at=at.astimezone(),
         options=OutputOptions(context.settings.sr_sop_class, context.settings.parametric_map),
         predecessor=_read_report(context, replaced),
         previous=[one for result in earlier if (one := to_previous_result(result))],
+        dxa=known,
     )
 
 

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.capture.secondary_capture import build_capture, capture_png
 from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.known_dxa import KnownDxa
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.report.document import build_report
 from worker.pipeline.result_json import to_json
@@ -57,11 +58,12 @@ def build_outputs(
     options: OutputOptions = DEFAULT_OPTIONS,
     predecessor: Dataset | None = None,
     previous: Sequence[PreviousResult] = (),
+    dxa: Sequence[KnownDxa] = (),
 ) -> Outputs:
     """Build the objects of a screening; equal arguments give equal bytes.
 
     ``at`` : aware time, the only clock. ``predecessor`` : the report that this one replaces.
-    ``previous`` : earlier results of the patient, newest first.
+    ``previous`` : earlier results of the patient, newest first. ``dxa`` : its DXA results.
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
@@ -76,6 +78,7 @@ def build_outputs(
             sop_class=options.sr_sop_class,
             predecessor=predecessor,
             previous=previous,
+            dxa=dxa,
         )
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
     files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}

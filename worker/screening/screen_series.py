@@ -20,6 +20,7 @@ from worker.screening import outputs
 from worker.screening.build import build_with_record, count_metrics
 from worker.screening.lease import run_leased
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
+from worker.screening.withhold import code_of, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 
@@ -51,7 +52,12 @@ def _screen_leased(context: WorkerContext, lease: Lease) -> int | None:
     if not paths:
         raise FileNotFoundError("the spool holds no instances of this series")
     log.info("screening_started", instances=len(paths), attempt=lease.attempt)
-    result = screen(paths, context.load_model(), refused=lease.refused_count)
+    result = screen(
+        paths,
+        context.load_model(),
+        refused=lease.refused_count,
+        patients=context.patient_rules(),
+    )
     folder = results_folder(context.settings.spool_dir, key, lease.revision)
     if isinstance(result, Rejected):
         _save_rejected(context, lease, result, folder)
@@ -86,7 +92,11 @@ def _save_rejected(
 def _save_screened(
     context: WorkerContext, lease: Lease, result: Screening, folder: Path
 ) -> int | None:
-    """Write the files, then all rows in one transaction: rows never name a missing file."""
+    """Write the files, then all rows in one transaction: rows never name a missing file.
+
+    ``result.json`` holds the decision about the delivery, which needs the record: it is written
+    in the transaction, before its end.
+    """
     with context.sessions.begin() as session:
         series = session.get_one(Series, lease.series_id)
         replaced = history.predecessor(session, lease.series_id, revision=lease.revision)
@@ -100,13 +110,21 @@ def _save_screened(
     entry = outputs.write_files(
         built, lambda role: folder / FILE_NAMES[role], context.spool.write
     )
-    context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
     destinations = [destination.name for destination in context.settings.destinations]
     with context.sessions.begin() as session:
+        withheld = decide(
+            session,
+            context.settings,
+            built.screening,
+            series_id=lease.series_id,
+            screening_id=lease.screening_id,
+        )
+        entry |= decision_json(withheld)
+        context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
         outbox.save_screening(
             session,
             lease,
-            screening_row(built.screening, entry),
+            with_decision(screening_row(built.screening, entry), withheld),
             [hip_row(hip) for hip in built.screening.hips],
             object_rows(built, folder, context.settings.spool_dir),
             destinations,
@@ -114,6 +132,6 @@ def _save_screened(
         )
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", built.screening)
-    log.info("series_screened", grade=entry["grade"])
+    log.info("series_screened", grade=entry["grade"], not_delivered=code_of(withheld))
     record_predictions(context, lease.screening_id, built.screening)
-    return lease.screening_id if destinations else None
+    return lease.screening_id if destinations and withheld is None else None
