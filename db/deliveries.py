@@ -141,8 +141,9 @@ def lock_result(session: Session, screening_id: int) -> tuple[Screening, Series]
 def mark_delivered(session: Session, series: Series, run: Screening, by: ChangedBy) -> None:
     """Move a screened series or its study to delivered if it owes no delivery.
 
-    Objects of its newest result and rejection notes of withdrawn ones count. The caller must
-    hold the locks of ``lock_result``.
+    Objects of its newest result and rejection notes of withdrawn ones count. A result that the
+    screening policy withholds is not delivered. The caller must hold the locks of
+    ``lock_result``.
     """
     same = Screening.series_id == series.id
     if run.study_id is not None:
@@ -150,6 +151,8 @@ def mark_delivered(session: Session, series: Series, run: Screening, by: Changed
     newest = select(func.max(Screening.id)).where(
         same, Screening.outcome == RunOutcome.SCREENED
     )
+    if session.get_one(Screening, session.scalars(newest).one()).not_delivered_code is not None:
+        return
     withdrawn = select(Screening.id).where(same, Screening.withdrawn_at.is_not(None))
     of_runs = Delivery.screening_id.in_(union_all(newest, withdrawn))
     if session.scalar(select(exists().where(of_runs, Delivery.state.in_(UNFINISHED)))):

@@ -84,9 +84,8 @@ def dxa_of_patient(session: Session, series: Series) -> Sequence[DxaResult]:
             DxaResult.patient_id == series.patient_id,
             DxaResult.issuer_of_patient_id.is_not_distinct_from(series.issuer_of_patient_id),
         )
-        .order_by(None)
-        .order_by(*KEY, DxaResult.id.desc())
-    ).all()[::-1]
+        .order_by(DxaResult.dxa_date.desc(), DxaResult.side.desc())
+    ).all()
 
 
 def pairs(session: Session, *, max_days_apart: int) -> list[Pair]:
@@ -116,16 +115,17 @@ def pairs(session: Session, *, max_days_apart: int) -> list[Pair]:
     return [_pair(result, series, graded, hips) for result, series, graded in rows]
 
 
-KEY = (
-    DxaResult.patient_id,
-    DxaResult.issuer_of_patient_id,
-    DxaResult.dxa_date,
-    DxaResult.side,
-)
-
-
 def _current() -> "Select[DxaResult]":
-    return select(DxaResult).distinct(*KEY).order_by(*KEY, DxaResult.id.desc())
+    """Select the results that no newer row of the same patient, side and date replaces."""
+    newer = aliased(DxaResult)
+    replaced = exists().where(
+        newer.patient_id == DxaResult.patient_id,
+        newer.issuer_of_patient_id.is_not_distinct_from(DxaResult.issuer_of_patient_id),
+        newer.dxa_date == DxaResult.dxa_date,
+        newer.side.is_not_distinct_from(DxaResult.side),
+        newer.id > DxaResult.id,
+    )
+    return select(DxaResult).where(~replaced)
 
 
 def _is_known(session: Session, result: NewDxa) -> bool:

@@ -148,7 +148,8 @@ def _deliveries(session: Session, of_runs: ColumnElement[bool]) -> tuple[SentObj
 def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierResult | None:
     """Return the newest graded result of an earlier revision, whose SR is superseded.
 
-    A withdrawn one is no predecessor.
+    A withdrawn one is no predecessor. One that was not delivered has no SR at a destination,
+    and is passed over.
     """
     newest = (
         _results()
@@ -156,6 +157,7 @@ def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierRe
             Screening.series_id == series_id,
             Screening.revision < revision,
             Screening.withdrawn_at.is_(None),
+            Screening.not_delivered_code.is_(None),
         )
         .order_by(Screening.id.desc())
         .limit(1)
@@ -166,10 +168,19 @@ def predecessor(session: Session, series_id: int, *, revision: int) -> EarlierRe
 def study_predecessor(session: Session, study_id: int) -> EarlierResult | None:
     """Return the newest graded result of a study, whose SR the next one supersedes.
 
-    A withdrawn one is no predecessor.
+    A withdrawn one is no predecessor. One that was not delivered has no SR at a destination,
+    and is passed over.
     """
-    of_study = Screening.study_id == study_id, Screening.withdrawn_at.is_(None)
-    newest = _results().where(*of_study).order_by(Screening.id.desc()).limit(1)
+    newest = (
+        _results()
+        .where(
+            Screening.study_id == study_id,
+            Screening.withdrawn_at.is_(None),
+            Screening.not_delivered_code.is_(None),
+        )
+        .order_by(Screening.id.desc())
+        .limit(1)
+    )
     return next(_earlier_results(session, newest), None)
 
 

@@ -22,7 +22,10 @@ ConfirmedBy = Literal["query", "commitment"]
 
 @dataclass(frozen=True, slots=True)
 class NewScreening:
-    """Result of a run to be saved; ``result`` is the entry of ``result.json``."""
+    """Result of a run to be saved; ``result`` is the entry of ``result.json``.
+
+    ``not_delivered_code``, ``not_delivered_text`` : why it is not delivered, otherwise None.
+    """
 
     orientation: str
     grade: str
@@ -34,6 +37,8 @@ class NewScreening:
     result: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    not_delivered_code: str | None = None
+    not_delivered_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ def save_screening(
 ) -> SeriesState:
     """End the run with results, objects, and a due delivery per object and destination.
 
-    Write and fsync the objects first. Without destinations the series is delivered at once.
+    Write and fsync the objects first. Without destinations the series is delivered at once; a
+    result that is not to be delivered stays ``screened``.
     ``withdrawals`` : earlier results of the series, which this one replaces.
     Returns the new state; raises LeaseLost.
     """
@@ -83,14 +89,27 @@ def save_screening(
         now=now,
         series_values={"next_attempt_at": None, "error": None},
         run_values=run_values(screening),
-        detail={"grade": screening.grade, "objects": [one.role for one in objects]},
+        detail=end_detail(screening, objects),
     )
     by = ChangedBy(lease.leased_by, now)
-    insert_results(session, lease.screening_id, hips, objects, destinations, now=now)
+    names = destinations_of(screening, destinations)
+    insert_results(session, lease.screening_id, hips, objects, names, now=now)
     withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
     run, series = lock_result(session, lease.screening_id)
     mark_delivered(session, series, run, by)
     return series.state
+
+
+def destinations_of(screening: NewScreening, destinations: Sequence[str]) -> Sequence[str]:
+    """Return the destinations of a result: none where it is not to be delivered."""
+    return destinations if screening.not_delivered_code is None else ()
+
+
+def end_detail(screening: NewScreening, objects: Sequence[NewObject]) -> dict[str, Any]:
+    """Return the detail of the event that ends a run with a result."""
+    detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
+    withheld = screening.not_delivered_code
+    return detail if withheld is None else {**detail, "not_delivered": withheld}
 
 
 def insert_results(

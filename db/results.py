@@ -11,8 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from db.models import HipResult, Screening, Series
 from db.states import RunOutcome
 
-SeriesId = int | InstrumentedAttribute[int]
 RESULTS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
+SeriesId = int | InstrumentedAttribute[int]
 
 
 def newest_result(series_id: SeriesId) -> "Select[Screening]":
@@ -59,6 +59,12 @@ def is_current() -> ColumnElement[bool]:
         ~exists().where(*is_later, of_study),
         ~exists().where(*is_later, of_series),
     )
+
+
+def withheld_run(screenings: Iterable[Screening]) -> Screening | None:
+    """Return the newest result of ``screenings``, oldest first, if it is not delivered."""
+    results = [run for run in screenings if run.outcome in RESULTS]
+    return results[-1] if results and results[-1].not_delivered_code is not None else None
 
 
 def result_folder(session: Session, series: Series, revision: int) -> str | None:

@@ -1,6 +1,7 @@
 """Retries by an operator: screen a series again, or deliver its results again."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from db.history import series_by_uid
 from db.models import Delivery, Screening, Series, Study
 from db.notes import is_note
 from db.pauses import unblock
-from db.results import newest_graded_result
+from db.results import newest_graded_result, newest_study_result
 from db.states import OWED, DeliveryState, ResultPer, SeriesState, StudyState
 from db.studies import is_due_study
 from db.transition import (
@@ -23,6 +24,7 @@ from db.transition import (
     move_series,
     move_study,
 )
+from db.withheld import release
 
 SCREEN_AGAIN = (SeriesState.FAILED, SeriesState.REJECTED)
 STUDY_AGAIN = (StudyState.FAILED, StudyState.NOTHING_TO_REPORT)
@@ -46,28 +48,52 @@ def may_screen_again(session: Session, series: Series) -> bool:
 
 
 def retry_series(
-    session: Session, series_instance_uid: str, *, actor: str, now: datetime
+    session: Session,
+    series_instance_uid: str,
+    *,
+    actor: str,
+    now: datetime,
+    destinations: Sequence[str] = (),
 ) -> Retried | None:
     """Queue a failed or rejected series, and make its open deliveries due now.
 
-    Attempts start from 0. Returns None if the UID is unknown.
+    Attempts start from 0. ``destinations`` : those to which a result goes that the screening
+    policy did not deliver. Returns None if the UID is unknown.
     """
     series = series_by_uid(session, series_instance_uid)
-    return None if series is None else retry_one(session, series, actor=actor, now=now)
+    if series is None:
+        return None
+    return retry_one(session, series, actor=actor, now=now, destinations=destinations)
 
 
-def retry_by_uid(session: Session, uid: str, *, actor: str, now: datetime) -> Retried | None:
+def retry_by_uid(
+    session: Session,
+    uid: str,
+    *,
+    actor: str,
+    now: datetime,
+    destinations: Sequence[str] = (),
+) -> Retried | None:
     """Retry a series, or a study with one result; return None if the UID is unknown."""
-    retried = retry_series(session, uid, actor=actor, now=now)
+    retried = retry_series(session, uid, actor=actor, now=now, destinations=destinations)
     if retried is not None:
         return retried
     study = session.scalars(
         select(Study).where(Study.study_instance_uid == uid, Study.state.is_not(None))
     ).one_or_none()
-    return None if study is None else retry_study(session, study, actor=actor, now=now)
+    if study is None:
+        return None
+    return retry_study(session, study, actor=actor, now=now, destinations=destinations)
 
 
-def retry_one(session: Session, series: Series, *, actor: str, now: datetime) -> Retried:
+def retry_one(
+    session: Session,
+    series: Series,
+    *,
+    actor: str,
+    now: datetime,
+    destinations: Sequence[str] = (),
+) -> Retried:
     """Retry a series given by its row: two studies may use the same Series Instance UID.
 
     A series without a result of its own is retried with its study.
@@ -75,7 +101,7 @@ def retry_one(session: Session, series: Series, *, actor: str, now: datetime) ->
     by = ChangedBy(actor, now)
     study = session.get_one(Study, series.study_id)
     if study.result_per is ResultPer.STUDY:
-        return retry_study(session, study, actor=actor, now=now)
+        return retry_study(session, study, actor=actor, now=now, destinations=destinations)
     moved = None
     if series.state in SCREEN_AGAIN:
         moved = move_series(
@@ -89,13 +115,24 @@ def retry_one(session: Session, series: Series, *, actor: str, now: datetime) ->
         )
     elif series.state is SeriesState.QUEUED:
         series.next_attempt_at = now
+    newest = None
+    if series.state is SeriesState.SCREENED:
+        newest = session.scalars(newest_graded_result(series.id)).one_or_none()
     due = _deliver_now(session, Screening.series_id == series.id, now)
+    due += release(session, newest, destinations, now=now)
     if due:
         append_event(session, series, by, "deliveries_retried", detail={"count": due})
     return Retried(screening=moved is not None, deliveries=due)
 
 
-def retry_study(session: Session, study: Study, *, actor: str, now: datetime) -> Retried:
+def retry_study(
+    session: Session,
+    study: Study,
+    *,
+    actor: str,
+    now: datetime,
+    destinations: Sequence[str] = (),
+) -> Retried:
     """Make a study without a report due, and its open deliveries due now.
 
     Attempts at the study and at its failed series start from 0.
@@ -112,7 +149,11 @@ def retry_study(session: Session, study: Study, *, actor: str, now: datetime) ->
         move_all(session, study.id, SeriesState.FAILED, SeriesState.QUEUED, by)
     elif is_due_study(study):
         study.next_attempt_at = now
+    newest = None
+    if study.state is StudyState.REPORTED:
+        newest = session.scalars(newest_study_result(study.id)).one_or_none()
     due = _deliver_now(session, Screening.study_id == study.id, now)
+    due += release(session, newest, destinations, now=now)
     if due:
         append_study_event(session, study, by, "deliveries_retried", detail={"count": due})
     return Retried(screening=moved is not None, deliveries=due)

@@ -21,20 +21,20 @@ VERSION_TABLE = "alembic_version"
 
 RIGHTS: Mapping[str, Mapping[str, str]] = {
     "osteoscreen_storescp": {
-        **dict.fromkeys(("study", "series", "instance"), CHANGE),
+        **dict.fromkeys(("study", "series", "instance", "held_instance"), CHANGE),
         **dict.fromkeys(("event", "study_event"), APPEND),
         **dict.fromkeys(("screening", "delivery"), UPDATE),
         "result_object": READ,
     },
     "osteoscreen_worker": {
-        **dict.fromkeys(("study", "series"), UPDATE),
+        **dict.fromkeys(("study", "series", "held_instance"), UPDATE),
         **dict.fromkeys(("screening", "delivery", "pause"), CHANGE),
         **dict.fromkeys(("event", "study_event", "hip", "result_object"), APPEND),
         **dict.fromkeys(("shadow_hip", "model_release"), APPEND),
-        "instance": READ,
+        **dict.fromkeys(("instance", "dxa_result"), READ),
     },
     "osteoscreen_review": {
-        **dict.fromkeys(("study", "series", "delivery"), UPDATE),
+        **dict.fromkeys(("study", "series", "delivery", "held_instance"), UPDATE),
         "pause": CHANGE,
         **dict.fromkeys(("event", "study_event", "feedback", "dxa_result"), APPEND),
         **dict.fromkeys(("screening", "hip", "result_object", "instance"), READ),

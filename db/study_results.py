@@ -15,7 +15,14 @@ from sqlalchemy.orm import Session
 
 from db.deliveries import lock_result, mark_delivered
 from db.models import Screening, Series, Study
-from db.outbox import NewHip, NewScreening, insert_results, run_values
+from db.outbox import (
+    NewHip,
+    NewScreening,
+    destinations_of,
+    end_detail,
+    insert_results,
+    run_values,
+)
 from db.result_objects import NewObject
 from db.runs import LeaseLost, StudyLease, close_run
 from db.states import FINISHED, RunOutcome, SeriesState, StudyState
@@ -64,7 +71,8 @@ def save_study(
 
     ``best`` : the highest-ranked series of the result. ``folder`` : of the files, relative to
     the spool. ``withdrawals`` : earlier results of the study, which this one replaces. Write
-    and fsync the objects first.
+    and fsync the objects first. A result that is not to be delivered leaves the study
+    ``reported``.
     Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
@@ -72,9 +80,10 @@ def save_study(
     _end_series(session, lease, ends, by)
     values = {**run_values(screening), "folder": folder, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.SCREENED, now=now, **values)
-    detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
+    detail = end_detail(screening, objects)
     _end_study(session, lease, StudyState.REPORTED, by, detail=detail)
-    insert_results(session, lease.screening_id, hips, objects, destinations, now=now)
+    names = destinations_of(screening, destinations)
+    insert_results(session, lease.screening_id, hips, objects, names, now=now)
     withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
     _mark_delivered(session, lease.screening_id, by)
 

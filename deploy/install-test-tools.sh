@@ -2,7 +2,7 @@
 # Install the tools that the tests run: PACS, DICOM tools and validators, validators of the files
 # for containers, systemd and Prometheus, and a browser.
 set -eu
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps libsaxonhe-java
+packages="orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools pixelmed-apps libsaxonhe-java
     default-jdk-headless openssl docker-compose prometheus systemd chromium"
 missing=""
 for package in $packages; do

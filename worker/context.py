@@ -22,7 +22,9 @@ from db.session import (
     make_engine,
     make_sessions,
 )
+from worker.patient_rules import patient_rules
 from worker.pipeline.results import Model
+from worker.pipeline.validation.patient import PatientRules
 
 DATABASE_RETRY_SECONDS = 5.0
 
@@ -57,6 +59,10 @@ class WorkerContext:
     def spool(self) -> SpoolWriter:
         """Writer of durable files below the spool."""
         return SpoolWriter(self.settings.spool_dir)
+
+    def patient_rules(self) -> PatientRules:
+        """Return the rules for patients, with the opt-out list as it is now."""
+        return patient_rules(self.settings)
 
     def load_model(self) -> Model:
         """Return the live model: the last promoted one, else the one of ``MODEL_DIR``.

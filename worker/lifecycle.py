@@ -14,6 +14,7 @@ from common.task_publisher import SCREENING_QUEUE, TaskPublisher
 from db.migrate import SchemaNotCurrent, database_probe
 from worker.context import WorkerContext
 from worker.delivery.send import send
+from worker.models.demonstration import demonstration_problem
 from worker.shutdown_deadline import ShutdownDeadline
 from worker.sweep import Sweeper
 
@@ -92,10 +93,12 @@ class WorkerLifecycle:
         from worker.pipeline.model.package import ModelError  # TensorFlow: seconds
 
         try:
-            self._context.load_model()
+            info = self._context.load_model().info
             self._context.load_candidate()
         except ModelError as error:
             _exit(str(error))
+        if problem := demonstration_problem(self._context.settings, info):
+            _exit(problem)
 
 
 def _exit(reason: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, InstanceOf, TypeAdapter, field_validator
+from pydantic import Field, FilePath, InstanceOf, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
 from common.dicom.series_rules import SeriesRule, SeriesRules, read_rules
@@ -73,6 +73,31 @@ class WorkerSettings(CommonSettings):
         ge=1,
         le=100,
         description="Series of a study that are screened at most until one grades both hips",
+    )
+    min_age: int = Field(
+        18,
+        ge=18,
+        le=120,
+        description="Minimum age of a patient, years; a younger one is rejected (`TOO_YOUNG`)",
+    )
+    opt_out_list: FilePath | None = Field(
+        None,
+        description="Text file (UTF-8) of patients that are not screened, one Patient ID a"
+        " line; it is read again for each screening",
+    )
+    deliver: Literal["all", "low_density", "none"] = Field(
+        "all",
+        description="Reports that are sent: `all`; `low_density`: with a hip graded osteopenia"
+        " or osteoporosis, or an uncertain one (not with a demonstration model); `none`:"
+        " everything is recorded, nothing is sent"
+        " ([screening policy](operations.md#screening-policy))",
+    )
+    repeat_months: int = Field(
+        0,
+        ge=0,
+        le=120,
+        description="Months in which no other report of the same patient is sent unless its"
+        " grade is worse; 0: all are sent",
     )
     retention_days: int = Field(
         30,

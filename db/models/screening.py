@@ -83,6 +83,9 @@ class Screening(Base):
     timings_ms: Mapped[dict[str, float] | None]
     result: Mapped[dict[str, Any] | None]
     """The entry of ``result.json`` as written."""
+    not_delivered_code: Mapped[str | None] = mapped_column(String(32))
+    """Set while the screening policy keeps the result from being delivered."""
+    not_delivered_text: Mapped[str | None]
     folder: Mapped[str | None]
     """Folder of the files of a study, relative to the spool; None for those of a series."""
 

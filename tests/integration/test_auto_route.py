@@ -1,8 +1,9 @@
-"""Covered: the auto-routing recipe of Orthanc: series that are routed, and series that are not.
+"""Covered: the recipes for Orthanc: series that are routed, and series that are not.
 
 Partner: a real Orthanc. Not covered: other PACS.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,27 @@ import pytest
 from deploy.demo.embedded import free_port
 from tests.support.ct_factory import ct_series, write_files
 from tests.support.history import Record
-from tests.support.servers import Orthanc, running_orthanc, storescu, wait_for
+from tests.support.servers import (
+    Orthanc,
+    orthanc_plugin,
+    running_orthanc,
+    storescu,
+    wait_for,
+)
 from tests.support.services import StartProcess
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-SCRIPT = Path(__file__).parents[2] / "deploy/orthanc/auto-route.lua"
+RECIPES = Path(__file__).parents[2] / "deploy/orthanc"
+
+
+def lua() -> dict[str, object]:
+    return {"LuaScripts": [str(RECIPES / "auto-route.lua")]}
+
+
+def python() -> dict[str, object]:
+    plugin = orthanc_plugin("OrthancPython", "orthanc-python")
+    return {"Plugins": [str(plugin)], "PythonScript": str(RECIPES / "auto_route.py")}
 
 
 def store(orthanc: Orthanc, folder: Path, **elements: object) -> tuple[str, str]:
@@ -35,10 +51,14 @@ def stable_studies(orthanc: Orthanc) -> int:
     return [change["ChangeType"] for change in changes].count("StableStudy")
 
 
+@pytest.mark.parametrize("recipe", [lua, python])
 def test_ct_series_of_the_trunk_are_routed_once_by_study_and_others_are_not(
-    child_settings: dict[str, object], start_storescp: StartProcess, tmp_path: Path
+    recipe: Callable[[], dict[str, object]],
+    child_settings: dict[str, object],
+    start_storescp: StartProcess,
+    tmp_path: Path,
 ) -> None:
-    port = free_port()
+    configuration, port = recipe(), free_port()
     start_storescp({**child_settings, "PORT": port, "ALLOWED_CALLING_AETS": "ORTHANC"})
     with (
         Record(str(child_settings["DATABASE_URL"])) as record,
@@ -47,8 +67,8 @@ def test_ct_series_of_the_trunk_are_routed_once_by_study_and_others_are_not(
             DicomModalities={
                 "osteoscreen": {"AET": "OSTEOSCREEN", "Host": "127.0.0.1", "Port": port}
             },
-            LuaScripts=[str(SCRIPT)],
             StableAge=1,
+            **configuration,
         ) as orthanc,
     ):
         study, first = store(orthanc, tmp_path, BodyPartExamined="ABDOMEN")

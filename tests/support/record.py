@@ -115,12 +115,18 @@ def objects(revision: int = 1) -> tuple[NewObject, ...]:
 
 
 def save(
-    sessions: Sessions, held: Lease, *destinations: str, now: datetime = NOW
+    sessions: Sessions,
+    held: Lease,
+    *destinations: str,
+    now: datetime = NOW,
+    result: NewScreening | None = None,
+    made: tuple[NewObject, ...] | None = None,
 ) -> SeriesState:
     """Save the result of a run in its own transaction."""
+    made = made or objects(held.revision)
     with sessions.begin() as session:
         return save_screening(
-            session, held, screening(), HIPS, objects(held.revision), destinations, now=now
+            session, held, result or screening(), HIPS, made, destinations, now=now
         )
 
 

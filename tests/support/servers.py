@@ -163,7 +163,7 @@ class Orthanc:
 def running_orthanc(folder: Path, **configuration: object) -> Iterator[Orthanc]:
     """Run an empty Orthanc that stores in ``folder``; ``configuration`` overrides options."""
     program = require_tool("Orthanc", "orthanc")
-    plugin = dicomweb_plugin()
+    plugin = orthanc_plugin("OrthancDicomWeb", "orthanc-dicomweb")
     http_port, dicom_port = free_port(), int(str(configuration.get("DicomPort", free_port())))
     options = {
         "Name": "osteoscreen tests",
@@ -194,11 +194,12 @@ def running_orthanc(folder: Path, **configuration: object) -> Iterator[Orthanc]:
         yield Orthanc(process, http_port, dicom_port, str(options["DicomAet"]))
 
 
-def dicomweb_plugin() -> Path:
+def orthanc_plugin(name: str, package: str) -> Path:
+    """Return the path of a plug-in of Orthanc; skip or fail the test if it is not installed."""
     for folder in PLUGIN_FOLDERS:
-        for path in sorted(Path(folder).glob("libOrthancDicomWeb.so*")):
+        for path in sorted(Path(folder).glob(f"lib{name}.so*")):
             return path
-    missing("Orthanc's DICOMweb plug-in is not installed (Debian package orthanc-dicomweb)")
+    missing(f"Orthanc's plug-in {name} is not installed (Debian package {package})")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from db.models import Series, Study
+from db.outbox import NewScreening
 from db.registration import Registered, open_series, register_revision
 from db.runs import StudyLease
 from db.states import ResultPer, SeriesState, StudyState
@@ -21,8 +22,8 @@ from tests.support.record import (
     completed,
     instance,
     objects,
-    screening,
 )
+from tests.support.record import screening as new_screening
 
 QUIET_SECONDS = 60.0
 COUNTED_QUIET_SECONDS = 10.0
@@ -112,6 +113,7 @@ def save(
     found: list[SeriesEnd],
     *destinations: str,
     at: float = 100,
+    screening: NewScreening | None = None,
 ) -> None:
     """End a run with a result from the first series."""
     hips = [replace(hip, series_id=found[0].series.series_id) for hip in HIPS]
@@ -121,7 +123,7 @@ def save(
             held,
             found,
             found[0].series,
-            screening(),
+            screening or new_screening(),
             hips,
             objects(held.screening_id),
             destinations,

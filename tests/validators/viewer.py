@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from deploy.demo.chromium import open_chromium
-from tests.support.servers import dicomweb_plugin, missing, running_orthanc
+from tests.support.servers import missing, orthanc_plugin, running_orthanc
 from tests.validators.run import build
 from tests.validators.varied import varied_result
 from worker.pipeline.derived_header import to_bytes
@@ -34,7 +34,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the screenshots")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    plugins = [str(dicomweb_plugin()), str(dicomweb_plugin().parent / VIEWER)]
+    dicomweb = orthanc_plugin("OrthancDicomWeb", "orthanc-dicomweb")
+    plugins = [str(dicomweb), str(dicomweb.parent / VIEWER)]
     with (
         tempfile.TemporaryDirectory() as folder,
         running_orthanc(Path(folder), Plugins=plugins) as orthanc,

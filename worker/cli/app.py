@@ -43,6 +43,7 @@ def screen(
     Exit 0: at least one series screened; 3: all rejected; 2: bad input; 1: a series failed.
     """
     from worker.cli.screen import ScreenOptions, screen_folder
+    from worker.patient_rules import patient_rules
     from worker.screening.outputs import OutputOptions
 
     settings = read_settings()
@@ -50,6 +51,7 @@ def screen(
         per,
         settings.series_rules,
         settings.study_max_series,
+        patient_rules(settings),
         OutputOptions(settings.sr_sop_class, settings.parametric_map),
     )
     raise SystemExit(screen_folder(folder, out, model or settings.model_dir, options))
@@ -67,8 +69,11 @@ def rank(
     Exit 0: at least one series may be screened; 3: none; 2: bad input.
     """
     from worker.cli.rank import rank_folder
+    from worker.patient_rules import patient_rules
 
-    raise SystemExit(rank_folder(folder, read_settings().series_rules, as_json=as_json))
+    settings = read_settings()
+    patients = patient_rules(settings)
+    raise SystemExit(rank_folder(folder, settings.series_rules, patients, as_json=as_json))
 
 
 @app.command()
@@ -132,7 +137,7 @@ def retry(
         typer.Option(metavar="NAME", help="Everything that waits for this destination."),
     ] = None,
 ) -> None:
-    """Screen a series or study without a result again; resend refused or waiting deliveries."""
+    """Screen a series or study without a result again; send what was refused or withheld."""
     if (uid is None) == (destination is None):
         stop("give either a UID or --destination NAME")
     if destination is not None:
@@ -154,7 +159,13 @@ def _retry_uid(uid: str) -> None:
     from db.retry import retry_by_uid
 
     with sessions().begin() as session:
-        retried = retry_by_uid(session, uid, actor=operator(), now=datetime.now(UTC))
+        retried = retry_by_uid(
+            session,
+            uid,
+            actor=operator(),
+            now=datetime.now(UTC),
+            destinations=[destination.name for destination in read_settings().destinations],
+        )
     if retried is None:
         _unknown(uid)
     # No task message: the workers' sweep finds due work within seconds.

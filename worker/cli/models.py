@@ -46,6 +46,7 @@ def promote(
 ) -> None:
     """Make a candidate the live model of all workers, from the next series on."""
     from worker.models import candidate
+    from worker.models.demonstration import demonstration_problem
     from worker.pipeline.model.package import ModelError
 
     settings = read_settings()
@@ -57,6 +58,8 @@ def promote(
             info = candidate.promote(
                 session, settings.spool_dir, folder, actor=operator(), now=datetime.now(UTC)
             )
+            if problem := demonstration_problem(settings, info):
+                stop(problem, code=2)  # rolls the transaction back
     except ModelError as error:
         stop(str(error), code=2)
     print(f"{info.name} {info.version} is live; `python -m worker rollback` undoes it")

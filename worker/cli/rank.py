@@ -19,16 +19,20 @@ from worker.pipeline import load
 from worker.pipeline.ranking.order import ORDER
 from worker.pipeline.ranking.rank import RankedSeries, Ranking, rank
 from worker.pipeline.result_json import reason_json
+from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 
 
-def rank_folder(folder: Path, rules: SeriesRules, *, as_json: bool) -> int:
+def rank_folder(
+    folder: Path, rules: SeriesRules, patients: PatientRules = ALL_ADULTS, *, as_json: bool
+) -> int:
     """Rank the series of all studies under ``folder``, print them, return the exit code."""
     problem = input_problem(folder)
     found = load.SeriesFiles() if problem else load.find_series(folder)
     if problem or not found:
         print(problem or no_series(folder, found), file=sys.stderr)
         return BAD_INPUT
-    rankings = {study: rank(series, rules) for study, series in group_studies(found).items()}
+    studies = group_studies(found)
+    rankings = {study: rank(series, rules, patients) for study, series in studies.items()}
     if as_json:
         print_json([_study_json(study, ranking) for study, ranking in rankings.items()])
     else:

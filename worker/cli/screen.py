@@ -36,6 +36,7 @@ from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Model, Rejected
 from worker.pipeline.screen import screen
 from worker.pipeline.screen_study import MAX_SERIES
+from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.screening import outputs
 from worker.screening.outputs import DEFAULT_OPTIONS, OutputOptions
 
@@ -47,12 +48,13 @@ class ScreenOptions:
     """How to screen a folder.
 
     ``per`` : one result a study or a series; None: a study, with ``study.json`` where one has
-    several series. ``rules``, ``max_series`` : of a study.
+    several series. ``rules``, ``max_series`` : of a study. ``patients`` : who is screened.
     """
 
     per: Per | None = None
     rules: SeriesRules = ()
     max_series: int = MAX_SERIES
+    patients: PatientRules = ALL_ADULTS
     outputs: OutputOptions = DEFAULT_OPTIONS
 
 
@@ -101,6 +103,7 @@ def screen_files(
     *,
     at: datetime,
     options: OutputOptions = DEFAULT_OPTIONS,
+    patients: PatientRules = ALL_ADULTS,
 ) -> Iterator[Finished]:
     """Screen the files of each series in turn and write its outputs to ``out_dir``.
 
@@ -109,7 +112,7 @@ def screen_files(
     """
     for uid, paths in series:
         try:
-            result = screen(paths, model)
+            result = screen(paths, model, patients=patients)
             if isinstance(result, Rejected):
                 # Without a readable file the result has no Series Instance UID of its own.
                 yield Finished(uid, to_json(replace(result, series_instance_uid=uid)))
@@ -129,7 +132,14 @@ def _screen_series(
     console: Console,
 ) -> list[Finished]:
     finished: list[Finished] = []
-    ended = screen_files(found.items(), out_dir, model, at=_now(), options=options.outputs)
+    ended = screen_files(
+        found.items(),
+        out_dir,
+        model,
+        at=_now(),
+        options=options.outputs,
+        patients=options.patients,
+    )
     with _progress(console) as progress:
         for one in progress.track(ended, total=len(found), description="screening"):
             finished.append(one)
@@ -153,6 +163,7 @@ def _screen_studies(
         options=options.outputs,
         rules=options.rules,
         max_series=options.max_series,
+        patients=options.patients,
     )
     with _progress(console) as progress:
         for study in progress.track(ended, total=len(studies), description="screening"):

@@ -16,6 +16,7 @@ from worker.pipeline.results import Failed, Model, Rejected, Screening
 from worker.pipeline.screen import screen
 from worker.pipeline.screen_study import SeriesOutcome, StudyScreening, screen_study
 from worker.pipeline.study_json import series_json, study_json
+from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.screening import outputs
 from worker.screening.outputs import OutputOptions
 
@@ -23,10 +24,13 @@ from worker.screening.outputs import OutputOptions
 class ScreenOne:
     """Screens one series of a study; an error is kept and yields to the next series."""
 
-    def __init__(self, series: Mapping[str, StudySeries], model: Model) -> None:
+    def __init__(
+        self, series: Mapping[str, StudySeries], model: Model, patients: PatientRules
+    ) -> None:
         self.errors: dict[str, Exception] = {}
         self._series = series
         self._model = model
+        self._patients = patients
 
     def reject(self, series_instance_uid: str) -> Rejected | None:
         """Return the result of a series that its headers reject."""
@@ -38,7 +42,8 @@ class ScreenOne:
 
     def __call__(self, series_instance_uid: str) -> Screening | Rejected | Failed:
         try:
-            return screen(self._series[series_instance_uid].paths, self._model)
+            paths = self._series[series_instance_uid].paths
+            return screen(paths, self._model, patients=self._patients)
         except Exception as error:
             self.errors[series_instance_uid] = error
             return Failed(series_instance_uid, describe(error))
@@ -53,12 +58,14 @@ def screen_studies(
     options: OutputOptions,
     rules: SeriesRules,
     max_series: int,
+    patients: PatientRules = ALL_ADULTS,
 ) -> Iterator[FinishedStudy]:
     """Screen each study in turn and write its outputs, named by the best series it uses."""
     for uid, series in studies.items():
         members = {one.series_instance_uid: one for one in series}
-        screen_one = ScreenOne(members, model)
-        study = screen_study(rank(series, rules), screen_one, max_series=max_series)
+        screen_one = ScreenOne(members, model, patients)
+        ranking = rank(series, rules, patients)
+        study = screen_study(ranking, screen_one, max_series=max_series)
         files: Mapping[str, str | None] = {}
         if (result := study.result) is not None:
             try:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
+from db.results import withheld_run
 from db.states import DeliveryState, RunOutcome
 from worker.cli.tables import (
     COLORS,
@@ -29,6 +30,7 @@ def show_tables(history: SeriesHistory) -> list[RenderableType]:
     tables += withdrawal_lines(history.screenings)
     if history.held:
         tables.append(held_table(history.held))
+    tables += not_delivered_line(history.screenings)
     if history.hips:
         tables.append(hip_table(history.hips))
     ended = [run for run in history.screenings if run.result is not None]
@@ -60,11 +62,29 @@ def show_json(history: SeriesHistory) -> dict[str, Any]:
         },
         "correlation_id": history.series.correlation_id,
         "held": [held_json(one) for one in history.held],
+        "not_delivered": not_delivered_json(history.screenings),
         "result": results[-1] if results else None,
         "withdrawn": withdrawn_of(history.screenings),
         "deliveries": [delivery_json(sent) for sent in history.deliveries],
         "events": [event_json(event) for event in history.events],
     }
+
+
+def not_delivered_json(screenings: Sequence[Screening]) -> dict[str, str | None] | None:
+    """Return why the newest result is not delivered, as JSON values; None where it is."""
+    run = withheld_run(screenings)
+    if run is None:
+        return None
+    return {"code": run.not_delivered_code, "text": run.not_delivered_text}
+
+
+def not_delivered_line(screenings: Sequence[Screening]) -> list[RenderableType]:
+    """Return a line on a newest result that is not delivered."""
+    run = withheld_run(screenings)
+    if run is None:
+        return []
+    code, text = run.not_delivered_code, escape(run.not_delivered_text or "")
+    return [f"[yellow]not delivered: {code}: {text} `python -m worker retry UID` sends it.[/]"]
 
 
 def delivery_json(sent: SentObject) -> dict[str, Any]:

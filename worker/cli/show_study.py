@@ -14,6 +14,8 @@ from worker.cli.show import (
     event_json,
     event_table,
     hip_table,
+    not_delivered_json,
+    not_delivered_line,
     withdrawal_lines,
     withdrawn_of,
 )
@@ -34,6 +36,7 @@ def show_study_tables(history: StudyHistory) -> list[RenderableType]:
     tables += withdrawal_lines(history.screenings)
     if history.held:
         tables.append(held_table(history.held))
+    tables += not_delivered_line(history.screenings)
     if history.hips:
         tables.append(hip_table(history.hips))
     if history.deliveries:
@@ -60,6 +63,7 @@ def show_study_json(history: StudyHistory) -> dict[str, Any]:
         "held": [held_json(one) for one in history.held],
         "series": [{**series_json(one), "rank": one.rank} for one in history.series],
         "hips": [_hip_json(hip, history) for hip in history.hips],
+        "not_delivered": not_delivered_json(history.screenings),
         "result": results[-1] if results else None,
         "withdrawn": withdrawn_of(history.screenings),
         "deliveries": [delivery_json(sent) for sent in history.deliveries],

@@ -13,6 +13,7 @@ from db.migrate import SchemaNotCurrent, newest, require_current_schema
 from db.session import DatabaseError, make_engine
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, first_line, without_password
+from worker.models.demonstration import demonstration_problem
 
 # 100 slices of 512 × 512 × 2 bytes are 50 MB: space for twenty series.
 LOW_SPACE_BYTES = 1_000_000_000
@@ -25,7 +26,7 @@ def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
     yield check_broker(settings)
     yield check_spool(settings.spool_dir)
     yield check_quarantine(settings.spool_dir)
-    yield check_model(settings.model_dir)
+    yield check_model(settings.model_dir, settings)
     if not settings.destinations:
         yield Diagnostic(
             "destinations",
@@ -98,8 +99,8 @@ def check_quarantine(spool_dir: Path) -> Diagnostic:
     )
 
 
-def check_model(model_dir: Path) -> Diagnostic:
-    """Check that the model package loads and its checksums match."""
+def check_model(model_dir: Path, settings: WorkerSettings | None = None) -> Diagnostic:
+    """Check that the model package loads, its checksums match, and the settings allow it."""
     from worker.pipeline.model import package  # TensorFlow: takes seconds
 
     try:
@@ -107,4 +108,7 @@ def check_model(model_dir: Path) -> Diagnostic:
     except package.ModelError as error:
         remedy = "correct OSTEOSCREEN_MODEL_DIR, or install the model package again"
         return Diagnostic("model", False, first_line(error), remedy)
+    problem = None if settings is None else demonstration_problem(settings, info)
+    if problem is not None:
+        return Diagnostic("model", False, problem, "change one of the two settings")
     return Diagnostic("model", True, f"{info.name} {info.version}, SHA-256 {info.sha256[:16]}…")

@@ -18,6 +18,9 @@ SCALE = np.array([1.0, 20.0, 0.1, 12.0, 4.0], np.float32)
 VALUES = len(CENTER)
 
 MIN_AGE_YEARS = 18
+WHO_FROM_YEARS = 50
+"""ISCD 2005 (J Clin Densitom 9:22–30): the WHO categories apply to postmenopausal women and to
+men from 50 years; Z-scores are preferred otherwise."""
 AGE_ATTRIBUTES = frozenset({"PatientAge", "PatientBirthDate", "StudyDate"})
 
 
@@ -92,3 +95,13 @@ def demographics_warning(ds: Dataset) -> str | None:
         return None
     names = " and ".join(filter(None, (", ".join(unusable[:-1]), unusable[-1])))
     return f"Demographics: {names} cannot be used. The image model was used."
+
+
+def who_category_warning(ds: Dataset) -> str | None:
+    """Return the caution for a patient under ``WHO_FROM_YEARS`` by any attribute."""
+    if all(age >= WHO_FROM_YEARS for age in ages_by_attribute(ds).values()):
+        return None
+    return (
+        f"WHO category: applies to postmenopausal women and to men from {WHO_FROM_YEARS} years "
+        f"(ISCD). The patient is younger than {WHO_FROM_YEARS}."
+    )

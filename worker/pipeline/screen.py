@@ -14,6 +14,7 @@ from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Check, Reason, ReasonCode
 from worker.pipeline.results import Hip, Model, Rejected, Screening
 from worker.pipeline.validation import eligibility
+from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.pipeline.validation.rules import first_failure, to_check
 from worker.pipeline.volume import Femur, Series, Side, Volume
 from worker.pipeline.warnings import screening_warnings
@@ -42,7 +43,13 @@ class Stopwatch:
             self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + spent, 1)
 
 
-def screen(paths: Sequence[Path], model: Model, *, refused: int = 0) -> Screening | Rejected:
+def screen(
+    paths: Sequence[Path],
+    model: Model,
+    *,
+    refused: int = 0,
+    patients: PatientRules = ALL_ADULTS,
+) -> Screening | Rejected:
     """Screen the files of one CT series, of which ``refused`` more were refused at reception.
 
     Return a ``Rejected`` with a reason where no hip can be graded; one gradable hip is
@@ -54,7 +61,8 @@ def screen(paths: Sequence[Path], model: Model, *, refused: int = 0) -> Screenin
     if isinstance(series, Rejected):
         return series
     with stopwatch.step("eligible"):
-        checks = (*series.checks, *eligibility.check_before_pixels(series, refused))
+        found = eligibility.check_before_pixels(series, refused, patients)
+        checks = (*series.checks, *found)
     reason = first_failure(checks)
     if reason is not None:
         return _rejected(series, reason, checks, stopwatch)

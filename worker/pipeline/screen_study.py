@@ -17,11 +17,12 @@ from worker.pipeline.validation import eligibility
 MAX_SERIES = 3
 
 # Reasons against the patient or the identity of the images: one series suffices for them.
-VETOES = (ReasonCode.MIXED, ReasonCode.TOO_YOUNG)
+OF_PATIENT = (ReasonCode.OPTED_OUT, ReasonCode.TOO_YOUNG)
+VETOES = (ReasonCode.MIXED, *OF_PATIENT)
 # Where nothing can be graded, the study gets the first of these that one of its series has: the
 # reason that is most useful to the reader.
 REASON_PRIORITY = (
-    ReasonCode.TOO_YOUNG, ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION,
+    *OF_PATIENT, ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION,
     ReasonCode.NO_FEMUR, ReasonCode.MIXED, ReasonCode.GAPS, ReasonCode.UNDECODABLE,
     ReasonCode.EXCLUDED, ReasonCode.TOO_FEW_SLICES, ReasonCode.NOT_CT, ReasonCode.ORIENTATION,
     ReasonCode.LOCALIZER, ReasonCode.NOT_SELECTED,
@@ -118,7 +119,7 @@ def _veto_of(result: Screening | Rejected) -> Reason | None:
     if not isinstance(result, Rejected) or result.reason.code not in VETOES:
         return None
     failed = [check.rule for check in result.checks if check.code is not None]
-    of_patient = result.reason.code is ReasonCode.TOO_YOUNG or "one_patient" in failed
+    of_patient = result.reason.code in OF_PATIENT or "one_patient" in failed
     return result.reason if of_patient or _reached_pixels(result) else None
 
 

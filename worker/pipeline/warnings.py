@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from worker.pipeline.acquisition import Envelope, acquisition_warnings
 from worker.pipeline.contrast import contrast_warning
-from worker.pipeline.demographics import demographics_warning
+from worker.pipeline.demographics import demographics_warning, who_category_warning
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import heat_map_warning
 from worker.pipeline.motion import motion_warning
@@ -20,7 +20,7 @@ from worker.pipeline.validation.quality import noise_warning
 from worker.pipeline.volume import Femur, Series, Volume
 
 TOPICS = (
-    "Demographics", "Tube voltage", "Reconstruction kernel", "Slice thickness",
+    "Demographics", "WHO category", "Tube voltage", "Reconstruction kernel", "Slice thickness",
     "Slice increment", "Manufacturer", "Not stated", "Training scans", "Contrast medium",
     "Field of view", "Noise", "Motion", "Heat map", "Monoenergetic images",
     "Frame of reference", "Study",
@@ -30,7 +30,7 @@ TOPICS = (
 def screening_warnings(
     series: Series, volume: Volume, hips: Sequence[Hip], envelope: Envelope | None
 ) -> tuple[str, ...]:
-    """Return the warning about the patient, those about the acquisition, the images and hips.
+    """Return the warnings about the patient, those about the acquisition, the images and hips.
 
     Hips that failed a rule count for the contrast medium only.
     """
@@ -38,6 +38,7 @@ def screening_warnings(
     graded = [hip.femur for hip in hips if hip.femur is not None and hip.reason is None]
     warnings = (
         demographics_warning(source_header(series.headers)),
+        who_category_warning(source_header(series.headers)),
         *acquisition_warnings(series, envelope),
         monoenergetic_warning(series),
         frame_of_reference_warning(series),

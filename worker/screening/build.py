@@ -19,6 +19,7 @@ from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.validation.identity import Identity, identity_of, is_same_patient
 from worker.pipeline.warnings import topic_of
 from worker.screening import outputs
+from worker.screening.known_dxa import known_dxa
 from worker.screening.outputs import OutputOptions, Outputs
 from worker.screening.previous_results import to_previous_result
 from worker.screening.withdrawal import identity_of_report, read_report
@@ -38,7 +39,7 @@ def build_with_record(
     at: datetime,
     replaced: EarlierResult | None,
 ) -> Outputs:
-    """Build the outputs with the earlier results of the patient.
+    """Build the outputs with the earlier results and the DXA results of the patient.
 
     ``at`` : time of completion, not the current time: a second run over the same instances
     writes the same bytes. ``replaced`` : the result whose report this one replaces, its
@@ -48,6 +49,7 @@ def build_with_record(
         earlier = history.previous_results(session, series_id, limit=MAX_CANDIDATES)
         uid = session.get_one(Series, series_id).study_instance_uid
         withdrawn = withdrawn_object_uids(session, uid)
+        known = known_dxa(session, series_id)
     identity = identity_of(result.headers)
     quoted = _of_same_patient(context.settings.spool_dir, earlier, identity)
     replaced = next(
@@ -62,6 +64,7 @@ def build_with_record(
         predecessor=_read_report(context, replaced),
         previous=list(islice((one for one in previous if one is not None), MAX_PREVIOUS)),
         withdrawn=withdrawn,
+        dxa=known,
     )
 
 

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.capture.secondary_capture import build_capture, capture_png
 from worker.pipeline.derived_header import to_bytes, with_unused_uids
+from worker.pipeline.known_dxa import KnownDxa
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.report.document import build_report
 from worker.pipeline.result_json import to_json
@@ -58,12 +59,13 @@ def build_outputs(
     predecessor: Dataset | None = None,
     previous: Sequence[PreviousResult] = (),
     withdrawn: Collection[str] = (),
+    dxa: Sequence[KnownDxa] = (),
 ) -> Outputs:
     """Build the objects of a screening; equal arguments give equal bytes.
 
     ``at`` : aware time, the only clock. ``predecessor`` : the report that this one replaces.
-    ``previous`` : earlier results of the patient, newest first. ``withdrawn`` : SOP Instance
-    UIDs that must not be used again.
+    ``previous`` : earlier results of the patient, newest first. ``dxa`` : its DXA results.
+    ``withdrawn`` : SOP Instance UIDs that must not be used again.
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
@@ -81,6 +83,7 @@ def build_outputs(
             sop_class=options.sr_sop_class,
             predecessor=predecessor,
             previous=previous,
+            dxa=dxa,
         )
         with_unused_uids(sr, "sr", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}

@@ -30,6 +30,7 @@ from worker.screening.superseded import (
     mark_withdrawn,
     superseded_by_series,
 )
+from worker.screening.withhold import code_of, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 
@@ -61,7 +62,12 @@ def _screen_leased(context: WorkerContext, lease: Lease) -> int | None:
     if len(paths) < max(1, lease.instance_count):
         raise FileNotFoundError(incomplete(len(paths), lease.instance_count))
     log.info("screening_started", instances=len(paths), attempt=lease.attempt)
-    result = screen(paths, context.load_model(), refused=lease.refused_count)
+    result = screen(
+        paths,
+        context.load_model(),
+        refused=lease.refused_count,
+        patients=context.patient_rules(),
+    )
     folder = results_folder(context.settings.spool_dir, key, lease.revision)
     if isinstance(result, Rejected):
         _save_rejected(context, lease, result, folder, paths)
@@ -100,7 +106,11 @@ def _save_rejected(
 def _save_screened(
     context: WorkerContext, lease: Lease, result: Screening, folder: Path
 ) -> int | None:
-    """Write the files, then all rows in one transaction: rows never name a missing file."""
+    """Write the files, then all rows in one transaction: rows never name a missing file.
+
+    ``result.json`` holds the decision about the delivery, which needs the record: it is written
+    in the transaction, before its end.
+    """
     with context.sessions.begin() as session:
         series = session.get_one(Series, lease.series_id)
         replaced = history.predecessor(session, lease.series_id, revision=lease.revision)
@@ -114,7 +124,6 @@ def _save_screened(
     entry = outputs.write_files(
         built, lambda role: folder / FILE_NAMES[role], context.spool.write
     )
-    context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
     destinations = [destination.name for destination in context.settings.destinations]
     objects = object_rows(built, folder, context.settings.spool_dir)
     withdrawals = superseded_by_series(
@@ -124,10 +133,19 @@ def _save_screened(
         kept={one.sop_instance_uid for one in objects},
     )
     with context.sessions.begin() as session:
+        withheld = decide(
+            session,
+            context.settings,
+            built.screening,
+            series_id=lease.series_id,
+            screening_id=lease.screening_id,
+        )
+        entry |= decision_json(withheld)
+        context.spool.write(folder / RESULT_JSON, [outputs.result_json([entry])])
         outbox.save_screening(
             session,
             lease,
-            screening_row(built.screening, entry),
+            with_decision(screening_row(built.screening, entry), withheld),
             [hip_row(hip) for hip in built.screening.hips],
             objects,
             destinations,
@@ -137,6 +155,6 @@ def _save_screened(
     mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", built.screening)
-    log.info("series_screened", grade=entry["grade"])
+    log.info("series_screened", grade=entry["grade"], not_delivered=code_of(withheld))
     record_predictions(context, lease.screening_id, built.screening)
-    return lease.screening_id if destinations else None
+    return lease.screening_id if destinations and withheld is None else None

@@ -30,6 +30,7 @@ from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_ro
 from worker.screening.study_decisions import ends_of, late_ends, reopens, used_series
 from worker.screening.study_run import StudyRun, Superseded
 from worker.screening.superseded import mark_withdrawn, superseded_by_study
+from worker.screening.withhold import code_of, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 STUDY_JSON = "study.json"
@@ -151,7 +152,6 @@ def _save_reported(
     entry = outputs.write_files(
         built, lambda role: folder / FILE_NAMES[role], context.spool.write
     )
-    _write_json(context, folder, entry, _study_json(run, screening, entry["outputs"]))
     destinations = [destination.name for destination in context.settings.destinations]
     objects = object_rows(built, folder, context.settings.spool_dir)
     kept = {one.sop_instance_uid for one in objects}
@@ -159,12 +159,23 @@ def _save_reported(
     result = built.screening
     best = run.by_uid[result.series_instance_uid]
     with context.sessions.begin() as session:
+        withheld = decide(
+            session,
+            context.settings,
+            result,
+            series_id=best.series_id,
+            screening_id=run.lease.screening_id,
+        )
+        decision = decision_json(withheld)
+        entry |= decision
+        of_study = _study_json(run, screening, entry["outputs"])
+        _write_json(context, folder, entry, {**of_study, **decision})
         study_results.save_study(
             session,
             run.lease,
             ends_of(screening, run.series),
             best,
-            screening_row(result, entry),
+            with_decision(screening_row(result, entry), withheld),
             [hip_row(hip, run.series_id_of(hip)) for hip in result.hips],
             objects,
             destinations,
@@ -176,10 +187,13 @@ def _save_reported(
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", result)
     log.info(
-        "study_reported", grade=entry["grade"], series_instance_uid=best.series_instance_uid
+        "study_reported",
+        grade=entry["grade"],
+        series_instance_uid=best.series_instance_uid,
+        not_delivered=code_of(withheld),
     )
     record_predictions(context, run.lease.screening_id, result)
-    return run.lease.screening_id if destinations else None
+    return run.lease.screening_id if destinations and withheld is None else None
 
 
 def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreening) -> None:

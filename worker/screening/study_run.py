@@ -40,6 +40,7 @@ class StudyRun:
         self.lease = lease
         self.series = series
         self._ended: dict[str, Screening | Rejected | Failed] = {}
+        self._patients = context.patient_rules()
 
     @property
     def by_uid(self) -> dict[str, RunSeries]:
@@ -95,6 +96,7 @@ class StudyRun:
                 for one in ranked
             ],
             self._context.settings.series_rules,
+            self._patients,
         )
 
     def _ended_one(self, uid: str) -> Screening | Rejected | Failed:
@@ -120,7 +122,12 @@ class StudyRun:
             study_leases.begin_series(session, one.series_id)
         try:
             model = self._context.load_model()
-            result = screen(self._paths(one), model, refused=one.refused_count)
+            result = screen(
+                self._paths(one),
+                model,
+                refused=one.refused_count,
+                patients=self._patients,
+            )
         except DatabaseUnavailable:
             raise
         except Exception as error:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261130_1000"
-down_revision = "20261130_0930"
+down_revision = "20261130_0940"
 branch_labels = None
 depends_on = None
 

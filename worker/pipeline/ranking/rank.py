@@ -13,6 +13,7 @@ from worker.pipeline.ranking.series_facts import SeriesFacts, StudySeries, read_
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import Rejected
 from worker.pipeline.validation.identity import compare_identities
+from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,13 @@ class Ranking:
         return tuple(entry for entry in self.entries if entry.rank is not None)
 
 
-def rank(series: Iterable[StudySeries], rules: SeriesRules = ()) -> Ranking:
+def rank(
+    series: Iterable[StudySeries],
+    rules: SeriesRules = (),
+    patients: PatientRules = ALL_ADULTS,
+) -> Ranking:
     """Read the headers of each series of a study and rank them."""
-    return rank_facts([read_facts(one) for one in series], rules)
+    return rank_facts([read_facts(one, patients) for one in series], rules)
 
 
 def rank_facts(facts: Sequence[SeriesFacts], rules: SeriesRules = ()) -> Ranking:
@@ -105,11 +110,12 @@ def why_preferred(preferred: RankedSeries, other: RankedSeries) -> str:
 
 
 def _veto(facts: Sequence[SeriesFacts]) -> Reason | None:
-    """Return the reason against every series: several patients, or one who is too young."""
+    """Return the reason against every series: several patients, or one who is excluded."""
     identity = compare_identities([one.identity for one in facts], "series of the study")
     if isinstance(identity, Reason):
         return identity
-    return next((one.too_young for one in facts if one.too_young is not None), None)
+    against = (one.against_patient for one in facts)
+    return next((reason for reason in against if reason is not None), None)
 
 
 def _outside_rules(facts: SeriesFacts, rules: SeriesRules) -> Reason | None:

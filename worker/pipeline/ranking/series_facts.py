@@ -18,7 +18,8 @@ from worker.pipeline.results import Rejected
 from worker.pipeline.series_headers import SeriesHeaders, read_headers
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.identity import Identity, identity_of
-from worker.pipeline.validation.rules import first_failure
+from worker.pipeline.validation.patient import ALL_ADULTS, PATIENT_RULES, PatientRules
+from worker.pipeline.validation.rules import apply_rules, first_failure
 from worker.pipeline.volume import Orientation
 
 MAX_SERIES_NUMBER = 99_999
@@ -41,14 +42,15 @@ class SeriesFacts:
 
     ``reason`` : why the series cannot be screened, by the rules that need headers only, which
     ``checks`` lists.
-    ``too_young`` : the reason against the patient's age, also where ``reason`` is another one.
+    ``against_patient`` : the reason against the patient (age, opt-out), also where ``reason``
+    is another one.
     ``covered_l`` : volume of the slices, in liters. ``properties`` : what the rules of
     the site refer to; may hold patient data in damaged headers, as ``identity`` does.
     """
 
     series_instance_uid: str
     reason: Reason | None
-    too_young: Reason | None = None
+    against_patient: Reason | None = None
     images: int = 0
     number: int | None = None
     orientation: Orientation | None = None
@@ -71,7 +73,7 @@ class SeriesFacts:
         return ", ".join(filter(None, (number, shape, kernel)))
 
 
-def read_facts(series: StudySeries) -> SeriesFacts:
+def read_facts(series: StudySeries, patients: PatientRules = ALL_ADULTS) -> SeriesFacts:
     """Read some headers of a series; decode no pixel.
 
     ``SAMPLE`` images tell what all images of a sound series have in common, at a small part of
@@ -83,11 +85,11 @@ def read_facts(series: StudySeries) -> SeriesFacts:
     source = source_header(read.headers)
     images = max(len(series.paths), len(read.headers))
     thickness_mm = _thickness_mm(source)
-    checks = _checks(read, images, series.refused)
+    checks = _checks(read, images, series.refused, patients)
     return SeriesFacts(
         series_instance_uid=series.series_instance_uid,
         reason=first_failure(checks),
-        too_young=_too_young(read),
+        against_patient=_against_patient(read, patients),
         images=images,
         number=_number(source),
         orientation=_orientation(source),
@@ -112,17 +114,18 @@ def _read(paths: Sequence[Path]) -> SeriesHeaders | Rejected:
     return read_headers(ordered)
 
 
-def _checks(read: SeriesHeaders, images: int, refused: int) -> tuple[Check, ...]:
+def _checks(
+    read: SeriesHeaders, images: int, refused: int, patients: PatientRules
+) -> tuple[Check, ...]:
     """Apply those rules of ``screen`` that a few headers and the number of images answer."""
     ordered = load.sort_slices(read)
     if isinstance(ordered, Rejected):
         return ordered.checks
-    return (*ordered.checks, *eligibility.check_sample(ordered, images, refused))
+    return (*ordered.checks, *eligibility.check_sample(ordered, images, refused, patients))
 
 
-def _too_young(read: SeriesHeaders) -> Reason | None:
-    result = eligibility.too_young_by(read.headers)
-    return result if isinstance(result, Reason) else None
+def _against_patient(read: SeriesHeaders, patients: PatientRules) -> Reason | None:
+    return first_failure(apply_rules(PATIENT_RULES, read.headers, patients))
 
 
 def _number(source: Dataset) -> int | None:

@@ -62,7 +62,7 @@ REASONS: dict[ReasonCode, Code] = {
     ReasonCode.TOO_FEW_SLICES: Code("NA_FEW_SLICES", PRIVATE_SCHEME, "Too few slices"),
     ReasonCode.GAPS: Code("NA_GAPS", PRIVATE_SCHEME, "Slices missing"),
     ReasonCode.ORIENTATION: Code("NA_ORIENTATION", PRIVATE_SCHEME, "Unsuitable orientation"),
-    ReasonCode.TOO_YOUNG: Code("NA_TOO_YOUNG", PRIVATE_SCHEME, "Patient under 18 years"),
+    ReasonCode.TOO_YOUNG: Code("NA_TOO_YOUNG", PRIVATE_SCHEME, "Patient under the minimum age"),
     ReasonCode.METAL: Code("NA_METAL", PRIVATE_SCHEME, "Prosthesis or metal at the hip"),
     ReasonCode.NO_FEMUR: Code(
         "NA_NO_FEMUR", PRIVATE_SCHEME, "Proximal femur not in the field of view"

@@ -15,6 +15,7 @@ from worker.pipeline.derived_header import (
     reference,
 )
 from worker.pipeline.header_values import items_of, text_of
+from worker.pipeline.known_dxa import KnownDxa, dxa_lines
 from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report import codes
 from worker.pipeline.report.content import content_tree
@@ -37,12 +38,14 @@ def build_report(
     sop_class: SopClass = "comprehensive3d",
     predecessor: Dataset | None = None,
     previous: Sequence[PreviousResult] = (),
+    dxa: Sequence[KnownDxa] = (),
 ) -> Dataset:
     """Build the SR of a screening, ready to be written; equal arguments give equal bytes.
 
     ``pictures`` : images of the Grad-CAM, the Secondary Capture first; none where no hip is
     graded. ``at`` : aware, the only clock value. ``predecessor`` : the SR of this series that
-    the new one replaces. ``previous`` : results of earlier studies of this patient.
+    the new one replaces. ``previous`` : results of earlier studies of this patient. ``dxa`` :
+    DXA results of the patient on record.
 
     Raises ValueError for a graded hip without plane or crop.
     """
@@ -65,16 +68,19 @@ def build_report(
     if predecessor is not None:
         ds.PredecessorDocumentsSequence = [evidence([predecessor])]
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
-    comments = _comments(screening, previous)
+    comments = _comments(screening, previous, dxa)
     region_of = region_builder(screening, pictures, sop_class)
     ds.update(content_tree(screening, pictures, region_of, comments))
     return finalize(ds, "sr", at)
 
 
-def _comments(screening: Screening, previous: Sequence[PreviousResult]) -> Iterable[str]:
+def _comments(
+    screening: Screening, previous: Sequence[PreviousResult], dxa: Sequence[KnownDxa]
+) -> Iterable[str]:
     yield statements.notice(screening.model)
     yield statements.summary(screening)
     yield from report_lines(screening, previous)
+    yield from dxa_lines(dxa)
     yield statements.demographics(screening)
     yield statements.LIMITATIONS
     if halves := statements.separate_halves_remark(screening):

@@ -1,7 +1,8 @@
 """Rules for the series and hips that may be graded, one function a rule.
 
 ``images.check_images`` checks the headers before they are sorted. ``check_series`` checks the
-sorted series, with the rules of ``stack``; ``check_volume`` its pixels; ``check_femurs`` the
+sorted series, with the rules of ``stack``, and ``patient`` its patient; ``check_volume`` its
+pixels; ``check_femurs`` the
 geometry, when femurs were searched; ``check_hip`` and ``missing_hip`` one side, with the rules
 of ``metal``, ``field_of_view`` and ``quality``. Every rule returns a ``Reason`` or a sentence
 with what it measured, free of patient data.
@@ -10,10 +11,7 @@ with what it measured, free of patient data.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydicom import Dataset
-
 from worker.pipeline import header_values
-from worker.pipeline.demographics import MIN_AGE_YEARS, ages_by_attribute
 from worker.pipeline.reasons import Check, Reason, ReasonCode, RuleResult
 from worker.pipeline.statements import SIDE_WORDS
 from worker.pipeline.validation.field_of_view import MIN_SHARE_IN_VIEW, cut_off
@@ -29,6 +27,7 @@ from worker.pipeline.validation.metal import (
     metal_at_hip,
     metal_in_place_of_hip,
 )
+from worker.pipeline.validation.patient import PATIENT_RULES, PatientRules
 from worker.pipeline.validation.quality import (
     MAX_HIP_NOISE_HU,
     MAX_VOLUME_NOISE_HU,
@@ -36,7 +35,13 @@ from worker.pipeline.validation.quality import (
     no_anatomy,
     too_noisy,
 )
-from worker.pipeline.validation.rules import Rules, apply_rules, requirements, to_check
+from worker.pipeline.validation.rules import (
+    Rules,
+    apply_rules,
+    first_failure,
+    requirements,
+    to_check,
+)
 from worker.pipeline.validation.slice_consistency import inconsistent_slices
 from worker.pipeline.validation.stack import (
     MAX_DEVIATION_MM,
@@ -60,17 +65,24 @@ def check_series(series: Series) -> tuple[Check, ...]:
     return apply_rules(SERIES_RULES, series)
 
 
-def check_before_pixels(series: Series, refused: int) -> tuple[Check, ...]:
+def check_before_pixels(
+    series: Series, refused: int, patients: PatientRules
+) -> tuple[Check, ...]:
     """Check the headers of a sorted series, of which ``refused`` instances were refused."""
-    return (*check_series(series), to_check(RECEPTION, refused_instances(refused)))
+    checks = check_series(series)
+    if first_failure(checks) is None:
+        checks = (*checks, *apply_rules(PATIENT_RULES, series.headers, patients))
+    return (*checks, to_check(RECEPTION, refused_instances(refused)))
 
 
-def check_sample(sample: Series, count: int, refused: int) -> tuple[Check, ...]:
+def check_sample(
+    sample: Series, count: int, refused: int, patients: PatientRules
+) -> tuple[Check, ...]:
     """Check some sorted headers of a series of ``count`` slices."""
     return (
         to_check("orientation", unsuitable_orientation(sample)),
         to_check("slices", enough_slices(count)),
-        to_check("age", too_young(sample)),
+        *apply_rules(PATIENT_RULES, sample.headers, patients),
         to_check(RECEPTION, refused_instances(refused)),
     )
 
@@ -99,24 +111,6 @@ def unsuitable_orientation(series: Series) -> RuleResult:
         text = f"Oblique by {angle:.0f}°, at most {MAX_OBLIQUITY_DEG:.0f}° are accepted."
         return Reason(ReasonCode.ORIENTATION, text)
     return f"{series.orientation.capitalize()}, oblique by {angle:.1f}°."
-
-
-def too_young(series: Series) -> RuleResult:
-    """Reject patients under ``MIN_AGE_YEARS``: the grades do not apply to growing bone."""
-    return too_young_by(series.headers)
-
-
-def too_young_by(headers: Iterable[Dataset]) -> RuleResult:
-    """Reject images of a patient under ``MIN_AGE_YEARS``.
-
-    One attribute of one image suffices to reject; all may be absent.
-    """
-    for ds in headers:
-        for keyword, age in ages_by_attribute(ds).items():
-            if age < MIN_AGE_YEARS:
-                text = f"The patient is younger than {MIN_AGE_YEARS} years by {keyword}."
-                return Reason(ReasonCode.TOO_YOUNG, text)
-    return "No header says younger."  # without the age: it is patient data
 
 
 def refused_instances(refused: int) -> RuleResult:
@@ -169,7 +163,6 @@ SERIES_RULES: "Rules[[Series]]" = {
     "straight": (
         f"slices at most {MAX_DEVIATION_MM:.0f} mm beside the place of even steps", uneven_line
     ),
-    "age": (f"at least {MIN_AGE_YEARS} years", too_young),
 }  # fmt: skip
 VOLUME_RULES: "Rules[[Volume]]" = {
     "values": ("air and dense tissue where Hounsfield units have them", not_hu_values),
@@ -204,6 +197,7 @@ SERIES_REQUIRES: Mapping[str, str] = {
     **requirements(IMAGES_RULES),
     COPIES: "one SOP Instance UID for each image, or equal copies",
     **requirements(SERIES_RULES),
+    **requirements(PATIENT_RULES),
     RECEPTION: "no instance was refused at reception",
     PIXELS: "every pixel can be decoded to HU",
     **requirements(VOLUME_RULES),

@@ -14,7 +14,7 @@ from db.access_log import record_access
 from db.feedback import feedback_on
 from db.history import SeriesHistory, history_of
 from db.models import Screening, Series
-from db.results import result_folder
+from db.results import result_folder, withheld_run
 from db.retry import may_screen_again
 from db.session import Session
 from db.states import DeliveryState, RunOutcome
@@ -127,6 +127,7 @@ def _series_context(
         "may_screen_again": may_screen_again and spooled_images > 0,
         "screenings": history.screenings,
         "deliveries": history.deliveries,
+        "not_delivered": withheld_run(history.screenings),
         "undelivered": any(one.state in UNDELIVERED for one in deliveries),
         "events": history.events,
         "held": history.held,

@@ -85,6 +85,27 @@ def test_a_wrong_series_rule_is_one_line_that_names_the_setting(
     assert problem in line
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MIN_AGE", "17"),
+        ("DELIVER", "some"),
+        ("REPEAT_MONTHS", "-1"),
+        ("OPT_OUT_LIST", "no-such-file"),
+    ],
+)
+def test_a_wrong_screening_policy_is_one_line_that_names_the_setting(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"OSTEOSCREEN_{name}", value)
+
+    with pytest.raises(SystemExit):
+        load_settings(WorkerSettings)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"OSTEOSCREEN_{name}: ")
+
+
 def test_destinations_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTEOSCREEN_DESTINATIONS", json.dumps([PACS, ARCHIVE]))
     settings = load_settings(WorkerSettings)

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from db.history import SeriesHistory
 from db.models import Screening, Series
-from db.states import SeriesState
-from worker.cli.show import show_tables
+from db.states import RunOutcome, SeriesState
+from worker.cli.show import not_delivered_json, not_delivered_line, show_tables
 from worker.pipeline.reasons import Check, ReasonCode
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Hip, Rejected
@@ -103,3 +103,21 @@ def test_a_result_of_an_earlier_version_says_that_its_rules_are_not_on_record() 
 
 def test_without_a_result_there_is_no_table_of_rules() -> None:
     assert "Rules" not in printed(None)
+
+
+def test_a_withheld_result_is_shown_with_its_reason_until_a_newer_one() -> None:
+    withheld = Screening(
+        outcome=RunOutcome.SCREENED,
+        not_delivered_code="SILENT",
+        not_delivered_text="Nothing is delivered (DELIVER=none).",
+    )
+    later = Screening(outcome=RunOutcome.REJECTED)
+
+    (line,) = not_delivered_line([withheld, Screening(outcome=RunOutcome.UNCHANGED)])
+    assert "not delivered: SILENT: Nothing is delivered (DELIVER=none)." in str(line)
+    assert not_delivered_json([withheld]) == {
+        "code": "SILENT",
+        "text": "Nothing is delivered (DELIVER=none).",
+    }
+    assert not_delivered_line([withheld, later]) == []
+    assert not_delivered_json([later]) is None

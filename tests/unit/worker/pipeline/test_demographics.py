@@ -10,6 +10,7 @@ from worker.pipeline.demographics import (
     Demographics,
     demographics_of,
     demographics_warning,
+    who_category_warning,
 )
 
 WOMAN = Demographics("F", 80.0, 1.6, 60.0)
@@ -92,3 +93,22 @@ def test_warning_names_the_attributes_and_not_their_values(
 
 def test_missing_values_are_no_warning() -> None:
     assert demographics_warning(header(PatientSize="", PatientWeight="0")) is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "cautioned"),
+    [
+        ({"PatientAge": "049Y"}, True),
+        ({"PatientAge": "050Y"}, False),
+        ({"PatientBirthDate": "19800101", "StudyDate": "20200101"}, True),
+        ({"PatientAge": "060Y", "PatientBirthDate": "19800101", "StudyDate": "20200101"}, True),
+        ({}, False),
+    ],
+)
+def test_under_fifty_the_who_categories_are_cautioned(
+    elements: dict[str, str], cautioned: bool
+) -> None:
+    warning = who_category_warning(header(**elements))
+
+    assert (warning is not None) is cautioned
+    assert warning is None or "postmenopausal women and to men from 50 years" in warning

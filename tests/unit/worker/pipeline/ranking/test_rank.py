@@ -124,7 +124,7 @@ def test_a_series_without_a_name_belongs_to_the_patient_of_the_others() -> None:
 def test_an_age_in_any_header_rules_the_study_out() -> None:
     young = Reason(ReasonCode.TOO_YOUNG, "The patient is younger.")
     scout = Reason(ReasonCode.LOCALIZER, "A scout.")
-    ranking = rank_facts([facts("1"), facts("2", reason=scout, too_young=young)])
+    ranking = rank_facts([facts("1"), facts("2", reason=scout, against_patient=young)])
 
     assert ranking.veto == young
     assert rejected_codes(ranking) == ["TOO_YOUNG", "LOCALIZER"]

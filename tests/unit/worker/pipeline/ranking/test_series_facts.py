@@ -13,6 +13,7 @@ from worker.pipeline.decoding.header import read_header
 from worker.pipeline.ranking.kernel import kernel_kind
 from worker.pipeline.ranking.phase import phase_of
 from worker.pipeline.ranking.series_facts import SeriesFacts, StudySeries, read_facts
+from worker.pipeline.validation.patient import PatientRules
 
 
 def header(**elements: Any) -> Dataset:
@@ -123,6 +124,18 @@ def test_rules_that_need_headers_only_reject_without_pixels(
 
     assert reason is not None
     assert reason.code == code
+
+
+def test_the_rules_of_the_site_for_patients_apply_to_a_localizer_too(tmp_path: Path) -> None:
+    hu = np.zeros((12, 8, 6), np.int16)
+    scout = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    paths = write_ct(tmp_path, hu, PatientID="P1", ImageType=scout)
+    listed = PatientRules(opted_out=frozenset({"P1"}))
+
+    facts = read_facts(StudySeries("1.2.3", tuple(paths)), listed)
+
+    assert facts.against_patient is not None
+    assert facts.against_patient.code == "OPTED_OUT"
 
 
 def test_pixels_are_not_needed(tmp_path: Path) -> None:

@@ -120,53 +120,6 @@ def test_slices_too_far_apart_are_rejected() -> None:
     assert "10.0 mm apart" in reason.text
 
 
-@pytest.mark.parametrize(
-    ("elements", "accepted"),
-    [
-        ({"PatientAge": "017Y"}, False),
-        ({"PatientAge": "018Y"}, True),
-        ({"PatientAge": "200M"}, False),
-        ({"PatientAge": "230M"}, True),
-        ({"PatientAge": "040W"}, False),
-        ({"PatientAge": "012"}, False),
-        (
-            {"PatientAge": None, "PatientBirthDate": "2011.05.05", "StudyDate": "20230601"},
-            False,
-        ),
-        ({"PatientAge": None, "PatientBirthDate": "1951-05-05", "StudyDate": "20230601"}, True),
-        ({"PatientAge": None, "PatientBirthDate": "20110505", "SeriesDate": "20230601"}, False),
-        ({"PatientAge": None, "PatientBirthDate": "2011", "StudyDate": "20230601"}, False),
-        ({"PatientAge": None, "PatientBirthDate": "1950", "StudyDate": "20230601"}, True),
-        ({"PatientAge": None}, True),
-        ({"PatientAge": "old"}, True),
-        ({"PatientAge": None, "PatientBirthDate": "20050601", "StudyDate": "20230530"}, False),
-        ({"PatientAge": None, "PatientBirthDate": "20050601", "StudyDate": "20230603"}, True),
-        ({"PatientAge": "", "PatientBirthDate": "20231350", "StudyDate": "20230603"}, True),
-        (
-            {"PatientAge": "064Y", "PatientBirthDate": "20150601", "StudyDate": "20230603"},
-            False,
-        ),
-    ],
-)
-def test_patients_under_eighteen_are_rejected(
-    elements: dict[str, object], accepted: bool
-) -> None:
-    reason = first_failure(eligibility.check_series(series(**elements)))
-
-    assert code_of(reason) is (None if accepted else ReasonCode.TOO_YOUNG)
-
-
-def test_one_image_of_a_child_is_enough() -> None:
-    headers = ct_headers(20)
-    headers[7].PatientAge = "012Y"
-
-    reason = first_failure(eligibility.check_series(sorted_series(headers)))
-
-    assert reason == Reason(
-        ReasonCode.TOO_YOUNG, "The patient is younger than 18 years by PatientAge."
-    )
-
-
 def test_hip_without_metal_inside_the_volume_is_accepted() -> None:
     assert first_failure(eligibility.check_hip(soft_tissue(), RIGHT)) is None
 

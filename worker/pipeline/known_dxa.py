@@ -1,0 +1,41 @@
+"""Sentences of the report about DXA results of the patient that are on record."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from worker.pipeline.grading import grade_of_t_score
+from worker.pipeline.statements import SIDE_WORDS
+from worker.pipeline.volume import Side
+
+MAX_YEARS_APART = 2
+"""Largest distance of a CT and a DXA that its report states, years."""
+REFERENCE = "DXA is the reference for bone density; this result does not replace it."
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDxa:
+    """A DXA T-score on record; ``side`` is None where it is not of one hip."""
+
+    dxa_date: date
+    t_score: float
+    side: Side | None
+
+
+def is_recent(dxa_date: date, study_date: date) -> bool:
+    """Return whether a DXA is at most ``MAX_YEARS_APART`` from a study, before or after it."""
+    first, last = sorted((dxa_date, study_date))
+    years = last.year - first.year - ((last.month, last.day) < (first.month, first.day))
+    anniversary = (last.month, last.day) == (first.month, first.day)
+    return years < MAX_YEARS_APART or (years == MAX_YEARS_APART and anniversary)
+
+
+def dxa_lines(known: Sequence[KnownDxa]) -> Iterable[str]:
+    """Yield one line a DXA result, oldest first, then which of the two counts."""
+    for one in sorted(known, key=lambda dxa: (dxa.dxa_date, dxa.side or "")):
+        grade = grade_of_t_score(one.t_score)
+        site = "" if one.side is None else f"{SIDE_WORDS[one.side]} hip, "
+        day = one.dxa_date.isoformat()
+        yield f"DXA on record, {day}: T-score {one.t_score:+.1f} ({site}{grade.value})."
+    if known:
+        yield REFERENCE
