@@ -13,9 +13,9 @@ from tests.support.record import (
     SERIES,
     Sessions,
     after,
+    changed,
     claim,
     completed,
-    instance,
     lease,
     register,
     save,
@@ -80,7 +80,7 @@ def test_ended_ones_are_counted_for_a_day_and_open_ones_always(
 
 def test_predecessor_is_the_report_of_the_previous_revision(sessions: Sessions) -> None:
     series_id, _ = screened(sessions)
-    register(sessions, completed(instance(1, content="b")), now=after(5))
+    register(sessions, changed(), now=after(5))
     save(sessions, lease(sessions, series_id, now=after(6)), now=after(7))
 
     with sessions() as session:

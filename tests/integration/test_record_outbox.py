@@ -19,9 +19,9 @@ from tests.support.record import (
     SERIES,
     Sessions,
     after,
+    changed,
     claim,
     completed,
-    instance,
     lease,
     moves,
     read_series,
@@ -200,7 +200,7 @@ def test_the_result_of_a_previous_revision_does_not_deliver_the_newer_one(
 ) -> None:
     series_id, first = screened(sessions, "pacs")
     held_back = claim(sessions, first)
-    register(sessions, completed(instance(1), instance(2, content="b")), now=after(5))
+    register(sessions, changed(), now=after(5))
     held = lease(sessions, series_id, now=after(6))
     save(sessions, held, "pacs", now=after(7))
 

@@ -31,9 +31,9 @@ from tests.support.record import (
     STUDY,
     Sessions,
     after,
+    changed,
     claim,
     completed,
-    instance,
     lease,
     moves,
     objects,
@@ -61,7 +61,7 @@ def replace_result(
     reason: WithdrawalReason = REPLACED,
 ) -> int:
     """Save the result of the next revision, which withdraws ``first``; return its run."""
-    register(sessions, completed(instance(1, content=content)), now=after(20))
+    register(sessions, changed(content), now=after(20))
     held = lease(sessions, series_id, now=after(21))
     with sessions.begin() as session:
         save_screening(
@@ -251,7 +251,7 @@ def test_a_superseded_result_is_not_quoted_where_the_newer_one_is_withdrawn(
     sessions: Sessions,
 ) -> None:
     series_id, _ = screened(sessions)
-    register(sessions, completed(instance(1, content="b")), now=after(5))
+    register(sessions, changed(), now=after(5))
     held = lease(sessions, series_id, now=after(6))
     save(sessions, held, now=after(7))  # as before results were withdrawn when replaced
     withdraw_now(sessions, held.screening_id)

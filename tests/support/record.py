@@ -61,6 +61,11 @@ def completed(*instances: NewInstance, **values: Any) -> CompletedSeries:
     return replace(series, **values)
 
 
+def changed(content: str = "b") -> CompletedSeries:
+    """Return the series of ``completed`` with other content of one instance."""
+    return completed(instance(0), instance(1, content=content), instance(2))
+
+
 def register(
     sessions: Sessions, series: CompletedSeries | None = None, *, now: datetime = NOW
 ) -> Registered:
