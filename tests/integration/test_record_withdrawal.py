@@ -59,6 +59,7 @@ def replace_result(
     *destinations: str,
     content: str = "b",
     reason: WithdrawalReason = REPLACED,
+    withheld: str | None = None,
 ) -> int:
     """Save the result of the next revision, which withdraws ``first``; return its run."""
     register(sessions, changed(content), now=after(20))
@@ -67,7 +68,7 @@ def replace_result(
         save_screening(
             session,
             held,
-            screening(),
+            replace(screening(), not_delivered_code=withheld),
             HIPS,
             objects(held.revision),
             destinations,
@@ -124,6 +125,22 @@ def test_the_note_follows_a_delivery_whose_worker_was_killed(sessions: Sessions)
 
     assert note.role == "ko"
     assert delivery_states(sessions, run)["pacs", "sr"] is DeliveryState.WITHDRAWN
+
+
+def test_the_note_does_not_wait_for_a_result_that_the_policy_withholds(
+    sessions: Sessions,
+) -> None:
+    series_id, first = screened(sessions, "pacs")
+    send(sessions, claim(sessions, first))
+    assert read_series(sessions, series_id).state is SeriesState.DELIVERED
+
+    second = replace_result(sessions, series_id, first, "pacs", withheld="SILENT")
+
+    assert delivery_states(sessions, first)["pacs", "ko"] is DUE
+    assert delivery_states(sessions, second) == {}
+    send(sessions, claim(sessions, first, at=30), at=31)
+    assert delivery_states(sessions, first)["pacs", "ko"] is SENT
+    assert read_series(sessions, series_id).state is SeriesState.SCREENED
 
 
 def test_the_note_of_a_replaced_result_waits_for_the_new_objects(sessions: Sessions) -> None:
