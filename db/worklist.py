@@ -134,6 +134,7 @@ def _with_result(newest: type[Screening], *, required: bool) -> "Select[Any, Any
         Screening.outcome,
         Screening.grade,
         Screening.withdrawn_at,
+        Screening.withdrawal_reason,
         Screening.model_name,
         Screening.model_version,
         Screening.model_training_data,

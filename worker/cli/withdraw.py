@@ -77,6 +77,11 @@ def _withdraw_all(
         except FileNotFoundError:
             lost.append(one)
             continue
+        except OSError as error:
+            stop(
+                f"no rejection note can be written to the spool ({settings.spool_dir}):"
+                f" {error.strerror}; run the command as the user of the worker"
+            )
         with sessions.begin() as session:
             by = ChangedBy(request.actor, datetime.now(UTC))
             destinations = withdrawal.withdraw(session, prepared, by)

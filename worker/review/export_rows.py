@@ -26,6 +26,7 @@ RESULT_COLUMNS = (
     "received_year", "sex", "age", "manufacturer", "scanner_model", "kernel", "kvp",
     "slice_thickness_mm", "state", "reason", "grade", "model", "model_version",
     *(f"{side}_{name}" for side in ("right", "left") for name in HIP_COLUMNS),
+    "withdrawn",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "series_dir", "patient_id", "t_score", "side", "sex", "age", "height_m", "weight_kg",
@@ -51,6 +52,7 @@ def result_row(listed: Listed, feedback: FeedbackBySide) -> dict[str, Any]:
         "grade": screening.grade if screening else None,
         "model": screening.model_name if screening else None,
         "model_version": screening.model_version if screening else None,
+        "withdrawn": screening.withdrawal_reason if screening else None,
     }
     for hip in listed.hips:
         prefix = "right" if hip.side == "R" else "left"

@@ -44,7 +44,7 @@ def build_rejection_note(
     copy_patient_and_study(report, ds)
     ds.Modality = "KO"
     ds.SeriesNumber = SERIES_NUMBER
-    ds.SeriesDescription = f"Withdrawn: {report.SeriesDescription}"[:64]
+    ds.SeriesDescription = f"Withdrawn: {report.get('SeriesDescription', 'AI report')}"[:64]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.Manufacturer = MANUFACTURER
     for keyword in ("ManufacturerModelName", "SoftwareVersions", "ReferencedRequestSequence"):
