@@ -123,7 +123,7 @@ def new_series() -> CompletedSeries:
 class Case:
     """One new series in one database. Each step is a method; the caller measures it."""
 
-    STEPS = ("register", "lease", "sweep", "save", "deliver", "status", "show")
+    STEPS: tuple[str, ...] = ("register", "lease", "sweep", "save", "deliver", "status", "show")
 
     def __init__(self, database: FilledDatabase) -> None:
         self._sessions = database.sessions

@@ -33,6 +33,7 @@ from training.simulate.subject import sample_subject
 QUIET_SECONDS, STUDY_QUIET_SECONDS = 2.0, 20.0
 """The second is long enough for the registration of all series, as the default of 60 s is."""
 ASSOCIATIONS = 2
+RATIOS = ("scp", "worker", "cpu", "latency")
 WAIT_SECONDS = 900.0  # for a machine with other load
 
 Series = Mapping[str, Sequence[Path]]
@@ -72,22 +73,46 @@ def _copy_series(paths: Sequence[Path], folder: Path, study: str) -> list[Path]:
 
 
 def measure(system: SystemUnderTest, series: Series, folder: Path) -> dict[str, float]:
-    """Send a copy of a study; return CPU seconds of SCP and worker, and the latency in s."""
+    """Send a copy of a study; return CPU seconds of SCP and worker, and the latency in s.
+
+    The time of the worker counts from the last C-STORE response: before, it is idle.
+    """
     study, paths = copy_study(series, folder)
-    pids = {"scp": system.scp.pid, "worker": system.worker.pid}
-    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    scp_before = cpu_seconds(system.scp.pid)
     parts = [paths[start::ASSOCIATIONS] for start in range(ASSOCIATIONS)]
     with ThreadPoolExecutor(ASSOCIATIONS) as pool:
         answered = max(pool.map(send, parts, [system.port] * ASSOCIATIONS))
+    worker_before = cpu_seconds(system.worker.pid)
     stored = wait_for_report(system, study, WAIT_SECONDS)
     wait_for(lambda: _is_delivered(system, study), "the study to be delivered", WAIT_SECONDS)
-    spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+    scp = cpu_seconds(system.scp.pid) - scp_before
+    worker = cpu_seconds(system.worker.pid) - worker_before
     shutil.rmtree(folder)
+    steps = _split(system, study, answered + STUDY_QUIET_SECONDS, stored)
+    return {"scp": scp, "worker": worker, "cpu": scp + worker, **steps, "instances": len(paths)}
+
+
+def _split(system: SystemUnderTest, study: str, due: float, stored: float) -> dict[str, float]:
+    """Return the seconds of each step from the end of the quiet period to the SR, and all.
+
+    ``due`` and ``stored`` are Unix times.
+    """
+    history = system.record.find_study(study)
+    if history is None or history.study.completed_at is None:
+        raise RuntimeError("the study was not completed")
+    run = history.screenings[-1]
+    if run.finished_at is None:
+        raise RuntimeError("the run has not ended")
+    completed, started, finished = (
+        moment.timestamp()
+        for moment in (history.study.completed_at, run.started_at, run.finished_at)
+    )
     return {
-        **spent,
-        "cpu": sum(spent.values()),
-        "latency": stored - answered - STUDY_QUIET_SECONDS,
-        "instances": len(paths),
+        "completion": completed - due,
+        "task message": started - completed,
+        "run": finished - started,
+        "delivery": stored - finished,
+        "latency": stored - due,
     }
 
 
@@ -119,12 +144,12 @@ def main() -> None:
         name: {key: statistics.median(run[key] for run in of) for key in of[0]}
         for name, of in runs.items()
     }
-    keys = ("scp", "worker", "cpu", "latency")
-    ratios = {key: round(medians["six"][key] / medians["best"][key], 2) for key in keys}
-    print(f"{'s':10s}{'six series':>12s}{'best alone':>12s}{'ratio':>8s}")
+    keys = [key for key in medians["six"] if key != "instances"]
+    ratios = {key: round(medians["six"][key] / medians["best"][key], 2) for key in RATIOS}
+    print(f"{'s':14s}{'six series':>12s}{'best alone':>12s}{'ratio':>8s}")
     for key in keys:
         six, best = (medians[name][key] for name in ("six", "best"))
-        print(f"{key:10s}{six:12.2f}{best:12.2f}{ratios[key]:8.2f}")
+        print(f"{key:14s}{six:12.2f}{best:12.2f}{ratios.get(key, ''):>8}")
     print(describe_load(load_before))
     report = {
         "runs": arguments.runs,

@@ -91,7 +91,7 @@ FROM study, generate_series(1, 3);
 class StudyCase:
     """One new study in one database. Each step is a method; the caller measures it."""
 
-    STEPS = (
+    STEPS: tuple[str, ...] = (
         "register", "complete", "lease", "sweep", "ranking", "save", "worklist", "filter",
         "search", "status", "show",
     )  # fmt: skip
