@@ -62,25 +62,32 @@ class NewHip:
     """Series that the hip is taken from, where a study has the result."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A result with its hips, its objects, and where these go.
+
+    ``withdrawals`` : earlier results, which this one replaces. ``folder`` : of the files of a
+    study, relative to the spool.
+    """
+
+    screening: NewScreening
+    hips: Sequence[NewHip]
+    objects: Sequence[NewObject]
+    destinations: Sequence[str]
+    withdrawals: Sequence[Withdrawal] = ()
+    folder: str | None = None
+
+
 def save_screening(
-    session: Session,
-    lease: Lease,
-    screening: NewScreening,
-    hips: Sequence[NewHip],
-    objects: Sequence[NewObject],
-    destinations: Sequence[str],
-    *,
-    now: datetime,
-    withdrawals: Sequence[Withdrawal] = (),
+    session: Session, lease: Lease, result: NewResult, *, now: datetime
 ) -> SeriesState:
-    """End the run with results, objects, and a due delivery per object and destination.
+    """End the run with a result, its objects, and a due delivery per object and destination.
 
     Write and fsync the objects first. Without destinations the series is delivered at once; a
     result that is not to be delivered stays ``screened``.
-    ``withdrawals`` : earlier results of the series, which this one replaces.
     Returns the new state; raises LeaseLost.
     """
-    lock_deliveries(session, withdrawals)
+    lock_deliveries(session, result.withdrawals)
     finish_run(
         session,
         lease,
@@ -88,47 +95,39 @@ def save_screening(
         RunOutcome.SCREENED,
         now=now,
         series_values={"next_attempt_at": None, "error": None},
-        run_values=run_values(screening),
-        detail=end_detail(screening, objects),
+        run_values=run_values(result.screening),
+        detail=end_detail(result),
     )
     by = ChangedBy(lease.leased_by, now)
-    names = destinations_of(screening, destinations)
-    insert_results(session, lease.screening_id, hips, objects, names, now=now)
-    withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
+    insert_results(session, lease.screening_id, result, now=now)
+    withdraw_all(session, result.withdrawals, by, replaced_by=lease.screening_id)
     run, series = lock_result(session, lease.screening_id)
     mark_delivered(session, series, run, by)
     return series.state
 
 
-def destinations_of(screening: NewScreening, destinations: Sequence[str]) -> Sequence[str]:
-    """Return the destinations of a result: none where it is not to be delivered."""
-    return destinations if screening.not_delivered_code is None else ()
-
-
-def end_detail(screening: NewScreening, objects: Sequence[NewObject]) -> dict[str, Any]:
+def end_detail(result: NewResult) -> dict[str, Any]:
     """Return the detail of the event that ends a run with a result."""
-    detail = {"grade": screening.grade, "objects": [one.role for one in objects]}
-    withheld = screening.not_delivered_code
+    detail = {
+        "grade": result.screening.grade,
+        "objects": [one.role for one in result.objects],
+    }
+    withheld = result.screening.not_delivered_code
     return detail if withheld is None else {**detail, "not_delivered": withheld}
 
 
 def insert_results(
-    session: Session,
-    screening_id: int,
-    hips: Sequence[NewHip],
-    objects: Sequence[NewObject],
-    destinations: Sequence[str],
-    *,
-    now: datetime,
+    session: Session, screening_id: int, result: NewResult, *, now: datetime
 ) -> None:
-    """Insert hips, objects and due deliveries."""
+    """Insert hips, objects and due deliveries: none where it is not to be delivered."""
     run = {"screening_id": screening_id}
-    if hips:
-        session.execute(insert(HipResult), [{**asdict(hip), **run} for hip in hips])
+    if result.hips:
+        session.execute(insert(HipResult), [{**asdict(hip), **run} for hip in result.hips])
     object_ids = session.scalars(
         insert(ResultObject).returning(ResultObject.id),
-        [{**asdict(one), **run} for one in objects],
+        [{**asdict(one), **run} for one in result.objects],
     ).all()
+    destinations = result.destinations if result.screening.not_delivered_code is None else ()
     new = {**run, "state": DeliveryState.DUE, "next_attempt_at": now}
     due = [
         {**new, "object_id": object_id, "destination": destination}

@@ -15,15 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.deliveries import lock_result, mark_delivered
 from db.models import Screening, Series, Study
-from db.outbox import (
-    NewHip,
-    NewScreening,
-    destinations_of,
-    end_detail,
-    insert_results,
-    run_values,
-)
-from db.result_objects import NewObject
+from db.outbox import NewResult, end_detail, insert_results, run_values
 from db.runs import LeaseLost, StudyLease, close_run
 from db.states import FINISHED, RunOutcome, SeriesState, StudyState
 from db.study_leases import release
@@ -49,6 +41,19 @@ class SeriesEnd:
     is_used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a study has no result. ``values`` : further columns of the run.
+
+    ``withdrawals`` : earlier results of the study, which no longer stand.
+    """
+
+    code: str
+    text: str
+    values: Mapping[str, Any]
+    withdrawals: Sequence[Withdrawal] = ()
+
+
 class StudyChanged(RuntimeError):
     """A series was added or changed since its headers were read; leave the transaction."""
 
@@ -58,33 +63,25 @@ def save_study(
     lease: StudyLease,
     ends: Sequence[SeriesEnd],
     best: RunSeries,
-    screening: NewScreening,
-    hips: Sequence[NewHip],
-    objects: Sequence[NewObject],
-    destinations: Sequence[str],
+    result: NewResult,
     *,
     now: datetime,
-    folder: str,
-    withdrawals: Sequence[Withdrawal] = (),
 ) -> None:
     """End the run with a result, its objects and their due deliveries.
 
-    ``best`` : the highest-ranked series of the result. ``folder`` : of the files, relative to
-    the spool. ``withdrawals`` : earlier results of the study, which this one replaces. Write
-    and fsync the objects first. A result that is not to be delivered leaves the study
-    ``reported``.
+    ``best`` : the highest-ranked series of the result. Write and fsync the objects first. A
+    result that is not to be delivered leaves the study ``reported``.
     Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
-    lock_deliveries(session, withdrawals)
+    lock_deliveries(session, result.withdrawals)
     _end_series(session, lease, ends, by)
-    values = {**run_values(screening), "folder": folder, **_of_best(best)}
+    values = {**run_values(result.screening), "folder": result.folder, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.SCREENED, now=now, **values)
-    detail = end_detail(screening, objects)
+    detail = end_detail(result)
     _end_study(session, lease, StudyState.REPORTED, by, detail=detail)
-    names = destinations_of(screening, destinations)
-    insert_results(session, lease.screening_id, hips, objects, names, now=now)
-    withdraw_all(session, withdrawals, by, replaced_by=lease.screening_id)
+    insert_results(session, lease.screening_id, result, now=now)
+    withdraw_all(session, result.withdrawals, by, replaced_by=lease.screening_id)
     _mark_delivered(session, lease.screening_id, by)
 
 
@@ -93,27 +90,23 @@ def save_nothing_to_report(
     lease: StudyLease,
     ends: Sequence[SeriesEnd],
     best: RunSeries,
+    rejection: Rejection,
     *,
-    reason_code: str,
-    reason_text: str,
     now: datetime,
-    values: Mapping[str, Any],
-    withdrawals: Sequence[Withdrawal] = (),
 ) -> None:
     """End the run without a result: no series can be graded.
 
-    ``best`` : the series whose reason is the most telling. ``values`` : further columns of the
-    run. ``withdrawals`` : as in ``save_study``. Raises LeaseLost and StudyChanged.
+    ``best`` : the series whose reason is the most telling. Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
-    lock_deliveries(session, withdrawals)
+    lock_deliveries(session, rejection.withdrawals)
     _end_series(session, lease, ends, by)
-    reason = {"reason_code": reason_code, "reason_text": reason_text}
-    of_run = {**values, **reason, **_of_best(best)}
+    reason = {"reason_code": rejection.code, "reason_text": rejection.text}
+    of_run = {**rejection.values, **reason, **_of_best(best)}
     close_run(session, lease.screening_id, RunOutcome.REJECTED, now=now, **of_run)
-    detail = {"reason_code": reason_code}
+    detail = {"reason_code": rejection.code}
     _end_study(session, lease, StudyState.NOTHING_TO_REPORT, by, values=reason, detail=detail)
-    withdraw_all(session, withdrawals, by)
+    withdraw_all(session, rejection.withdrawals, by)
 
 
 def save_failed(
@@ -127,7 +120,7 @@ def save_failed(
 ) -> None:
     """End the run and the study as failed: no series has an attempt left.
 
-    ``withdrawals`` : as in ``save_study``. Raises LeaseLost and StudyChanged.
+    ``withdrawals`` : earlier results, which no longer stand. Raises LeaseLost and StudyChanged.
     """
     by = ChangedBy(lease.leased_by, now)
     lock_deliveries(session, withdrawals)

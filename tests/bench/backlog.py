@@ -170,10 +170,7 @@ class Case:
             outbox.save_screening(
                 session,
                 self._lease,
-                record.screening(),
-                record.HIPS,
-                record.objects(),
-                ("pacs",),
+                outbox.NewResult(record.screening(), record.HIPS, record.objects(), ("pacs",)),
                 now=datetime.now(UTC),
             )
 

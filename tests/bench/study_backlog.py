@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from db import history, lease_expiry, leases, queue_status
+from db.outbox import NewResult
 from db.registration import register_revision
 from db.runs import StudyLease
 from db.states import ResultPer, SeriesState
@@ -174,12 +175,14 @@ class StudyCase:
                 self._lease,
                 self._ends,
                 used,
-                record.screening(),
-                hips,
-                record.objects(self._lease.screening_id),
-                (),
+                NewResult(
+                    record.screening(),
+                    hips,
+                    record.objects(self._lease.screening_id),
+                    (),
+                    folder=f"results/{self._uid}/r1",
+                ),
                 now=self._now,
-                folder=f"results/{self._uid}/r1",
             )
 
     def worklist(self) -> None:

@@ -28,6 +28,7 @@ from common.task_publisher import TaskPublisher
 from db.held import decide, held_by_uid
 from db.history import SeriesHistory, series_history
 from db.models import Study
+from db.outbox import NewResult
 from db.queue_status import queue_status
 from db.retention import remove_old_pixels
 from db.states import SeriesState
@@ -439,21 +440,18 @@ def report_from(sessions: Sessions, count: int) -> None:
     assert held is not None
     ends = study_record.ends(sessions, held)
     used = [replace(end, state=SeriesState.SCREENED, is_used=True) for end in ends[:count]]
+    hips = [
+        replace(hip, series_id=end.series.series_id)
+        for hip, end in zip(HIPS, used, strict=True)
+    ]
     with sessions.begin() as session:
         save_study(
             session,
             held,
             [*used, *ends[count:]],
             used[0].series,
-            screening(),
-            [
-                replace(hip, series_id=end.series.series_id)
-                for hip, end in zip(HIPS, used, strict=True)
-            ],
-            objects(),
-            [],
+            NewResult(screening(), hips, objects(), [], folder="results/1.2.3/r1"),
             now=datetime.now(UTC),
-            folder="results/1.2.3/r1",
         )
 
 

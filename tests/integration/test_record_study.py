@@ -15,6 +15,7 @@ from db.runs import LeaseLost
 from db.states import RunOutcome, SeriesState, StudyState
 from db.study_leases import begin_series, due_studies, end_series, lease_study
 from db.study_results import (
+    Rejection,
     SeriesEnd,
     StudyChanged,
     save_failed,
@@ -361,10 +362,8 @@ def test_nothing_to_report_and_failed_end_a_study(sessions: Sessions) -> None:
             held,
             [rejected],
             end.series,
-            reason_code="LOCALIZER",
-            reason_text="Scout.",
+            Rejection("LOCALIZER", "Scout.", {"orientation": None}),
             now=after(61),
-            values={"orientation": None},
         )
 
     row = study.read_study(sessions)

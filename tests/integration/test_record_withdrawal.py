@@ -12,10 +12,10 @@ import pytest
 from db import history, queue_status
 from db.commitment import NotCommitted, record_report
 from db.models import Screening
-from db.outbox import mark_refused, mark_unreachable, save_screening
+from db.outbox import NewResult, mark_refused, mark_unreachable, save_screening
 from db.retry import redeliver
 from db.states import DeliveryState, SeriesState, StudyState, WithdrawalReason
-from db.study_results import save_nothing_to_report
+from db.study_results import Rejection, save_nothing_to_report
 from db.study_series import standing_result
 from db.withdrawal_lookup import (
     results_by_uid,
@@ -68,12 +68,14 @@ def replace_result(
         save_screening(
             session,
             held,
-            replace(screening(), not_delivered_code=withheld),
-            HIPS,
-            objects(held.revision),
-            destinations,
+            NewResult(
+                replace(screening(), not_delivered_code=withheld),
+                HIPS,
+                objects(held.revision),
+                destinations,
+                [withdrawal(first, reason)],
+            ),
             now=after(22),
-            withdrawals=[withdrawal(first, reason)],
         )
     return held.screening_id
 
@@ -356,11 +358,8 @@ def test_a_study_that_can_no_longer_be_graded_withdraws_its_result(sessions: Ses
             held,
             study.ends(sessions, held),
             study.ends(sessions, held)[0].series,
-            reason_code="MIXED",
-            reason_text="Two patients.",
+            Rejection("MIXED", "Two patients.", {}, [withdrawal(run, WRONG_PATIENT)]),
             now=after(402),
-            values={},
-            withdrawals=[withdrawal(run, WRONG_PATIENT)],
         )
 
     assert study.state(sessions) is StudyState.NOTHING_TO_REPORT

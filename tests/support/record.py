@@ -14,7 +14,7 @@ from db.deliveries import Claim, claim_deliveries
 from db.instances import NewInstance
 from db.leases import Lease, due_series, finish_failed, lease_series
 from db.models import Event, Series
-from db.outbox import NewHip, NewScreening, mark_sent, save_screening
+from db.outbox import NewHip, NewResult, NewScreening, mark_sent, save_screening
 from db.registration import (
     CompletedSeries,
     Registered,
@@ -130,9 +130,8 @@ def save(
     """Save the result of a run in its own transaction."""
     made = made or objects(held.revision)
     with sessions.begin() as session:
-        return save_screening(
-            session, held, result or screening(), HIPS, made, destinations, now=now
-        )
+        new = NewResult(result or screening(), HIPS, made, destinations)
+        return save_screening(session, held, new, now=now)
 
 
 def fail(sessions: Sessions, held: Lease, *, now: float = 0) -> SeriesState:

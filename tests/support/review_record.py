@@ -100,7 +100,10 @@ class ReviewRecord:
         hips = [hip("R", right), hip("L", left)]
         with self.sessions.begin() as session:
             outbox.save_screening(
-                session, held, _run(grade), hips, _objects(held), destinations, now=self.at
+                session,
+                held,
+                outbox.NewResult(_run(grade), hips, _objects(held), destinations),
+                now=self.at,
             )
         return series_id
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from db.models import Series, Study
-from db.outbox import NewScreening
+from db.outbox import NewResult, NewScreening
 from db.registration import Registered, open_series, register_revision
 from db.runs import StudyLease
 from db.states import ResultPer, SeriesState, StudyState
@@ -123,12 +123,14 @@ def save(
             held,
             found,
             found[0].series,
-            screening or new_screening(),
-            hips,
-            objects(held.screening_id),
-            destinations,
+            NewResult(
+                screening or new_screening(),
+                hips,
+                objects(held.screening_id),
+                destinations,
+                folder=FOLDER,
+            ),
             now=after(at),
-            folder=FOLDER,
         )
 
 

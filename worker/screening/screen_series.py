@@ -145,12 +145,14 @@ def _save_screened(
         outbox.save_screening(
             session,
             lease,
-            with_decision(screening_row(built.screening, entry), withheld),
-            [hip_row(hip) for hip in built.screening.hips],
-            objects,
-            destinations,
+            outbox.NewResult(
+                with_decision(screening_row(built.screening, entry), withheld),
+                [hip_row(hip) for hip in built.screening.hips],
+                objects,
+                destinations,
+                withdrawals,
+            ),
             now=utc_now(),
-            withdrawals=withdrawals,
         )
     mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()

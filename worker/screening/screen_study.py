@@ -11,6 +11,7 @@ from common.logging import get_logger
 from common.metrics import GRADES, REJECTIONS, SCREENINGS
 from common.spool.layout import study_results_folder
 from db import history, study_leases, study_results, study_series
+from db.outbox import NewResult
 from db.runs import StudyLease
 from db.states import WithdrawalReason
 from db.study_results import StudyChanged
@@ -175,13 +176,15 @@ def _save_reported(
             run.lease,
             ends_of(screening, run.series),
             best,
-            with_decision(screening_row(result, entry), withheld),
-            [hip_row(hip, run.series_id_of(hip)) for hip in result.hips],
-            objects,
-            destinations,
+            NewResult(
+                with_decision(screening_row(result, entry), withheld),
+                [hip_row(hip, run.series_id_of(hip)) for hip in result.hips],
+                objects,
+                destinations,
+                withdrawals,
+                str(folder.relative_to(context.settings.spool_dir)),
+            ),
             now=utc_now(),
-            folder=str(folder.relative_to(context.settings.spool_dir)),
-            withdrawals=withdrawals,
         )
     mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()
@@ -202,6 +205,13 @@ def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreeni
     entry = to_json(result)
     folder = _folder(context, run.lease)
     _write_json(context, folder, entry, _study_json(run, screening))
+    values = {
+        "orientation": result.orientation,
+        "timings_ms": dict(result.timings_ms),
+        "warnings": list(result.warnings),
+        "result": entry,
+        "folder": str(folder.relative_to(context.settings.spool_dir)),
+    }
     withdrawals = superseded_by_study(context, run)
     with context.sessions.begin() as session:
         study_results.save_nothing_to_report(
@@ -209,17 +219,8 @@ def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreeni
             run.lease,
             ends_of(screening, run.series),
             best,
-            reason_code=reason.code.value,
-            reason_text=reason.text,
+            study_results.Rejection(reason.code.value, reason.text, values, withdrawals),
             now=utc_now(),
-            values={
-                "orientation": result.orientation,
-                "timings_ms": dict(result.timings_ms),
-                "warnings": list(result.warnings),
-                "result": entry,
-                "folder": str(folder.relative_to(context.settings.spool_dir)),
-            },
-            withdrawals=withdrawals,
         )
     mark_withdrawn(context, withdrawals)
     REJECTIONS.labels(reason.code.value).inc()
