@@ -76,14 +76,22 @@ def search_qido_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Ou
 def probe_stow_rs(destination: DicomwebDestination, *, tls: Tls = SYSTEM) -> Outcome:
     """Send a message without parts, to test STOW-RS and our access; nothing is stored."""
     try:
-        with open_session(destination, tls) as session:
-            answer = _post(session, destination, ())
-            answer.close()
+        with (
+            open_session(destination, tls) as session,
+            _post(session, destination, ()) as answer,
+        ):
+            body = read_at_most(answer, MAX_BYTES + 1)
     except OSError as error:
         return _no_connection(error)
     if answer.status_code in EMPTY_MESSAGE_STATUSES:
         return Accepted(f"HTTP {answer.status_code}")
-    return _understood(_of_answer(answer), answer)
+    outcome = _of_answer(answer)
+    if isinstance(outcome, Accepted):
+        try:
+            read_response(answer.headers.get("Content-Type", ""), body, strict=True)
+        except NotUnderstood as error:
+            return Unreachable(outcome.status, f"{NOT_UNDERSTOOD}: {error}")
+    return outcome
 
 
 def _of_answer(answer: requests.Response) -> Outcome:

@@ -38,15 +38,22 @@ class StowResponse:
     failed: Mapping[str, int | None]
 
 
-def read_response(content_type: str, body: bytes) -> StowResponse:
-    """Decode an answer; raises NotUnderstood."""
+def read_response(content_type: str, body: bytes, *, strict: bool = False) -> StowResponse:
+    """Decode an answer; raises NotUnderstood.
+
+    A sequence that is malformed counts as missing, unless ``strict``: a server may name the
+    stored objects correctly beside it.
+    """
     if len(body) > MAX_BYTES:
         raise NotUnderstood(f"the answer is longer than {MAX_BYTES} bytes")
     media_type, part_type, boundary = boundary_of(content_type)
     if media_type == "multipart/related" and part_type == XML:
         media_type, body = part_type, _first_part(boundary, body)
     if media_type == JSON:
-        return _read_data_set(_read_json(body))
+        ds = _read_json(body)
+        if strict:
+            _check_sequences(ds)
+        return _read_data_set(ds)
     if media_type == XML:
         return _read_data_set(_read_xml(body))
     raise NotUnderstood(f"the answer is {media_type[:64] or 'of no media type'}")
@@ -56,6 +63,12 @@ def _read_data_set(ds: Mapping[str, Any]) -> StowResponse:
     failed = {_uid(item): _reason(item) for item in _items(ds, FAILED_SOP_SEQUENCE)}
     stored = {_uid(item) for item in _items(ds, REFERENCED_SOP_SEQUENCE)}
     return StowResponse(frozenset(stored - failed.keys() - {""}), failed)
+
+
+def _check_sequences(ds: Mapping[str, Any]) -> None:
+    for tag in (REFERENCED_SOP_SEQUENCE, FAILED_SOP_SEQUENCE):
+        if not isinstance(ds.get(tag, {}), dict):
+            raise NotUnderstood(f"the answer has no data set element as {tag}")
 
 
 def _items(ds: Mapping[str, Any], tag: str) -> Iterator[Mapping[str, Any]]:

@@ -15,8 +15,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from tests.support.stow_server import HttpAnswer, StowServer, running_stow_server
-from worker.delivery.result import Accepted, Refused, Unreachable
-from worker.delivery.stow_client import store_stow_rs
+from worker.delivery.result import Accepted, Outcome, Refused, Unreachable
+from worker.delivery.stow_client import probe_stow_rs, store_stow_rs
 
 
 @pytest.fixture
@@ -167,6 +167,33 @@ def test_a_redirect_names_the_new_address_without_its_secrets(
     assert outcome == Unreachable(
         "HTTP 308", "the server has moved to https://new/dicom-web", blocks_destination=True
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (HttpAnswer(400), Accepted("HTTP 400")),
+        (HttpAnswer(body="{}"), Accepted("HTTP 200")),
+        (
+            HttpAnswer(body='{"00081198": null}'),
+            Unreachable(
+                "HTTP 200",
+                "response not understood: the answer has no data set element as 00081198",
+            ),
+        ),
+        (
+            HttpAnswer(media_type="text/html", body="<html>"),
+            Unreachable("HTTP 200", "response not understood: the answer is text/html"),
+        ),
+        (HttpAnswer(404), Unreachable("HTTP 404", "no such address", blocks_destination=True)),
+    ],
+)
+def test_a_probe_reads_the_answer_to_an_empty_message(
+    answer: HttpAnswer, expected: Outcome, server: StowServer
+) -> None:
+    server.answer = answer
+
+    assert probe_stow_rs(server.destination()) == expected
 
 
 def test_files_are_sent_byte_for_byte_in_one_request_with_the_token(
