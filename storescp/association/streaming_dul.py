@@ -143,6 +143,8 @@ class StreamingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom is un
                 self.socket.drain()
                 self.socket.close()
                 return True
+            if state == AWAITING_REQUEST:
+                return self._receive_request()
             return bool(super()._is_transport_event())
         try:
             return self._receive(self.socket)
@@ -153,6 +155,20 @@ class StreamingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom is un
             event = INVALID_PDU
         self._abandon_message()
         self.event_queue.put(event)
+        return True
+
+    def _receive_request(self) -> bool:
+        """Wait shortly for a request: pynetdicom would poll a thousand times a second.
+
+        A few hundred connections without a request would then take a whole core.
+        """
+        try:
+            if not (self.socket.received or self.socket.fill()):
+                return False
+        except ConnectionLost:
+            self.event_queue.put(CONNECTION_CLOSED)
+        else:
+            self._read_pdu_data()
         return True
 
     def _read_pdu_data(self) -> None:
