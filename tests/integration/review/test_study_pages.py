@@ -5,6 +5,7 @@ from shutil import copyfile
 import pytest
 from playwright.sync_api import expect
 
+from db.models import Screening
 from db.states import SeriesState, StudyState
 from db.study_results import SeriesEnd, save_failed
 from tests.support import study_record as study
@@ -110,6 +111,21 @@ def test_the_page_of_a_series_that_is_not_used_tells_the_reason(
     assert "Series 1." in other.text
     assert "Scout." in rejected.text
     assert "Screen again" not in rejected.text, "its study has a report"
+
+
+def test_the_page_says_why_a_result_is_not_delivered(
+    site: ReviewSite, operator: ReviewClient, series_ids: dict[str, int]
+) -> None:
+    reason = {"not_delivered_code": "SILENT", "not_delivered_text": "Nothing is delivered."}
+    with site.record.sessions.begin() as session:
+        session.query(Screening).filter_by(series_id=series_ids["1"]).update(reason)
+
+    page = operator.get(f"/series/{series_ids['1']}")
+
+    assert page.status_code == 200
+    assert "Not delivered: Nothing is delivered. <strong>SILENT</strong>" in page.text
+    assert "does not mean a normal result" in page.text
+    assert "<code>python -m worker retry 1.2.3.1</code>" in page.text
 
 
 def test_a_retry_of_a_series_retries_its_study(site: ReviewSite) -> None:
