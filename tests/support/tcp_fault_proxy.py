@@ -12,7 +12,7 @@ Mode = Literal[
     "open", "down", "silent", "stops", "slow", "rejects transient", "rejects permanent"
 ]
 PART_BYTES = 65_536
-SLOW_BYTES, SLOW_PAUSE = 16_384, 0.05  # about 300 KB/s
+SLOW_BYTES, SLOW_PAUSE = 16_384, 0.02  # about 800 KB/s
 STOP_AFTER_BYTES = 6000  # after the association request, within the first object
 # PS3.8 9.3.4: result, source, reason
 REJECTS = {"rejects transient": (2, 3, 2), "rejects permanent": (1, 1, 7)}
