@@ -51,7 +51,7 @@ class Limits:
 # volumes: coronal distances times 0.5, 1.67 and 2 100 %, 0.6 94 %, 1.5 78 %; axial ones times
 # 0.5 and 2 75 %, 0.6 and 1.67 33 %. Without a head nothing is graded, so that the limits are
 # wider still: coronal distances times 2 96 %, 0.5 40 %, axial 16 %.
-AROUND_HEADS = Limits(depth=(0.80, 1.14), height=(1.00, 1.85))
+AROUND_HEADS = Limits(depth=(0.80, 1.15), height=(1.00, 1.85))
 WHOLE_BODY = Limits(depth=(0.78, 1.50), height=(0.95, 3.00))
 
 # Radii of femoral heads: diameters of 49 ± 3 mm (men) and 44 ± 3 mm (women), Mall 2000

@@ -24,20 +24,26 @@ THUMBNAIL_PIXELS = 64
 # Metal and its streaks must not outweigh the body.
 THUMBNAIL_HU = (-1000.0, 1000.0)
 # Added to a difference in the denominator, so that equal slices have a ratio. The differences
-# that exchanged slices are compared by are small in slices of 1 mm.
-EQUAL_HU, EXCHANGED_EQUAL_HU = 5.0, 1.0
+# that slices in the wrong order are compared by are small in slices of 1 mm.
+EQUAL_HU, REVERSED_EQUAL_HU = 5.0, 1.0
 
 # Thresholds of ratios. Experiment: the largest ratio of any slice in 40 simulated volumes and
 # 50 reslicings of ten real CT (axial and coronal, 1–5 mm) beside those after one alteration.
 # The rule refused none of these and of 78 other simulated volumes.
 # Run of one, two or three foreign slices: valid at most 0.72, 0.67, 0.65; with slices from
-# elsewhere 2.0, 1.3, 1.1 and more in 95 % (median 5.3, 4.1, 3.4).
-FOREIGN_RATIOS = {1: 1.2, 2: 1.0, 3: 0.95}
-# Two adjacent slices in the wrong order, in 12 axial and coronal stacks of six real CT, 0.7 to
-# 4 mm, and in two simulated ones: valid at most 0.80, each exchange in the body over 1.1.
-EXCHANGED_RATIO = 1.0
+# elsewhere 2.0, 1.3, 1.1 and more in 95 % (median 5.3, 4.1, 3.4). Longer ones: valid at most
+# 0.57, in the stacks named below.
+FOREIGN_RATIOS = {1: 1.2, 2: 1.0, **dict.fromkeys(range(3, 9), 0.95)}
+# Two adjacent slices in the wrong order, or a run in reverse order, in 12 axial and coronal
+# stacks of six real CT, 0.7 to 4 mm, and in two simulated ones: valid at most 0.80, altered
+# 1.24 and more in 95 % for two slices, 1.30 for three, 2.0 for nine.
+REVERSED_RATIO, REVERSED_SLICES = 1.0, range(2, 10)
+LONG = 2  # steps from the first slice of a run to its last
 # A slice flipped: valid at most 0.75 (columns) and 0.95 (rows), flipped 2.5 and more in 95 %.
 FLIPPED_RATIO = 1.3
+# All slices flipped from one on, in the same stacks: valid at most 1.08, flipped 1.63 and more
+# in 95 %.
+FLIPPED_STEP_RATIO = 1.5
 # The first or last slice against the next three steps: valid at most 1.3, foreign 1.8–50. It
 # must also differ like slices far away, valid at most 0.4: a breath is no foreign slice.
 END_RATIO, END_SHARE = 2.5, 0.45
@@ -108,10 +114,15 @@ def find_faults(thumbnails: Thumbnails) -> list[Fault]:
         return empty
     found = [
         *_foreign(left, body),
+        *_reversed(left, body),
         *_flipped(left, body),
         *_ends(left, body),
         *_twins(left, body),
-        *(f for f in _joined(left, body) if index[f.last] == index[f.first] + 1),
+        *(
+            f
+            for f in (*_joined(left, body), *_turned(left, body))
+            if index[f.last] == index[f.first] + 1
+        ),
     ]
     compared = [
         Fault(int(index[f.first]), int(index[f.last]), f.words, f.strength)
@@ -148,32 +159,40 @@ def _is_inside(
 
 
 def _foreign(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
-    """Yield runs of slices that resemble neither neighbor, and exchanged neighbors."""
-    count = len(thumbnails)
-    apart = {k: differences(thumbnails[k:], thumbnails[:-k]) for k in range(1, min(5, count))}
+    """Yield runs of slices that resemble neither neighbor."""
+    count, beside = len(thumbnails), differences(thumbnails[1:], thumbnails[:-1])
     for length, limit in FOREIGN_RATIOS.items():
         first = np.arange(1, count - length)
-        if not len(first):
-            continue
-        both = np.minimum(apart[1][first - 1], apart[1][first + length - 1])
-        ratios = both / (apart[length + 1][first - 1] + EQUAL_HU) / limit
+        around = _apart(thumbnails, length + 1)[: len(first)]
+        both = np.minimum(beside[first - 1], beside[first + length - 1])
+        ratios = both / (around + EQUAL_HU) / limit
         for i in first[(ratios > 1) & body[first - 1] & body[first + length]].tolist():
             words = "pixels that are foreign to both neighbors"
             yield Fault(i, i + length - 1, words, float(ratios[i - 1]))
-    first = np.arange(1, count - 2)
-    if len(first):
-        as_is = apart[1][first - 1] + apart[1][first + 1]
-        exchanged = apart[2][first - 1] + apart[2][first] + EXCHANGED_EQUAL_HU
-        ratios = as_is / exchanged / EXCHANGED_RATIO
-        for i in first[(ratios > 1) & body[first - 1] & body[first + 2]].tolist():
-            yield Fault(i, i + 1, "each other's pixels", float(ratios[i - 1]))
+
+
+def _reversed(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
+    """Yield runs of slices whose ends would fit their neighbors in the other order."""
+    count, beside = len(thumbnails), differences(thumbnails[1:], thumbnails[:-1])
+    for length in REVERSED_SLICES:
+        first = np.arange(1, count - length)
+        turned = _apart(thumbnails, length)
+        as_is = beside[first - 1] + beside[first + length - 1]
+        in_reverse = turned[first - 1] + turned[first] + REVERSED_EQUAL_HU
+        ratios = as_is / in_reverse / REVERSED_RATIO
+        for i in first[(ratios > 1) & body[first - 1] & body[first + length]].tolist():
+            words = "each other's pixels" if length == 2 else "pixels in reverse order"
+            yield Fault(i, i + length - 1, words, float(ratios[i - 1]))
+
+
+def _apart(thumbnails: Thumbnails, steps: int) -> Floats:
+    """Return the differences of slices that lie some steps apart."""
+    return differences(thumbnails[steps:], thumbnails[:-steps])
 
 
 def _flipped(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
     """Yield slices that resemble their neighbors better when their rows or columns turn."""
-    # A flip needs no detail (cost).
-    coarse = thumbnails[:, : thumbnails.shape[1] // 2 * 2, : thumbnails.shape[2] // 2 * 2]
-    coarse = (coarse[:, ::2, ::2] + coarse[:, 1::2, 1::2]) / np.float32(2)
+    coarse = _coarse(thumbnails)
     between = (coarse[:-2] + coarse[2:]) / np.float32(2)
     as_is = differences(coarse[1:-1], between)
     for axis, words in ((1, "rows"), (2, "columns")):
@@ -181,6 +200,23 @@ def _flipped(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fa
         ratios = as_is / turned / FLIPPED_RATIO
         for i in np.flatnonzero((ratios > 1) & body[:-2] & body[2:]).tolist():
             yield Fault(i + 1, i + 1, f"{words} in reverse order", float(ratios[i]))
+
+
+def _turned(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
+    """Yield neighbors that resemble each other when the rows or columns of one turn."""
+    coarse = _coarse(thumbnails)
+    as_is = differences(coarse[1:], coarse[:-1])
+    for axis, words in ((1, "rows"), (2, "columns")):
+        turned = differences(np.flip(coarse[1:], axis), coarse[:-1]) + EQUAL_HU
+        ratios = as_is / turned / FLIPPED_STEP_RATIO
+        for i in np.flatnonzero((ratios > 1) & body[1:] & body[:-1]).tolist():
+            yield Fault(i, i + 1, f"{words} in opposite orders", float(ratios[i]))
+
+
+def _coarse(thumbnails: Thumbnails) -> Thumbnails:
+    """Return half of the detail, which a comparison with a flip does not need (cost)."""
+    even = thumbnails[:, : thumbnails.shape[1] // 2 * 2, : thumbnails.shape[2] // 2 * 2]
+    return (even[:, ::2, ::2] + even[:, 1::2, 1::2]) / np.float32(2)
 
 
 def _ends(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
@@ -232,12 +268,20 @@ def differences(first: Floats, second: Floats) -> Floats:
 
 
 def _strongest(faults: Iterable[Fault]) -> list[Fault]:
-    """Return the faults without those beside a stronger one: it alters their neighbors."""
+    """Return the faults without those beside a stronger one: it alters their neighbors.
+
+    A long run comes last: it also lies between a foreign slice and the one that has the same
+    pixels.
+    """
     kept: list[Fault] = []
-    for fault in sorted(faults, key=lambda fault: -fault.strength):
+    for fault in sorted(faults, key=lambda one: (_is_long_run(one), -one.strength)):
         if all(fault.first > other.last + 1 or fault.last < other.first - 1 for other in kept):
             kept.append(fault)
     return kept
+
+
+def _is_long_run(fault: Fault) -> bool:
+    return fault.last - fault.first > LONG and np.isfinite(fault.strength)
 
 
 def _sentence(fault: Fault, names: tuple[str, ...]) -> str:

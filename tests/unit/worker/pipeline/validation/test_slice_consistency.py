@@ -104,6 +104,41 @@ def test_exchanged_neighbors_are_found_in_slices_that_hardly_differ() -> None:
     assert faults(hu) == [(12, 13, "each other's pixels")]
 
 
+@pytest.mark.parametrize("length", [3, 5, 7])
+def test_a_run_in_reverse_order_is_named(length: int) -> None:
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (3, 1, 1), order=1)
+    hu[18 : 18 + length] = hu[18 : 18 + length][::-1].copy()
+
+    assert faults(hu) == [(19, 18 + length, "pixels in reverse order")]
+
+
+@pytest.mark.parametrize("length", [4, 6])
+def test_a_longer_run_from_elsewhere_is_named(length: int) -> None:
+    """Too alike to have nothing in common: organs of the same body, 12 slices away."""
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (4, 1, 1), order=1)
+    hu[28 : 28 + length] = hu[40 : 40 + length]
+
+    assert faults(hu) == [(29, 28 + length, "pixels that are foreign to both neighbors")]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_slices_that_are_all_flipped_from_one_on_are_named(axis: int) -> None:
+    hu = body_slices()
+    hu[12:] = np.flip(hu[12:], axis)
+
+    assert [fault[:2] for fault in faults(hu)] == [(12, 13)]
+
+
+def test_columns_in_opposite_orders_are_named_where_the_bodies_are_alike() -> None:
+    """A body is nearly symmetric, so that a flip is no greater step than a breath."""
+    hu = ndimage.zoom(body_slices(noise_hu=0).astype(np.float32), (8, 1, 1), order=1)
+    hu = 0.85 * hu + 0.15 * np.flip(hu, 2)
+    assert faults(hu) == []
+    hu[80:] = np.flip(hu[80:], 2)
+
+    assert faults(hu) == [(80, 81, "columns in opposite orders")]
+
+
 @pytest.mark.parametrize("source", [9, 10, 12, 14])
 def test_slice_with_the_pixels_of_one_beside_it_is_named_with_it(source: int) -> None:
     assert altered(move(11, source)) == [(min(12, source + 1), max(12, source + 1))]
