@@ -23,15 +23,18 @@ from worker.pipeline.decoding.codestream import (
 from worker.pipeline.decoding.error import DecodeError
 from worker.pipeline.decoding.native_stderr import captured_stderr, forward
 
-# Warnings of libjpeg (jerror.h), which it can only print. Bytes before the end of image are
-# padding of some encoders.
-JPEG_WARNINGS = (
-    b"Corrupt JPEG data",
-    b"Premature end of JPEG",
-    b"Invalid SOS",
-    b"Inconsistent",
-)
-HARMLESS_JPEG_WARNING = b"extraneous bytes before marker 0xd9"
+# Begin of what libjpeg (jerror.h) prints while it decodes; its errors end the decoding too.
+JPEG_MESSAGES = (
+    b"Application transferred", b"Arithmetic table", b"Bogus", b"Component index",
+    b"Corrupt JPEG data", b"DCT coefficient", b"Empty JPEG image", b"Fractional sampling",
+    b"Huffman", b"Image too wide", b"Inconsistent", b"Invalid", b"JPEG datastream",
+    b"Maximum supported image", b"Missing Huffman", b"Not a JPEG file", b"Premature end of",
+    b"Quantization table", b"Sampling factors", b"Sorry, arithmetic coding",
+    b"Suspension not allowed", b"Too many color components", b"Unknown Adobe color",
+    b"Unsupported",
+)  # fmt: skip
+# Bytes before the end of image are padding of some encoders; the revision does not matter.
+HARMLESS_JPEG_MESSAGES = (b"extraneous bytes before marker 0xd9", b"unknown JFIF revision")
 
 Samples = npt.NDArray[np.integer]
 """(rows, columns) integers as the codestream has them."""
@@ -90,10 +93,12 @@ def _jpeg(frame: bytes, info: Codestream) -> Samples:
 
 def _check_jpeg_messages(lines: list[bytes]) -> None:
     """Refuse a frame of which libjpeg says that it is damaged: GDCM returns one in any case."""
-    messages = [line for line in lines if line.startswith(JPEG_WARNINGS)]
-    if any(HARMLESS_JPEG_WARNING not in line for line in messages):
+    harmless = [line for line in lines if any(one in line for one in HARMLESS_JPEG_MESSAGES)]
+    rest = [line for line in lines if line not in harmless]
+    damage = [line for line in rest if line.startswith(JPEG_MESSAGES)]
+    forward([line for line in rest if line not in damage])
+    if damage:
         raise DecodeError("The JPEG data are damaged.")
-    forward([line for line in lines if line not in messages])
 
 
 def _rle(frame: bytes, info: Codestream) -> Samples:

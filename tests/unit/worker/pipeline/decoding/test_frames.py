@@ -3,6 +3,7 @@ Not covered: valid offset tables (test_frame_pixels), headers of codecs (test_co
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -172,14 +173,24 @@ def test_damaged_frames_give_one_plain_sentence_and_no_output(
     assert capfd.readouterr() == ("", "")
 
 
+def _ended_early(intact: bytes) -> bytes:
+    """Put the end of image in the middle of the data: GDCM returns zeros for the rest."""
+    return intact[:1500] + b"\xff\xd9" + intact[1502:]
+
+
+def _without_huffman_table(intact: bytes) -> bytes:
+    start = intact.index(b"\xff\xc4")
+    (length,) = struct.unpack_from(">H", intact, start + 2)
+    return intact[:start] + intact[start + 2 + length :]
+
+
 @pytest.mark.skipif("jpeg-lossless" not in ENCODERS, reason="dcmcjpeg is not installed")
+@pytest.mark.parametrize("damage", [_ended_early, _without_huffman_table])
 def test_damage_that_libjpeg_only_prints_is_a_reason(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
 ) -> None:
-    """The end of image in the middle of the data: GDCM returns zeros for the rest."""
     syntax, encode = ENCODERS["jpeg-lossless"]
-    intact = encode((HU[0] + 1024).view("<u2"), tmp_path)
-    damaged = intact[:1500] + b"\xff\xd9" + intact[1502:]
+    damaged = damage(encode((HU[0] + 1024).view("<u2"), tmp_path))
     capfd.readouterr()
 
     text = reason(
@@ -188,7 +199,10 @@ def test_damage_that_libjpeg_only_prints_is_a_reason(
         )
     )
 
-    assert text == "Slice 1 of 10: The JPEG data are damaged."
+    assert text in (
+        "Slice 1 of 10: The JPEG data are damaged.",
+        "Slice 1 of 10: The JPEG lossless data are damaged.",
+    )
     assert capfd.readouterr() == ("", "")
 
 
