@@ -182,7 +182,10 @@ VOLUME_RULES: "Rules[[Volume]]" = {
     ),
 }
 FEMURS_RULES: "Rules[[Volume, Sequence[Femur]]]" = {
-    "geometry": ("spacing that gives heads and body human proportions", implausible_geometry),
+    "proportions": (
+        "spacing that gives heads and body human proportions",
+        implausible_geometry,
+    ),
 }
 HIP_RULES: "Rules[[Volume, Femur]]" = {
     "metal": (

@@ -1,10 +1,17 @@
-"""Covered: the budget of voxels of all threads. Not covered: the memory that they take."""
+"""Covered: the budget of voxels of all threads, and what a series reserves of it.
+Not covered: the memory that they take."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 
+from tests.support.ct_volume import AXIAL, load_series, write_ct
+from worker.pipeline import load, volume_layout
 from worker.pipeline.memory import VoxelBudget
 
 
@@ -58,3 +65,47 @@ def test_an_error_releases_what_was_held() -> None:
 
     with budget.reserve(100, timeout=0):
         pass
+
+
+class Recorder(VoxelBudget):
+    """A budget that notes what is reserved."""
+
+    def __init__(self) -> None:
+        super().__init__(10**9)
+        self.reserved: list[int] = []
+
+    @contextmanager
+    def reserve(self, voxels: int, *, timeout: float = 0) -> Iterator[None]:
+        self.reserved.append(voxels)
+        with super().reserve(voxels, timeout=timeout):
+            yield
+
+
+def test_a_series_reserves_its_volume_and_the_one_interpolated_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hu = np.zeros((10, 32, 40), np.int16)
+    coronal, volume = load_series(write_ct(tmp_path / "a", hu))
+    axial, reformatted = load_series(
+        write_ct(tmp_path / "b", hu, directions=AXIAL, step=(0, 0, 3), spacing=(1.25, 1.5))
+    )
+    monkeypatch.setattr(load, "VOLUMES", recorder := Recorder())
+
+    for series in (coronal, axial):
+        with load.reserve_memory(series):
+            pass
+
+    slabs = 10 * 16 * 40
+    assert recorder.reserved == [volume.hu.size, slabs + reformatted.hu.size]
+    assert reformatted.hu.size > slabs
+
+
+def test_a_series_over_a_limit_reserves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series, _ = load_series(write_ct(tmp_path, np.zeros((10, 8, 6), np.int16)))
+    monkeypatch.setattr(volume_layout, "MAX_KEPT_VOXELS", 479)
+    monkeypatch.setattr(load, "VOLUMES", recorder := Recorder())
+
+    with load.reserve_memory(series):
+        assert recorder.reserved == []

@@ -8,7 +8,7 @@ import pytest
 from tests.support.ct_volume import AXIAL, CORONAL, SAGITTAL, ct_headers, sorted_series
 from tests.support.hip_volume import LEFT, RIGHT, put, soft_tissue
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.validation import eligibility
+from worker.pipeline.validation import eligibility, images
 from worker.pipeline.validation.rules import first_failure
 from worker.pipeline.volume import PointMm, Series
 
@@ -211,6 +211,18 @@ def test_every_rule_gives_its_result_up_to_the_first_that_fails() -> None:
         ("gantry_tilt", "The slices are sheared by 18° (gantry tilt)."),
     ]
     assert [one.code for one in checks] == [None] * 4 + [ReasonCode.ORIENTATION]
+
+
+def test_the_rules_of_a_series_have_names_of_their_own() -> None:
+    """``checks`` and ``show`` find the requirement of a rule by its name."""
+    names = [
+        *images.IMAGES_RULES,
+        *eligibility.SERIES_RULES,
+        *eligibility.VOLUME_RULES,
+        *eligibility.FEMURS_RULES,
+    ]
+
+    assert len(set(names)) == len(names)
 
 
 def test_passed_rules_of_a_hip_state_their_measurements() -> None:
