@@ -28,10 +28,11 @@ PERSON = {
 # Each attribute with other spellings of its value, and with values of other persons.
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "PatientID": ("A-4711 ", " A-4711", "A-4711\0", ""),
-    "IssuerOfPatientID": ("HOSPITAL ", " HOSPITAL", ""),
+    "IssuerOfPatientID": ("HOSPITAL ", " HOSPITAL", "Hospital", ""),
     "PatientName": (
         "MÜLLER^JÖRG KARL^^DR.", "müller^jörg karl^^dr.", "Müller^Jörg  Karl^^Dr.^",
         "Müller ^ Jörg Karl^ ^Dr.", "Mu\u0308ller^Jo\u0308rg Karl^^Dr.", "",
+        "Muller^Jorg Karl^^Dr.", "Müller, Jörg-Karl",
         "Müller^Jörg Karl^^Dr.=", "Müller^Jörg Karl^^Dr.==", "Müller^Jörg Karl^^Dr.=山^太",
     ),
     "PatientBirthDate": ("1947.04.03", "1947-04-03", "19470403 ", "", "00000000", "unknown"),
@@ -41,7 +42,7 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
     "PatientID": ("A-4712", "A4711", "a-4711", "4711", "A-47110"),
     "IssuerOfPatientID": ("HOSPITAL2", "CLINIC", "H"),
     "PatientName": (
-        "Müller^Jürg Karl^^Dr.", "Müller^Jörg^^Dr.", "Muller^Jorg Karl^^Dr.", "Meier^Eva", "X",
+        "Müller^Jürg Karl^^Dr.", "Müller^Jörg^^Dr.", "Meier^Eva", "X",
         "Jörg Karl^Müller^^Dr.",
     ),
     "PatientBirthDate": ("19470404", "1974.04.03", "1947-03-04", "20110505"),
