@@ -68,10 +68,10 @@ def run(
 
     whole = module.screen
 
-    def screen(paths: tuple[Path, ...], model: Model) -> Screening | Rejected:
+    def screen(paths: tuple[Path, ...], model: Model, **options: Any) -> Screening | Rejected:
         result = by_folder.get(paths[0].parent.name)
         if result is None:  # a series that its headers reject
-            return whole(paths, model)
+            return whole(paths, model, **options)
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]
