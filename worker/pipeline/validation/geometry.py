@@ -55,11 +55,6 @@ class Limits:
 # 1.17. Two simulated volumes and 15 reslicings of three real CT have 0.91–1.04 as they are,
 # 1.17–1.43 times 0.6, 0.66–0.79 times 1.5.
 AROUND_HEADS = Limits(depth=(0.80, 1.15), height=(1.00, 1.85))
-# Heads that are no spheres have half of their usual confidence: 0.16–0.22 in axial distances
-# times 0.6 and 1.67 and in rows times 1.67, 0.36–0.45 in the same three volumes as they are.
-# Where no head is round, the height may not leave the range of valid volumes.
-MIN_ROUND_CONFIDENCE = 0.28
-AROUND_DOUBTFUL_HEADS = Limits(depth=AROUND_HEADS.depth, height=(1.10, 1.62))
 WHOLE_BODY = Limits(depth=(0.78, 1.50), height=(0.95, 3.00))
 
 # Radii of femoral heads: diameters of 49 ± 3 mm (men) and 44 ± 3 mm (women), Mall 2000
@@ -93,7 +88,7 @@ def implausible_geometry(volume: Volume, femurs: Sequence[Femur]) -> RuleResult:
     """Reject volumes whose structures are stretched, or whose heads have no human size."""
     if fault := _wrong_size(femurs):
         return Reason(ReasonCode.GAPS, f"The geometry is not plausible: {fault}.")
-    limits = _limits_of(femurs)
+    limits = AROUND_HEADS if femurs else WHOLE_BODY
     changes = changes_around(volume, femurs) if femurs else changes_in_body(volume)
     if changes is None:
         return "Too little of the body in view to compare its proportions."
@@ -111,13 +106,6 @@ def implausible_geometry(volume: Volume, femurs: Sequence[Femur]) -> RuleResult:
             return Reason(ReasonCode.GAPS, text)
     found = ", ".join(f"{ratio:.2f} times as much {words}" for words, ratio, _ in compared)
     return f"Changes over {CHANGE_MM:.0f} mm {where}: {found}."
-
-
-def _limits_of(femurs: Sequence[Femur]) -> Limits:
-    if not femurs:
-        return WHOLE_BODY
-    is_round = max(femur.confidence for femur in femurs) >= MIN_ROUND_CONFIDENCE
-    return AROUND_HEADS if is_round else AROUND_DOUBTFUL_HEADS
 
 
 def _wrong_size(femurs: Sequence[Femur]) -> str | None:
