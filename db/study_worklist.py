@@ -18,7 +18,7 @@ AnyState = StudyState | SeriesState
 ENDED_RUNS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
 RUN_COLUMNS = (
     "id", "series_id", "study_id", "revision", "folder", "outcome", "grade", "model_name",
-    "model_version", "model_training_data",
+    "model_version", "model_training_data", "withdrawn_at",
 )  # fmt: skip
 """Without ``result``, some kilobytes of JSON per row."""
 
