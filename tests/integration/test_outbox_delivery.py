@@ -89,7 +89,7 @@ def test_a_slow_destination_gets_each_object_once_and_its_answer_counts(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, answer_slowly)]
     )
     port = int(server.socket.getsockname()[1])
-    sender = with_pacs(context, port, lease_seconds=1)
+    sender = with_pacs(context, port, lease_seconds=4)
     try:
         sending = threading.Thread(
             target=deliver_screening, args=(sender, screening_id, "pacs")
