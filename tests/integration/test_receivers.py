@@ -156,8 +156,8 @@ def test_receivers_do_not_outlive_the_main_process(
 
     os.kill(process.pid, signal.SIGKILL)
 
-    process.wait(5)
-    wait_for(lambda: gone(pids), "the end of the receivers", seconds=5)
+    process.wait(30)
+    wait_for(lambda: gone(pids), "the end of the receivers", seconds=30)
     process.start()
     wait_until_listening(process, int(str(child_settings["PORT"])))
     assert associate().is_established
