@@ -6,13 +6,18 @@ A *result* is a run that ended as screened or rejected; a *graded result* ended 
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Load, Session, aliased
 
 from db.models import HipResult, Screening, Series
 from db.states import RunOutcome
 
 RESULTS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
 SeriesId = int | InstrumentedAttribute[int]
+LISTED_COLUMNS = (
+    "id", "series_id", "study_id", "revision", "folder", "outcome", "grade", "withdrawn_at",
+    "withdrawal_reason", "model_name", "model_version", "model_training_data",
+)  # fmt: skip
+"""Columns of a run in lists: without ``result``, some kilobytes of JSON per row."""
 
 
 def newest_result(series_id: SeriesId) -> "Select[Screening]":
@@ -21,6 +26,12 @@ def newest_result(series_id: SeriesId) -> "Select[Screening]":
     Pass ``Series.id`` and call ``lateral()`` to join it to each series of a query.
     """
     return _newest(Screening.series_id == series_id, Screening.outcome.in_(RESULTS))
+
+
+def only_listed(run: type[Screening]) -> Load:
+    """Return the option that loads ``LISTED_COLUMNS`` of a run; others raise an error."""
+    columns = (getattr(run, name) for name in LISTED_COLUMNS)
+    return Load(run).load_only(*columns, raiseload=True)
 
 
 def newest_graded_result(series_id: SeriesId) -> "Select[Screening]":

@@ -6,21 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, or_, select, true
-from sqlalchemy.orm import Session, aliased, load_only
+from sqlalchemy.orm import Session, aliased
 
 from db.models import HipResult, Screening, Series, Study
-from db.results import hips_of
+from db.results import RESULTS, hips_of, only_listed
 from db.states import RunOutcome, SeriesState, StudyState
 from db.worklist import Filters, midnight, next_midnight
 
 FIND_LIMIT = 100
 AnyState = StudyState | SeriesState
-ENDED_RUNS = (RunOutcome.SCREENED, RunOutcome.REJECTED)
-RUN_COLUMNS = (
-    "id", "series_id", "study_id", "revision", "folder", "outcome", "grade", "model_name",
-    "model_version", "model_training_data", "withdrawn_at",
-)  # fmt: skip
-"""Without ``result``, some kilobytes of JSON per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,7 @@ def _newest_run() -> type[Screening]:
     newest = (
         select(Screening)
         .join(Series, Series.id == Screening.series_id)
-        .where(Series.study_id == Study.id, Screening.outcome.in_(ENDED_RUNS))
+        .where(Series.study_id == Study.id, Screening.outcome.in_(RESULTS))
         .order_by(case((of_graded_series, 1), else_=0).desc(), Screening.id.desc())
         .limit(1)
     )
@@ -132,11 +126,10 @@ def _newest_run() -> type[Screening]:
 
 
 def _with_run(newest: type[Screening], *, required: bool) -> "Select[Any, Any]":
-    columns = [getattr(newest, name) for name in RUN_COLUMNS]
     return (
         select(Study, newest)
         .join(newest, onclause=true(), isouter=not required)
-        .options(load_only(*columns, raiseload=True))
+        .options(only_listed(newest))
     )
 
 

@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, select, true, tuple_
-from sqlalchemy.orm import Session, aliased, load_only
+from sqlalchemy.orm import Session, aliased
 
 from db.feedback import feedback_on
 from db.models import Feedback, HipResult, Screening, Series
-from db.results import hips_of, newest_result
+from db.results import hips_of, newest_result, only_listed
 from db.states import SeriesState
 
 Grade = Literal["normal", "osteopenia", "osteoporosis"]
@@ -125,25 +125,10 @@ def _newest_result() -> type[Screening]:
 
 
 def _with_result(newest: type[Screening], *, required: bool) -> "Select[Any, Any]":
-    # Without the column ``result``, some kilobytes of JSON per row.
-    columns = (
-        Screening.id,
-        Screening.series_id,
-        Screening.revision,
-        Screening.folder,
-        Screening.outcome,
-        Screening.grade,
-        Screening.withdrawn_at,
-        Screening.withdrawal_reason,
-        Screening.model_name,
-        Screening.model_version,
-        Screening.model_training_data,
-    )
-    loaded = [getattr(newest, column.key) for column in columns]
     return (
         select(Series, newest)
         .join(newest, onclause=true(), isouter=not required)
-        .options(load_only(*loaded, raiseload=True))
+        .options(only_listed(newest))
     )
 
 
