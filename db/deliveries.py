@@ -151,7 +151,8 @@ def mark_delivered(session: Session, series: Series, run: Screening, by: Changed
     newest = select(func.max(Screening.id)).where(
         same, Screening.outcome == RunOutcome.SCREENED
     )
-    if session.get_one(Screening, session.scalars(newest).one()).not_delivered_code is not None:
+    withheld = Screening.id.in_(newest), Screening.not_delivered_code.is_not(None)
+    if session.scalar(select(exists().where(*withheld))):
         return
     withdrawn = select(Screening.id).where(same, Screening.withdrawn_at.is_not(None))
     of_runs = Delivery.screening_id.in_(union_all(newest, withdrawn))
