@@ -9,7 +9,7 @@ from worker.pipeline.validation.patient import PatientRules
 def patient_rules(settings: WorkerSettings) -> PatientRules:
     """Return the rules for patients; reads the opt-out list as it is now.
 
-    Raises OSError or UnicodeDecodeError if the list cannot be read: nobody is screened then.
+    Raises OSError or UnicodeDecodeError if the list cannot be read: no one is screened then.
     """
     path = settings.opt_out_list
     opted_out = frozenset() if path is None else read_opt_out_list(path)
