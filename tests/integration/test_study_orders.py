@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
 from sqlalchemy import text
 
 from db.states import SeriesState, StudyState
@@ -25,7 +24,7 @@ from tests.support.history import Record
 from tests.support.quick_series import make_quick_series
 from tests.support.servers import storescu, wait_for
 from tests.support.services import run_storescp
-from tests.support.study_series import WrittenStudy, localizer, sharp, soft, write_study
+from tests.support.study_series import SIX_SERIES, WrittenStudy, write_study
 from worker.context import WorkerContext
 from worker.screening.screen_study import screen_study
 
@@ -36,33 +35,10 @@ QUIET_SECONDS = 3600
 SECONDS = 300.0
 
 
-def projection(index: int, ds: Dataset) -> None:
-    ds.ImageType, ds.SeriesNumber = ["DERIVED", "SECONDARY", "MIP"], 5
-
-
-def unknown_kernel(index: int, ds: Dataset) -> None:
-    ds.ConvolutionKernel, ds.SeriesNumber = "", 6
-
-
-def medium(index: int, ds: Dataset) -> None:
-    """Change to the kernel of the best series, in thicker slices by the header."""
-    ds.ConvolutionKernel, ds.SeriesNumber, ds.SliceThickness = "B30f", 3, "5"
-
-
-SERIES = {
-    "localizer": localizer,
-    "sharp": sharp,
-    "medium": medium,
-    "soft": soft,
-    "projection": projection,
-    "unknown kernel": unknown_kernel,
-}
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
     folder = tmp_path_factory.mktemp("orders")
-    return write_study(make_quick_series(folder), folder / "study", SERIES)
+    return write_study(make_quick_series(folder), folder / "study", SIX_SERIES)
 
 
 @pytest.fixture
@@ -103,10 +79,10 @@ def result_in_order(
         parts = [first[start::associations] for start in range(associations)]
         with ThreadPoolExecutor(associations) as pool:
             sent = [*pool.map(lambda paths: storescu(paths, port), parts)]
-        _wait_until_queued(record, study, len(SERIES) - 1)
+        _wait_until_queued(record, study, len(SIX_SERIES) - 1)
         sent.append(storescu(study.files[late], port))
         assert [one.returncode for one in sent] == [0] * len(sent), sent
-        _wait_until_queued(record, study, len(SERIES))
+        _wait_until_queued(record, study, len(SIX_SERIES))
         changed = {"database_url": database_url, "spool_dir": folder / "spool"}
         context = replace(shared, settings=shared.settings.model_copy(update=changed))
         stack.callback(context.engine.dispose)

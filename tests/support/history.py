@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from common.spool.layout import SeriesKey
 from db.history import SeriesHistory, StudyHistory, series_history, study_history
-from db.models import ResultObject, Series
+from db.models import ResultObject, Series, Study
 from db.session import make_engine, make_sessions
-from db.states import FINAL, RunOutcome, SeriesState
+from db.states import FINAL, RunOutcome, SeriesState, StudyState
 from tests.support.servers import wait_for
 
 
@@ -54,6 +54,12 @@ class Record:
                 )
             )
             return {SeriesKey(*uids): (state, count) for *uids, state, count in rows}
+
+    def study_states(self) -> dict[str, StudyState | None]:
+        """Return the state of every study; None where each series has a result."""
+        with self._sessions.begin() as session:
+            rows = session.execute(select(Study.study_instance_uid, Study.state))
+            return {uid: state for uid, state in rows}
 
     def object_uids(self) -> set[str]:
         """Return the SOP Instance UIDs of the result objects of all series."""

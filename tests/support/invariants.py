@@ -7,7 +7,7 @@ revision of each series, and nothing else.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,12 +17,13 @@ from pydicom import dcmread
 from common.dicom.errors import NotPart10
 from common.spool.layout import INCOMING, SeriesKey, instance_path
 from common.spool.part10 import read_header
-from db.history import SeriesHistory
-from db.models import NOTE
-from db.states import DeliveryState, SeriesState
+from db.history import SeriesHistory, StudyHistory
+from db.models import NOTE, Screening
+from db.states import DeliveryState, RunOutcome, SeriesState, StudyState
 
 FINAL = frozenset({SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED})
 GOOD = FINAL - {SeriesState.FAILED}
+GOOD_STUDY = frozenset({StudyState.DELIVERED, StudyState.NOTHING_TO_REPORT})
 ROLES = Counter(("sr", "sc"))
 ENDED = frozenset({DeliveryState.SENT, DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN})
 
@@ -93,6 +94,32 @@ def violations(
     ]
 
 
+def study_violations(
+    acknowledged: Acknowledged,
+    histories: Mapping[str, StudyHistory | None],
+    spool_dir: Path,
+    held: Mapping[str, Counter[str]],
+) -> list[Violation]:
+    """Return all violated invariants of studies with one result.
+
+    Every study has one current result, or a reason why there is none. ``histories`` : record
+    of each acknowledged study. ``held`` : as for ``violations``.
+    """
+    known = [history for history in histories.values() if history is not None]
+    recorded = {one.series_instance_uid for history in known for one in history.series}
+    return [
+        *_lost_instances(acknowledged, spool_dir),
+        *_leftovers(spool_dir),
+        *(
+            Violation("lost", f"series {key.series_instance_uid} is not on record")
+            for key in acknowledged.series
+            if key.series_instance_uid not in recorded
+        ),
+        *(one for history in known for one in _of_study(history)),
+        *_at_destinations(known, held),
+    ]
+
+
 def _lost_instances(acknowledged: Acknowledged, spool_dir: Path) -> Iterator[Violation]:
     for (key, uid), digest in acknowledged.digests.items():
         try:
@@ -120,10 +147,36 @@ def _of_series(history: SeriesHistory, good: frozenset[SeriesState]) -> Iterator
             yield Violation("doubled", f"{name} ended {count} times in revision {revision}")
     if not ends[series.revision]:
         yield Violation("lost", f"{name} has no end in revision {series.revision}")
-    yield from _of_deliveries(name, history)
+    yield from _of_deliveries(name, history, lambda run: run.revision)
 
 
-def _of_deliveries(name: str, history: SeriesHistory) -> Iterator[Violation]:
+def _of_study(history: StudyHistory) -> Iterator[Violation]:
+    study = history.study
+    name = f"study {study.study_instance_uid}"
+    if study.state not in GOOD_STUDY:
+        yield Violation("unfinished", f"{name} is {study.state} ({study.error})")
+    if any(run.finished_at is None for run in history.screenings):
+        yield Violation("unfinished", f"{name} has a run that never ended")
+    for one in history.series:
+        if one.state not in GOOD | {SeriesState.NOT_SELECTED}:
+            yield Violation("unfinished", f"{name} has a series {one.state} ({one.error})")
+        elif one.state is not SeriesState.DELIVERED and not one.reason_text:
+            yield Violation("lost", f"{name} has a series {one.state} without a reason")
+    current = sum(
+        run.outcome is RunOutcome.SCREENED and run.withdrawn_at is None
+        for run in history.screenings
+    )
+    expected = int(study.state is StudyState.DELIVERED)
+    if current != expected:
+        kind: Literal["lost", "doubled"] = "doubled" if current > expected else "lost"
+        yield Violation(kind, f"{name} is {study.state} and has {current} current results")
+    yield from _of_deliveries(name, history, lambda run: run.id)
+
+
+def _of_deliveries(
+    name: str, history: SeriesHistory | StudyHistory, result_of: Callable[[Screening], int]
+) -> Iterator[Violation]:
+    """``result_of`` : returns one number for all runs of which one may have a result."""
     runs = {run.id: run for run in history.screenings}
     roles: dict[tuple[int, str], Counter[str]] = {}
     noted = set()
@@ -131,28 +184,26 @@ def _of_deliveries(name: str, history: SeriesHistory) -> Iterator[Violation]:
         destination, state = sent.delivery.destination, sent.delivery.state
         run = runs[sent.delivery.screening_id]
         if sent.result_object.role == NOTE and run.withdrawn_at is not None:
-            noted.add((run.revision, destination))
+            noted.add((result_of(run), destination))
         else:
-            key = run.revision, destination
+            key = result_of(run), destination
             roles.setdefault(key, Counter())[sent.result_object.role] += 1
         done = ENDED if run.withdrawn_at is not None else ENDED - {DeliveryState.WITHDRAWN}
         if state not in done:
             yield Violation("unfinished", f"{name} has an object {state} at {destination}")
     for sent in history.deliveries:
         run, delivery = runs[sent.delivery.screening_id], sent.delivery
-        key = run.revision, delivery.destination
+        key = result_of(run), delivery.destination
         if run.withdrawn_at is not None and delivery.may_hold and key not in noted:
             yield Violation("lost", f"{name} has no rejection note at {delivery.destination}")
-    for (revision, destination), counted in roles.items():
+    for (result, destination), counted in roles.items():
         if counted != ROLES:
-            text = (
-                f"{name} has deliveries {dict(counted)} of revision {revision} to {destination}"
-            )
+            text = f"{name} has deliveries {dict(counted)} of result {result} to {destination}"
             yield Violation("doubled" if counted > ROLES else "lost", text)
 
 
 def _at_destinations(
-    histories: Collection[SeriesHistory], held: Mapping[str, Counter[str]]
+    histories: Collection[SeriesHistory | StudyHistory], held: Mapping[str, Counter[str]]
 ) -> Iterator[Violation]:
     """Yield objects that a destination lacks, and those that it should not hold.
 

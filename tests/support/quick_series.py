@@ -27,10 +27,15 @@ class QuickSeries:
     series: str
     files: tuple[tuple[str, bytes], ...]
 
-    def write(self, folder: Path, slices: slice = slice(None)) -> tuple[Path, ...]:
-        """Write a new series of a new study, or some of its slices; return the paths."""
+    def write(
+        self, folder: Path, slices: slice = slice(None), *, study: str | None = None
+    ) -> tuple[Path, ...]:
+        """Write a new series of a new or of this study, or some slices; return the paths.
+
+        ``study`` : made by ``new_uid``.
+        """
         folder.mkdir(parents=True)
-        replaced = {self.study: new_uid(), self.series: new_uid()}
+        replaced = {self.study: study or new_uid(), self.series: new_uid()}
         paths = []
         for number, (uid, encoded) in enumerate(self.files[slices]):
             for old, new in {**replaced, uid: new_uid()}.items():

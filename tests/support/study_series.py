@@ -41,7 +41,28 @@ def soft(index: int, ds: Dataset) -> None:
     ds.ConvolutionKernel, ds.SeriesNumber = "B30f", 4
 
 
+def projection(index: int, ds: Dataset) -> None:
+    ds.ImageType, ds.SeriesNumber = ["DERIVED", "SECONDARY", "MIP"], 5
+
+
+def unknown_kernel(index: int, ds: Dataset) -> None:
+    ds.ConvolutionKernel, ds.SeriesNumber = "", 6
+
+
+def medium(index: int, ds: Dataset) -> None:
+    """Change to the kernel of the best series, in thicker slices by the header."""
+    ds.ConvolutionKernel, ds.SeriesNumber, ds.SliceThickness = "B30f", 3, "5"
+
+
 SERIES: Mapping[str, Change] = {"localizer": localizer, "sharp": sharp, "soft": soft}
+SIX_SERIES: Mapping[str, Change] = {
+    "localizer": localizer,
+    "sharp": sharp,
+    "medium": medium,
+    "soft": soft,
+    "projection": projection,
+    "unknown kernel": unknown_kernel,
+}
 
 
 def write_study(
