@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 CT ?=
 UI ?=
 READY := $(VENV)/.ready
+# Twice as many processes as cores: most tests of services wait for their timers.
+PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # The tests of a module run in one process, so that its servers are started once. A process
 # that dies ends the run with the name of its test; xdist would otherwise wait for ever.
 # tests/conftest.py orders the modules.
-PARALLEL := --numprocesses auto --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help demo test check format bench fresh fuzz docs lock wheels clean
 help: ## list the targets

@@ -13,9 +13,11 @@ from db.models import Delivery, ObjectRole, ResultObject, Screening, Series, Stu
 from db.notes import must_wait
 from db.pauses import holding_back
 from db.states import UNFINISHED, DeliveryState, RunOutcome, SeriesState, StudyState
-from db.transition import ChangedBy, move_all, move_series, move_study
+from db.transition import ChangedBy, Transition, move_all, move_series, move_study
 
 MAX_OBJECTS_PER_TASK = len(get_args(ObjectRole))
+SERIES_DELIVERED = Transition(SeriesState.SCREENED, SeriesState.DELIVERED)
+SERIES_NOT_DELIVERED = Transition(SeriesState.DELIVERED, SeriesState.SCREENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,9 @@ def mark_delivered(session: Session, series: Series, run: Screening, by: Changed
 
 def move_study_to_delivered(session: Session, study_id: int, by: ChangedBy) -> None:
     """Move a reported study and its screened series to delivered."""
-    before, after = StudyState.REPORTED, StudyState.DELIVERED
-    if move_study(session, study_id, before, after, by) is not None:
-        move_all(session, study_id, SeriesState.SCREENED, SeriesState.DELIVERED, by)
+    delivered = Transition(StudyState.REPORTED, StudyState.DELIVERED)
+    if move_study(session, Study.id == study_id, delivered, by) is not None:
+        move_all(session, study_id, SERIES_DELIVERED, by)
 
 
 def undo_delivered(session: Session, series: Series, run: Screening, by: ChangedBy) -> None:
@@ -177,16 +179,16 @@ def undo_delivered(session: Session, series: Series, run: Screening, by: Changed
     The caller must hold the locks of ``lock_result``.
     """
     if run.study_id is None:
-        move_series(session, series.id, SeriesState.DELIVERED, SeriesState.SCREENED, by)
+        move_series(session, Series.id == series.id, SERIES_NOT_DELIVERED, by)
         return
-    before, after = StudyState.DELIVERED, StudyState.REPORTED
-    if move_study(session, run.study_id, before, after, by) is not None:
-        move_all(session, run.study_id, SeriesState.DELIVERED, SeriesState.SCREENED, by)
+    undone = Transition(StudyState.DELIVERED, StudyState.REPORTED)
+    if move_study(session, Study.id == run.study_id, undone, by) is not None:
+        move_all(session, run.study_id, SERIES_NOT_DELIVERED, by)
 
 
 def move_to_delivered(session: Session, series_id: int, by: ChangedBy) -> None:
     """Move a screened series to delivered."""
-    move_series(session, series_id, SeriesState.SCREENED, SeriesState.DELIVERED, by)
+    move_series(session, Series.id == series_id, SERIES_DELIVERED, by)
 
 
 def _read_claims(

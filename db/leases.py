@@ -8,7 +8,7 @@ in ``db/study_leases.py``.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -26,7 +26,9 @@ from db.runs import (
     start_run,
 )
 from db.states import RunOutcome, SeriesState
-from db.transition import ChangedBy, move_series
+from db.transition import ChangedBy, Transition, move_series
+
+REASON = ("reason_code", "reason_text")
 
 __all__ = [
     "Lease",
@@ -67,24 +69,15 @@ def lease_series(
     """
     series = move_series(
         session,
-        series_id,
-        SeriesState.QUEUED,
-        SeriesState.SCREENING,
+        (Series.id == series_id) & _is_due(now),
+        Transition(SeriesState.QUEUED, SeriesState.SCREENING),
         ChangedBy(leased_by, now),
-        where=(_is_due(now),),
         values={"attempts": Series.attempts + 1},
     )
     if series is None:
         return None
     screening_id = start_run(
-        session,
-        series,
-        study_id=None,
-        attempt=series.attempts,
-        correlation_id=series.correlation_id,
-        leased_by=leased_by,
-        now=now,
-        lease_seconds=lease_seconds,
+        session, series, leased_by=leased_by, now=now, lease_seconds=lease_seconds
     )
     return lease_of(screening_id, series, leased_by)
 
@@ -94,7 +87,6 @@ def give_back(session: Session, lease: Lease | StudyLease, *, now: datetime) -> 
     _end_unfinished(
         session,
         lease,
-        RunOutcome.GIVEN_BACK,
         now=now,
         failed=False,
         values={"attempts": lease.attempt - 1, "next_attempt_at": now},
@@ -119,10 +111,8 @@ def finish_rejected(
     finish_run(
         session,
         lease,
-        SeriesState.REJECTED,
         RunOutcome.REJECTED,
         now=now,
-        series_values={**reason, "next_attempt_at": None, "error": None},
         run_values={**(run_values or {}), **reason},
         detail={"reason_code": reason_code},
     )
@@ -146,12 +136,9 @@ def finish_failed(
     _end_unfinished(
         session,
         lease,
-        RunOutcome.FAILED,
         now=now,
         failed=exhausted,
         values={"error": error, "next_attempt_at": None if exhausted else now + retry_after},
-        run_values={"error": error},
-        detail={"error": error, "attempt": lease.attempt},
     )
     return exhausted
 
@@ -159,47 +146,49 @@ def finish_failed(
 def finish_run(
     session: Session,
     lease: Lease,
-    after: SeriesState,
-    outcome: RunOutcome,
+    outcome: Literal[RunOutcome.SCREENED, RunOutcome.REJECTED],
     *,
     now: datetime,
-    series_values: Mapping[str, Any],
-    run_values: Mapping[str, Any] | None = None,
-    detail: Mapping[str, Any] | None = None,
-) -> Series:
-    """End an active run and move its series; raise LeaseLost if it is no longer active."""
+    run_values: Mapping[str, Any],
+    detail: Mapping[str, Any],
+) -> None:
+    """End an active run and move its series to the state of the same name.
+
+    ``run_values`` : columns of Screening; a reason among them is the reason of the series, too.
+    Raises LeaseLost if the run is no longer active.
+    """
+    reason = {name: run_values[name] for name in REASON if name in run_values}
     series = move_series(
         session,
-        lease.series_id,
-        SeriesState.SCREENING,
-        after,
+        _of_lease(lease),
+        Transition(SeriesState.SCREENING, SeriesState(outcome)),
         ChangedBy(lease.leased_by, now),
-        where=(Series.revision == lease.revision,),
-        values=series_values,
+        values={**reason, "next_attempt_at": None, "error": None},
         detail=detail,
     )
     if series is None:
         raise LeaseLost(lease.screening_id)
-    close_run(session, lease.screening_id, outcome, now=now, **(run_values or {}))
-    return series
+    close_run(session, lease.screening_id, outcome, now=now, **run_values)
 
 
 def _end_unfinished(
     session: Session,
     lease: Lease | StudyLease,
-    outcome: RunOutcome,
     *,
     now: datetime,
     failed: bool,
     values: Mapping[str, Any],
-    run_values: Mapping[str, Any] | None = None,
-    detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """End a run without a result; raise LeaseLost if it is no longer active."""
-    by = ChangedBy(lease.leased_by, now)
+    """End a run without a result, by an error where ``values`` names one.
+
+    Raises LeaseLost if the run is no longer active.
+    """
+    by, error = ChangedBy(lease.leased_by, now), values.get("error")
+    detail = {"error": error, "attempt": lease.attempt} if error else None
     if not release(session, lease, by, failed=failed, values=values, detail=detail):
         raise LeaseLost(lease.screening_id)
-    close_run(session, lease.screening_id, outcome, now=now, **(run_values or {}))
+    outcome = RunOutcome.FAILED if error else RunOutcome.GIVEN_BACK
+    close_run(session, lease.screening_id, outcome, now=now, error=error)
 
 
 def release(
@@ -218,11 +207,9 @@ def release(
         )
     moved = move_series(
         session,
-        lease.series_id,
-        SeriesState.SCREENING,
-        SeriesState.FAILED if failed else SeriesState.QUEUED,
+        _of_lease(lease),
+        Transition(SeriesState.SCREENING, SeriesState.FAILED if failed else SeriesState.QUEUED),
         by,
-        where=(Series.revision == lease.revision,),
         values=values,
         detail=detail,
     )
@@ -250,6 +237,10 @@ def lease_of(screening_id: int, series: Series, leased_by: str) -> Lease:
         refused_count=series.refused_count,
         instance_count=series.instance_count,
     )
+
+
+def _of_lease(lease: Lease) -> ColumnElement[bool]:
+    return (Series.id == lease.series_id) & (Series.revision == lease.revision)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

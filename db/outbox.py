@@ -91,10 +91,8 @@ def save_screening(
     finish_run(
         session,
         lease,
-        SeriesState.SCREENED,
         RunOutcome.SCREENED,
         now=now,
-        series_values={"next_attempt_at": None, "error": None},
         run_values=run_values(result.screening),
         detail=end_detail(result),
     )

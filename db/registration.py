@@ -19,7 +19,7 @@ from db.instances import (
 from db.models import Screening, Series, Study
 from db.states import ResultPer, RunOutcome, SeriesState
 from db.studies import open_study, series_arriving, series_registered
-from db.transition import ChangedBy, append_event, move_series
+from db.transition import ChangedBy, Transition, append_event, move_series
 
 CompletedBy = Literal["quiet", "released", "scan", "count"]
 """Evidence of completion.
@@ -185,9 +185,8 @@ def register_revision(
     }
     move_series(
         session,
-        series.id,
-        SeriesState.RECEIVING,
-        SeriesState.QUEUED,
+        Series.id == series.id,
+        Transition(SeriesState.RECEIVING, SeriesState.QUEUED),
         by,
         values=values,
         detail=detail,
@@ -282,7 +281,8 @@ def _insert_or_lock(session: Session, study: Study, series: str, by: ChangedBy) 
         .returning(Series)
     ).one_or_none()
     if inserted is not None:
-        append_event(session, inserted, by, "opened", after=SeriesState.RECEIVING)
+        opened = Transition(None, SeriesState.RECEIVING)
+        append_event(session, inserted, by, "opened", transition=opened)
         return inserted
     return session.scalars(
         select(Series)
@@ -304,4 +304,5 @@ def _reopen(session: Session, series: Series, by: ChangedBy) -> None:
         )
         .values(finished_at=by.at, outcome=RunOutcome.SUPERSEDED)
     )
-    move_series(session, series.id, series.state, SeriesState.RECEIVING, by)
+    reopened = Transition(series.state, SeriesState.RECEIVING)
+    move_series(session, Series.id == series.id, reopened, by)

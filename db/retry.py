@@ -18,6 +18,7 @@ from db.states import OWED, DeliveryState, ResultPer, SeriesState, StudyState
 from db.studies import is_due_study
 from db.transition import (
     ChangedBy,
+    Transition,
     append_event,
     append_study_event,
     move_all,
@@ -106,9 +107,8 @@ def retry_one(
     if series.state in SCREEN_AGAIN:
         moved = move_series(
             session,
-            series.id,
-            series.state,
-            SeriesState.QUEUED,
+            Series.id == series.id,
+            Transition(series.state, SeriesState.QUEUED),
             by,
             values={**AGAIN, "next_attempt_at": now},
             detail={"retry": True},
@@ -141,12 +141,17 @@ def retry_study(
     moved = None
     if study.state in STUDY_AGAIN:
         values = {**AGAIN, "next_attempt_at": now}
-        after = StudyState.SCREENING
         moved = move_study(
-            session, study.id, study.state, after, by, values=values, detail={"retry": True}
+            session,
+            Study.id == study.id,
+            Transition(study.state, StudyState.SCREENING),
+            by,
+            values=values,
+            detail={"retry": True},
         )
         session.execute(update(Series).where(Series.study_id == study.id).values(attempts=0))
-        move_all(session, study.id, SeriesState.FAILED, SeriesState.QUEUED, by)
+        due_again = Transition(SeriesState.FAILED, SeriesState.QUEUED)
+        move_all(session, study.id, due_again, by)
     elif is_due_study(study):
         study.next_attempt_at = now
     newest = None

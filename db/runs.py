@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Screening, Series
+from db.models import Screening, Series, Study
 from db.states import RunOutcome
 
 
@@ -64,22 +64,21 @@ def start_run(
     session: Session,
     series: Series,
     *,
-    study_id: int | None,
-    attempt: int,
-    correlation_id: str | None,
+    study: Study | None = None,
     leased_by: str,
     now: datetime,
     lease_seconds: float,
 ) -> int:
-    """Insert an active run and return its screening ID."""
+    """Insert an active run over a series, or over its ``study``; return its screening ID."""
+    leased = study or series
     return session.scalars(
         insert(Screening)
         .values(
             series_id=series.id,
-            study_id=study_id,
+            study_id=study and study.id,
             revision=series.revision,
-            attempt=attempt,
-            correlation_id=correlation_id,
+            attempt=leased.attempts,
+            correlation_id=leased.correlation_id,
             leased_by=leased_by,
             lease_until=now + timedelta(seconds=lease_seconds),
             started_at=now,

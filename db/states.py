@@ -201,7 +201,7 @@ SUPERSEDED_BY = (WithdrawalReason.REPLACED, WithdrawalReason.WRONG_PATIENT)
 class IllegalTransition(RuntimeError):
     """The transition is not in ``ALLOWED`` or ``ALLOWED_STUDY``."""
 
-    def __init__(self, before: StrEnum, after: StrEnum) -> None:
+    def __init__(self, before: StrEnum | None, after: StrEnum) -> None:
         super().__init__(before, after)
 
     def __str__(self) -> str:
@@ -210,13 +210,13 @@ class IllegalTransition(RuntimeError):
         return f"a {what} cannot go from {before} to {after}"
 
 
-def check_transition(before: SeriesState, after: SeriesState) -> None:
+def check_transition(before: SeriesState | None, after: SeriesState) -> None:
     """Raise IllegalTransition unless ``after`` may follow ``before``."""
-    if after not in ALLOWED[before]:
+    if before is None or after not in ALLOWED[before]:
         raise IllegalTransition(before, after)
 
 
-def check_study_transition(before: StudyState, after: StudyState) -> None:
+def check_study_transition(before: StudyState | None, after: StudyState) -> None:
     """Raise IllegalTransition unless ``after`` may follow ``before``."""
-    if after not in ALLOWED_STUDY[before]:
+    if before is None or after not in ALLOWED_STUDY[before]:
         raise IllegalTransition(before, after)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Series, Study
 from db.states import STUDY_FINISHED, ResultPer, StudyState
-from db.transition import ChangedBy, append_study_event, move_study
+from db.transition import ChangedBy, Transition, append_study_event, move_study
 
 BY_COUNT = "count"
 """``completed_by`` of a series with all instances that the source PACS counts."""
@@ -53,7 +53,8 @@ def open_study(
     if inserted is None:  # another process has inserted it meanwhile
         return session.scalars(_by_uid(study_instance_uid)).one()
     if inserted.state is not None:
-        append_study_event(session, inserted, by, "opened", after=inserted.state)
+        opened = Transition(None, inserted.state)
+        append_study_event(session, inserted, by, "opened", transition=opened)
     return inserted
 
 
@@ -123,11 +124,9 @@ def complete_studies(
         }
         moved = move_study(
             session,
-            study_id,
-            StudyState.COLLECTING,
-            StudyState.SCREENING,
+            (Study.id == study_id) & (Study.last_received_at == last_received_at),
+            Transition(StudyState.COLLECTING, StudyState.SCREENING),
             by,
-            where=(Study.last_received_at == last_received_at,),
             values=values,
         )
         if moved is not None:
@@ -161,8 +160,8 @@ def _quiet_studies(
 
 
 def _collect(session: Session, study: Study, before: StudyState, by: ChangedBy) -> None:
-    values = {"next_attempt_at": None}
-    move_study(session, study.id, before, StudyState.COLLECTING, by, values=values)
+    reopened = Transition(before, StudyState.COLLECTING)
+    move_study(session, Study.id == study.id, reopened, by, values={"next_attempt_at": None})
 
 
 def _by_uid(study_instance_uid: str) -> "Select[Study]":

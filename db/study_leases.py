@@ -16,7 +16,7 @@ from db.clock_skew import is_due
 from db.models import Screening, Series, Study
 from db.runs import StudyLease, start_run
 from db.states import SeriesState, StudyState
-from db.transition import ChangedBy, append_study_event, move_all, move_study
+from db.transition import ChangedBy, Transition, append_study_event, move_all, move_study
 
 ARRIVING = (SeriesState.RECEIVING, SeriesState.QUEUED)
 
@@ -53,13 +53,12 @@ def lease_study(
         return None
     by = ChangedBy(leased_by, now)
     append_study_event(session, study, by, "leased", detail={"attempt": study.attempts})
-    move_all(session, study_id, SeriesState.QUEUED, SeriesState.SCREENING, by)
+    taken = Transition(SeriesState.QUEUED, SeriesState.SCREENING)
+    move_all(session, study_id, taken, by)
     screening_id = start_run(
         session,
         first,
-        study_id=study_id,
-        attempt=study.attempts,
-        correlation_id=study.correlation_id,
+        study=study,
         leased_by=leased_by,
         now=now,
         lease_seconds=lease_seconds,
@@ -111,7 +110,7 @@ def release(
         return False
     arriving, registered = _arriving(session, lease.study_id)
     after = SeriesState.FAILED if failed and not registered else SeriesState.QUEUED
-    move_all(session, lease.study_id, SeriesState.SCREENING, after, by)
+    move_all(session, lease.study_id, Transition(SeriesState.SCREENING, after), by)
     if registered:
         values = {**values, "attempts": 0}
     if arriving:
@@ -141,7 +140,8 @@ def _move(
     values: Mapping[str, Any],
     detail: Mapping[str, Any] | None,
 ) -> None:
-    move_study(session, study.id, StudyState.SCREENING, after, by, values=values, detail=detail)
+    transition = Transition(StudyState.SCREENING, after)
+    move_study(session, Study.id == study.id, transition, by, values=values, detail=detail)
 
 
 def _lock_running(session: Session, lease: StudyLease) -> Study | None:

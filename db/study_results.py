@@ -20,7 +20,7 @@ from db.runs import LeaseLost, StudyLease, close_run
 from db.states import FINISHED, RunOutcome, SeriesState, StudyState
 from db.study_leases import release
 from db.study_series import RunSeries, StandingResult
-from db.transition import ChangedBy, move_series, move_study
+from db.transition import ChangedBy, Transition, move_series, move_study
 from db.withdrawal import Withdrawal, lock_deliveries, withdraw_all
 
 
@@ -215,12 +215,12 @@ def _end_one(session: Session, row: Series, end: SeriesEnd, by: ChangedBy) -> No
     if end.state is None or (row.state in FINISHED and _keeps_state(row.state, end.state)):
         return
     if row.state is not SeriesState.SCREENING:
-        move_series(session, row.id, row.state, SeriesState.SCREENING, by)
+        taken = Transition(row.state, SeriesState.SCREENING)
+        move_series(session, Series.id == row.id, taken, by)
     move_series(
         session,
-        row.id,
-        SeriesState.SCREENING,
-        end.state,
+        Series.id == row.id,
+        Transition(SeriesState.SCREENING, end.state),
         by,
         values={
             "reason_code": end.reason_code,
@@ -248,11 +248,9 @@ def _end_study(
     cleared = {"reason_code": None, "reason_text": None, "error": None}
     moved = move_study(
         session,
-        lease.study_id,
-        StudyState.SCREENING,
-        after,
+        (Study.id == lease.study_id) & Study.next_attempt_at.is_(None),
+        Transition(StudyState.SCREENING, after),
         by,
-        where=(Study.next_attempt_at.is_(None),),
         values={**cleared, **(values or {})},
         detail=detail,
     )

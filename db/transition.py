@@ -3,13 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, insert, update
 from sqlalchemy.orm import Session
 
 from db.models import Event, Series, Study, StudyEvent
 from db.states import SeriesState, StudyState, check_study_transition, check_transition
+
+State = TypeVar("State", SeriesState, StudyState)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition(Generic[State]):
+    """A change of state; ``before`` is None where the row is new."""
+
+    before: State | None
+    after: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,50 +32,48 @@ class ChangedBy:
 
 def move_series(
     session: Session,
-    series_id: int,
-    before: SeriesState,
-    after: SeriesState,
+    which: ColumnElement[bool],
+    transition: Transition[SeriesState],
     by: ChangedBy,
     *,
-    where: tuple[ColumnElement[bool], ...] = (),
     values: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Series | None:
-    """Move a series that is in ``before`` and meets ``where``, and append the event.
+    """Move a series that is in the state before, and append the event.
 
-    Returns the changed row, or None if another process moved the series first: the loser of a
-    race changes nothing. Raises IllegalTransition.
+    ``which`` : condition that one series meets at most, with its ID. Returns the changed row,
+    or None if another process moved the series first: the loser of a race changes nothing.
+    Raises IllegalTransition.
     """
-    check_transition(before, after)
+    check_transition(transition.before, transition.after)
     moved = session.scalars(
         update(Series)
-        .where(Series.id == series_id, Series.state == before, *where)
-        .values(state=after, changed_at=by.at, **(values or {}))
+        .where(which, Series.state == transition.before)
+        .values(state=transition.after, changed_at=by.at, **(values or {}))
         .returning(Series)
         .execution_options(populate_existing=True)
     ).one_or_none()
     if moved is not None:
-        append_event(session, moved, by, "moved", before=before, after=after, detail=detail)
+        append_event(session, moved, by, "moved", transition=transition, detail=detail)
     return moved
 
 
 def move_all(
     session: Session,
     study_id: int,
-    before: SeriesState,
-    after: SeriesState,
+    transition: Transition[SeriesState],
     by: ChangedBy,
 ) -> None:
-    """Move every series of a study that is in ``before``, and append the events."""
+    """Move every series of a study that is in the state before, and append the events."""
     moved = session.scalars(
         update(Series)
-        .where(Series.study_id == study_id, Series.state == before)
-        .values(state=after, changed_at=by.at)
+        .where(Series.study_id == study_id, Series.state == transition.before)
+        .values(state=transition.after, changed_at=by.at)
         .returning(Series)
         .execution_options(populate_existing=True)
     ).all()
     for series in moved:
-        append_event(session, series, by, "moved", before=before, after=after)
+        append_event(session, series, by, "moved", transition=transition)
 
 
 def append_event(
@@ -74,8 +82,7 @@ def append_event(
     by: ChangedBy,
     what: str,
     *,
-    before: SeriesState | None = None,
-    after: SeriesState | None = None,
+    transition: Transition[SeriesState] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Append an event; ``detail`` holds identifiers and technical values, no patient data."""
@@ -86,8 +93,8 @@ def append_event(
             revision=series.revision,
             actor=by.actor,
             what=what,
-            before=before,
-            after=after,
+            before=transition and transition.before,
+            after=transition and transition.after,
             detail=dict(detail or {}),
         )
     )
@@ -95,28 +102,24 @@ def append_event(
 
 def move_study(
     session: Session,
-    study_id: int,
-    before: StudyState,
-    after: StudyState,
+    which: ColumnElement[bool],
+    transition: Transition[StudyState],
     by: ChangedBy,
     *,
-    where: tuple[ColumnElement[bool], ...] = (),
     values: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Study | None:
     """Move a study as ``move_series`` moves a series."""
-    check_study_transition(before, after)
+    check_study_transition(transition.before, transition.after)
     moved = session.scalars(
         update(Study)
-        .where(Study.id == study_id, Study.state == before, *where)
-        .values(state=after, changed_at=by.at, **(values or {}))
+        .where(which, Study.state == transition.before)
+        .values(state=transition.after, changed_at=by.at, **(values or {}))
         .returning(Study)
         .execution_options(populate_existing=True)
     ).one_or_none()
     if moved is not None:
-        append_study_event(
-            session, moved, by, "moved", before=before, after=after, detail=detail
-        )
+        append_study_event(session, moved, by, "moved", transition=transition, detail=detail)
     return moved
 
 
@@ -126,8 +129,7 @@ def append_study_event(
     by: ChangedBy,
     what: str,
     *,
-    before: StudyState | None = None,
-    after: StudyState | None = None,
+    transition: Transition[StudyState] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Append an event of a study; ``detail`` as in ``append_event``."""
@@ -138,8 +140,8 @@ def append_study_event(
             revision=study.revision,
             actor=by.actor,
             what=what,
-            before=before,
-            after=after,
+            before=transition and transition.before,
+            after=transition and transition.after,
             detail=dict(detail or {}),
         )
     )

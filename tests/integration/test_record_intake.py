@@ -12,7 +12,7 @@ from db.models import Instance, Screening, Series
 from db.registration import open_series, register_revision, registered_mtimes
 from db.states import ALLOWED, IllegalTransition, ResultPer, RunOutcome, SeriesState
 from db.studies import open_study
-from db.transition import ChangedBy, move_series
+from db.transition import ChangedBy, Transition, move_series
 from tests.support.record import (
     NOW,
     SERIES,
@@ -60,11 +60,13 @@ def test_of_all_pairs_of_states_exactly_the_listed_ones_move_a_row(sessions: Ses
     with sessions.begin() as session:
         for before, target in itertools.product(SeriesState, SeriesState):
             row = insert_in(session, before)
+            which = Series.id == row.id
             if target in ALLOWED[before]:
-                assert move_series(session, row.id, before, target, by) is not None
+                moved = move_series(session, which, Transition(before, target), by)
+                assert moved is not None
             else:
                 with pytest.raises(IllegalTransition):
-                    move_series(session, row.id, before, target, by)
+                    move_series(session, which, Transition(before, target), by)
             session.refresh(row)
             expected = target if target in ALLOWED[before] else before
             assert row.state is expected
@@ -74,7 +76,12 @@ def test_a_move_from_an_outdated_state_changes_nothing(sessions: Sessions) -> No
     series_id = register(sessions).series_id
     lease(sessions, series_id)
     with sessions.begin() as session:
-        moved = move_series(session, series_id, QUEUED, SCREENING, ChangedBy("late", NOW))
+        moved = move_series(
+            session,
+            Series.id == series_id,
+            Transition(QUEUED, SCREENING),
+            ChangedBy("late", NOW),
+        )
 
     assert moved is None
     assert "late" not in {actor for *_, actor in moves(sessions, series_id)}
