@@ -67,21 +67,20 @@ def due_deliveries(session: Session, *, now: datetime, limit: int) -> list[DueDe
 
 def claim_deliveries(
     session: Session,
-    screening_id: int,
-    destination: str,
+    due: DueDelivery,
     *,
     leased_by: str,
     now: datetime,
     lease_seconds: float,
     transaction_uid: str | None = None,
 ) -> tuple[Claim, ...]:
-    """Claim the due objects of a screening for a destination; empty if there are none.
+    """Claim the due objects of a screening for a destination; empty if none is due now.
 
     Counts the attempt: commit before sending. Two workers never claim the same object.
     ``transaction_uid`` identifies a later report of Storage Commitment.
     The rejection note of a withdrawn result waits for its deliveries in progress.
     """
-    if must_wait(session, screening_id, destination, now=now):
+    if must_wait(session, due.screening_id, due.destination, now=now):
         return ()
     claimed = session.execute(
         update(Delivery)
@@ -89,8 +88,8 @@ def claim_deliveries(
             Delivery.id.in_(
                 select(Delivery.id)
                 .where(
-                    Delivery.screening_id == screening_id,
-                    Delivery.destination == destination,
+                    Delivery.screening_id == due.screening_id,
+                    Delivery.destination == due.destination,
                     *_is_due(now),
                 )
                 .with_for_update(skip_locked=True)

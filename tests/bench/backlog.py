@@ -180,8 +180,7 @@ class Case:
         with self._sessions.begin() as session:
             claimed = claims.claim_deliveries(
                 session,
-                self._lease.screening_id,
-                "pacs",
+                claims.DueDelivery(self._lease.screening_id, "pacs"),
                 leased_by=ACTOR,
                 now=now,
                 lease_seconds=60,

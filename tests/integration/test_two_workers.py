@@ -12,7 +12,7 @@ import pytest
 from tests.bench.two_workers import fill_spool, share
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
-COUNT = 20
+COUNT = 12
 
 
 def test_two_workers_share_the_queue_and_screen_nothing_twice(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.deliveries import Claim, claim_deliveries
+from db.deliveries import Claim, DueDelivery, claim_deliveries
 from db.instances import NewInstance
 from db.leases import Lease, due_series, finish_failed, lease_series
 from db.models import Event, Series
@@ -169,8 +169,7 @@ def claim(
     with sessions.begin() as session:
         return claim_deliveries(
             session,
-            screening_id,
-            destination,
+            DueDelivery(screening_id, destination),
             leased_by="w1",
             now=after(at),
             lease_seconds=60,

@@ -189,8 +189,7 @@ class ReviewRecord:
             taken = [
                 deliveries.claim_deliveries(
                     session,
-                    one.screening_id,
-                    one.destination,
+                    one,
                     leased_by="worker-1",
                     now=self.at,
                     lease_seconds=60,

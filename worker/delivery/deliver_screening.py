@@ -13,7 +13,7 @@ from common.dicomnet.commitment import Report, new_transaction_uid
 from common.logging import get_logger
 from common.metrics import DELIVERIES
 from db import outbox
-from db.deliveries import Claim, claim_deliveries, extend_claims
+from db.deliveries import Claim, DueDelivery, claim_deliveries, extend_claims
 from db.models import NOTE
 from db.pauses import block, set_retry, unblock
 from db.session import DatabaseError, Session
@@ -46,8 +46,7 @@ def deliver_screening(context: WorkerContext, screening_id: int, destination: st
     with context.sessions.begin() as session:
         claims = claim_deliveries(
             session,
-            screening_id,
-            destination,
+            DueDelivery(screening_id, destination),
             leased_by=context.name,
             now=utc_now(),
             lease_seconds=context.settings.lease_seconds,

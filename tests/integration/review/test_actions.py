@@ -128,8 +128,7 @@ def test_deliveries_that_a_worker_is_sending_are_not_sent_again(
         due = deliveries.due_deliveries(session, now=site.record.at, limit=1)
         claimed = deliveries.claim_deliveries(
             session,
-            due[-1].screening_id,
-            due[-1].destination,
+            due[-1],
             leased_by="w",
             now=site.record.at,
             lease_seconds=60,
