@@ -77,6 +77,17 @@ WARNINGS = Counter(
     ["topic"],
     registry=REGISTRY,
 )
+WITHHELD = Counter(
+    "osteoscreen_withheld",
+    "Results that the screening policy did not send, by its code",
+    ["code"],
+    registry=REGISTRY,
+)
+HELD_INSTANCES = Gauge(
+    "osteoscreen_held_instances",
+    "Images with changed content of another sender that wait for a decision",
+    registry=REGISTRY,
+)
 SKIPPED_MESSAGES = Counter(
     "osteoscreen_skipped_messages",
     "Messages of the broker that the worker could not read",

@@ -89,7 +89,10 @@ def dxa_of_patient(session: Session, series: Series) -> Sequence[DxaResult]:
 
 
 def pairs(session: Session, *, max_days_apart: int) -> list[Pair]:
-    """Return every current DXA result with every such series, at most so many days apart."""
+    """Return every current DXA result with every such series, at most so many days apart.
+
+    A series whose newest grade was withdrawn is left out.
+    """
     current = _current().subquery()
     dxa = aliased(DxaResult, current)
     run = aliased(Screening, newest_graded_result(Series.id).lateral())
@@ -108,7 +111,7 @@ def pairs(session: Session, *, max_days_apart: int) -> list[Pair]:
         )
         .outerjoin(run, true())
         # Of a study with one result only the series that its run belongs to counts.
-        .where(exists().where(Screening.series_id == Series.id))
+        .where(exists().where(Screening.series_id == Series.id), run.withdrawn_at.is_(None))
         .order_by(dxa.id, Series.id)
     ).all()
     hips = hips_of(session, [graded.id for _, _, graded in rows if graded is not None])

@@ -3,18 +3,17 @@
 Files move in the Storage SCP only: a decision is a row, which it applies (``undone``).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.spool.held import Sender
-from db.instances import NewInstance
 from db.models import HeldInstance, Instance, Series
 from db.states import HeldState
 from db.transition import ChangedBy, append_event
@@ -139,6 +138,12 @@ def held_by_uid(session: Session, uid: str) -> list[HeldContent]:
     return _held_content(session, _groups().where(named))
 
 
+def count_held(session: Session) -> int:
+    """Return the number of images that wait for a decision."""
+    waiting = select(func.count()).where(HeldInstance.state == HeldState.HELD)
+    return session.scalar(waiting) or 0
+
+
 def decide(
     session: Session, content: HeldContent, *, accept: bool, actor: str, now: datetime
 ) -> int:
@@ -193,65 +198,6 @@ def mark_applied(session: Session, held_ids: Collection[int], *, now: datetime) 
     session.execute(
         update(HeldInstance).where(HeldInstance.id.in_(held_ids)).values(applied_at=now)
     )
-
-
-def changed_by_another(
-    session: Session,
-    study_instance_uid: str,
-    series_instance_uid: str,
-    instances: Iterable[NewInstance],
-    *,
-    source_pacs: str | None,
-) -> frozenset[str]:
-    """Return the SOP Instance UIDs that another sender has changed.
-
-    They are on record with other bytes, from another sender than these, and no operator has
-    accepted the change. ``source_pacs`` : AE title of the source PACS, which may replace what
-    retention has removed.
-    """
-    of_series = and_(
-        Series.study_instance_uid == study_instance_uid,
-        Series.series_instance_uid == series_instance_uid,
-    )
-    known = {
-        uid: (syntax, sha256, Sender(ae_title or of_all or "", address or ""))
-        for uid, syntax, sha256, ae_title, of_all, address in session.execute(
-            select(
-                Instance.sop_instance_uid,
-                Instance.transfer_syntax_uid,
-                Instance.sha256,
-                Instance.calling_ae_title,
-                Series.calling_ae_title,
-                Instance.source_address,
-            )
-            .join(Series, Series.id == Instance.series_id)
-            .where(of_series)
-        )
-    }
-    accepted = _accepted(session, of_series) if known else set()
-    return frozenset(
-        one.sop_instance_uid
-        for one in instances
-        if one.calling_ae_title != source_pacs
-        and (one.sop_instance_uid, one.sha256) not in accepted
-        and _is_changed(one, known.get(one.sop_instance_uid))
-    )
-
-
-def _is_changed(one: NewInstance, known: tuple[str, str, Sender] | None) -> bool:
-    if known is None or known[:2] == (one.transfer_syntax_uid, one.sha256):
-        return False
-    sender = Sender(one.calling_ae_title or "", one.source_address or "")
-    return known[2].differs_from(sender)
-
-
-def _accepted(session: Session, of_series: ColumnElement[bool]) -> set[tuple[str, str]]:
-    rows = session.execute(
-        select(HeldInstance.sop_instance_uid, HeldInstance.sha256)
-        .join(Series, Series.id == HeldInstance.series_id)
-        .where(of_series, HeldInstance.state == HeldState.ACCEPTED)
-    )
-    return {(uid, sha256) for uid, sha256 in rows}
 
 
 def _groups() -> "Select[*tuple[Any, ...]]":

@@ -202,19 +202,6 @@ def register_revision(
     return Registered(series.id, revision, changed=True, correlation_id=correlation_id, due=due)
 
 
-def registered_mtimes(session: Session) -> dict[tuple[str, str], int]:
-    """Return (study, series UID) → folder modification time in ns at registration.
-
-    A *receiving* series is left out: its current content is not registered.
-    """
-    rows = session.execute(
-        select(
-            Series.study_instance_uid, Series.series_instance_uid, Series.spool_mtime_ns
-        ).where(Series.spool_mtime_ns.is_not(None), Series.state != SeriesState.RECEIVING)
-    )
-    return {(study, series): mtime_ns for study, series, mtime_ns in rows if mtime_ns}
-
-
 def _refuse_change(
     session: Session, series: Series, completed: CompletedSeries, missing: int, by: ChangedBy
 ) -> Registered:

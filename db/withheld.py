@@ -1,7 +1,7 @@
 """Results that the screening policy does not deliver: their basis, and their later delivery."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select
@@ -16,10 +16,11 @@ AT_DESTINATION = (DeliveryState.DUE, DeliveryState.SENT, DeliveryState.CONFIRMED
 
 @dataclass(frozen=True, slots=True)
 class DeliveredGrade:
-    """The grade of a delivered report."""
+    """The grade of a delivered report; ``report_path`` of its SR, relative to the spool."""
 
     study_date: date
     grade: str
+    report_path: str = field(default="", compare=False)
 
 
 def lock_patient(session: Session, series: Series) -> None:
@@ -37,7 +38,8 @@ def delivered_grades(
 ) -> list[DeliveredGrade]:
     """Return the grades of delivered reports of the patient on other studies.
 
-    Patient ID and issuer must match, and the sex where both are known. The newest delivered
+    Patient ID and issuer must match, and the sex where both are known; the caller compares the
+    rest of the identity: the record has neither name nor birth date. The newest delivered
     report of each study counts; one that every destination refused does not. May return some
     of a few days more than ``within_months`` before or after the study.
     """
@@ -60,12 +62,29 @@ def delivered_grades(
         .group_by(Series.study_instance_uid)
     )
     rows = session.execute(
-        select(Series.study_date, Screening.grade)
+        select(Series.study_date, Screening.grade, ResultObject.path)
         .join(Series, Series.id == Screening.series_id)
+        .join(
+            ResultObject,
+            and_(ResultObject.screening_id == Screening.id, ResultObject.role == "sr"),
+        )
         .where(Screening.id.in_(newest_of_each_study), Screening.grade.is_not(None))
         .order_by(Screening.id)
     )
-    return [DeliveredGrade(day, grade) for day, grade in rows if day and grade]
+    return [DeliveredGrade(day, grade, path) for day, grade, path in rows if day and grade]
+
+
+def count_withheld(session: Session) -> dict[str, int]:
+    """Return the number of results that are not delivered, by the code of the policy.
+
+    Reads all runs: for a command, not for a periodic task.
+    """
+    rows = session.execute(
+        select(Screening.not_delivered_code, func.count())
+        .where(Screening.not_delivered_code.is_not(None), Screening.withdrawn_at.is_(None))
+        .group_by(Screening.not_delivered_code)
+    )
+    return {code: count for code, count in rows if code is not None}
 
 
 def has_delivered(session: Session, screening_id: int) -> bool:

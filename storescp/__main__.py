@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 
 from common import health
 from common.logging import configure_logging, get_logger
@@ -15,10 +16,13 @@ from common.spool.writer import SpoolWriter, clean_incoming
 from common.task_publisher import TaskPublisher
 from db.migrate import SchemaNotCurrent, database_probe, require_current_schema
 from db.session import DatabaseUnavailable, Engine, make_engine, make_sessions
+from storescp.association.admission import peer_is_allowed
+from storescp.association.listener import SPARE_CONNECTIONS
 from storescp.association.server import StorageServer
 from storescp.commitment.report_handler import CommitmentReportHandler
 from storescp.processes.channel import AssociationsProxy
 from storescp.processes.receiver_pool import ReceiverPool
+from storescp.processes.waiting_connections import WaitingConnections
 from storescp.registration.associations import Associations
 from storescp.registration.pending_series import PendingSeries
 from storescp.registration.register import Registrar
@@ -83,7 +87,13 @@ def _start_services(
     with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
-    receivers = ReceiverPool(server, proxy, associations, on_failure=on_failure)
+    waiting = WaitingConnections(
+        limit_per_address=settings.max_associations_per_peer + SPARE_CONNECTIONS,
+        may_send=partial(peer_is_allowed, settings=settings),
+    )
+    receivers = ReceiverPool(
+        server, proxy, associations, waiting=waiting, on_failure=on_failure
+    )
     with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         receivers.start(settings.receivers)  # forks: no thread may run yet
     _check_schema(engine)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from common.health import LoopProbe
 from common.logging import get_logger
-from common.metrics import OLDEST_WAITING_SECONDS
+from common.metrics import HELD_INSTANCES, OLDEST_WAITING_SECONDS
 from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
 from db import deliveries, lease_expiry, leases, queue_status, study_leases
+from db.held import count_held
 from db.retention import remove_old_pixels
 from worker.context import WorkerContext, utc_now
 from worker.lease_monitor import LeaseMonitor
@@ -39,6 +40,7 @@ def sweep(context: WorkerContext, publisher: TaskPublisher, monitor: LeaseMonito
         study_ids = study_leases.due_studies(session, now=now, limit=BATCH)
         due_deliveries = deliveries.due_deliveries(session, now=now, limit=BATCH)
         waiting_since = queue_status.oldest_waiting(session)
+        HELD_INSTANCES.set(count_held(session))
     OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
     if (series_ids or study_ids) and publisher.queue_length(SCREENING_QUEUE) == 0:
         for series_id in series_ids:

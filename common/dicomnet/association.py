@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
@@ -60,13 +61,20 @@ class NoAnswer(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Requestor:
+    """Our side of an association: the calling AE title, and the TLS files."""
+
+    ae_title: str
+    tls: Tls
+
+
 @contextmanager
 def associated(
     peer: DimsePeer,
     sop_classes: Sequence[str],
+    requestor: Requestor,
     *,
-    ae_title: str,
-    tls: Tls,
     handlers: Handlers = (),
     negotiation: Sequence[Any] = (),
     answer_seconds: float = ANSWER_SECONDS,
@@ -77,10 +85,10 @@ def associated(
     negotiation, such as roles. ``answer_seconds`` : timeout of each
     response.
     """
-    ae = _make_ae(ae_title, sop_classes, answer_seconds)
+    ae = _make_ae(requestor.ae_title, sop_classes, answer_seconds)
     rejections: list[A_ASSOCIATE_RJ] = []
     try:
-        context = client_context(tls) if peer.tls else None
+        context = client_context(requestor.tls) if peer.tls else None
         assoc = ae.associate(
             peer.host,
             peer.port,

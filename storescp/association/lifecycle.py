@@ -1,5 +1,6 @@
 """Life cycle of associations: admission, release, abort, and shutdown."""
 
+import socket
 import threading
 import time
 
@@ -95,6 +96,14 @@ class AssociationLifecycle:
         for assoc in self._associations.senders():
             if isinstance(assoc, threading.Thread) and not assoc.is_alive():
                 self._close(assoc, released=False)
+
+    def connections(self) -> set[socket.socket]:
+        """Return the connections of the open associations."""
+        senders = self._associations.senders()
+        duls = [one.dul for one in senders if isinstance(one, Association)]
+        # pynetdicom sets both to None when a connection ends.
+        sockets = [getattr(dul.socket, "socket", None) for dul in duls]
+        return {one for one in sockets if one is not None}
 
     def abort_open(self, deadline: float) -> None:
         """Abort the open associations, at most until ``ABORT_SECONDS`` after ``deadline``."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from pynetdicom.transport import ThreadedAssociationServer
 
@@ -29,7 +29,9 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
     of the address that has the most.
     """
 
-    request_queue_size = 128  # with pynetdicom's 5, a burst of associations waits for a second
+    # A full queue drops requests, and a sender then tries again after 1, 3 and 7 s. The limit
+    # of the kernel (net.core.somaxconn) applies, too.
+    request_queue_size = 1024
     block_on_close = False  # a TLS handshake may take 10 s
     _max_threads = SPARE_THREADS
     _max_per_peer = SPARE_CONNECTIONS
@@ -44,6 +46,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._handshakes: dict[socket.socket, str] = {}
+        self._waiting: dict[ref[socket.socket], str] = {}
         self._closing: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
         super().__init__(*arguments, **keywords)
@@ -57,10 +60,26 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
 
     def take(self, request: socket.socket, client_address: Any) -> None:
         """Serve an accepted connection; another process may have accepted it."""
+        with self._lock:
+            self._waiting[ref(request)] = client_address[0]
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
             self.shutdown_request(request)
+
+    def settled(self, admitted: set[socket.socket]) -> list[str]:
+        """Return the address of each connection that has ended or was admitted, once."""
+        with self._lock:
+            ended = {
+                one: address
+                for one, address in self._waiting.items()
+                if (connection := one()) is None
+                or connection.fileno() == -1
+                or connection in admitted
+            }
+            for one in ended:
+                del self._waiting[one]
+        return list(ended.values())
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
         """Return whether a connection is within the limits."""
@@ -112,6 +131,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
                 encrypted: ssl.SSLSocket = self.ssl_context.wrap_socket(
                     request, server_side=True, do_handshake_on_connect=False
                 )
+                self._replace(request, encrypted)
                 request = encrypted
                 with self._handshake(request, client_address[0]):
                     encrypted.do_handshake()
@@ -122,6 +142,12 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
                 self.shutdown_request(request)
                 return
         super().finish_request(request, client_address)
+
+    def _replace(self, request: socket.socket, encrypted: ssl.SSLSocket) -> None:
+        with self._lock:
+            address = self._waiting.pop(ref(request), None)
+            if address is not None:
+                self._waiting[ref(encrypted)] = address
 
     @contextmanager
     def _handshake(self, request: socket.socket, address: str) -> Iterator[None]:

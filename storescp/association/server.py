@@ -103,10 +103,14 @@ class StorageServer:
         """Serve a connection in its own thread, or close it when there are too many."""
         self._bound.take(connection, address)
 
-    def tick(self) -> None:
-        """Close associations whose thread has ended without an event; call periodically."""
+    def tick(self) -> list[str]:
+        """Close associations whose thread has ended without an event; call periodically.
+
+        Returns the addresses of the connections that were admitted or have ended since.
+        """
         self._bound.service_actions()
         self._lifecycle.close_dead()
+        return self._bound.settled(self._lifecycle.connections())
 
     def close_port(self) -> None:
         """Stop accepting, in all processes."""

@@ -2,10 +2,10 @@
 
 First on the association of the request while it is open, then on a new one where
 ``COMMITMENT_PEERS`` has the address of the sender. Requests are kept in memory: a sender that
-receives no report repeats its request, as the standard requires.
+receives no report repeats its request, as the standard requires. Each sender has at most one
+report under way, so that one that does not answer delays its own reports only.
 """
 
-import heapq
 import itertools
 import threading
 import time
@@ -19,7 +19,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from common import supervised
 from common.dicomnet.address import DimsePeer
-from common.dicomnet.association import NoAssociation, associated
+from common.dicomnet.association import NoAssociation, Requestor, associated
 from common.dicomnet.status import SUCCESS
 from common.logging import get_logger
 from common.settings.storescp import StoreScpSettings
@@ -32,6 +32,8 @@ ANSWER_SECONDS = 10.0
 REPORT_SECONDS = 30.0
 """Time limit of a report on a new association."""
 MAX_WAITING = 1000
+MAX_SENDERS = 32
+"""Senders with a report under way; each has a thread for its duration."""
 
 log = get_logger(__name__)
 
@@ -45,6 +47,11 @@ class _Job:
     request: CommitmentRequest = field(compare=False)
     attempts: int = field(default=0, compare=False)
 
+    @property
+    def sender(self) -> tuple[str, str]:
+        """The AE title and the address of the request."""
+        return self.calling_ae_title, str(self.assoc.requestor.address)
+
 
 class CommitmentReporter(threading.Thread):
     """One per server. Association threads only hand over requests and responses."""
@@ -52,6 +59,7 @@ class CommitmentReporter(threading.Thread):
     def __init__(self, settings: StoreScpSettings) -> None:
         super().__init__(name="commitment reporter", daemon=True)
         self._settings = settings
+        self._reporting: set[tuple[str, str]] = set()
         self._jobs: list[_Job] = []
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -67,7 +75,7 @@ class CommitmentReporter(threading.Thread):
                 return False
             due = time.monotonic() + FIRST_DELAY_SECONDS
             job = _Job(due, next(self._numbers), assoc, calling_ae_title, request)
-            heapq.heappush(self._jobs, job)
+            self._jobs.append(job)
             self._changed.notify()
         return True
 
@@ -79,27 +87,48 @@ class CommitmentReporter(threading.Thread):
             response.received.set()
 
     def stop(self) -> None:
-        """End after the current report."""
+        """End; reports under way end with the process."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
     def run(self) -> None:
-        """Send reports that are due until ``stop``; no exception ends the thread."""
+        """Start the reports that are due until ``stop``."""
         while (job := self._next()) is not None:
-            try:
-                self._report(job)
-            except Exception:
-                log.exception("commitment_failed")
+            threading.Thread(
+                target=self._report_or_log, args=(job,), name="commitment report", daemon=True
+            ).start()
 
     def _next(self) -> _Job | None:
+        """Wait for a job of a sender without a report under way; None after ``stop``."""
         with self._changed:
             while not self._stopping:
+                job = self._first_free()
                 now = time.monotonic()
-                if self._jobs and self._jobs[0].due <= now:
-                    return heapq.heappop(self._jobs)
-                self._changed.wait(self._jobs[0].due - now if self._jobs else None)
+                if job is not None and job.due <= now:
+                    self._jobs.remove(job)
+                    self._reporting.add(job.sender)
+                    return job
+                self._changed.wait(None if job is None else job.due - now)
             return None
+
+    def _first_free(self) -> _Job | None:
+        if len(self._reporting) >= MAX_SENDERS:
+            return None
+        return min(
+            (one for one in self._jobs if one.sender not in self._reporting), default=None
+        )
+
+    def _report_or_log(self, job: _Job) -> None:
+        """Report; no exception ends the thread silently."""
+        try:
+            self._report(job)
+        except Exception:
+            log.exception("commitment_failed")
+        finally:
+            with self._changed:
+                self._reporting.discard(job.sender)
+                self._changed.notify()
 
     def _report(self, job: _Job) -> None:
         result = commit_result(self._settings.spool_dir, job.request)
@@ -118,7 +147,7 @@ class CommitmentReporter(threading.Thread):
         job.due = time.monotonic() + RETRY_SECONDS[job.attempts]
         job.attempts += 1
         with self._changed:
-            heapq.heappush(self._jobs, job)
+            self._jobs.append(job)
 
     def _report_on(self, assoc: Association, result: CommitmentResult) -> bool:
         """Report on the association of the request; return whether it was accepted.
@@ -186,8 +215,7 @@ def send_report(peer: DimsePeer, ae_title: str, tls: Tls, result: CommitmentResu
         with associated(
             peer,
             [StorageCommitmentPushModel],
-            ae_title=ae_title,
-            tls=tls,
+            Requestor(ae_title, tls),
             # PS3.4 J.3.3: the SCP proposes its role, since it is the requestor here.
             negotiation=[build_role(StorageCommitmentPushModel, scp_role=True)],
             answer_seconds=ANSWER_SECONDS,

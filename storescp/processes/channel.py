@@ -63,6 +63,13 @@ class AssociationClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionsSettled:
+    """The addresses for ``WaitingConnections.settle``."""
+
+    addresses: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """All metrics of a receiver process; the answer to ``RequestMetrics``."""
 
@@ -104,6 +111,7 @@ ToMain = (
     | InstanceStored
     | InstanceRefused
     | AssociationClosed
+    | ConnectionsSettled
     | Metrics
     | Heartbeat
 )

@@ -8,6 +8,7 @@ metrics, and hands each connection to the process with the fewest associations.
 import gc
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -19,12 +20,14 @@ from queue import Empty, SimpleQueue
 from prometheus_client import Metric
 
 from common.logging import get_logger
+from common.metrics import ASSOCIATIONS
 from storescp.association.server import SHUTDOWN_SECONDS, StorageServer
 from storescp.processes.channel import (
     Admission,
     AssociationClosed,
     AssociationOpened,
     AssociationsProxy,
+    ConnectionsSettled,
     InstanceRefused,
     InstanceStored,
     Metrics,
@@ -35,6 +38,7 @@ from storescp.processes.channel import (
     ToReceiver,
 )
 from storescp.processes.receiver_process import run
+from storescp.processes.waiting_connections import WaitingConnections
 from storescp.registration.associations import Associations
 from storescp.store.store_operation import log_arriving
 
@@ -44,6 +48,7 @@ SILENT_SECONDS = 60.0
 WATCH_SECONDS = 5.0
 END_SECONDS = SHUTDOWN_SECONDS + 1.0
 RETRY_SECONDS = 0.1
+TOO_MANY = "too_many_connections_of_peer"
 
 log = get_logger(__name__)
 
@@ -82,13 +87,15 @@ class ReceiverPool:
         proxy: AssociationsProxy,
         associations: Associations,
         *,
+        waiting: WaitingConnections,
         on_failure: Callable[[], None],
     ) -> None:
-        """``server`` : made with ``proxy``. ``on_failure`` : called when a process ends
-        without ``Stop``, or is silent."""
+        """``server`` : made with ``proxy``. ``waiting`` : the limit of connections.
+        ``on_failure`` : called when a process ends without ``Stop``, or is silent."""
         self._server = server
         self._proxy = proxy
         self._associations = associations
+        self._waiting = waiting
         self._on_failure = on_failure
         self._receivers: list[ReceiverProcess] = []
         self._acceptor = threading.Thread(target=self._accept, name="acceptor", daemon=True)
@@ -172,6 +179,9 @@ class ReceiverPool:
                     log.error("accept_failed", error=error.strerror)
                     time.sleep(RETRY_SECONDS)  # such as too many open files
                 continue
+            if not self._waiting.admit(address[0]):
+                _refuse(connection, address[0])
+                continue
             number += 1
             receiver = self._least_loaded()
             receiver.last_connection = number
@@ -243,8 +253,18 @@ class ReceiverPool:
                 self._associations.close(
                     (receiver.pid, message.sender), released=message.released
                 )
+            case ConnectionsSettled():
+                for address in message.addresses:
+                    self._waiting.settle(address)
             case Metrics():
                 receiver.answers.put(message)
+
+
+def _refuse(connection: socket.socket, address: str) -> None:
+    """Close a connection above the limit of its address, with as little work as possible."""
+    connection.close()
+    ASSOCIATIONS.labels(TOO_MANY).inc()
+    log.warning("connection_refused", peer=address, reason=TOO_MANY)
 
 
 def _try_to_send(receiver: ReceiverProcess, message: ToReceiver) -> bool:

@@ -16,6 +16,7 @@ from storescp.processes.channel import (
     Accepted,
     Admission,
     AssociationsProxy,
+    ConnectionsSettled,
     Heartbeat,
     Metrics,
     ReceiverChannel,
@@ -66,7 +67,8 @@ def _receive(
         while stopping is None or stopping.is_alive():
             now = time.monotonic()
             if now >= tick_at:
-                server.tick()
+                if settled := server.tick():
+                    associations.send(ConnectionsSettled(settled))
                 tick_at = now + TICK_SECONDS
             if now >= heartbeat_at:
                 associations.send(Heartbeat())
@@ -76,7 +78,7 @@ def _receive(
             message: ToReceiver = channel.receive()
             match message:
                 case Accepted(address):
-                    _take(server, channel, address)
+                    _take(server, associations, channel, address)
                 case Admission():
                     associations.admitted(message)
                 case RequestMetrics():
@@ -91,10 +93,16 @@ def _receive(
     return 0
 
 
-def _take(server: StorageServer, channel: ReceiverChannel, address: Any) -> None:
+def _take(
+    server: StorageServer,
+    associations: AssociationsProxy,
+    channel: ReceiverChannel,
+    address: Any,
+) -> None:
     """Serve a connection; an error closes only this one."""
     connection = channel.take_over()
     if connection is None:
+        associations.send(ConnectionsSettled([address[0]]))
         log.error("connection_lost", peer=address[0], error="too many open files")
         return
     try:

@@ -25,7 +25,8 @@ from common.spool.layout import SeriesKey, list_instances, series_folder
 from common.spool.part10 import COPY_BYTES, read_header
 from common.spool.quarantine import list_quarantined
 from db.instances import NewInstance
-from db.registration import CompletedBy, CompletedSeries, SeriesFacts
+from db.registration import CompletedSeries, SeriesFacts
+from storescp.registration.pending_series import CompleteSeries
 from storescp.registration.read_attempts import ReadAttempts
 
 FACTS = [
@@ -56,21 +57,14 @@ T = TypeVar("T")
 
 
 def read_complete(
-    spool_dir: Path,
-    key: SeriesKey,
-    completed_by: CompletedBy,
-    *,
-    expected_count: int | None = None,
-    correlation_id: str | None = None,
-    refused: int = 0,
-    attempts: ReadAttempts | None = None,
+    spool_dir: Path, series: CompleteSeries, *, attempts: ReadAttempts | None = None
 ) -> CompletedSeries | None:
     """Read the instances of a series that are in the spool; None where there are none.
 
     Skips files that the Storage SCP has not written, and moves those over a limit to
     quarantine. Reads every byte, for the digests.
     """
-    attempts = attempts or ReadAttempts(spool_dir)
+    key, attempts = series.key, attempts or ReadAttempts(spool_dir)
     try:
         mtime_ns = series_folder(spool_dir, key).stat().st_mtime_ns
     except FileNotFoundError:
@@ -99,12 +93,12 @@ def read_complete(
         series_instance_uid=key.series_instance_uid,
         instances=tuple(instances),
         facts=_series_facts(paths),
-        completed_by=completed_by,
+        completed_by=series.completed_by,
         calling_ae_title=calling_ae_title or None,
         spool_mtime_ns=mtime_ns,
-        expected_count=expected_count,
-        correlation_id=correlation_id,
-        refused_count=refused + len(quarantined),
+        expected_count=series.expected,
+        correlation_id=series.correlation_id,
+        refused_count=series.refused + len(quarantined),
         quarantined=quarantined,
     )
 

@@ -19,7 +19,7 @@ from common.settings.storescp import StoreScpSettings
 from common.spool.held import WADO_RS
 from common.spool.layout import SeriesKey, list_instances
 from common.task_publisher import TaskPublisher
-from db.held import changed_by_another
+from db.held_changes import changed_by_another
 from db.migrate import SchemaNotCurrent, require_current_schema
 from db.registration import CompletedSeries, Registered, open_series, register_revision
 from db.session import DatabaseUnavailable, DriverError, Engine, make_sessions
@@ -198,15 +198,7 @@ class Registrar(threading.Thread):
 
     def _register(self, series: CompleteSeries) -> Registered | None:
         try:
-            completed = read_complete(
-                self._settings.spool_dir,
-                series.key,
-                series.completed_by,
-                expected_count=series.expected,
-                correlation_id=series.correlation_id,
-                refused=series.refused,
-                attempts=self._attempts,
-            )
+            completed = read_complete(self._settings.spool_dir, series, attempts=self._attempts)
         finally:
             self._attempts.end(series.key)
         if completed is None:

@@ -7,8 +7,8 @@ from common.logging import get_logger
 from common.metrics import QUARANTINED
 from common.spool.layout import SeriesKey, list_series
 from common.spool.quarantine import list_quarantined
-from db.registration import registered_mtimes
 from db.session import Sessions
+from db.spool_state import registered_mtimes
 from storescp.registration.pending_series import PendingSeries
 
 INTERVAL_SECONDS = 30.0

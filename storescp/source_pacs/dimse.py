@@ -19,7 +19,14 @@ from pynetdicom.sop_class import (
 
 from common.dicomnet import status
 from common.dicomnet.address import DimsePeer
-from common.dicomnet.association import NoAnswer, NoAssociation, accepts, associated, find
+from common.dicomnet.association import (
+    NoAnswer,
+    NoAssociation,
+    Requestor,
+    accepts,
+    associated,
+    find,
+)
 from common.spool.layout import SeriesKey
 from common.tls import Tls
 from storescp.source_pacs.in_time import in_time
@@ -120,8 +127,7 @@ def _association(caller: Caller, model: str, answer_seconds: float) -> Iterator[
         with associated(
             caller.peer,
             [model],
-            ae_title=caller.ae_title,
-            tls=caller.tls,
+            Requestor(caller.ae_title, caller.tls),
             answer_seconds=answer_seconds,
         ) as assoc:
             if not accepts(assoc, model):

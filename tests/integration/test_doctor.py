@@ -42,7 +42,8 @@ def test_every_check_passes_on_real_servers(
     assert [check["name"] for check in checks if not check["ok"]] == []
     assert ended.returncode == 0
     assert [check["name"] for check in checks] == [
-        "database", "broker", "spool", "quarantine", "model",
+        "database", "broker", "spool", "quarantine",
+        "changed content", "withheld results", "model",
         "destination pacs", "destination archive",
     ]  # fmt: skip
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from db.leases import LeaseLost, lease_series
 from db.models import Instance, Screening, Series
-from db.registration import open_series, register_revision, registered_mtimes
+from db.registration import open_series, register_revision
+from db.spool_state import registered_mtimes
 from db.states import ALLOWED, IllegalTransition, ResultPer, RunOutcome, SeriesState
 from db.studies import open_study
 from db.transition import ChangedBy, Transition, move_series

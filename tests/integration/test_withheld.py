@@ -31,6 +31,7 @@ from db.transition import ChangedBy
 from db.withheld import DeliveredGrade, delivered_grades
 from tests.support import record
 from tests.support import study_record as study
+from tests.support.ct_factory import PATIENT_BIRTH_DATE
 from tests.support.quick_series import QuickSeries, make_quick_series
 from tests.support.record import NOW, SERIES, STUDY, Sessions, after, claim, lease, send
 from tests.support.servers import child_environment
@@ -288,6 +289,26 @@ def test_a_second_report_within_the_months_is_recorded_only(
     folder = yearly.settings.spool_dir / "results" / first.study_instance_uid / "r1"
     line = "DXA on record, 2026-03-01: T-score -2.6 (left hip, osteoporosis)."
     assert line.encode() in (folder / "sr.dcm").read_bytes()
+
+
+def test_a_report_of_another_patient_with_the_same_id_is_no_earlier_report(
+    policy_context: WorkerContext, quick: QuickSeries, tmp_path: Path
+) -> None:
+    yearly = with_settings(policy_context, repeat_months=12)
+    _, first = receive(yearly, quick, tmp_path / "a", ResultPer.SERIES)
+    other = QuickSeries(
+        quick.study,
+        quick.series,
+        tuple(
+            (uid, encoded.replace(PATIENT_BIRTH_DATE.encode(), b"19310203"))
+            for uid, encoded in quick.files
+        ),
+    )
+    _, second = receive(yearly, other, tmp_path / "b", ResultPer.SERIES)
+
+    assert screen_series(yearly, first) is not None
+    assert screen_series(yearly, second) is not None
+    assert run_of(yearly.sessions).not_delivered_code is None
 
 
 def test_a_patient_on_the_opt_out_list_has_no_result(

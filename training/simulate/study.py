@@ -82,10 +82,16 @@ def write_routed_study(
     ``size`` and ``most_slices`` limit the images of the other series: rows and columns, and
     their number around the middle. Only its headers say that the projection (MIP) is one.
     """
-    written = {SELECTED: _write(subject, coronal, folder, patient, SELECTED, SELECTED_NUMBER)}
+    written = {
+        SELECTED: _write(
+            subject, coronal, folder, patient, SELECTED, {"SeriesNumber": SELECTED_NUMBER}
+        )
+    }
     for name, (number, change, elements) in OTHERS.items():
         acquisition = _limited(change(coronal), size, most_slices)
-        written[name] = _write(subject, acquisition, folder, patient, name, number, elements)
+        written[name] = _write(
+            subject, acquisition, folder, patient, name, {"SeriesNumber": number, **elements}
+        )
     return written
 
 
@@ -104,11 +110,9 @@ def _write(
     folder: Path,
     patient: int,
     name: str,
-    number: int,
-    elements: Mapping[str, Any] | None = None,
+    elements: Mapping[str, Any],
 ) -> tuple[Path, ...]:
-    header = {"SeriesNumber": number, "SeriesDescription": f"{name}, simulated"}
-    header |= elements or {}
+    header = {"SeriesDescription": f"{name}, simulated", **elements}
     paths = write_series(
         subject, acquisition, folder / name.replace(" ", "-"), patient=patient, header=header
     )

@@ -29,7 +29,7 @@ from worker.cli.finished import (
     write_study_json,
 )
 from worker.cli.input_folder import input_problem, no_series
-from worker.cli.screen_studies import screen_studies
+from worker.cli.screen_studies import StudyOptions, screen_studies
 from worker.cli.studies import Studies, group_studies
 from worker.pipeline import load
 from worker.pipeline.result_json import to_json
@@ -160,10 +160,9 @@ def _screen_studies(
         out_dir,
         model,
         at=_now(),
-        options=options.outputs,
-        rules=options.rules,
-        max_series=options.max_series,
-        patients=options.patients,
+        options=StudyOptions(
+            options.outputs, options.rules, options.max_series, options.patients
+        ),
     )
     with _progress(console) as progress:
         for study in progress.track(ended, total=len(studies), description="screening"):

@@ -1,7 +1,7 @@
 """Screening of the studies of a folder: one result a study, and its files."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,16 @@ from worker.pipeline.study_json import series_json, study_json
 from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.screening import outputs
 from worker.screening.outputs import OutputOptions
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOptions:
+    """What of each study is screened, and how its outputs are built."""
+
+    outputs: OutputOptions
+    rules: SeriesRules
+    max_series: int
+    patients: PatientRules = ALL_ADULTS
 
 
 class ScreenOne:
@@ -55,21 +65,18 @@ def screen_studies(
     model: Model,
     *,
     at: datetime,
-    options: OutputOptions,
-    rules: SeriesRules,
-    max_series: int,
-    patients: PatientRules = ALL_ADULTS,
+    options: StudyOptions,
 ) -> Iterator[FinishedStudy]:
     """Screen each study in turn and write its outputs, named by the best series it uses."""
     for uid, series in studies.items():
         members = {one.series_instance_uid: one for one in series}
-        screen_one = ScreenOne(members, model, patients)
-        ranking = rank(series, rules, patients)
-        study = screen_study(ranking, screen_one, max_series=max_series)
+        screen_one = ScreenOne(members, model, options.patients)
+        ranking = rank(series, options.rules, options.patients)
+        study = screen_study(ranking, screen_one, max_series=options.max_series)
         files: Mapping[str, str | None] = {}
         if (result := study.result) is not None:
             try:
-                study, files = _write_outputs(study, result, out_dir, at, options)
+                study, files = _write_outputs(study, result, out_dir, at, options.outputs)
             except Exception as error:
                 screen_one.errors[result.series_instance_uid] = error
                 study = _failed(study, result.series_instance_uid, describe(error))

@@ -67,7 +67,6 @@ def _send_c_store(job: Job, destination: DimseDestination) -> Sent:
         ae_title=job.ae_title,
         tls=job.tls,
         reports=reports,
-        answer_seconds=job.answer_seconds,
-        report_seconds=job.report_seconds,
+        timeouts=store_scu.Timeouts(job.answer_seconds, job.report_seconds),
     )
     return Sent(outcomes, reports.of_earlier_deliveries())

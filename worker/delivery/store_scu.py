@@ -19,6 +19,7 @@ from common.dicomnet.association import (
     NO_CONTEXT,
     NoAnswer,
     NoAssociation,
+    Requestor,
     accepts,
     associated,
     find,
@@ -38,6 +39,14 @@ REPORT_SECONDS = 5.0
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Longest waits of a delivery: for each response, and for the report of commitment."""
+
+    answer_seconds: float = ANSWER_SECONDS
+    report_seconds: float = REPORT_SECONDS
+
+
 def send_c_store(
     paths: Sequence[Path],
     destination: DimseDestination,
@@ -45,15 +54,13 @@ def send_c_store(
     ae_title: str,
     tls: Tls,
     reports: CommitmentReports,
-    answer_seconds: float = ANSWER_SECONDS,
-    report_seconds: float = REPORT_SECONDS,
+    timeouts: Timeouts = Timeouts(),
 ) -> dict[str, Outcome]:
     """Send all objects over one association; return outcomes by SOP Instance UID.
 
     Accepted objects are confirmed by C-FIND and by Storage Commitment, if the destination
     offers them. The commitment report is only waited for if C-FIND did not confirm every
-    object. ``reports`` keeps each report that arrives on the association. ``answer_seconds`` :
-    timeout of each response. ``report_seconds`` : of the report.
+    object. ``reports`` keeps each report that arrives on the association.
     """
     objects = [dcmread(path) for path in paths]
     wanted = [*sorted({str(ds.SOPClassUID) for ds in objects}), FIND]
@@ -63,12 +70,11 @@ def send_c_store(
         with associated(
             destination,
             wanted,
-            ae_title=ae_title,
-            tls=tls,
+            Requestor(ae_title, tls),
             handlers=reports.handlers,
-            answer_seconds=answer_seconds,
+            answer_seconds=timeouts.answer_seconds,
         ) as assoc:
-            outcomes = _send_all(assoc, objects, reports, report_seconds)
+            outcomes = _send_all(assoc, objects, reports, timeouts.report_seconds)
             reports.wait(0.0)
     except NoAssociation as error:
         outcome = _of_no_association(error)
@@ -95,7 +101,7 @@ def probe(
     """Negotiate Verification and these SOP classes, send C-ECHO, query a UID not in use."""
     wanted = [Verification, *sop_classes]
     try:
-        with associated(destination, wanted, ae_title=ae_title, tls=tls) as assoc:
+        with associated(destination, wanted, Requestor(ae_title, tls)) as assoc:
             accepted = frozenset(uid for uid in sop_classes if accepts(assoc, uid))
             if not accepts(assoc, Verification):
                 return Probe(Refused(NO_CONTEXT, "Verification is not accepted"), accepted)

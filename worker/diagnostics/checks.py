@@ -13,6 +13,7 @@ from db.migrate import SchemaNotCurrent, newest, require_current_schema
 from db.session import DatabaseError, make_engine
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, first_line, without_password
+from worker.diagnostics.record_checks import check_record
 from worker.models.demonstration import demonstration_problem
 
 # 100 slices of 512 × 512 × 2 bytes are 50 MB: space for twenty series.
@@ -26,6 +27,7 @@ def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
     yield check_broker(settings)
     yield check_spool(settings.spool_dir)
     yield check_quarantine(settings.spool_dir)
+    yield from check_record(settings)
     yield check_model(settings.model_dir, settings)
     if not settings.destinations:
         yield Diagnostic(

@@ -77,9 +77,12 @@ def label_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per graded hip with a DXA result or feedback, as ``prepare`` reads it.
 
+    A withdrawn result has no rows: its grade, or its patient, may be wrong.
     ``key`` is the secret of this file's pseudonyms (see `pseudonym`).
     """
     series = listed.series
+    if listed.screening is not None and listed.screening.withdrawn_at is not None:
+        return
     for hip in listed.hips:
         hip_feedback = feedback.get(hip.side, ())
         dxa = _nearest(pairs, hip.side)

@@ -39,6 +39,8 @@ STATE_MEANINGS: Mapping[str, str] = {
     " screened again.",
     SeriesState.NOT_SELECTED: "Another series of the study was preferred for its report.",
 }
+WITHDRAWN_MEANING = "The result was withdrawn and no longer stands."
+WITHHELD_MEANING = "The result is ready. The screening policy does not deliver it."
 GRADES: Mapping[str, str] = {
     "normal": "Normal",
     "osteopenia": "Osteopenia",
@@ -100,3 +102,13 @@ EVENTS: Mapping[str, str] = {
     "content_refused": "changed content refused",
     "change_refused": "change refused: images are missing",
 }
+
+
+def state_meaning(state: str, *, is_withdrawn: bool, is_withheld: bool) -> str:
+    """Return the meaning of the state of a series, by what became of its result."""
+    if state in (SeriesState.SCREENED, SeriesState.DELIVERED):
+        if is_withdrawn:
+            return WITHDRAWN_MEANING
+        if is_withheld:
+            return WITHHELD_MEANING
+    return STATE_MEANINGS[state]

@@ -6,9 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 
-from common.logging import get_logger
 from common.metrics import SCREENINGS, STEP_SECONDS, WARNINGS
 from db import history
 from db.history import EarlierResult
@@ -16,19 +14,17 @@ from db.models import Series
 from db.withdrawal_lookup import withdrawn_object_uids
 from worker.context import WorkerContext
 from worker.pipeline.results import Rejected, Screening
-from worker.pipeline.validation.identity import Identity, identity_of, is_same_patient
+from worker.pipeline.validation.identity import Identity, identity_of
 from worker.pipeline.warnings import topic_of
 from worker.screening import outputs
 from worker.screening.known_dxa import known_dxa
 from worker.screening.outputs import OutputOptions, Outputs
 from worker.screening.previous_results import to_previous_result
-from worker.screening.withdrawal import identity_of_report, read_report
+from worker.screening.withdrawal import names_same_patient, read_report
 
 MAX_PREVIOUS = 5
 MAX_CANDIDATES = 50
 """Results with the same Patient ID whose reports are read until ``MAX_PREVIOUS`` agree."""
-
-log = get_logger(__name__)
 
 
 def build_with_record(
@@ -77,12 +73,7 @@ def _of_same_patient(
     readable report is left out.
     """
     for one in earlier:
-        try:
-            own = identity_of_report(spool_dir, one.report.path)
-        except (OSError, InvalidDicomError):
-            log.warning("earlier_report_unreadable", screening_id=one.screening.id)
-            continue
-        if is_same_patient(own, identity):
+        if names_same_patient(spool_dir, one.report.path, identity):
             yield one
 
 

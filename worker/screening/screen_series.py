@@ -30,7 +30,7 @@ from worker.screening.superseded import (
     mark_withdrawn,
     superseded_by_series,
 )
-from worker.screening.withhold import code_of, decide, decision_json, with_decision
+from worker.screening.withhold import count_decision, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 
@@ -157,6 +157,6 @@ def _save_screened(
     mark_withdrawn(context, withdrawals)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", built.screening)
-    log.info("series_screened", grade=entry["grade"], not_delivered=code_of(withheld))
+    log.info("series_screened", grade=entry["grade"], not_delivered=count_decision(withheld))
     record_predictions(context, lease.screening_id, built.screening)
     return lease.screening_id if destinations and withheld is None else None

@@ -31,7 +31,7 @@ from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_ro
 from worker.screening.study_decisions import ends_of, late_ends, reopens, used_series
 from worker.screening.study_run import StudyRun, Superseded
 from worker.screening.superseded import mark_withdrawn, superseded_by_study
-from worker.screening.withhold import code_of, decide, decision_json, with_decision
+from worker.screening.withhold import count_decision, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 STUDY_JSON = "study.json"
@@ -193,7 +193,7 @@ def _save_reported(
         "study_reported",
         grade=entry["grade"],
         series_instance_uid=best.series_instance_uid,
-        not_delivered=code_of(withheld),
+        not_delivered=count_decision(withheld),
     )
     record_predictions(context, run.lease.screening_id, result)
     return run.lease.screening_id if destinations and withheld is None else None

@@ -54,6 +54,16 @@ def identity_of_report(spool_dir: Path, path: str) -> Identity:
     return identity_of([dcmread(spool_dir / path, stop_before_pixels=True)])
 
 
+def names_same_patient(spool_dir: Path, report: str, identity: Identity) -> bool:
+    """Return whether the SR of a result can be read and names the patient of ``identity``."""
+    try:
+        own = identity_of_report(spool_dir, report)
+    except (OSError, InvalidDicomError):
+        log.warning("earlier_report_unreadable", report=report)
+        return False
+    return is_same_patient(own, identity)
+
+
 def withdrawals_by_run(
     spool: SpoolWriter,
     spool_dir: Path,

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+from common.metrics import WITHHELD
 from common.settings.worker import WorkerSettings
 from db import withheld
 from db.models import Series
 from db.outbox import NewScreening
 from db.session import Session
 from worker.pipeline.results import Grade, Screening
+from worker.pipeline.validation.identity import identity_of
 from worker.screening.delivery_policy import (
     DeliveredReport,
     DeliveryPolicy,
@@ -16,6 +18,7 @@ from worker.screening.delivery_policy import (
     Withheld,
     why_withheld,
 )
+from worker.screening.withdrawal import names_same_patient
 
 
 def decide(
@@ -36,11 +39,14 @@ def decide(
     delivered: list[DeliveredReport] = []
     if policy.repeat_months and series.patient_id:
         withheld.lock_patient(session, series)
+        identity = identity_of(result.headers)
         delivered = [
             DeliveredReport(one.study_date, Grade(one.grade))
             for one in withheld.delivered_grades(
                 session, series, within_months=policy.repeat_months
             )
+            # Of two patients with one ID, the second gets a report of their own.
+            if names_same_patient(settings.spool_dir, one.report_path, identity)
         ]
     replaces = withheld.has_delivered(session, screening_id)
     return why_withheld(Report(result, series.study_date, delivered, replaces), policy)
@@ -53,9 +59,12 @@ def with_decision(row: NewScreening, found: Withheld | None) -> NewScreening:
     return replace(row, not_delivered_code=found.code.value, not_delivered_text=found.text)
 
 
-def code_of(found: Withheld | None) -> str | None:
-    """Return the code of a decision, for logs."""
-    return None if found is None else found.code.value
+def count_decision(found: Withheld | None) -> str | None:
+    """Count a decision that is saved in the metrics; return its code, for the log."""
+    if found is None:
+        return None
+    WITHHELD.labels(found.code.value).inc()
+    return found.code.value
 
 
 def decision_json(found: Withheld | None) -> dict[str, Any]:

@@ -79,6 +79,25 @@ _PLAIN = r"(?:de|dect|dual~energy|spectral|cor|coronal|ax|axial|tra|mm|\d(?:[.,]
 _WITHOUT = r"(?:non|sans|sin|senza|sem|ohne|without)"
 _NO_MIP = r"(?:hospital|clinic|cent(?:er|re)|institut|university|study|trial)"
 _REMOVED = r"(?:removed|removal|suppress\w*|subtract\w*)"
+# Resuscitation, and not a curved reformat.
+_BEFORE_CPR = "".join(
+    rf"(?<!{word})"
+    for word in (
+        "post ", "post-", "after ", "nach ", "during ", "unter ", "under ", "s/p ", "apres ",
+        "bystander ", "prolonged ", "following ", "ongoing ", "received ", "with ", "arrest ",
+        "arrest, ", "manual ", "mechanical ", "despite ", "no ", "had ",
+    )
+)  # fmt: skip
+_AFTER_CPR = (
+    r"(?:(?:un)?success\w*|perform\w*|attempt\w*|surviv\w*|ongoing|in progress|injur\w*|trauma"
+    r"|rib|ribs|fract\w*|started|stopped|terminated|done|given|rosc|resus\w*|and rosc"
+    r"|(?:for |x |of |~)*\d+ ?(?:min\w*|hours?|h|x|cycles?|rounds?|times))(?![a-z])"
+)
+# An operation on a segment, or an anomaly of vertebrae.
+_SEGMENT_OF_BODY = (
+    r"(?:\w+ )?(?:\w*ectom\w*|resect\w*|fract\w*|fusion|osteotom\w*|transplant\w*|graft\w*"
+    r"|transport|instrument\w*|anomal\w*|defects?|failures?|disorder\w*)(?![a-z])"
+)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -129,10 +148,12 @@ PATTERNS = {
         r"surface~(?:render|shaded|display)|shaded~surface|ssd(?![a-z])(?!~\d(?!d))"
     ),
     CURVED: _pattern(
-        r"curved~(?:mpr|planar|reform|multi)"
-        r"|(?<!post )(?<!after )(?<!nach )(?<!during )(?<!post-)(?<!s/p )cpr(?![a-z])"
+        rf"curved~(?:mpr|planar|reform|multi)|{_BEFORE_CPR}cpr(?![a-z])(?!~{_AFTER_CPR})"
     ),
-    SEGMENTED: _pattern(r"segment(?:ed|ation)(?![a-z])|bone~remov"),
+    SEGMENTED: _pattern(
+        rf"(?<!failure of )(?<!vertebral )segment(?:ed|ation)(?![a-z])(?!~{_SEGMENT_OF_BODY})"
+        r"|bone~remov"
+    ),
     SUBTRACTED: _pattern(r"su[bs]s?tract(?:ed|ion)(?![a-z])|subtraktion|soustraction"),
     PERFUSION: _pattern(r"perfusion(?![a-z])|blood~(?:flow|volume)~maps?"),
 }

@@ -22,6 +22,7 @@ from common.spool.layout import SeriesKey
 from common.spool.part10 import encode_header
 from common.spool.quarantine import quarantine_file
 from storescp.registration.headers import facts_of, read_complete
+from storescp.registration.pending_series import CompleteSeries
 from tests.support.ct_factory import ct_instance, ct_series, encode
 from tests.support.encoded import deflate
 from worker.pipeline.header_values import source_header
@@ -43,7 +44,7 @@ def test_a_series_is_read_with_digests_facts_and_sender(tmp_path: Path) -> None:
     instances = ct_series(3, IssuerOfPatientID="HOSPITAL")
     key = put(instances, tmp_path)
 
-    completed = read_complete(tmp_path, key, "quiet")
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 1))
 
     assert completed is not None
     by_uid = {one.sop_instance_uid: one for one in completed.instances}
@@ -85,7 +86,7 @@ def test_facts_are_read_in_every_encoding(syntax: str, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(encode_header(CTImageStorage, ds.SOPInstanceUID, syntax, "A") + encoded)
 
-    completed = read_complete(tmp_path, key, "quiet")
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 1))
 
     assert completed is not None
     facts = completed.facts
@@ -99,7 +100,7 @@ def test_facts_are_read_without_the_memory_of_what_precedes_the_pixels(tmp_path:
     key = put([ds], tmp_path)
 
     tracemalloc.start()
-    completed = read_complete(tmp_path, key, "quiet")
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 1))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -118,7 +119,7 @@ def test_files_in_quarantine_are_missing_unless_they_were_sent_again(tmp_path: P
         (tmp_path / "quarantine" / paths[0].relative_to(tmp_path)).read_bytes()
     )
 
-    completed = read_complete(tmp_path, key, "quiet", refused=3)
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 4, refused=3))
 
     assert completed is not None
     assert (len(completed.instances), completed.refused_count) == (3, 4)
@@ -128,7 +129,7 @@ def test_foreign_files_in_the_folder_are_skipped(tmp_path: Path) -> None:
     key = put(ct_series(2), tmp_path)
     (layout.series_folder(tmp_path, key) / "1.2.3.dcm").write_bytes(b"not DICOM")
 
-    completed = read_complete(tmp_path, key, "scan")
+    completed = read_complete(tmp_path, CompleteSeries(key, "scan", 1))
 
     assert completed is not None
     assert len(completed.instances) == 2
@@ -136,9 +137,9 @@ def test_foreign_files_in_the_folder_are_skipped(tmp_path: Path) -> None:
 
 def test_a_series_that_is_gone_or_empty_is_nothing(tmp_path: Path) -> None:
     key = SeriesKey("1.2", "1.3")
-    assert read_complete(tmp_path, key, "scan") is None
+    assert read_complete(tmp_path, CompleteSeries(key, "scan", 1)) is None
     layout.series_folder(tmp_path, key).mkdir(parents=True)
-    assert read_complete(tmp_path, key, "scan") is None
+    assert read_complete(tmp_path, CompleteSeries(key, "scan", 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_record_and_report_take_the_patient_from_one_instance(
 ) -> None:
     key = put_named(tmp_path, patient_ids)
 
-    completed = read_complete(tmp_path, key, "quiet")
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 1))
     headers = [dcmread(path) for path in layout.list_instances(tmp_path, key)]
 
     assert completed is not None

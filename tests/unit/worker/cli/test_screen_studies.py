@@ -18,7 +18,7 @@ from tests.support.ct_volume import write_ct
 from tests.support.factories import make_ct_headers, make_screening
 from worker.cli import screen_studies as module
 from worker.cli.finished import FinishedStudy, line_of, study_line, write_study_json
-from worker.cli.screen_studies import screen_studies
+from worker.cli.screen_studies import StudyOptions, screen_studies
 from worker.cli.studies import Studies, group_studies
 from worker.pipeline import load
 from worker.pipeline.reasons import Reason, ReasonCode
@@ -79,9 +79,12 @@ def run(
     monkeypatch.setattr(module, "screen", screen)
     out.mkdir()
     (study,) = screen_studies(
-        studies, out, make_screening().model, at=AT, options=DEFAULT_OPTIONS,  # type: ignore[arg-type]
-        rules=(), max_series=3,
-    )  # fmt: skip
+        studies,
+        out,
+        make_screening().model,  # type: ignore[arg-type]
+        at=AT,
+        options=StudyOptions(DEFAULT_OPTIONS, rules=(), max_series=3),
+    )
     return study
 
 

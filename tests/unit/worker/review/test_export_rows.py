@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from db.dxa import Pair
-from db.models import Feedback, HipResult, Series
+from db.models import Feedback, HipResult, Screening, Series
 from db.states import SeriesState
 from db.worklist import Listed
 from worker.review.export_rows import (
@@ -82,6 +82,22 @@ def test_labels_prefer_the_t_score_of_the_hip_to_that_of_the_patient() -> None:
     text = text_of(LABEL_COLUMNS, rows)
     assert "PAT-1" not in text
     assert "/spool/1.2.3/1.2.3.4" in text
+
+
+def test_a_withdrawn_result_is_no_label() -> None:
+    one = listed()
+    withdrawn = Screening(withdrawn_at=datetime(2026, 11, 22, tzinfo=UTC))
+    by_side = {"R": [feedback("R", agrees=True)]}
+
+    rows = label_rows(
+        Listed(one.series, withdrawn, one.hips),
+        by_side,
+        [dxa(-2.7, "R")],
+        spool_dir=Path("/spool"),
+        key=b"k",
+    )
+
+    assert list(rows) == []
 
 
 def test_a_readers_grade_is_never_a_t_score() -> None:
