@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from worker.cli import held, models
-from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
+from worker.cli.shell import (
+    AsJson,
+    operator,
+    print_json,
+    read_settings,
+    require_service_user,
+    sessions,
+    stop,
+)
 
 if TYPE_CHECKING:
     from db.session import Session
@@ -203,6 +211,8 @@ def withdraw(
     if (uid is None) == (model is None):
         stop("give either a UID or --model VERSION")
     database, settings = sessions(), read_settings()
+    if not dry_run:
+        require_service_user(settings, "withdraw")
     found = command.find_results(database, uid, model)
     if found is None:
         stop(f"no study, series or object {uid} on record (see `python -m worker status`)")
@@ -233,7 +243,10 @@ def resume(name: DestinationName) -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check database, broker, spool, model and destinations; exit 1 if any check failed."""
+    """Check settings, user, database, broker, spool, models and destinations; change nothing.
+
+    Exit 1 if any check failed.
+    """
     import logging
     from dataclasses import asdict
 

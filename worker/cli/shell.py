@@ -35,6 +35,29 @@ def sessions() -> "Sessions":
     return make_sessions(engine)
 
 
+def require_service_user(settings: "WorkerSettings", command: str) -> None:
+    """Exit 2 unless what this process writes into the spool is readable for the services."""
+    from common.spool.ownership import service_user
+
+    spool = settings.spool_dir
+    try:
+        owner = service_user(spool)
+    except OSError as error:
+        stop(
+            f"spool {spool.absolute()}: {error.strerror}; {command} writes into the spool of"
+            " the services: run it with their settings (`osteoscreenctl`), or correct"
+            " OSTEOSCREEN_SPOOL_DIR",
+            code=2,
+        )
+    if owner is not None:
+        stop(
+            f"{command} as root would write files into {spool} that {owner}, the user of the"
+            f" services, cannot read: run `osteoscreenctl {command} …` or"
+            f" `sudo -u {owner} python -m worker {command} …`",
+            code=2,
+        )
+
+
 def operator() -> str:
     """Return the actor of a command, as recorded in the database."""
     return f"operator {getpass.getuser()}"
