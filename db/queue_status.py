@@ -7,17 +7,19 @@ The cost of a query therefore depends on the current work and not on the size of
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import Row, func, select, union_all
 from sqlalchemy.orm import Session
 
 from db.held import HeldContent, held_content
-from db.models import Delivery, Pause, Screening, Series, Study
+from db.models import Delivery, HeldInstance, Pause, Screening, Series, Study
 from db.pauses import paused
 from db.states import (
     ACCEPTED,
     UNFINISHED,
     DeliveryState,
+    HeldState,
     SeriesState,
     StudyState,
     WithdrawalReason,
@@ -46,6 +48,16 @@ class QueueStatus:
     paused: Sequence[Pause]
     withdrawn: Mapping[WithdrawalReason, int]
     held: Sequence[HeldContent]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWork:
+    """Number of series, studies or objects in a state, and since when the first is in it."""
+
+    kind: Literal["series", "study", "object"]
+    state: str
+    count: int
+    since: datetime | None
 
 
 def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
@@ -145,6 +157,36 @@ def oldest_waiting(session: Session) -> datetime | None:
     return session.scalar(
         select(func.least(series.scalar_subquery(), studies.scalar_subquery()))
     )
+
+
+def open_work(session: Session) -> list[OpenWork]:
+    """Return the work that is not finished, by state; every open state is listed."""
+    changed = func.min(Series.changed_at)
+    series = select(Series.state, func.count(), changed).where(Series.state.in_(OPEN))
+    of_series = {row[0]: row for row in session.execute(series.group_by(Series.state))}
+    studies = select(Study.state, func.count(), func.min(Study.changed_at)).where(
+        Study.state.in_(STUDY_OPEN)
+    )
+    of_studies = {row[0]: row for row in session.execute(studies.group_by(Study.state))}
+    deliveries = select(Delivery.state, func.count()).where(Delivery.state.in_(UNFINISHED))
+    of_objects = {
+        row[0]: row[1] for row in session.execute(deliveries.group_by(Delivery.state))
+    }
+    return [
+        *(OpenWork("series", one, *_counted(of_series.get(one))) for one in OPEN),
+        *(OpenWork("study", one, *_counted(of_studies.get(one))) for one in STUDY_OPEN),
+        *(OpenWork("object", one, of_objects.get(one, 0), None) for one in UNFINISHED),
+    ]
+
+
+def _counted(row: Row[Any] | None) -> tuple[int, datetime | None]:
+    return (0, None) if row is None else (row[1], row[2])
+
+
+def count_held(session: Session) -> int:
+    """Return the number of instances with changed content that wait for a decision."""
+    held = select(func.count()).where(HeldInstance.state == HeldState.HELD)
+    return session.scalar(held) or 0
 
 
 def recent_series(session: Session, *, limit: int) -> Sequence[Series]:

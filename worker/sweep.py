@@ -12,6 +12,7 @@ from db import deliveries, lease_expiry, leases, queue_status, study_leases
 from db.retention import remove_old_pixels
 from worker.context import WorkerContext, utc_now
 from worker.lease_monitor import LeaseMonitor
+from worker.queue_metrics import QueueMetrics
 
 # Tasks published in one sweep, and only while the queue is empty: a long backlog must not be
 # published again by every sweep.
@@ -66,6 +67,7 @@ class Sweeper:
         self._context = context
         self._publisher = publisher
         self._monitor = LeaseMonitor(context.settings.lease_seconds)
+        self._metrics = QueueMetrics()
         self._stopped = threading.Event()
         self.rounds = LoopProbe("sweeper", pause_seconds=context.settings.sweep_seconds)
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -86,6 +88,8 @@ class Sweeper:
             self.rounds.beat()
             try:
                 sweep(self._context, self._publisher, self._monitor)
+                with self._context.sessions() as session:
+                    self._metrics.update(session, utc_now())
                 if time.monotonic() >= purge_at:
                     purge_pixels(self._context)
                     purge_at = time.monotonic() + RETENTION_INTERVAL_SECONDS

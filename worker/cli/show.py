@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from common.times import local_time
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
 from db.results import withheld_run
@@ -15,10 +16,11 @@ from worker.cli.tables import (
     COLORS,
     held_json,
     held_table,
-    local_time,
     reason_or_error,
     series_json,
 )
+from worker.pipeline.results import Grade, Hip, Side
+from worker.pipeline.statements import percents
 from worker.withdrawn_json import withdrawn_json
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
@@ -154,19 +156,27 @@ def _series_table(history: SeriesHistory) -> Table:
 
 def hip_table(hips: Sequence[HipResult]) -> Table:
     """Return the hips of a result."""
-    table = Table("hip", "state", "grade", "probabilities N / Op / Os", "neck HU")
+    table = Table("hip", "state", "grade", "probabilities N / Op / Os, %", "neck HU")
     for hip in hips:
-        probabilities = (
-            hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis
-        )  # fmt: skip
         table.add_row(
             hip.side,
             hip.state if hip.reason_code is None else f"{hip.state}: {hip.reason_code}",
             hip.grade or "–",
-            " / ".join("–" if p is None else f"{p:.2f}" for p in probabilities),
+            _percents(hip),
             "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
         )
     return table
+
+
+def _percents(hip: HipResult) -> str:
+    """Return the probabilities as the report rounds them: they sum to 100."""
+    values = (hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis)
+    known = {grade: p for grade, p in zip(Grade, values, strict=True) if p is not None}
+    if len(known) < len(values):
+        return "– / – / –"
+    side: Side = "R" if hip.side == "R" else "L"
+    rounded = percents(Hip(side, probabilities=known), 0)
+    return " / ".join(f"{rounded[grade]:.0f}" for grade in Grade)
 
 
 def _rule_table(run: Screening) -> RenderableType:

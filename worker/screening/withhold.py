@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from common.metrics import WITHHELD
 from common.settings.worker import WorkerSettings
 from db import withheld
 from db.models import Series
@@ -56,6 +57,12 @@ def with_decision(row: NewScreening, found: Withheld | None) -> NewScreening:
 def code_of(found: Withheld | None) -> str | None:
     """Return the code of a decision, for logs."""
     return None if found is None else found.code.value
+
+
+def count_withheld(found: Withheld | None) -> None:
+    """Count a report that is not delivered."""
+    if found is not None:
+        WITHHELD.labels(found.code.value).inc()
 
 
 def decision_json(found: Withheld | None) -> dict[str, Any]:
