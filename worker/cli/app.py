@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli import held, models, retry
+from worker.cli import backup, held, models, retry
 from worker.cli.shell import (
     AsJson,
     operator,
@@ -28,7 +28,8 @@ DestinationName = Annotated[
     typer.Argument(metavar="NAME", help="Name in OSTEOSCREEN_DESTINATIONS."),
 ]
 for command in (
-    models.shadow, models.promote, models.rollback, held.accept, held.refuse, retry.retry
+    models.shadow, models.promote, models.rollback, held.accept, held.refuse, retry.retry,
+    backup.backup, backup.restore,
 ):  # fmt: skip
     app.command()(command)
 
