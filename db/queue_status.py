@@ -4,12 +4,12 @@ Waiting, active and failed ones are all counted; successful ones only over the l
 The cost of a query therefore depends on the current work and not on the size of the tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select, union_all
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
 from db.held import HeldContent, held_content
@@ -161,26 +161,26 @@ def oldest_waiting(session: Session) -> datetime | None:
 
 def open_work(session: Session) -> list[OpenWork]:
     """Return the work that is not finished, by state; every open state is listed."""
-    changed = func.min(Series.changed_at)
-    series = select(Series.state, func.count(), changed).where(Series.state.in_(OPEN))
-    of_series = {row[0]: row for row in session.execute(series.group_by(Series.state))}
+    series = select(Series.state, func.count(), func.min(Series.changed_at)).where(
+        Series.state.in_(OPEN)
+    )
     studies = select(Study.state, func.count(), func.min(Study.changed_at)).where(
         Study.state.in_(STUDY_OPEN)
     )
-    of_studies = {row[0]: row for row in session.execute(studies.group_by(Study.state))}
-    deliveries = select(Delivery.state, func.count()).where(Delivery.state.in_(UNFINISHED))
-    of_objects = {
-        row[0]: row[1] for row in session.execute(deliveries.group_by(Delivery.state))
-    }
+    objects = select(Delivery.state, func.count()).where(Delivery.state.in_(UNFINISHED))
+    of_series = _by_state(session.execute(series.group_by(Series.state)))
+    of_studies = _by_state(session.execute(studies.group_by(Study.state)))
+    of_objects = _by_state(session.execute(objects.group_by(Delivery.state)))
     return [
-        *(OpenWork("series", one, *_counted(of_series.get(one))) for one in OPEN),
-        *(OpenWork("study", one, *_counted(of_studies.get(one))) for one in STUDY_OPEN),
-        *(OpenWork("object", one, of_objects.get(one, 0), None) for one in UNFINISHED),
+        *(OpenWork("series", one, *of_series.get(one, (0, None))) for one in OPEN),
+        *(OpenWork("study", one, *of_studies.get(one, (0, None))) for one in STUDY_OPEN),
+        *(OpenWork("object", one, *of_objects.get(one, (0, None))) for one in UNFINISHED),
     ]
 
 
-def _counted(row: Row[Any] | None) -> tuple[int, datetime | None]:
-    return (0, None) if row is None else (row[1], row[2])
+def _by_state(rows: Iterable[Any]) -> dict[str, tuple[int, datetime | None]]:
+    """Return count and time by state; deliveries have no time."""
+    return {state: (count, since[0] if since else None) for state, count, *since in rows}
 
 
 def count_held(session: Session) -> int:

@@ -1,6 +1,5 @@
 """Deliver results again that destinations have accepted, for a PACS that lost them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,11 +69,10 @@ def delivered_results(session: Session, wanted: Delivered) -> list[DeliveredResu
         .where(is_current(), *_accepted(wanted), *_of_runs(wanted))
         .order_by(Screening.id, Delivery.destination)
     )
-    counts = Counter(tuple(row) for row in rows)
     results: dict[int, DeliveredResult] = {}
-    for (run, study, series, version, destination), count in counts.items():
-        one = results.setdefault(run, DeliveredResult(run, study, series, version, {}))
-        one.objects[destination] = count
+    for run, study, series, version, destination in rows:
+        one = results.setdefault(run, DeliveredResult(run, study, series, version or "", {}))
+        one.objects[destination] = one.objects.get(destination, 0) + 1
     return list(results.values())
 
 
@@ -104,7 +102,10 @@ def redeliver_result(
 
 
 def _accepted(wanted: Delivered) -> Sequence[ColumnElement[bool]]:
-    conditions = [Delivery.state.in_(ACCEPTED), Delivery.lease_until.is_(None)]
+    conditions: list[ColumnElement[bool]] = [
+        Delivery.state.in_(ACCEPTED),
+        Delivery.lease_until.is_(None),
+    ]
     if wanted.destination is not None:
         conditions.append(Delivery.destination == wanted.destination)
     if wanted.since is not None:

@@ -19,7 +19,7 @@ from worker.cli.tables import (
     reason_or_error,
     series_json,
 )
-from worker.pipeline.results import Grade, Hip, Side
+from worker.pipeline.results import Grade, Hip
 from worker.pipeline.statements import percents
 from worker.withdrawn_json import withdrawn_json
 
@@ -174,8 +174,7 @@ def _percents(hip: HipResult) -> str:
     known = {grade: p for grade, p in zip(Grade, values, strict=True) if p is not None}
     if len(known) < len(values):
         return "– / – / –"
-    side: Side = "R" if hip.side == "R" else "L"
-    rounded = percents(Hip(side, probabilities=known), 0)
+    rounded = percents(Hip("R" if hip.side == "R" else "L", probabilities=known), 0)
     return " / ".join(f"{rounded[grade]:.0f}" for grade in Grade)
 
 
