@@ -51,6 +51,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.covers("H16")
 def test_a_backup_is_restored_onto_an_empty_database_and_spool(
     sessions: Sessions,
     database_url: str,
@@ -99,6 +100,7 @@ def test_a_backup_is_restored_onto_an_empty_database_and_spool(
     assert {path.stat().st_mode & 0o77 for path in (folder, *folder.iterdir())} == {0}
 
 
+@pytest.mark.covers("T12")
 def test_secrets_are_not_in_the_settings() -> None:
     lines = settings_lines(
         {

@@ -109,6 +109,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.covers("T12")
 def test_each_compose_service_has_the_secrets_that_it_needs() -> None:
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 
@@ -122,6 +123,7 @@ def test_each_compose_service_has_the_secrets_that_it_needs() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.covers("T12")
 def test_each_unit_has_the_secrets_that_it_needs(unit: Path) -> None:
     name = unit.stem.removeprefix("osteoscreen-").removesuffix("@")
     # STOW-RS is off unless a site turns it on.
@@ -198,6 +200,7 @@ def test_dockerfile_is_clean() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.covers("T16")
 def test_unit_is_valid_and_little_exposed(unit: Path, tmp_path: Path) -> None:
     systemd_analyze = require_tool("systemd-analyze", "systemd")
     # The programs are not installed here; the rest of the line is checked.

@@ -54,6 +54,7 @@ def test_every_check_passes_on_real_servers(
     ]  # fmt: skip
 
 
+@pytest.mark.covers("T12")
 def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path) -> None:
     closed = free_port()
     blocked = tmp_path / "a file"
@@ -145,6 +146,7 @@ def promoted(sessions: Sessions, spool_dir: Path, model_dir: Path) -> Path:
     return next((spool_dir / candidate.MODELS_FOLDER).iterdir())
 
 
+@pytest.mark.covers("H17")
 def test_the_promoted_model_is_tested_and_not_that_of_the_settings(
     database_url: str,
     sessions: Sessions,
@@ -182,6 +184,7 @@ def test_settings_of_another_process_than_the_services_fail(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.covers("H17")
 def test_root_in_the_spool_of_another_user_is_named_and_refused(
     database_url: str, spool_dir: Path, model_dir: Path, tmp_path: Path
 ) -> None:
@@ -281,6 +284,7 @@ def test_a_pacs_whose_late_reports_the_storage_scp_would_reject_fails(
     assert [check.ok for check in passing] == [True] * 3
 
 
+@pytest.mark.covers("T1")
 def test_the_storage_scp_rejects_the_ae_titles_that_doctor_reports(
     open_storage_scp: OpenStorageScp,
 ) -> None:

@@ -81,6 +81,7 @@ def run_of(sessions: Sessions) -> Screening:
         return session.query(Screening).order_by(Screening.id.desc()).limit(1).one()
 
 
+@pytest.mark.covers("H11")
 def test_a_withheld_study_is_reported_and_a_retry_delivers_it(sessions: Sessions) -> None:
     withhold_study(sessions)
 
@@ -290,6 +291,7 @@ def test_a_second_report_within_the_months_is_recorded_only(
     assert line.encode() in (folder / "sr.dcm").read_bytes()
 
 
+@pytest.mark.covers("H15")
 def test_a_patient_on_the_opt_out_list_has_no_result(
     policy_context: WorkerContext, quick: QuickSeries, tmp_path: Path
 ) -> None:
@@ -324,6 +326,7 @@ def test_a_list_that_cannot_be_read_screens_nobody(
     assert row.error.startswith("FileNotFoundError")
 
 
+@pytest.mark.covers("H13")
 def test_low_density_refuses_a_demonstration_model_at_start(
     child_settings: dict[str, object], model_dir: Path, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_the_worklist_is_narrowed_by_filters(
 
 
 @pytest.mark.parametrize("identifier", ["PAT-0001", "ACC-0001", "1.2.826.1", "1.2.826.1.7"])
+@pytest.mark.covers("T11")
 def test_a_series_is_found_by_each_identifier_without_it_in_addresses_or_logs(
     identifier: str, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
@@ -147,6 +148,7 @@ def test_every_state_has_a_page(
         expect(page.locator("main")).to_contain_text(text)
 
 
+@pytest.mark.covers("T10")
 def test_access_to_a_series_is_logged(
     site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
