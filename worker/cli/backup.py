@@ -82,8 +82,8 @@ def restore(
         stop(f"{error.filename or folder}: {error.strerror}")
     print(
         f"restored the backup of {manifest.created_at}: {count} files of the spool, database"
-        f" schema {migrate.newest()}\nnext: `python -m db roles` with the URLs of the services,"
-        f" compare the settings with {folder / files.SETTINGS}, then `doctor`"
+        f" schema {migrate.newest()}\nnext: create the users of the services (`python -m db roles`),"
+        f" compare the settings with {folder / files.SETTINGS}, run `doctor`"
     )
 
 

@@ -19,8 +19,7 @@ from worker.cli.tables import (
     reason_or_error,
     series_json,
 )
-from worker.pipeline.results import Grade, Hip
-from worker.pipeline.statements import percents
+from worker.review.formatting import percent
 from worker.withdrawn_json import withdrawn_json
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
@@ -158,24 +157,22 @@ def hip_table(hips: Sequence[HipResult]) -> Table:
     """Return the hips of a result."""
     table = Table("hip", "state", "grade", "probabilities N / Op / Os, %", "neck HU")
     for hip in hips:
+        probabilities = (
+            hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis
+        )  # fmt: skip
         table.add_row(
             hip.side,
             hip.state if hip.reason_code is None else f"{hip.state}: {hip.reason_code}",
             hip.grade or "–",
-            _percents(hip),
+            " / ".join(map(_percent, probabilities)),
             "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
         )
     return table
 
 
-def _percents(hip: HipResult) -> str:
-    """Return the probabilities as the report rounds them: they sum to 100."""
-    values = (hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis)
-    known = {grade: p for grade, p in zip(Grade, values, strict=True) if p is not None}
-    if len(known) < len(values):
-        return "– / – / –"
-    rounded = percents(Hip("R" if hip.side == "R" else "L", probabilities=known), 0)
-    return " / ".join(f"{rounded[grade]:.0f}" for grade in Grade)
+def _percent(probability: float | None) -> str:
+    """Return a probability in whole percent by plain rounding, as the pages do."""
+    return "–" if probability is None else percent(probability).removesuffix(" %")
 
 
 def _rule_table(run: Screening) -> RenderableType:
