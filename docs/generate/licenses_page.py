@@ -1,4 +1,4 @@
-"""Generate the list of licenses: ``python -m docs.generate.licenses_page``, after ``make lock``."""
+"""Write the list of licenses, after ``make lock``: ``python -m docs.generate.licenses_page``."""
 
 from docs.generate.sbom import REQUIREMENTS, ROOT, Package, license_of, locked_packages
 

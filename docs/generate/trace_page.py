@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("threats.md", "risks.md")
+MARKER = "pytest.mark.covers"
 ROW = re.compile(r"^\| ([TH]\d+) \|(.+)\|$", re.MULTILINE)
 INTRODUCTION = """# Trace
 
@@ -59,7 +60,7 @@ def trace_page() -> str:
 
 def _covered(function: ast.FunctionDef) -> Iterator[str]:
     for decorator in function.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("mark.covers"):
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == MARKER:
             yield from (str(ast.literal_eval(argument)) for argument in decorator.args)
 
 

@@ -82,8 +82,8 @@ def restore(
         stop(f"{error.filename or folder}: {error.strerror}")
     print(
         f"restored the backup of {manifest.created_at}: {count} files of the spool, database"
-        f" schema {migrate.newest()}\nnext: create the users of the services (`python -m db roles`),"
-        f" compare the settings with {folder / files.SETTINGS}, run `doctor`"
+        f" schema {migrate.newest()}\nnext: create the users of the services (`python -m db"
+        f" roles`), compare the settings with {folder / files.SETTINGS}, run `doctor`"
     )
 
 

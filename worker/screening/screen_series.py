@@ -30,13 +30,7 @@ from worker.screening.superseded import (
     mark_withdrawn,
     superseded_by_series,
 )
-from worker.screening.withhold import (
-    code_of,
-    count_withheld,
-    decide,
-    decision_json,
-    with_decision,
-)
+from worker.screening.withhold import code_of, count, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 
@@ -161,7 +155,7 @@ def _save_screened(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    count_withheld(withheld)
+    count(withheld)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", built.screening)
     log.info("series_screened", grade=entry["grade"], not_delivered=code_of(withheld))

@@ -31,13 +31,7 @@ from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_ro
 from worker.screening.study_decisions import ends_of, late_ends, reopens, used_series
 from worker.screening.study_run import StudyRun, Superseded
 from worker.screening.superseded import mark_withdrawn, superseded_by_study
-from worker.screening.withhold import (
-    code_of,
-    count_withheld,
-    decide,
-    decision_json,
-    with_decision,
-)
+from worker.screening.withhold import code_of, count, decide, decision_json, with_decision
 
 RESULT_JSON = "result.json"
 STUDY_JSON = "study.json"
@@ -193,7 +187,7 @@ def _save_reported(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    count_withheld(withheld)
+    count(withheld)
     GRADES.labels(entry["grade"]).inc()
     count_metrics("screened", result)
     log.info(

@@ -59,7 +59,7 @@ def code_of(found: Withheld | None) -> str | None:
     return None if found is None else found.code.value
 
 
-def count_withheld(found: Withheld | None) -> None:
+def count(found: Withheld | None) -> None:
     """Count a report that is not delivered."""
     if found is not None:
         WITHHELD.labels(found.code.value).inc()
