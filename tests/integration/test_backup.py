@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from db.session import make_engine, make_sessions
-from deploy.demo.embedded import Postgres
+from deploy.demo.embedded import Postgres, free_port
 from tests.support.record import Sessions, claim, moves, objects, screened, send
 from tests.support.worker_cli import run_worker
 from worker.cli.backup_files import settings_lines
@@ -98,6 +98,20 @@ def test_a_backup_is_restored_onto_an_empty_database_and_spool(
     assert b"hidden" not in every_file
     assert b'OSTEOSCREEN_AE_TITLE="HIP"' in every_file
     assert {path.stat().st_mode & 0o77 for path in (folder, *folder.iterdir())} == {0}
+
+
+def test_a_backup_that_fails_leaves_nothing(tmp_path: Path, spool_dir: Path) -> None:
+    settings: Settings = {
+        "DATABASE_URL": f"postgresql+psycopg2://me:hidden@127.0.0.1:{free_port()}/none",
+        "SPOOL_DIR": spool_dir,
+    }
+
+    ended = run_worker("backup", tmp_path, cwd=tmp_path, settings=settings)
+
+    assert ended.returncode == 1
+    assert "Connection refused" in ended.stderr
+    assert "hidden" not in ended.stderr
+    assert list(tmp_path.glob("osteoscreen-*")) == []
 
 
 @pytest.mark.covers("T12")

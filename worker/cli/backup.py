@@ -1,6 +1,7 @@
 """Commands ``backup`` and ``restore``: database, results, models and settings."""
 
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,18 +37,19 @@ def backup(
     os.umask(0o077)  # patient data, also for readers of the group
     try:
         part.mkdir(mode=FOLDER_MODE)
-        schema = current(_engine(settings.database_url))
+        schema = current(_engine(settings.database_url)) or "empty"
         # First the database: every file that a row names was written before the row.
-        _postgres(
-            "pg_dump", settings.database_url, "--format=custom", f"--file={part / files.DUMP}"
-        )
+        dump = f"--file={part / files.DUMP}"
+        _postgres("pg_dump", settings.database_url, "--format=custom", dump)
         count = files.archive_spool(settings.spool_dir, part / files.SPOOL)
         (part / files.SETTINGS).write_text(files.settings_lines(os.environ))
-        files.write_manifest(part, now.isoformat(timespec="seconds"), schema or "empty")
+        files.write_manifest(part, now.isoformat(timespec="seconds"), schema)
         os.sync()
         part.rename(target)
     except OSError as error:
         stop(f"{error.filename or folder}: {error.strerror}; no backup was made")
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     print(f"{target}: database (schema {schema}), {count} files of the spool, settings")
 
 

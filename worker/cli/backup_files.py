@@ -6,6 +6,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from common.settings.base import SECRET
@@ -13,6 +14,7 @@ from common.settings.files import FILE_SUFFIX, PREFIX
 from common.settings.names import SERVICES
 from common.spool.held import HELD
 from common.spool.layout import RESULTS
+from common.spool.writer import SpoolWriter
 from worker.models.candidate import MODELS_FOLDER
 
 DUMP, SPOOL, SETTINGS, MANIFEST = (
@@ -58,15 +60,17 @@ def archive_spool(spool_dir: Path, path: Path) -> int:
 
 
 def extract_spool(path: Path, spool_dir: Path) -> int:
-    """Extract an archive into the spool; return the number of files."""
+    """Write the files of an archive to the spool, durably; return their number."""
+    writer, count = SpoolWriter(spool_dir), 0
     with tarfile.open(path) as archive:
-        members = archive.getmembers()
-        for member in members:
-            if member.name.split("/")[0] not in SPOOL_FOLDERS or not member.isfile():
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() else None
+            parts = Path(member.name).parts
+            if file is None or parts[0] not in SPOOL_FOLDERS or ".." in parts:
                 raise BackupError(f"{path}: unexpected entry {member.name}")
-        archive.extractall(spool_dir, filter="data")
-    os.sync()
-    return len(members)
+            writer.write(spool_dir / member.name, iter(partial(file.read, CHUNK_BYTES), b""))
+            count += 1
+    return count
 
 
 def settings_lines(environment: Mapping[str, str]) -> str:

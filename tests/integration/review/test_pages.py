@@ -248,14 +248,19 @@ def test_nothing_is_loaded_from_other_hosts(
     assert outside == []
 
 
-@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_pages_fit_the_window(
     width: int, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     viewer.set_viewport_size({"width": width, "height": 800})
-    for path in ("/", f"/series/{series.delivered}"):
+    for path in ("/destinations", "/drift", f"/series/{series.delivered}", "/"):
         viewer.goto(site.url + path)
-        assert viewer.evaluate("document.documentElement.scrollWidth") <= width
+        assert viewer.evaluate("document.documentElement.scrollWidth") <= width, path
+    for one in (viewer.get_by_label("Patient ID"), *viewer.locator(".worklist .grade").all()):
+        box = one.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
 
 
 def test_the_page_of_a_series_shows_the_result_of_each_rule(
