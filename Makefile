@@ -12,7 +12,7 @@ PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # tests/conftest.py orders the modules.
 PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help demo test check format bench fresh fuzz docs lock wheels clean
+.PHONY: help demo test check format bench fresh fuzz docs lock wheels sbom clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -57,6 +57,9 @@ lock: $(READY) ## update requirements/*.txt: the lock file and the packages of e
 
 wheels: $(READY) ## check that every locked package has a wheel for each Python and platform
 	requirements/check-wheels.sh $(VENV)
+
+sbom: $(READY) ## write the bills of materials (CycloneDX) of the images to build/sbom
+	$(BIN)/python -m docs.generate.sbom build/sbom
 
 clean: ## remove generated files
 	rm -rf $(VENV) demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

@@ -22,6 +22,11 @@ INSTANCES = Counter(
     ["status"],
     registry=REGISTRY,
 )
+REFUSED_INSTANCES = Counter(
+    "osteoscreen_refused_instances",
+    "Instances that were answered with any status but 0x0000",
+    registry=REGISTRY,
+)
 STOW_REQUESTS = Counter(
     "osteoscreen_stow_requests",
     "STOW-RS requests by HTTP status",
@@ -77,17 +82,6 @@ WARNINGS = Counter(
     ["topic"],
     registry=REGISTRY,
 )
-WITHHELD = Counter(
-    "osteoscreen_withheld",
-    "Results that the screening policy did not send, by its code",
-    ["code"],
-    registry=REGISTRY,
-)
-HELD_INSTANCES = Gauge(
-    "osteoscreen_held_instances",
-    "Images with changed content of another sender that wait for a decision",
-    registry=REGISTRY,
-)
 SKIPPED_MESSAGES = Counter(
     "osteoscreen_skipped_messages",
     "Messages of the broker that the worker could not read",
@@ -96,6 +90,41 @@ SKIPPED_MESSAGES = Counter(
 OLDEST_WAITING_SECONDS = Gauge(
     "osteoscreen_oldest_waiting_seconds",
     "Time since completion of the longest waiting series; 0 if none is waiting",
+    registry=REGISTRY,
+)
+SPOOL_FREE_BYTES = Gauge(
+    "osteoscreen_spool_free_bytes",
+    "Free bytes of the file system of the spool; NaN if it cannot be read",
+    registry=REGISTRY,
+)
+QUEUE = Gauge(
+    "osteoscreen_queue",
+    "Series, studies and objects to deliver that are not finished, by state; each worker has"
+    " the same numbers",
+    ["kind", "state"],
+    registry=REGISTRY,
+)
+QUEUE_AGE_SECONDS = Gauge(
+    "osteoscreen_queue_age_seconds",
+    "Time since the series or study that is longest in this state entered it; 0 if none is",
+    ["kind", "state"],
+    registry=REGISTRY,
+)
+HELD_INSTANCES = Gauge(
+    "osteoscreen_held_instances",
+    "Instances with changed content of another sender that wait for a decision",
+    registry=REGISTRY,
+)
+WITHHELD = Counter(
+    "osteoscreen_withheld_results",
+    "Reports that the screening policy did not deliver, by reason code",
+    ["reason"],
+    registry=REGISTRY,
+)
+LIVE_MODEL = Gauge(
+    "osteoscreen_live_model",
+    "1 for the model that this worker loaded last to grade: name, version and SHA-256",
+    ["name", "version", "sha256"],
     registry=REGISTRY,
 )
 STEP_SECONDS = Histogram(

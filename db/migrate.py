@@ -23,7 +23,7 @@ class SchemaNotCurrent(RuntimeError):
 
     def __str__(self) -> str:
         found, required = self.args
-        if found is None or _is_known(found):
+        if found is None or is_known(found):
             return (
                 f"database schema is {found or 'empty'}, this version needs {required}:"
                 " run `python -m db upgrade`"
@@ -91,7 +91,8 @@ def database_probe(engine: Engine, *, vital: bool) -> Probe:
     return Probe("database", check, vital=vital)
 
 
-def _is_known(revision: str) -> bool:
+def is_known(revision: str) -> bool:
+    """Return whether a revision is that of this version or of an earlier one."""
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
     return any(script.revision == revision for script in scripts)
 

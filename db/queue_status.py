@@ -4,9 +4,10 @@ Waiting, active and failed ones are all counted; successful ones only over the l
 The cost of a query therefore depends on the current work and not on the size of the tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
@@ -46,6 +47,16 @@ class QueueStatus:
     paused: Sequence[Pause]
     withdrawn: Mapping[WithdrawalReason, int]
     held: Sequence[HeldContent]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWork:
+    """Number of series, studies or objects in a state, and since when the first is in it."""
+
+    kind: Literal["series", "study", "object"]
+    state: str
+    count: int
+    since: datetime | None
 
 
 def queue_status(session: Session, *, now: datetime, limit: int) -> QueueStatus:
@@ -145,6 +156,30 @@ def oldest_waiting(session: Session) -> datetime | None:
     return session.scalar(
         select(func.least(series.scalar_subquery(), studies.scalar_subquery()))
     )
+
+
+def open_work(session: Session) -> list[OpenWork]:
+    """Return the work that is not finished, by state; every open state is listed."""
+    series = select(Series.state, func.count(), func.min(Series.changed_at)).where(
+        Series.state.in_(OPEN)
+    )
+    studies = select(Study.state, func.count(), func.min(Study.changed_at)).where(
+        Study.state.in_(STUDY_OPEN)
+    )
+    objects = select(Delivery.state, func.count()).where(Delivery.state.in_(UNFINISHED))
+    of_series = _by_state(session.execute(series.group_by(Series.state)))
+    of_studies = _by_state(session.execute(studies.group_by(Study.state)))
+    of_objects = _by_state(session.execute(objects.group_by(Delivery.state)))
+    return [
+        *(OpenWork("series", one, *of_series.get(one, (0, None))) for one in OPEN),
+        *(OpenWork("study", one, *of_studies.get(one, (0, None))) for one in STUDY_OPEN),
+        *(OpenWork("object", one, *of_objects.get(one, (0, None))) for one in UNFINISHED),
+    ]
+
+
+def _by_state(rows: Iterable[Any]) -> dict[str, tuple[int, datetime | None]]:
+    """Return count and time by state; deliveries have no time."""
+    return {state: (count, since[0] if since else None) for state, count, *since in rows}
 
 
 def recent_series(session: Session, *, limit: int) -> Sequence[Series]:

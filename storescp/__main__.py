@@ -9,9 +9,10 @@ from functools import partial
 
 from common import health
 from common.logging import configure_logging, get_logger
-from common.metrics import sum_registries
+from common.metrics import SPOOL_FREE_BYTES, sum_registries
 from common.settings.load import exit_on_oserror, load_settings
 from common.settings.storescp import StoreScpSettings
+from common.spool.layout import free_bytes_or_nan
 from common.spool.writer import SpoolWriter, clean_incoming
 from common.task_publisher import TaskPublisher
 from db.migrate import SchemaNotCurrent, database_probe, require_current_schema
@@ -135,6 +136,8 @@ def _serve_health(
         # Intake continues without the database.
         database_probe(engine, vital=False),
     ]
+    # Not before the receivers have been forked: their values would be added.
+    SPOOL_FREE_BYTES.set_function(lambda: free_bytes_or_nan(settings.spool_dir))
     with exit_on_oserror("HEALTH_PORT", settings.health_port):
         health.serve(settings.health_port, probes, None)
     with exit_on_oserror("METRICS_PORT", settings.metrics_port):

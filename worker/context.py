@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from common.logging import get_logger
+from common.metrics import LIVE_MODEL
 from common.settings.worker import WorkerSettings
 from common.spool.writer import SpoolWriter
 from db.candidates import live_release
@@ -23,7 +24,7 @@ from db.session import (
     make_sessions,
 )
 from worker.patient_rules import patient_rules
-from worker.pipeline.results import Model
+from worker.pipeline.results import Model, ModelInfo
 from worker.pipeline.validation.patient import PatientRules
 
 DATABASE_RETRY_SECONDS = 5.0
@@ -72,9 +73,12 @@ class WorkerContext:
         """
         with self.sessions() as session:
             release = live_release(session)
-        if release is None or release.folder is None:
-            return self._load(self.settings.model_dir)
-        return self._load(self.settings.spool_dir / release.folder)
+        folder = self.settings.model_dir
+        if release is not None and release.folder is not None:
+            folder = self.settings.spool_dir / release.folder
+        model = self._load(folder)
+        _show_live(model.info)
+        return model
 
     def load_candidate(self) -> Model | None:
         """Return the candidate model, None if none is configured; raises ModelError."""
@@ -101,6 +105,12 @@ class WorkerContext:
             except DatabaseUnavailable as error:
                 log.warning("database_unreachable", error=type(error).__name__)
                 time.sleep(DATABASE_RETRY_SECONDS)
+
+
+def _show_live(info: ModelInfo) -> None:
+    """Set the metric of the live model, in place of the one before."""
+    LIVE_MODEL.clear()
+    LIVE_MODEL.labels(info.name, info.version, info.sha256).set(1)
 
 
 def utc_now() -> datetime:

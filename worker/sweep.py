@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from common.health import LoopProbe
 from common.logging import get_logger
-from common.metrics import HELD_INSTANCES, OLDEST_WAITING_SECONDS
+from common.metrics import OLDEST_WAITING_SECONDS
 from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
 from db import deliveries, lease_expiry, leases, queue_status, study_leases
-from db.held import count_held
 from db.retention import remove_old_pixels
 from worker.context import WorkerContext, utc_now
 from worker.lease_monitor import LeaseMonitor
+from worker.queue_metrics import QueueMetrics
 
 # Tasks published in one sweep, and only while the queue is empty: a long backlog must not be
 # published again by every sweep.
@@ -40,7 +40,6 @@ def sweep(context: WorkerContext, publisher: TaskPublisher, monitor: LeaseMonito
         study_ids = study_leases.due_studies(session, now=now, limit=BATCH)
         due_deliveries = deliveries.due_deliveries(session, now=now, limit=BATCH)
         waiting_since = queue_status.oldest_waiting(session)
-        HELD_INSTANCES.set(count_held(session))
     OLDEST_WAITING_SECONDS.set((now - (waiting_since or now)).total_seconds())
     if (series_ids or study_ids) and publisher.queue_length(SCREENING_QUEUE) == 0:
         for series_id in series_ids:
@@ -68,6 +67,7 @@ class Sweeper:
         self._context = context
         self._publisher = publisher
         self._monitor = LeaseMonitor(context.settings.lease_seconds)
+        self._metrics = QueueMetrics()
         self._stopped = threading.Event()
         self.rounds = LoopProbe("sweeper", pause_seconds=context.settings.sweep_seconds)
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -88,6 +88,8 @@ class Sweeper:
             self.rounds.beat()
             try:
                 sweep(self._context, self._publisher, self._monitor)
+                with self._context.sessions() as session:
+                    self._metrics.update(session, utc_now())
                 if time.monotonic() >= purge_at:
                     purge_pixels(self._context)
                     purge_at = time.monotonic() + RETENTION_INTERVAL_SECONDS

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from common.dicomnet.address import AE_TITLE_PATTERN
 from common.settings.files import PREFIX, FileSource
+from common.times import is_time_zone
 from common.tls import Tls
 
 SECRET: JsonDict = {"secret": True}
@@ -94,6 +95,11 @@ class CommonSettings(BaseSettings):
         " empty. `doctor` checks whether the destinations are among them",
     )
     log_format: Literal["text", "json"] = Field("text", description="Format of log lines")
+    time_zone: str | None = Field(
+        None,
+        description="Time zone of times in output, pages and reports, such as `Europe/Berlin`;"
+        " that of the host when unset. Log lines are in UTC",
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of the Prometheus endpoint; off when unset"
     )
@@ -128,6 +134,13 @@ class CommonSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order of precedence: arguments, environment, ``…_FILE`` variables, ``.env``."""
         return init_settings, env_settings, FileSource(settings_cls), dotenv_settings
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str | None) -> str | None:
+        if value is not None and not is_time_zone(value):
+            raise ValueError("not a time zone of this host, such as Europe/Berlin or UTC")
+        return value
 
     @field_validator("database_url")
     @classmethod

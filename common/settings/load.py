@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsError
 from common.settings.base import SECRET
 from common.settings.files import PREFIX, UnreadableFile
 from common.settings.names import unknown_settings
+from common.times import set_time_zone
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -31,6 +32,7 @@ def load_settings(cls: type[S]) -> S:
         lines = [f".env cannot be read ({type(error).__name__})"]
     else:
         if not (lines := _misspelt_lines(names)):
+            set_time_zone(getattr(settings, "time_zone", None))
             return settings
     print("\n".join(lines), file=sys.stderr)
     raise SystemExit(2)

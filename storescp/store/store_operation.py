@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from common.dicom.uids import is_valid_uid
 from common.dicomnet import status
 from common.logging import get_logger, new_correlation_id
-from common.metrics import INSTANCES, RECEIVED_BYTES, STORE_SECONDS
+from common.metrics import INSTANCES, RECEIVED_BYTES, REFUSED_INSTANCES, STORE_SECONDS
 from common.settings.storescp import StoreScpSettings
 from common.spool.layout import instance_path
 from common.spool.writer import SpoolWriter
@@ -69,6 +69,8 @@ class StoreOperation:
             self._report_missing()
         code = status.SUCCESS if refusal is None else refusal.status
         INSTANCES.labels(f"0x{code:04X}").inc()
+        if code != 0x0000:
+            REFUSED_INSTANCES.inc()
         if refusal is not None:
             log.warning(
                 "instance_refused",

@@ -43,6 +43,7 @@ def full_disk_system(
         yield system
 
 
+@pytest.mark.covers("T15")
 def test_a_full_disk_refuses_instances_and_loses_nothing(
     full_disk_system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:

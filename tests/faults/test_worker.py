@@ -31,6 +31,7 @@ KILLED = -9
 
 
 @pytest.mark.timeout(1800)  # a dozen workers start
+@pytest.mark.covers("H16")
 def test_a_worker_killed_in_any_step_leaves_one_sr_and_one_sc(
     scp_only: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:

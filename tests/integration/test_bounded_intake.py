@@ -34,6 +34,7 @@ def sessions(database_url: str) -> Iterator[Sessions]:
     engine.dispose()
 
 
+@pytest.mark.covers("T14")
 def test_bombs_are_refused_within_memory_while_others_are_registered(
     child_settings: dict[str, object],
     start_storescp: StartProcess,

@@ -68,6 +68,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
+@pytest.mark.covers("T9")
 def test_a_malformed_message_is_skipped_counted_and_followed_by_the_next(
     case: str, connection: Connection, redis_url: str
 ) -> None:

@@ -194,6 +194,7 @@ def actions(history: SeriesHistory) -> list[str]:
     return [event.what for event in history.events]
 
 
+@pytest.mark.covers("T5")
 def test_changed_content_of_another_sender_is_held_and_shown(intake: Intake) -> None:
     instances = intake.screened()
 
@@ -356,6 +357,7 @@ def test_after_retention_the_record_tells_another_sender(intake: Intake) -> None
     assert [intake.spooled(ds).KVP for ds in instances] == [80, 80, 120]
 
 
+@pytest.mark.covers("H12")
 def test_a_partial_change_after_retention_is_refused_until_the_rest_arrives(
     intake: Intake,
 ) -> None:
@@ -455,6 +457,7 @@ def report_from(sessions: Sessions, count: int) -> None:
         )
 
 
+@pytest.mark.covers("H12")
 def test_a_series_that_waits_and_has_lost_images_is_not_graded(intake: Intake) -> None:
     """An operator queues a series again after retention, and a part of it arrives."""
     instances = intake.screened()

@@ -13,9 +13,10 @@ from tests.support.deliveries import accept_only, dimse_destination
 from tests.support.servers import Orthanc, running_dcmtk_storescp, running_orthanc
 from tests.support.storage_scp import OpenStorageScp, associated
 from tests.support.worker_cli import run_worker
-from worker.diagnostics.checks import check_broker, check_database, check_model, check_spool
+from worker.diagnostics.checks import check_broker, check_database, check_spool
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, without_password
+from worker.diagnostics.models import check_model
 
 pytestmark = pytest.mark.servers
 
@@ -42,12 +43,13 @@ def test_every_check_passes_on_real_servers(
     assert [check["name"] for check in checks if not check["ok"]] == []
     assert ended.returncode == 0
     assert [check["name"] for check in checks] == [
-        "database", "broker", "spool", "quarantine",
+        "settings", "user", "database", "broker", "spool", "owners", "quarantine",
         "changed content", "withheld results", "model",
         "destination pacs", "destination archive",
     ]  # fmt: skip
 
 
+@pytest.mark.covers("T12")
 def test_every_failure_has_a_remedy_and_no_traceback_or_password(tmp_path: Path) -> None:
     closed = free_port()
     blocked = tmp_path / "a file"
@@ -110,9 +112,14 @@ def test_a_broker_that_does_not_answer_fails(settings: MakeSettings) -> None:
     assert failed(check, "start Redis")
 
 
-def test_a_spool_that_does_not_exist_is_created_and_left_empty(tmp_path: Path) -> None:
-    assert check_spool(tmp_path / "new").ok
-    assert [path for path in (tmp_path / "new").rglob("*") if path.is_file()] == []
+def test_nothing_is_created(tmp_path: Path) -> None:
+    missing = check_spool(tmp_path / "new")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    assert failed(missing, "start the services, which create it")
+    assert check_spool(empty).ok
+    assert [*tmp_path.rglob("*")] == [empty]
 
 
 def test_an_altered_model_fails(model_dir: Path, tmp_path: Path) -> None:
@@ -205,6 +212,7 @@ def test_a_pacs_whose_late_reports_the_storage_scp_would_reject_fails(
     assert [check.ok for check in passing] == [True] * 3
 
 
+@pytest.mark.covers("T1")
 def test_the_storage_scp_rejects_the_ae_titles_that_doctor_reports(
     open_storage_scp: OpenStorageScp,
 ) -> None:

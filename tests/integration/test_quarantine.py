@@ -55,6 +55,7 @@ def queued(sessions: Sessions, key: SeriesKey) -> Series | None:
     return series if series is not None and series.state is SeriesState.QUEUED else None
 
 
+@pytest.mark.covers("T14")
 def test_a_file_that_kills_the_process_is_quarantined_and_the_others_are_registered(
     child_settings: dict[str, object], sessions: Sessions, spool_dir: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ Not covered: SIGKILL of all at once (tests/faults); one server (test_storage_ser
 import itertools
 import os
 import resource
+import shutil
 import signal
 import socket
 import ssl
@@ -128,6 +129,9 @@ def test_metrics_are_those_of_all_receivers(
     assert found["osteoscreen_store_seconds_count"] == 20
     assert found['osteoscreen_store_seconds_bucket{le="+Inf"}'] == 20
     assert found["osteoscreen_pending_series"] <= 5
+    assert found["osteoscreen_refused_instances_total"] == 0
+    # Not the sum over the processes.
+    assert 0 < found["osteoscreen_spool_free_bytes"] < 2 * shutil.disk_usage(tmp_path).free
     wait_for(lambda: metrics()["osteoscreen_open_associations"] == 0, "the last release")
 
 

@@ -249,6 +249,7 @@ def test_a_failed_commitment_does_not_bring_a_withdrawn_object_back(sessions: Se
     assert delivery_states(sessions, run)["pacs", "sr"] is SENT
 
 
+@pytest.mark.covers("H10")
 def test_a_withdrawn_result_is_neither_predecessor_nor_previous(sessions: Sessions) -> None:
     series_id, run = screened(sessions)
     facts = replace(completed().facts, study_date=NOW.date() + timedelta(days=400))

@@ -64,6 +64,7 @@ def connect(owner_url: str, service: str) -> psycopg2.extensions.connection:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.covers("T16")
 def test_a_service_has_its_rights_and_no_others(service: str, owner: Engine) -> None:
     role = f"osteoscreen_{service}"
     granted = text("SELECT has_table_privilege(:role, :table, :privilege)")
@@ -96,6 +97,7 @@ def test_a_service_has_its_rights_and_no_others(service: str, owner: Engine) -> 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
 @pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.covers("T10")
 def test_a_service_cannot_change_what_is_appended(
     service: str, table: str, owner_url: str
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_service_cannot_change_what_is_appended(
     connection.close()
 
 
+@pytest.mark.covers("T10")
 def test_the_review_page_appends_to_the_access_log_and_nobody_else(owner_url: str) -> None:
     insert = (
         "INSERT INTO access (at, who, role, address, what, detail)"
@@ -127,6 +130,7 @@ def test_the_review_page_appends_to_the_access_log_and_nobody_else(owner_url: st
         connection.close()
 
 
+@pytest.mark.covers("T16")
 def test_a_service_cannot_make_a_role_or_take_another_one(owner_url: str) -> None:
     connection = connect(owner_url, "worker")
     connection.autocommit = True
@@ -141,6 +145,7 @@ def test_a_service_cannot_make_a_role_or_take_another_one(owner_url: str) -> Non
     connection.close()
 
 
+@pytest.mark.covers("T11")
 def test_the_log_of_postgresql_has_no_value_of_a_statement(
     postgres: Postgres, owner: Engine, owner_url: str
 ) -> None:

@@ -134,6 +134,7 @@ def test_connections_that_end_at_once_leave_no_thread(open_storage_scp: OpenStor
 
 
 @STREAMING_ONLY
+@pytest.mark.covers("T13")
 def test_more_connections_than_associations_can_use_are_refused(
     open_storage_scp: OpenStorageScp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -292,6 +292,7 @@ def test_the_complete_parts_of_a_truncated_body_are_stored(
 
 
 @pytest.mark.parametrize("uid", ["../../../x", "1.2/../3", "a.b", "1..2"])
+@pytest.mark.covers("T8")
 def test_a_uid_with_path_characters_reaches_no_path(
     uid: str, open_stow: Open, tmp_path: Path
 ) -> None:

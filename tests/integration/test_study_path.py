@@ -158,6 +158,7 @@ def test_a_study_of_several_series_gives_one_sr_and_one_sc(
     assert json.loads(status.stdout)["studies"]["delivered"] >= 1
 
 
+@pytest.mark.covers("H10")
 def test_a_better_series_after_the_report_replaces_it_and_a_worse_one_does_not(
     fixture: WorkerFixture, quick: QuickSeries, tmp_path: Path
 ) -> None:
@@ -296,6 +297,7 @@ def previous_results(report: Dataset) -> list[str]:
     return re.findall(r"Previous result, [^\"]*", report.to_json())
 
 
+@pytest.mark.covers("H8")
 def test_a_corrected_patient_gets_a_report_and_the_old_one_is_rejected(
     fixture: WorkerFixture, quick: QuickSeries, tmp_path: Path
 ) -> None:
@@ -342,6 +344,7 @@ def test_a_corrected_patient_gets_a_report_and_the_old_one_is_rejected(
     assert quoted == {"old": 0, "new": 1, "namesake": 0}
 
 
+@pytest.mark.covers("H10")
 def test_an_operator_withdraws_a_study_and_recalls_a_model(
     fixture: WorkerFixture, settings: dict[str, object], quick: QuickSeries, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def tls_options(identity: Identity, authority: Authority) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("profile", ["+py", "+px", "+pz"])
+@pytest.mark.covers("T4")
 def test_dcmtk_sends_by_every_bcp_195_profile(
     profile: str,
     open_storage_scp: OpenStorageScp,
@@ -91,6 +92,7 @@ def test_dcmtk_sends_by_every_bcp_195_profile(
         assert path.read_bytes()[read_header(path).data_set_offset :] == encode(ds)
 
 
+@pytest.mark.covers("T1")
 def test_who_has_no_certificate_of_our_authority_is_refused(
     open_storage_scp: OpenStorageScp,
     authority: Authority,
@@ -138,6 +140,7 @@ def test_a_sender_that_does_not_trust_us_sends_nothing(
 @pytest.mark.parametrize(
     "ciphers", ["AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "DHE-RSA-AES256-SHA"]
 )
+@pytest.mark.covers("T4")
 def test_tls_1_2_without_forward_secrecy_or_authenticated_encryption_is_refused(
     ciphers: str, open_storage_scp: OpenStorageScp, authority: Authority, ours: Identity
 ) -> None:
@@ -247,6 +250,7 @@ def test_objects_are_delivered_by_dimse_over_tls(
     assert outcomes == {path.stem: Accepted("0x0000", "query")}
 
 
+@pytest.mark.covers("T3")
 def test_dimse_over_tls_needs_trust_on_both_sides(
     pacs: Orthanc, authority: Authority, other_authority: Authority, ours: Identity
 ) -> None:
@@ -275,6 +279,7 @@ def test_objects_are_delivered_by_dicomweb_over_tls(
     assert outcomes == {path.stem: Accepted("HTTP 200", "query")}
 
 
+@pytest.mark.covers("T3")
 def test_dicomweb_trusts_only_our_authority(
     web: DicomwebDestination,
     authority: Authority,

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from common.metrics import REGISTRY
 from common.spool.layout import SeriesKey, instance_path, list_instances
 from db.dxa import NewDxa, add_dxa
 from db.history import study_history, study_predecessor
@@ -82,6 +83,12 @@ def run_of(sessions: Sessions) -> Screening:
         return session.query(Screening).order_by(Screening.id.desc()).limit(1).one()
 
 
+def silent_results() -> float:
+    name, labels = "osteoscreen_withheld_results_total", {"reason": "SILENT"}
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.covers("H11")
 def test_a_withheld_study_is_reported_and_a_retry_delivers_it(sessions: Sessions) -> None:
     withhold_study(sessions)
 
@@ -247,9 +254,17 @@ def test_in_the_silent_phase_everything_is_recorded_and_nothing_sent(
     silent = with_settings(policy_context, deliver="none")
     of_study, _ = receive(silent, quick, tmp_path / "a", ResultPer.STUDY)
     of_series, series_id = receive(silent, quick, tmp_path / "b", ResultPer.SERIES)
+    counted = silent_results()
 
     assert run_study(silent, of_study) is None
     assert screen_series(silent, series_id) is None
+
+    assert silent_results() == counted + 2
+    run = run_of(silent.sessions)
+    live = {
+        "name": run.model_name, "version": run.model_version, "sha256": run.model_sha256
+    }  # fmt: skip
+    assert REGISTRY.get_sample_value("osteoscreen_live_model", live) == 1
 
     results = silent.settings.spool_dir / "results"
     in_study = results / of_study.study_instance_uid / "r1"
@@ -311,6 +326,7 @@ def test_a_report_of_another_patient_with_the_same_id_is_no_earlier_report(
     assert run_of(yearly.sessions).not_delivered_code is None
 
 
+@pytest.mark.covers("H15")
 def test_a_patient_on_the_opt_out_list_has_no_result(
     policy_context: WorkerContext, quick: QuickSeries, tmp_path: Path
 ) -> None:
@@ -345,6 +361,7 @@ def test_a_list_that_cannot_be_read_screens_nobody(
     assert row.error.startswith("FileNotFoundError")
 
 
+@pytest.mark.covers("H13")
 def test_low_density_refuses_a_demonstration_model_at_start(
     child_settings: dict[str, object], model_dir: Path, tmp_path: Path
 ) -> None:

@@ -5,22 +5,32 @@ Imports that take seconds are inside the commands that need them.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
-from worker.cli import held, models
-from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
-
-if TYPE_CHECKING:
-    from db.session import Session
+from worker.cli import backup, held, models, retry
+from worker.cli.shell import (
+    AsJson,
+    operator,
+    print_json,
+    read_settings,
+    require_destination,
+    require_service_user,
+    sessions,
+    stop,
+    stop_unknown,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 DestinationName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Name in OSTEOSCREEN_DESTINATIONS."),
 ]
-for command in (models.shadow, models.promote, models.rollback, held.accept, held.refuse):
+for command in (
+    models.shadow, models.promote, models.rollback, held.accept, held.refuse, retry.retry,
+    backup.backup, backup.restore,
+):  # fmt: skip
     app.command()(command)
 
 
@@ -120,61 +130,11 @@ def show(
     elif found:
         as_values, tables = show_found.studies_json(found), show_found.studies_table(found)
     else:
-        _unknown(identifier)
+        stop_unknown(identifier)
     if as_json:
         print_json(as_values)
     else:
         print_all(tables)
-
-
-@app.command()
-def retry(
-    uid: Annotated[
-        str | None, typer.Argument(metavar="UID", help="Series or Study Instance UID.")
-    ] = None,
-    destination: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Everything that waits for this destination."),
-    ] = None,
-) -> None:
-    """Screen a series or study without a result again; send what was refused or withheld."""
-    if (uid is None) == (destination is None):
-        stop("give either a UID or --destination NAME")
-    if destination is not None:
-        _retry_destination(destination)
-    elif uid is not None:
-        _retry_uid(uid)
-
-
-def _retry_destination(name: str) -> None:
-    from db.retry import retry_destination
-
-    with sessions().begin() as session:
-        _require_destination(session, name)
-        count = retry_destination(session, name, actor=operator(), now=datetime.now(UTC))
-    print(f"{count} deliveries to {name} are due again")
-
-
-def _retry_uid(uid: str) -> None:
-    from db.retry import retry_by_uid
-
-    with sessions().begin() as session:
-        retried = retry_by_uid(
-            session,
-            uid,
-            actor=operator(),
-            now=datetime.now(UTC),
-            destinations=[destination.name for destination in read_settings().destinations],
-        )
-    if retried is None:
-        _unknown(uid)
-    # No task message: the workers' sweep finds due work within seconds.
-    if retried.screening:
-        print("queued to be screened again")
-    if retried.deliveries:
-        print(f"{retried.deliveries} deliveries are due again")
-    if not (retried.screening or retried.deliveries):
-        print("nothing to do: it is neither failed, rejected nor undelivered")
 
 
 @app.command()
@@ -203,6 +163,8 @@ def withdraw(
     if (uid is None) == (model is None):
         stop("give either a UID or --model VERSION")
     database, settings = sessions(), read_settings()
+    if not dry_run:
+        require_service_user(settings, "withdraw")
     found = command.find_results(database, uid, model)
     if found is None:
         stop(f"no study, series or object {uid} on record (see `python -m worker status`)")
@@ -216,7 +178,7 @@ def pause(name: DestinationName) -> None:
     from db import pauses
 
     with sessions().begin() as session:
-        _require_destination(session, name)
+        require_destination(session, name)
         new = pauses.pause(session, name, actor=operator(), now=datetime.now(UTC))
     print(f"{name} is paused" if new else f"{name} was paused already")
 
@@ -233,7 +195,10 @@ def resume(name: DestinationName) -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check database, broker, spool, model and destinations; exit 1 if any check failed."""
+    """Check settings, user, database, broker, spool, models and destinations; change nothing.
+
+    Exit 1 if any check failed.
+    """
     import logging
     from dataclasses import asdict
 
@@ -255,20 +220,6 @@ def review() -> None:
     from worker.review.serve import serve
 
     serve()
-
-
-def _require_destination(session: "Session", name: str) -> None:
-    """Stop if neither the settings nor the database know the destination."""
-    from db.queue_status import list_destinations
-
-    known = {destination.name for destination in read_settings().destinations}
-    known |= set(list_destinations(session))
-    if name not in known:
-        stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
-
-
-def _unknown(uid: str) -> NoReturn:
-    stop(f"no series or study {uid} on record (see `python -m worker status`)")
 
 
 def main() -> None:

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
+from worker.cli.shell import (
+    AsJson,
+    operator,
+    print_json,
+    read_settings,
+    require_service_user,
+    sessions,
+    stop,
+)
 
 
 def shadow(as_json: AsJson = False) -> None:
@@ -53,6 +61,7 @@ def promote(
     folder = model_dir or settings.shadow_model_dir
     if folder is None:
         stop("no model package: name one, or set OSTEOSCREEN_SHADOW_MODEL_DIR", code=2)
+    require_service_user(settings, "promote")
     try:
         with sessions().begin() as session:
             info = candidate.promote(
@@ -62,6 +71,8 @@ def promote(
                 stop(problem, code=2)  # rolls the transaction back
     except ModelError as error:
         stop(str(error), code=2)
+    except OSError as error:
+        stop(f"the package is not copied to the spool: {error}; the live model stays", code=2)
     print(f"{info.name} {info.version} is live; `python -m worker rollback` undoes it")
 
 

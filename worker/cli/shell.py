@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from common.settings.worker import WorkerSettings
-    from db.session import Sessions
+    from db.session import Session, Sessions
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -35,9 +35,47 @@ def sessions() -> "Sessions":
     return make_sessions(engine)
 
 
+def require_service_user(settings: "WorkerSettings", command: str) -> None:
+    """Exit 2 unless what this process writes into the spool is readable for the services."""
+    from common.spool.ownership import service_user
+
+    spool = settings.spool_dir
+    try:
+        owner = service_user(spool)
+    except OSError as error:
+        stop(
+            f"spool {spool.absolute()}: {error.strerror}; {command} writes into the spool of"
+            " the services: run it with their settings (`osteoscreenctl`), or correct"
+            " OSTEOSCREEN_SPOOL_DIR",
+            code=2,
+        )
+    if owner is not None:
+        stop(
+            f"{command} as root would write files into {spool} that {owner}, the user of the"
+            f" services, cannot read: run `osteoscreenctl {command} …` or"
+            f" `sudo -u {owner} python -m worker {command} …`",
+            code=2,
+        )
+
+
 def operator() -> str:
     """Return the actor of a command, as recorded in the database."""
     return f"operator {getpass.getuser()}"
+
+
+def require_destination(session: "Session", name: str) -> None:
+    """Stop if neither the settings nor the database know the destination."""
+    from db.queue_status import list_destinations
+
+    known = {destination.name for destination in read_settings().destinations}
+    known |= set(list_destinations(session))
+    if name not in known:
+        stop(f"no destination {name} (known: {', '.join(sorted(known)) or 'none'})")
+
+
+def stop_unknown(uid: str) -> NoReturn:
+    """Exit: there is no series or study with this UID."""
+    stop(f"no series or study {uid} on record (see `python -m worker status`)")
 
 
 def print_json(value: Any) -> None:

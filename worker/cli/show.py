@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from common.times import local_time
 from db.history import SentObject, SeriesHistory
 from db.models import Delivery, Event, HipResult, Screening, StudyEvent
 from db.results import withheld_run
@@ -15,10 +16,10 @@ from worker.cli.tables import (
     COLORS,
     held_json,
     held_table,
-    local_time,
     reason_or_error,
     series_json,
 )
+from worker.review.formatting import percent
 from worker.withdrawn_json import withdrawn_json
 
 CHECK_COLORS = {"passed": "green", "failed": "red", "not_reached": "dim"}
@@ -154,7 +155,7 @@ def _series_table(history: SeriesHistory) -> Table:
 
 def hip_table(hips: Sequence[HipResult]) -> Table:
     """Return the hips of a result."""
-    table = Table("hip", "state", "grade", "probabilities N / Op / Os", "neck HU")
+    table = Table("hip", "state", "grade", "probabilities N / Op / Os, %", "neck HU")
     for hip in hips:
         probabilities = (
             hip.probability_normal, hip.probability_osteopenia, hip.probability_osteoporosis
@@ -163,10 +164,15 @@ def hip_table(hips: Sequence[HipResult]) -> Table:
             hip.side,
             hip.state if hip.reason_code is None else f"{hip.state}: {hip.reason_code}",
             hip.grade or "–",
-            " / ".join("–" if p is None else f"{p:.2f}" for p in probabilities),
+            " / ".join(map(_percent, probabilities)),
             "–" if hip.neck_hu is None else f"{hip.neck_hu:.0f}",
         )
     return table
+
+
+def _percent(probability: float | None) -> str:
+    """Return a probability in whole percent by plain rounding, as the pages do."""
+    return "–" if probability is None else percent(probability).removesuffix(" %")
 
 
 def _rule_table(run: Screening) -> RenderableType:

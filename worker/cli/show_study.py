@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from common.times import local_time
 from db.history import StudyHistory
 from db.models import HipResult, Series, Study
 from worker.cli.show import (
@@ -24,7 +25,6 @@ from worker.cli.tables import (
     STUDY_COLORS,
     held_json,
     held_table,
-    local_time,
     reason_or_error,
     series_json,
 )

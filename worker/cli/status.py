@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from common.times import local_time
 from db.models import Pause, Series
 from db.queue_status import ENDED, STUDY_ENDED, QueueStatus
 from db.states import DeliveryState
@@ -15,7 +16,6 @@ from worker.cli.tables import (
     STUDY_COLORS,
     held_json,
     held_table,
-    local_time,
     reason_or_error,
     series_json,
 )

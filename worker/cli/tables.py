@@ -1,13 +1,13 @@
 """Shared parts of the tables that the operator commands print."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from common.times import local_time
 from db.held import CHANGED_CONTENT, HeldContent
 from db.models import Series, Study
 from db.states import SeriesState, StudyState
@@ -108,8 +108,3 @@ def reason_or_error(series: Series | Study) -> str:
     if series.reason_code is not None:
         return f"{series.reason_code}: {series.reason_text}"
     return series.error or ""
-
-
-def local_time(moment: datetime) -> str:
-    """Return a time as text in the local time zone."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,5 +1,7 @@
 """Checks of everything that a screening needs, with a remedy for each failure."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +10,13 @@ from kombu import Connection
 from common.settings.worker import WorkerSettings
 from common.spool.layout import free_bytes
 from common.spool.quarantine import list_quarantined
-from common.spool.writer import SpoolWriter
 from db.migrate import SchemaNotCurrent, newest, require_current_schema
 from db.session import DatabaseError, make_engine
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, first_line, without_password
+from worker.diagnostics.models import check_models
 from worker.diagnostics.record_checks import check_record
-from worker.models.demonstration import demonstration_problem
+from worker.diagnostics.service import check_owners, check_settings, check_user
 
 # 100 slices of 512 × 512 × 2 bytes are 50 MB: space for twenty series.
 LOW_SPACE_BYTES = 1_000_000_000
@@ -22,13 +24,16 @@ BROKER_SECONDS = 5
 
 
 def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
-    """Run all checks in order; none of them raises."""
+    """Run all checks in order; none of them raises, or creates or changes anything."""
+    yield check_settings(settings)
+    yield check_user(settings.spool_dir)
     yield check_database(settings)
     yield check_broker(settings)
     yield check_spool(settings.spool_dir)
+    yield check_owners(settings.spool_dir)
     yield check_quarantine(settings.spool_dir)
     yield from check_record(settings)
-    yield check_model(settings.model_dir, settings)
+    yield from check_models(settings)
     if not settings.destinations:
         yield Diagnostic(
             "destinations",
@@ -69,14 +74,16 @@ def check_broker(settings: WorkerSettings) -> Diagnostic:
 
 
 def check_spool(spool_dir: Path) -> Diagnostic:
-    """Check that files can be written and that there is free space."""
-    probe = spool_dir / "doctor.probe"
+    """Check that files can be written and that there is free space; leave no file."""
     try:
-        writer = SpoolWriter(spool_dir)
-        writer.prepare()
-        writer.write(probe, [b"probe"])
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=spool_dir) as probe:  # without a name
+            probe.write(b"probe")
+            probe.flush()
+            os.fsync(probe.fileno())
         free = free_bytes(spool_dir)
+    except FileNotFoundError:
+        remedy = "start the services, which create it, or correct OSTEOSCREEN_SPOOL_DIR"
+        return Diagnostic("spool", False, f"{spool_dir.absolute()}: no such folder", remedy)
     except OSError as error:
         remedy = "make the folder writable for this user, or correct OSTEOSCREEN_SPOOL_DIR"
         return Diagnostic("spool", False, f"{spool_dir}: {error.strerror}", remedy)
@@ -99,18 +106,3 @@ def check_quarantine(spool_dir: Path) -> Diagnostic:
         "look for `file_quarantined` in the log of storescp; delete the files, or move them"
         " back into the spool to be read again",
     )
-
-
-def check_model(model_dir: Path, settings: WorkerSettings | None = None) -> Diagnostic:
-    """Check that the model package loads, its checksums match, and the settings allow it."""
-    from worker.pipeline.model import package  # TensorFlow: takes seconds
-
-    try:
-        info = package.load(model_dir).info
-    except package.ModelError as error:
-        remedy = "correct OSTEOSCREEN_MODEL_DIR, or install the model package again"
-        return Diagnostic("model", False, first_line(error), remedy)
-    problem = None if settings is None else demonstration_problem(settings, info)
-    if problem is not None:
-        return Diagnostic("model", False, problem, "change one of the two settings")
-    return Diagnostic("model", True, f"{info.name} {info.version}, SHA-256 {info.sha256[:16]}…")

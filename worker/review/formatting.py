@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from common import times
+
 
 def local_time(moment: datetime | None) -> str:
-    """Format a time in the time zone of the server; – for None."""
-    return "–" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Format a time with its zone, that of ``TIME_ZONE``; – for None."""
+    return "–" if moment is None else times.local_time(moment)
 
 
 def percent(value: float | None) -> str:

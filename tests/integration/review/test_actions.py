@@ -166,6 +166,7 @@ def test_the_newest_feedback_of_a_reader_counts(site: ReviewSite, reader: Page) 
     ]
 
 
+@pytest.mark.covers("T17")
 def test_a_reader_has_no_operator_buttons(site: ReviewSite, reader: Page) -> None:
     made = site.record.failed()
     reader.goto(f"{site.url}/series/{made}")

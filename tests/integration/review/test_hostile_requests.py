@@ -103,6 +103,7 @@ def test_a_body_in_chunks_is_refused_before_it_is_read(length: bytes, site: Revi
 
 
 @pytest.mark.parametrize("addresses", [1, 8])
+@pytest.mark.covers("T13")
 def test_the_page_is_served_during_a_flood_of_half_requests(
     addresses: int, site: ReviewSite
 ) -> None:
@@ -129,6 +130,7 @@ def own_site(database_url: str, tmp_path: Path) -> Iterator[ReviewSite]:
         yield site
 
 
+@pytest.mark.covers("T2")
 def test_logins_are_on_record_and_wrong_tokens_are_limited(own_site: ReviewSite) -> None:
     client = own_site.client()
     assert client.log_in(TOKENS["reader"]).status_code == 303

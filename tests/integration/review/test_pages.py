@@ -73,6 +73,7 @@ def test_the_worklist_is_narrowed_by_filters(
 
 
 @pytest.mark.parametrize("identifier", ["PAT-0001", "ACC-0001", "1.2.826.1", "1.2.826.1.7"])
+@pytest.mark.covers("T11")
 def test_a_series_is_found_by_each_identifier_without_it_in_addresses_or_logs(
     identifier: str, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
@@ -147,6 +148,7 @@ def test_every_state_has_a_page(
         expect(page.locator("main")).to_contain_text(text)
 
 
+@pytest.mark.covers("T10")
 def test_access_to_a_series_is_logged(
     site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
@@ -246,14 +248,19 @@ def test_nothing_is_loaded_from_other_hosts(
     assert outside == []
 
 
-@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_pages_fit_the_window(
     width: int, site: ReviewSite, series: ExampleSeries, viewer: Page
 ) -> None:
     viewer.set_viewport_size({"width": width, "height": 800})
-    for path in ("/", f"/series/{series.delivered}"):
+    for path in ("/destinations", "/drift", f"/series/{series.delivered}", "/"):
         viewer.goto(site.url + path)
-        assert viewer.evaluate("document.documentElement.scrollWidth") <= width
+        assert viewer.evaluate("document.documentElement.scrollWidth") <= width, path
+    for one in (viewer.get_by_label("Patient ID"), *viewer.locator(".worklist .grade").all()):
+        box = one.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
 
 
 def test_the_page_of_a_series_shows_the_result_of_each_rule(

@@ -76,6 +76,7 @@ def test_cookies_are_secure_behind_a_proxy(proxied: ReviewSite) -> None:
     assert "Secure" in cookie
 
 
+@pytest.mark.covers("T2")
 def test_headers_of_other_clients_are_ignored(database_url: str, tmp_path: Path) -> None:
     settings = {"REVIEW_TRUSTED_PROXIES": "10.1.2.3", "REVIEW_USER_HEADER": "X-Remote-User"}
     with running_site(database_url, tmp_path / "spool", tmp_path, settings) as site:

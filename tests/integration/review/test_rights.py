@@ -47,6 +47,7 @@ def content(site: ReviewSite) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize(("method", "path"), CASES)
+@pytest.mark.covers("T2")
 def test_an_anonymous_client_gets_the_login_page_and_changes_nothing(
     method: str, path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:
@@ -66,6 +67,7 @@ def test_an_anonymous_client_gets_the_login_page_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
+@pytest.mark.covers("T17")
 def test_a_viewer_changes_nothing(
     method: str, path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:
@@ -89,6 +91,7 @@ def test_labels_are_for_operators(role: str, path: str, site: ReviewSite) -> Non
 
 @pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
 @pytest.mark.parametrize("csrf", ["", "0" * 64, "é"])
+@pytest.mark.covers("T7")
 def test_a_form_of_another_site_is_refused(
     csrf: str, method: str, path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:
@@ -103,6 +106,7 @@ def test_a_form_of_another_site_is_refused(
     assert content(site) == before
 
 
+@pytest.mark.covers("T7")
 def test_the_csrf_token_of_another_session_is_refused(
     site: ReviewSite, series: ExampleSeries
 ) -> None:
@@ -213,6 +217,7 @@ def test_the_login_redirects_to_the_requested_page(
         "/series/1/picture/99999999999999999999",
     ],
 )
+@pytest.mark.covers("T8")
 def test_paths_do_not_leave_the_site(
     path: str, site: ReviewSite, series: ExampleSeries
 ) -> None:

@@ -86,6 +86,7 @@ def test_second_load_gives_the_same_result(
     np.testing.assert_array_equal(first.heat_map, second.heat_map)
 
 
+@pytest.mark.covers("H9")
 def test_out_of_distribution_crop_is_rejected_with_its_distance(
     model: ImageModel, pixels: Pixels
 ) -> None:

@@ -89,6 +89,7 @@ def test_broken_envelope_is_refused(model_dir: Path, broken: object) -> None:
 
 
 @pytest.mark.parametrize("name", [package.WEIGHTS, package.OUT_OF_DISTRIBUTION])
+@pytest.mark.covers("T6")
 def test_altered_file_is_refused(tmp_path: Path, name: str) -> None:
     score = OutOfDistributionScore(np.zeros(3), np.eye(3), 1.0)
     package.save(
@@ -170,6 +171,7 @@ def test_weights_that_are_no_archive_are_refused(model_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [package.WEIGHTS, package.OUT_OF_DISTRIBUTION])
+@pytest.mark.covers("T6")
 def test_pickled_arrays_are_refused(model_dir: Path, name: str) -> None:
     np.savez(model_dir / name, mean=np.array([{"not": "a number"}], dtype=object))
     update_checksum(model_dir, name)

@@ -49,6 +49,7 @@ def crop_at(subject: Subject, acquisition: Acquisition, point_mm: PointMm) -> Pi
     return crop.crop_hip(coronal_slice(subject, acquisition, femur, point_mm[1]), femur).pixels
 
 
+@pytest.mark.covers("H13")
 def test_shipped_model_is_marked_as_trained_on_simulated_data(model: ImageModel) -> None:
     assert model.info.simulated
     assert "simulated" in model.info.training_data
@@ -97,6 +98,7 @@ def test_clear_cases_do_not_get_the_opposite_grade(
             assert result.probabilities[wrong] < 0.2
 
 
+@pytest.mark.covers("H9")
 def test_images_without_a_hip_are_rejected(model: ImageModel) -> None:
     subject, acquisition = patient(1, -1.8)
     hip = truth(subject)[0]

@@ -66,6 +66,7 @@ def code(value: str, scheme: str = "DCM") -> Dataset:
         (["DERIVED", "PRIMARY", "PERFUSION"], "perfusion map"),
     ],
 )
+@pytest.mark.covers("H6")
 def test_image_type_names_a_derived_image(values: list[str], kind: str) -> None:
     text = reason_of(ImageType=values)
 
@@ -269,6 +270,7 @@ def test_derivation_description_is_read_and_not_quoted() -> None:
     assert "Miller" not in text
 
 
+@pytest.mark.covers("H6")
 def test_one_map_among_the_images_is_enough() -> None:
     headers = ct_headers(12)
     headers[4].ImageType = ["DERIVED", "PRIMARY", "AXIAL", "EFF_ATOMIC_NUM"]

@@ -57,6 +57,7 @@ def test_body_as_it_is_passes(femurs: tuple[Femur, ...], noise_hu: float) -> Non
     ],
     ids=["axial, half", "axial, twice", "coronal, 0.6", "coronal, 1.67"],
 )
+@pytest.mark.covers("H3")
 def test_wrong_distance_of_slices_is_refused(
     factors: tuple[float, float, float], words: str, femurs: tuple[Femur, ...]
 ) -> None:
@@ -91,6 +92,7 @@ def test_stretched_body_is_refused_where_no_femur_was_found(
     assert reason.text.startswith("The geometry is not plausible: in the body ")
 
 
+@pytest.mark.covers("H3")
 def test_lost_pixel_spacing_is_refused_by_the_distance_of_the_heads() -> None:
     larger = 1 / 0.78
     apart = moved((replace(RIGHT, center_mm=(-86, 0, 0)), replace(LEFT, center_mm=(86, 0, 0))),

@@ -127,6 +127,7 @@ def test_valid_volumes_pass(hu: Floats) -> None:
         "clipped to 500/2000", "negative", "inverted 12 bit", "negative crop",
     ],
 )  # fmt: skip
+@pytest.mark.covers("H2")
 def test_other_scales_are_refused_with_what_was_found(
     change: Callable[[Floats], Floats], words: str
 ) -> None:

@@ -60,6 +60,7 @@ def is_mixed(headers: list[Dataset]) -> bool:
         ("PatientSex", "M"),
     ],
 )
+@pytest.mark.covers("H8")
 def test_one_attribute_that_differs_in_one_image_is_another_patient(
     keyword: str, value: str
 ) -> None:

@@ -92,6 +92,7 @@ def test_one_image_that_differs_is_enough(
     assert reason.code is code
 
 
+@pytest.mark.covers("T11")
 def test_reasons_never_carry_patient_data() -> None:
     reason = first_failure(check_images(one_changed("PatientID", "SECRET")))
 

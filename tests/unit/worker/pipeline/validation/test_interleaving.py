@@ -54,6 +54,7 @@ def reason_of(keyword: str, value_of: ValueOf, count: int = 60, **geometry: obje
         ("SeriesDescription", lambda i: ["arterial", "portal"][i % 2]),
     ],
 )
+@pytest.mark.covers("H4")
 def test_acquisitions_that_alternate_are_mixed(keyword: str, value_of: ValueOf) -> None:
     reason = reason_of(keyword, value_of)
 

@@ -30,6 +30,7 @@ def test_muscle_holds_no_metal() -> None:
     assert rejection(metal_at_hip(soft_tissue(), RIGHT)) is None
 
 
+@pytest.mark.covers("H7")
 def test_prosthesis_in_one_hip_leaves_the_other_gradable() -> None:
     volume = soft_tissue()
     put(volume, LEFT.center_mm, 16, 3071)
@@ -49,6 +50,7 @@ def test_nail_in_one_hip_leaves_the_other_gradable() -> None:
     assert rejection(metal_at_hip(volume, LEFT)) is None
 
 
+@pytest.mark.covers("H7")
 def test_thin_screw_diluted_by_thick_slices_is_metal_in_the_core_of_the_neck() -> None:
     volume = soft_tissue()
     put_rod(volume, RIGHT.center_mm, RIGHT.neck_mm, 2.5, 1800)

@@ -72,6 +72,7 @@ def test_energy_is_read_from_the_series_description(
         ({"MonoenergeticEnergyEquivalent": 70.0, "SeriesDescription": "40 keV"}, "of 40 keV"),
     ],
 )
+@pytest.mark.covers("H14")
 def test_other_and_unknown_energies_are_rejected(
     elements: dict[str, object], words: str
 ) -> None:

@@ -48,6 +48,7 @@ def header(**elements: object) -> Dataset:
         ),
     ],
 )
+@pytest.mark.covers("H15")
 def test_patients_under_eighteen_are_rejected(
     elements: dict[str, object], accepted: bool
 ) -> None:

@@ -68,6 +68,7 @@ def test_orientation_that_agrees_or_says_nothing_is_accepted(
         (["", "H"], CORONAL),
     ],
 )
+@pytest.mark.covers("H1")
 def test_contradiction_is_rejected(value: object, directions: tuple[Point, Point]) -> None:
     reason = reason_of(value, directions)
 

@@ -79,6 +79,7 @@ def test_valid_stack_has_no_fault(noise_hu: float, seed: int) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("noise_hu", [10.0, 30.0])
+@pytest.mark.covers("H5")
 def test_fault_is_named_with_the_numbers_of_its_slices(
     change: Callable[[Hu], object], expected: tuple[int, int], noise_hu: float
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_longer_run_from_elsewhere_is_named(length: int) -> None:
 
 
 @pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.covers("H1")
 def test_slices_that_are_all_flipped_from_one_on_are_named(axis: int) -> None:
     hu = body_slices()
     hu[12:] = np.flip(hu[12:], axis)
@@ -158,6 +160,7 @@ def test_slices_exchanged_far_apart_are_both_named() -> None:
 
 
 @pytest.mark.parametrize("slices", [slice(12, None), slice(9, 15)])
+@pytest.mark.covers("H5")
 def test_part_of_another_body_is_named_by_the_slices_where_it_begins(slices: slice) -> None:
     hu, other = body_slices(seed=1), body_slices(seed=9)
     hu[slices] = np.roll(other, (40, 30), axis=(1, 2))[slices]

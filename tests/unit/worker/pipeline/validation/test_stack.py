@@ -15,6 +15,7 @@ def beside_by(deviation_mm: float) -> Reason:
 
 
 @pytest.mark.parametrize("phases", [2, 3])
+@pytest.mark.covers("H4")
 def test_several_images_at_each_position_are_mixed(phases: int) -> None:
     headers = [ds for _ in range(phases) for ds in ct_headers(12)]
 

@@ -1,0 +1,49 @@
+"""Covered: what docs/assurance, the trace and the bills of materials state of the code."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import licenses_page, sbom, trace_page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_trace_is_up_to_date_and_every_threat_and_hazard_has_a_test() -> None:
+    items, tests = trace_page.items(), trace_page.covering_tests()
+
+    assert len(items) >= 34
+    assert set(tests) == set(items)
+    assert (ROOT / "docs/assurance/trace.md").read_text() == trace_page.trace_page()
+
+
+def test_licenses_are_those_of_the_locked_packages() -> None:
+    rows = licenses_page.PAGE.read_text().partition("|---|---|---|\n")[2].splitlines()
+    listed = [tuple(cell.strip() for cell in row.strip("|").split(" | ")) for row in rows]
+
+    expected = licenses_page.packages()
+    assert [one[:2] for one in listed] == [(one.name, one.version) for one in expected]
+    for name, _, stated in listed:
+        found = sbom.license_of(name)
+        # A package of another platform is not installed, or was not where the list was made.
+        assert found is None or stated in (found.replace("|", "/"), "other platform")
+        assert stated != "not stated", name
+
+
+@pytest.mark.parametrize("image", sbom.IMAGES)
+def test_bill_of_materials_has_every_locked_package(image: str, tmp_path: Path) -> None:
+    sbom.write_bills(tmp_path)
+    path = tmp_path / f"osteoscreen-{image}.cdx.json"
+    bill = json.loads(path.read_text())
+    lock = (sbom.REQUIREMENTS / f"{image}.txt").read_text()
+
+    pinned = re.findall(r"^([\w.-]+)(?:\[.*?\])?==", lock, re.MULTILINE)
+    assert [one["name"] for one in bill["components"]] == pinned
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    hashes = [one["value"] for part in bill["components"] for one in part["properties"]]
+    assert hashes == re.findall(r"sha256:([0-9a-f]{64})", lock)
+    before = path.read_bytes()
+    sbom.write_bills(tmp_path)
+    assert path.read_bytes() == before
