@@ -6,6 +6,8 @@ save.
 ``RUN/model``     model package for the worker; only for a network with an image input
 ``RUN/run.json``  settings, history and figures
 ``RUN/test.npz``  predictions for every test hip
+
+``RUN/start.json`` and ``RUN/patients.csv`` bind the run to its data (``training.fit.binding``).
 """
 
 import json
@@ -23,10 +25,12 @@ import tensorflow as tf
 
 from training.cohort import dataset
 from training.cohort.dataset import Hips
+from training.cohort.source import Source, read_source
 from training.cohort.split import PARTS, SplitPart
 from training.evaluate.measures import measure_performance
 from training.fit import out_of_distribution
 from training.fit.batches import Batches, labels
+from training.fit.binding import bind, write_patients
 from training.fit.calibration import calibrate
 from training.fit.envelope import measure_envelope
 from training.fit.schedule import Epoch
@@ -64,9 +68,21 @@ def fit_and_measure(
     """Train, or continue training, write the run and return ``run.json``.
 
     ``command`` : command line that is printed in the model card.
+
+    Raises ValueError for a data set with an empty part, and where the run was started with
+    other data or another configuration.
     """
     hips = dataset.load(data_dir)
+    source = read_source(data_dir)
+    if source is None:
+        raise ValueError(
+            f"{data_dir} has no source.json: an older version wrote it; write it again with the "
+            "command that made it"
+        )
     parts = {part: hips.part(part) for part in PARTS}
+    check_parts(data_dir, parts)
+    bind(run_dir, dataset.sha256(data_dir), preset, seed)
+    write_patients(run_dir, hips.records)
     with progress.step(f"{preset.name}, epochs", preset.fit.epochs) as advance:
 
         def report(epoch: Epoch) -> None:
@@ -86,11 +102,11 @@ def fit_and_measure(
     summary = {
         "model": {
             "name": preset.name,
-            "version": preset.version,
+            "version": run_version(preset, source, dataset.sha256(data_dir)),
             "parameters": fitted.network.count_params(),
             "temperatures": temperatures,
         },
-        "training": _training(data_dir, preset, parts, fitted, seed, command),
+        "training": _training(data_dir, preset, parts, fitted, seed, command, simulated=source.simulated),
         **_test(fitted, run_dir, parts["test"], temperatures, score, seed),
     }
     if CROP in fitted.network.input:
@@ -140,14 +156,16 @@ def _training(
     fitted: Fitted,
     seed: int,
     command: str,
+    *,
+    simulated: bool,
 ) -> dict[str, Any]:
     train = parts["train"].records
     return {
         "command": command,
         "seed": seed,
         "date": datetime.now(UTC).date().isoformat(),
-        "data": training_data(parts),
-        "simulated": is_simulated(parts),
+        "data": training_data(parts, simulated=simulated),
+        "simulated": simulated,
         "data_sha256": dataset.sha256(data_dir),
         "acquisition": asdict(measure_envelope(train, preset.augment)),
         "preset": asdict(preset),
@@ -166,16 +184,30 @@ def _training(
     }
 
 
-def is_simulated(parts: Mapping[SplitPart, Hips]) -> bool:
-    """Return whether every patient of the cohort is simulated."""
-    return all(r.patient.startswith("SIM") for part in parts.values() for r in part.records)
+def check_parts(data_dir: Path, parts: Mapping[SplitPart, Hips]) -> None:
+    """Raise ValueError where a part has no hip."""
+    for name, hips in parts.items():
+        if not hips.records:
+            counts = ", ".join(f"{part} {len(each.records)}" for part, each in parts.items())
+            raise ValueError(
+                f"the part {name} of {data_dir} has no hip ({counts}); prepare more series, or "
+                "edit the column part of hips.csv, the same for all hips of a patient"
+            )
 
 
-def training_data(parts: Mapping[SplitPart, Hips]) -> str:
+def run_version(preset: Preset, source: Source, data_sha256: str) -> str:
+    """Return the version of a run's model, until ``package`` gives it one.
+
+    A model of other data is not the preset's: it has the checksum of its data.
+    """
+    return preset.version if source.simulated else f"{preset.version}+data.{data_sha256[:8]}"
+
+
+def training_data(parts: Mapping[SplitPart, Hips], *, simulated: bool) -> str:
     """Return the description of the data that SR and model card print."""
     records = [record for part in parts.values() for record in part.records]
     scans, patients = len({r.scan for r in records}), len({r.patient for r in records})
-    if is_simulated(parts):
+    if simulated:
         return (
             f"simulated CT: {scans:,} scans of {patients:,} simulated patients; no real patient"
         )
@@ -227,8 +259,8 @@ def _save_package(
         model_dir,
         fitted.network,
         package.Description(
-            name=preset.name,
-            version=preset.version,
+            name=summary["model"]["name"],
+            version=summary["model"]["version"],
             modality="image" if "image" in temperatures else "image and demographics",
             preset=preset.network,
             training_data=summary["training"]["data"],

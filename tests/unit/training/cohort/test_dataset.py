@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.hips_factory import make_hips, write_hips
 from training.cohort import dataset
+from training.cohort.source import Source
 from training.cohort.split import LeakError
 from worker.pipeline.results import Grade
 
@@ -58,7 +59,7 @@ def test_table_of_other_pixels_is_refused(tmp_path: Path) -> None:
 
 def test_data_set_without_hips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no hip is left"):
-        dataset.assemble([], tmp_path)
+        dataset.assemble([], tmp_path, Source(simulated=True, split="hash", seed=0))
 
 
 def test_patient_has_the_grade_of_the_worst_hip() -> None:
