@@ -5,10 +5,8 @@ Loading, checking, finding and cropping are the steps of ``worker.pipeline``.
 ``OUT/excluded.csv`` lists them.
 """
 
-import csv
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ import numpy as np
 from common.dicom.patient_values import examination_date
 from training.cohort import dataset, shards
 from training.cohort.dataset import Record
-from training.cohort.flow_chart import draw_flow
+from training.cohort.flow import Exclusion, count_flow, write_flow
 from training.cohort.identity import (
     HeaderIdentity,
     check_identities,
@@ -36,7 +34,7 @@ from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.header_values import source_header
 from worker.pipeline.model.package import PREPROCESSING
 from worker.pipeline.reasons import Reason
-from worker.pipeline.results import Grade, HipCrop, Rejected
+from worker.pipeline.results import HipCrop, Rejected
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
 from worker.pipeline.volume import Series, Side
@@ -57,16 +55,6 @@ class Options:
     seed: int = 0
     require_dates: bool = False
     ignore_header_ids: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A series or, with a side, one hip that is excluded from the data set."""
-
-    series_dir: str
-    side: Side | None
-    code: str
-    text: str
 
 
 def prepare_data_set(
@@ -94,7 +82,8 @@ def prepare_data_set(
     shards.make_all(jobs, make_shard, workers=workers, advance=lambda _: advance(1))
     paths = [path for path, _ in jobs]
     excluded = [Exclusion(**entry) for path in paths for entry in _entries(path, "excluded")]
-    flow = count_flow(groups.values(), paths, excluded)
+    drawn = [Record(**entry) for path in paths for entry in _entries(path, "records")]
+    flow = count_flow(groups.values(), drawn, excluded)
     write_flow(out_dir, flow, excluded)
     found = [HeaderIdentity(**entry) for path in paths for entry in _entries(path, "identity")]
     listed = check_identities(found, ignore_header_ids=options.ignore_header_ids)
@@ -258,37 +247,6 @@ def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
         manufacturer=header_values.text_of(header, "Manufacturer") or None,
         enhanced=cropped.enhanced,
     )
-
-
-def count_flow(
-    groups: Iterable[Sequence[ManifestRow]],
-    paths: Sequence[Path],
-    excluded: Sequence[Exclusion],
-) -> dict[str, Any]:
-    """Return the numbers of the paper's Fig. 1: series, patients, exclusions and hips."""
-    rows = [row for group in groups for row in group]
-    records = [Record(**entry) for path in paths for entry in _entries(path, "records")]
-    return {
-        "series": len(paths),
-        "patients": len({row.patient_id for row in rows}),
-        "series_excluded": dict(Counter(e.code for e in excluded if e.side is None)),
-        "hips_excluded": dict(Counter(e.code for e in excluded if e.side is not None)),
-        "series_left": len({record.scan for record in records}),
-        "patients_left": len({record.patient for record in records}),
-        "hips": {
-            grade.value: sum(record.grade is grade for record in records) for grade in Grade
-        },
-    }
-
-
-def write_flow(out_dir: Path, flow: dict[str, Any], excluded: Sequence[Exclusion]) -> None:
-    """Write ``flow.json``, ``flow.png`` and ``excluded.csv``."""
-    (out_dir / "flow.json").write_text(json.dumps(flow, indent=1) + "\n")
-    draw_flow(flow, out_dir / "flow.png")
-    with (out_dir / "excluded.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["series_dir", "side", "code", "text"])
-        table.writeheader()
-        table.writerows(asdict(entry) for entry in excluded)
 
 
 def _entries(path: Path, name: str) -> list[dict[str, Any]]:

@@ -76,8 +76,8 @@ def fit_and_measure(
     source = read_source(data_dir)
     if source is None:
         raise ValueError(
-            f"{data_dir} has no source.json: an older version wrote it; write it again with the "
-            "command that made it"
+            f"{data_dir} has no source.json: an older version wrote it; write it again by "
+            "the command that made it"
         )
     parts = {part: hips.part(part) for part in PARTS}
     check_parts(data_dir, parts)
@@ -106,7 +106,9 @@ def fit_and_measure(
             "parameters": fitted.network.count_params(),
             "temperatures": temperatures,
         },
-        "training": _training(data_dir, preset, parts, fitted, seed, command, simulated=source.simulated),
+        "training": _training(
+            data_dir, preset, parts, fitted, seed, command, simulated=source.simulated
+        ),
         **_test(fitted, run_dir, parts["test"], temperatures, score, seed),
     }
     if CROP in fitted.network.input:

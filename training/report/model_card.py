@@ -29,6 +29,36 @@ One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal
 −500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
 """
 
+INTENDED_OWN = """\
+## What it is for
+
+Research on opportunistic screening: it estimates the WHO category of femoral DXA from CT. It
+was trained and measured on the patients named below and on no others.
+
+## What it is not for
+
+**Not for diagnosis.** Scanners, protocols and patients of another site may differ from those it
+was trained on; its figures below hold for patients like those of its test set. Every use at
+another place needs an evaluation there.
+
+## Input
+
+One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
+−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
+"""
+
+LIMITS_OWN = """\
+## Limits
+
+- Only hips that passed the checks of the worker were used; metal and incomplete hips are
+  refused earlier in the path.
+- The grades are as frequent as in its training data, which were patients with a DXA. Elsewhere
+  they are not, and probabilities with them.
+- HU are not calibrated: another scanner, tube voltage or contrast phase shifts them.
+- The check for strange input is a distance in the network's features. It stops most pictures
+  that are no hip and cannot be trusted to notice unusual bone.
+"""
+
 LIMITS = """\
 ## Limits
 
@@ -55,18 +85,19 @@ def write_card(metrics: Mapping[str, Any]) -> str:
         f"Grades a proximal femur on CT as {', '.join(GRADES[:-1])} or {GRADES[-1]}. "
         f"{simulated}{model['parameters']:,} parameters, trained {training['date']}.",
         "",
-        INTENDED,
+        *_objections(metrics["packaging"]),
+        INTENDED if training["simulated"] else INTENDED_OWN,
         _demographics(model["temperatures"]),
         "",
         *_training(metrics),
         f"## Measured on held-out {'simulated ' if training['simulated'] else ''}patients",
         "",
         *(line for name, measured in test.items() for line in _measured(name, measured)),
-        *_end_to_end(metrics.get("whole_path")),
+        *_end_to_end(metrics.get("whole_path"), simulated=training["simulated"]),
         "",
         *_out_of_distribution(metrics["familiarity"]),
         "",
-        LIMITS,
+        LIMITS if training["simulated"] else LIMITS_OWN,
         "## Beside the paper",
         "",
         "Ha et al. (2024) published accuracy .794 and macro AUC .933 for their image model and "
@@ -88,8 +119,10 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"- Command: `{training['command']}`; seed {training['seed']}. Packaged by "
         f"`{metrics['packaging']['command']}`.",
         f"- Data: {training['data']}{_checksum(training)}.",
-        *_acquisition(training.get("acquisition")),
-        f"- Split by patient, stratified by grade: {training['hips']['train']} / "
+        *_weights(metrics["packaging"]),
+        *_acquisition(training.get("acquisition"), simulated=training["simulated"]),
+        f"- Split by patient{', stratified by grade' if training['simulated'] else ''}: "
+        f"{training['hips']['train']} / "
         f"{training['hips']['validation']} / {training['hips']['test']} hips of "
         f"{training['patients']['train']} / {training['patients']['validation']} / "
         f"{training['patients']['test']} patients (train / validation / test).",
@@ -104,6 +137,25 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"{training['cores']} shared cores.",
         "",
     ]
+
+
+def _objections(packaging: Mapping[str, Any]) -> list[str]:
+    """Return why the package should not have been made, where it was forced."""
+    reasons = packaging.get("objections")
+    if not reasons:
+        return []
+    return [
+        "**Packaged by --force although:**",
+        "",
+        *(f"- {reason}" for reason in reasons),
+        "",
+    ]
+
+
+def _weights(packaging: Mapping[str, Any]) -> list[str]:
+    """Return the digest of the weights; packages of earlier versions do not state it."""
+    digest = packaging.get("weights_sha256")
+    return [f"- SHA-256 of the weights: `{digest}`."] if digest else []
 
 
 def _checksum(training: Mapping[str, Any]) -> str:
@@ -135,7 +187,7 @@ def _measured(name: str, test: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
+def _acquisition(envelope: Mapping[str, Any] | None, *, simulated: bool) -> list[str]:
     """Return the acquisition ranges, outside of which a result carries a warning."""
     if envelope is None:
         return []
@@ -144,11 +196,12 @@ def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
         for plane, (low, high) in envelope["thickness_mm"].items()
     )
     low, high = envelope["kvp"]
+    unnamed = "simulated only" if simulated else "not stated in the headers"
     return [
         f"- Acquisition of {envelope['scans']:,} scans: {low:.0f}–{high:.0f} kV; slices of "
         f"{slices}; kernels {', '.join(envelope['kernels'])}; intravenous contrast medium in "
         f"{100 * envelope['contrast_share']:.0f} %; "
-        f"scanners: {', '.join(envelope['manufacturers']) or 'simulated only'}. "
+        f"scanners: {', '.join(envelope['manufacturers']) or unnamed}. "
         "Outside of it a result carries a warning."
     ]
 
@@ -166,19 +219,19 @@ def _table(test: Mapping[str, Any]) -> list[str]:
     return rows
 
 
-def _end_to_end(summary: Mapping[str, Any] | None) -> list[str]:
+def _end_to_end(summary: Mapping[str, Any] | None, *, simulated: bool) -> list[str]:
     lines = ["## The whole path", ""]
     if summary is None:
         return [*lines, "Not measured."]
     lines.append(
-        f"{summary['series']} whole series of {summary['patients']} further patients were "
+        f"{summary['series']} whole series of {_patients(summary, simulated=simulated)} were "
         f"screened by the worker's own path: {summary['hips_graded']} of {summary['hips']} "
         f"hips graded; not graded: {_counts(summary['reasons'])}."
     )
     rows = [
         f"| {plane} | {WORKER_VARIANTS[variant]} | {figures['hips']} | "
         f"{format_interval(figures['accuracy'])} | {format_interval(figures['macro_auc'])} |"
-        for plane in ("all", "coronal", "axial")
+        for plane in ("all", "coronal", "axial", "new")
         for variant, figures in summary.get(plane, {}).items()
     ]
     return [
@@ -188,6 +241,18 @@ def _end_to_end(summary: Mapping[str, Any] | None) -> list[str]:
         "|---|---|--:|---|---|",
         *rows,
     ]
+
+
+def _patients(summary: Mapping[str, Any], *, simulated: bool) -> str:
+    """Return how many patients were evaluated and whether the model had seen them."""
+    patients, overlap = summary["patients"], summary.get("overlap")
+    if overlap is None:
+        if simulated:
+            return f"{patients} further patients"
+        return f"{patients} patients (whether it was trained on them is not recorded)"
+    if overlap == 0:
+        return f"{patients} patients, none of whom it was trained or selected on,"
+    return f"{patients} patients, **{overlap} of whom it was trained or selected on**,"
 
 
 WORKER_VARIANTS = {"image": "picture alone", "used": "with demographics where known"}

@@ -126,6 +126,17 @@ def _save_score(path: Path, score: OutOfDistributionScore | None) -> None:
         np.savez(path, mean=score.mean, whitening=score.whitening, limit=score.limit)
 
 
+def verify(model_dir: Path) -> dict[str, Any]:
+    """Verify a package without loading it and return its header.
+
+    Raises ModelError as ``load``.
+    """
+    header = _header(model_dir)
+    _check_preprocessing(header)
+    _check_files(model_dir, header.get("sha256"))
+    return header
+
+
 def load(model_dir: Path) -> ImageModel:
     """Verify a package, load it and run it once.
 
