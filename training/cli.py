@@ -175,15 +175,26 @@ def fit(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", help="KEY=VALUE of the preset; may be given several times"),
     ] = None,
+    from_: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="Model package whose weights the run starts from"),
+    ] = None,
+    operating_point: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="sensitivity=0.9 or specificity=0.9, for osteoporosis"),
+    ] = None,
 ) -> None:
     """Train a preset, calibrate it and measure it on the held-out patients."""
     from training import presets, progress
-    from training.fit.run import fit_and_measure
+    from training.evaluate.operating_point import parse
+    from training.fit.run import Options, fit_and_measure
 
     with input_errors(), progress.ProgressBars() as bars:
         chosen = presets.override(presets.load(preset).within(epochs), set_ or ())
+        point = None if operating_point is None else parse(operating_point)
         fit_and_measure(
-            data, out, chosen, seed=seed, command=_command(), progress=bars,
+            data, out, chosen, options=Options(seed, point, from_), command=_command(),
+            progress=bars,
         )  # fmt: skip
     typer.echo(f"run written to {out}")
 

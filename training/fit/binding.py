@@ -18,13 +18,24 @@ from training.presets import Preset
 START, PATIENTS = "start.json", "patients.csv"
 
 
-def bind(run_dir: Path, data_sha256: str, preset: Preset, seed: int) -> None:
+def bind(
+    run_dir: Path, data_sha256: str, preset: Preset, seed: int, *, initial: str | None = None
+) -> None:
     """Write ``start.json``, or check it where the run was started before.
+
+    ``initial`` : SHA-256 of the weights that the run starts from, None for random ones.
 
     Raises ValueError where the run belongs to other data or to another configuration.
     """
     wanted = json.loads(
-        json.dumps({"data_sha256": data_sha256, "seed": seed, "preset": asdict(preset)})
+        json.dumps(
+            {
+                "data_sha256": data_sha256,
+                "seed": seed,
+                "initial": initial,
+                "preset": asdict(preset),
+            }
+        )
     )
     path = run_dir / START
     if path.exists():

@@ -8,71 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.evaluate.measures import format_interval
+from training.report.card_texts import INTENDED, INTENDED_OWN, LIMITS, LIMITS_OWN
 from worker.pipeline.model.networks import GRADES
-
-INTENDED = """\
-## What it is for
-
-To show the whole path of osteoscreen, from DICOM to structured report, and to be the starting
-point for sites that train on their own DXA-labelled CT with the same command.
-
-## What it is not for
-
-**Not for clinical use.** It has never seen a patient. Everything it knows of bone comes from a
-simulator whose relation of T-score to attenuation was taken from published group means and
-scatter. Its figures below say how well it reads simulated pictures; they say nothing of real
-ones. No grade of it may influence the care of anybody.
-
-## Input
-
-One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
-−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
-"""
-
-INTENDED_OWN = """\
-## What it is for
-
-Research on opportunistic screening: it estimates the WHO category of femoral DXA from CT. It
-was trained and measured on the patients named below and on no others.
-
-## What it is not for
-
-**Not for diagnosis.** Scanners, protocols and patients of another site may differ from those it
-was trained on; its figures below hold for patients like those of its test set. Every use at
-another place needs an evaluation there.
-
-## Input
-
-One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
-−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
-"""
-
-LIMITS_OWN = """\
-## Limits
-
-- Only hips that passed the checks of the worker were used; metal and incomplete hips are
-  refused earlier in the path.
-- The grades are as frequent as in its training data, which were patients with a DXA. Elsewhere
-  they are not, and probabilities with them.
-- HU are not calibrated: another scanner, tube voltage or contrast phase shifts them.
-- The check for strange input is a distance in the network's features. It stops most pictures
-  that are no hip and cannot be trusted to notice unusual bone.
-"""
-
-LIMITS = """\
-## Limits
-
-- Anatomy, texture, contrast phase and noise are simulated; arthritis is there in a simple form,
-  fractures, metastases, bone islands, necrosis and transplants are not.
-- Adults lying on their back, arms mostly up; metal is refused earlier in the path.
-- The grades are about as frequent in its training data as in the paper's hospital cohort, and
-  age follows the grade as there. Elsewhere both are different, and probabilities with them.
-- 80 to 140 kVp are simulated with a published change of attenuation, but the model is not told
-  the tube voltage.
-- The check for strange input is a distance in the network's features. It stops most pictures
-  that are no hip; it does not reliably notice a hip upside down or half out of the picture, and
-  cannot be trusted to notice a hip whose bone is unlike the simulator's.
-"""
 
 
 def write_card(metrics: Mapping[str, Any]) -> str:
@@ -93,6 +30,7 @@ def write_card(metrics: Mapping[str, Any]) -> str:
         f"## Measured on held-out {'simulated ' if training['simulated'] else ''}patients",
         "",
         *(line for name, measured in test.items() for line in _measured(name, measured)),
+        *_operating_point(metrics.get("operating_point")),
         *_end_to_end(metrics.get("whole_path"), simulated=training["simulated"]),
         "",
         *_out_of_distribution(metrics["familiarity"]),
@@ -120,6 +58,7 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"`{metrics['packaging']['command']}`.",
         f"- Data: {training['data']}{_checksum(training)}.",
         *_weights(metrics["packaging"]),
+        *_initial(training.get("initial")),
         *_acquisition(training.get("acquisition"), simulated=training["simulated"]),
         f"- Split by patient{', stratified by grade' if training['simulated'] else ''}: "
         f"{training['hips']['train']} / "
@@ -156,6 +95,31 @@ def _weights(packaging: Mapping[str, Any]) -> list[str]:
     """Return the digest of the weights; packages of earlier versions do not state it."""
     digest = packaging.get("weights_sha256")
     return [f"- SHA-256 of the weights: `{digest}`."] if digest else []
+
+
+def _initial(initial: Mapping[str, str] | None) -> list[str]:
+    if initial is None:
+        return []
+    return [
+        f"- Started from the weights of {initial['name']} {initial['version']} "
+        f"({initial['training_data']}; SHA-256 {initial['sha256'][:16]}…)."
+    ]
+
+
+def _operating_point(point: Mapping[str, Any] | None) -> list[str]:
+    """Return the limits on the probability of osteoporosis; the worker does not use them."""
+    if point is None:
+        return []
+    lines = [f"Limit for osteoporosis, chosen on validation hips for {point['wish']}:", ""]
+    for name, words in VARIANTS.items():
+        if name in point:
+            test = point[name]["test"]
+            lines.append(
+                f"- {words}: probability from {point[name]['limit']:.3f} on; test hips: "
+                f"sensitivity {format_interval(test['sensitivity'])}, "
+                f"specificity {format_interval(test['specificity'])}"
+            )
+    return [*lines, "", "The worker reports grades and probabilities and applies no limit.", ""]
 
 
 def _checksum(training: Mapping[str, Any]) -> str:

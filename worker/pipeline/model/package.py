@@ -148,7 +148,7 @@ def load(model_dir: Path) -> ImageModel:
     files = _check_files(model_dir, header["sha256"])
     try:
         network = build(header["preset"])
-        _set_weights(network, model_dir / WEIGHTS)
+        set_weights(network, model_dir / WEIGHTS)
         score = _load_score(model_dir) if OUT_OF_DISTRIBUTION in files else None
         info = ModelInfo(
             name=header["name"],
@@ -228,7 +228,7 @@ def _weights(network: keras.Model) -> dict[str, Any]:
     return {variable.path: np.asarray(variable.numpy()) for variable in network.weights}
 
 
-def _set_weights(network: keras.Model, path: Path) -> None:
+def set_weights(network: keras.Model, path: Path) -> None:
     """Set all variables. Raises ValueError where names or shapes differ.
 
     Keras' own loader only warns where it finds no weights.

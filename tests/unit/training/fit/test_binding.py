@@ -9,7 +9,7 @@ from tests.support.hips_factory import make_hips
 from training import presets
 from training.cohort.source import Source
 from training.fit.binding import bind, read_patients, write_patients
-from training.fit.run import check_parts, run_version
+from training.fit.describe import check_parts, run_version
 from training.fit.train import STATE
 
 PRESET = presets.load("osteoscreen").within(16)
