@@ -6,21 +6,37 @@ Each command imports TensorFlow and its other modules itself, so that ``--help``
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
 
+from training.input_errors import BAD_INPUT, input_errors
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold weights and identifiers of patients
     help="Train and evaluate grading models for osteoscreen.",
 )
 
 Workers = Annotated[int, typer.Option(min=1, help="Number of parallel processes")]
-BAD_INPUT = 2
+Columns = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        help="TOML file that maps columns and words of the manifest (docs/training.md)"
+    ),
+]
+RequireDates = Annotated[
+    bool, typer.Option(help="Exclude series without the dates of both CT and DXA")
+]
+
+
+@app.callback()
+def silence_tensorflow() -> None:
+    """Set the log level that TensorFlow reads on import, here and in child processes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @app.command()
@@ -95,31 +111,46 @@ def _simulate_cohort(out: Path, patients: int, scans: int, seed: int, workers: i
 @app.command()
 def prepare(
     manifest: Annotated[
-        Path, typer.Argument(help="CSV with columns series_dir, patient_id, t_score, …")
+        Path, typer.Argument(help="CSV or XLSX with series_dir, patient_id, t_score, …")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the data set; created if missing")],
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split")] = 0,
-    require_dates: Annotated[
-        bool, typer.Option(help="Exclude series without the dates of both CT and DXA")
+    seed: Annotated[int, typer.Option(min=0, help="Key of the split")] = 0,
+    require_dates: RequireDates = False,
+    columns: Columns = None,
+    ignore_header_ids: Annotated[
+        bool, typer.Option(help="Accept one PatientID in the headers of several patients")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print what was understood of the manifest; write nothing")
     ] = False,
     workers: Workers = 2,
 ) -> None:
     """Crop the hips of a site's own series and label them with DXA results."""
     from training import progress
-    from training.cohort.manifest import by_series, read_manifest
-    from training.cohort.prepare import prepare_data_set
-
-    with _input_errors(), progress.ProgressBars() as bars:
-        total = len(by_series(read_manifest(manifest)))
-        with bars.step("series", total) as advance:
-            flow = prepare_data_set(
-                manifest, out, workers=workers, seed=seed, require_dates=require_dates,
-                advance=advance,
-            )  # fmt: skip
-    typer.echo(
-        f"{flow['series_left']} of {flow['series']} series of {flow['patients_left']} patients "
-        f"written to {out}; exclusions are listed in flow.json, flow.png and excluded.csv"
+    from training.cohort import preview
+    from training.cohort.flow import summary_lines
+    from training.cohort.manifest import (
+        by_series,
+        inspect_manifest,
+        read_column_map,
+        read_manifest,
     )
+    from training.cohort.prepare import Options, prepare_data_set
+
+    with input_errors():
+        column_map = read_column_map(columns)
+        if dry_run:
+            found = inspect_manifest(manifest, column_map)
+            _print(preview.preview_lines(found, require_dates=require_dates))
+            raise typer.Exit(BAD_INPUT if found.problems else 0)
+        rows = read_manifest(manifest, column_map)
+        series = len(by_series(rows))
+        with progress.ProgressBars() as bars, bars.step("series", series) as advance:
+            flow = prepare_data_set(
+                rows, out, workers=workers, advance=advance,
+                options=Options(seed, require_dates, ignore_header_ids),
+            )  # fmt: skip
+    _print(summary_lines(flow, out))
 
 
 @app.command()
@@ -140,16 +171,30 @@ def fit(
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of weights, order and augmentation")
     ] = 1,
+    set_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="KEY=VALUE of the preset; may be given several times"),
+    ] = None,
+    from_: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="Model package whose weights the run starts from"),
+    ] = None,
+    operating_point: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="sensitivity=0.9 or specificity=0.9, for osteoporosis"),
+    ] = None,
 ) -> None:
     """Train a preset, calibrate it and measure it on the held-out patients."""
-    _silence_tensorflow()
     from training import presets, progress
-    from training.fit.run import fit_and_measure
+    from training.evaluate.operating_point import parse
+    from training.fit.run import Options, fit_and_measure
 
-    with _input_errors(), progress.ProgressBars() as bars:
+    with input_errors(), progress.ProgressBars() as bars:
+        chosen = presets.override(presets.load(preset).within(epochs), set_ or ())
+        point = None if operating_point is None else parse(operating_point)
         fit_and_measure(
-            data, out, presets.load(preset).within(epochs),
-            seed=seed, command=_command(), progress=bars,
+            data, out, chosen, options=Options(seed, point, from_), command=_command(),
+            progress=bars,
         )  # fmt: skip
     typer.echo(f"run written to {out}")
 
@@ -164,23 +209,33 @@ def evaluate(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Model package; by default the shipped one"),
     ] = None,
+    run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Run that made the model, to count patients it was trained on"),
+    ] = None,
+    columns: Columns = None,
+    require_dates: RequireDates = False,
     workers: Workers = 2,
 ) -> None:
     """Screen a site's own series with the worker's pipeline and compare with DXA."""
-    _silence_tensorflow()
     from training import progress
-    from training.cohort.manifest import by_series, read_manifest
-    from training.evaluate.end_to_end import evaluate_manifests, summary_lines
+    from training.cohort.manifest import by_series, read_column_map, read_manifest
+    from training.evaluate.end_to_end import Options, evaluate_rows, summary_lines
+    from training.fit.binding import read_patients
     from worker.pipeline.model import package
 
-    with _input_errors(), progress.ProgressBars() as bars:
-        total = sum(len(by_series(read_manifest(path))) for path in manifest)
-        with bars.step("series", total) as advance:
-            summary = evaluate_manifests(
-                manifest, model or package.SHIPPED_DIR, out, workers=workers, advance=advance
+    model_dir = model or package.SHIPPED_DIR
+    with input_errors(), progress.ProgressBars() as bars:
+        column_map = read_column_map(columns)
+        rows = [row for path in manifest for row in read_manifest(path, column_map)]
+        options = Options(
+            require_dates=require_dates, parts=read_patients(run or model_dir.parent)
+        )
+        with bars.step("series", len(by_series(rows))) as advance:
+            summary = evaluate_rows(
+                rows, model_dir, out, workers=workers, options=options, advance=advance
             )
-    for line in summary_lines(summary):
-        typer.echo(line)
+    _print(summary_lines(summary))
 
 
 @app.command()
@@ -192,10 +247,9 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder of report.html and its figures")],
 ) -> None:
     """Write the tables and figures of the paper for all runs on one split."""
-    _silence_tensorflow()
     from training.report.report import write_report
 
-    with _input_errors():
+    with input_errors():
         path = write_report(data, run, out)
     typer.echo(f"report written to {path}")
 
@@ -208,35 +262,37 @@ def package(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder written by evaluate; its figures go into the model card"),
     ] = None,
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Name of the model in reports; required for your own data"),
+    ] = None,
+    version: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Version of the model; required for your own data"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Package in spite of objections, which the card then lists")
+    ] = False,
 ) -> None:
     """Make a model directory for the worker from a run."""
-    _silence_tensorflow()
     import json
 
-    from training.report.package import make_package
+    from training.report.package import Identity, make_package
 
     measured = None
-    with _input_errors():
+    with input_errors():
         if evaluation is not None:
             measured = json.loads((evaluation / "evaluation.json").read_text())
-        make_package(run, out, measured, _command())
-    typer.echo(f"model package written to {out}")
+        digest = make_package(
+            run, out, measured, _command(), identity=Identity(name, version), force=force
+        )
+    typer.echo(f"model package written to {out}, SHA-256 of its weights {digest}")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 def _command() -> str:
     return shlex.join(["python", "-m", "training", *sys.argv[1:]])
-
-
-def _silence_tensorflow() -> None:
-    """Set the log level that TensorFlow reads on import, here and in child processes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-@contextmanager
-def _input_errors() -> Iterator[None]:
-    """Print errors of the input without a traceback and exit with code 2."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(BAD_INPUT) from error

@@ -1,10 +1,13 @@
 """Typed, frozen form of ``presets.toml``."""
 
+import math
 import tomllib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+CHOICES = ("decay", "cosine", "float32", "mixed_bfloat16")
 PATH = Path(__file__).with_name("presets.toml")
 
 
@@ -82,6 +85,45 @@ class Preset:
                 plateau=max(1, round(self.fit.plateau * share)),
             ),
         )
+
+
+def override(preset: Preset, changes: Sequence[str]) -> Preset:
+    """Return the preset with changes as ``learning_rate=1e-4`` or ``zoom=0.1``.
+
+    Raises ValueError for an unknown key and for a value of another type.
+    """
+    for change in changes:
+        key, sign, text = change.partition("=")
+        sections = {"fit": preset.fit, "augment": preset.augment}
+        keys = {one.name: name for name, each in sections.items() for one in fields(each)}
+        if not sign or key not in keys:
+            raise ValueError(
+                f"--set {change}: expected KEY=VALUE with one of {', '.join(keys)}"
+            )
+        section = sections[keys[key]]
+        value = _value_like(getattr(section, key), text, change)
+        preset = replace(preset, **{keys[key]: replace(section, **{key: value})})
+    return preset
+
+
+def _value_like(old: object, text: str, change: str) -> object:
+    """Return a value of the type of the preset's own."""
+    if isinstance(old, bool):
+        if text not in ("true", "false"):
+            raise ValueError(f"--set {change}: expected true or false")
+        return text == "true"
+    if isinstance(old, str):
+        if text not in CHOICES:
+            raise ValueError(f"--set {change}: expected one of {', '.join(CHOICES)}")
+        return text
+    try:
+        value = int(text) if isinstance(old, int) else float(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(old, int) else "a number"
+        raise ValueError(f"--set {change}: expected {kind}, as {old}") from None
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"--set {change}: expected a number that is not negative")
+    return value
 
 
 def load(name: str, path: Path = PATH) -> Preset:

@@ -1,4 +1,4 @@
-"""All training commands on a small simulated site.
+"""The training commands of docs/training.md on a small simulated site.
 
 Covered: series and manifest are prepared, a model is fitted, evaluated, packaged and reported;
 a second ``prepare`` reads nothing; the worker loads the package.
@@ -8,6 +8,7 @@ Not covered: performance of the model.
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
 from worker.pipeline.model import package
 from worker.pipeline.results import Grade
+
+ROOT = Path(__file__).parents[2]
+HEADINGS = ("series_dir", "PatientID", "T-Score", "side", "ct_date", "dxa_date")
 
 
 def call(*arguments: object) -> str:
@@ -45,12 +49,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number < 9:
             write_series(subject, acquisition, folder / str(number))
         hip = truth(subject)[number % 2]
-        rows.append([number, f"SIM{number}", hip.t_score, hip.side, "20240101", "2024-02-01"])
-    rows[9][5] = "2024-09-01"
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["series_dir", "patient_id", "t_score", "side", "ct_date", "dxa_date"])
-        table.writerows(rows)
+        # The hash puts 2, 4, 5 and 7 into train, 3 and 6 into validation, 0, 1 and 8 into test.
+        t_score = str(hip.t_score).replace(".", ",")
+        rows.append([number, f"MRN{number}", t_score, hip.side, "01.01.2024", "2024/2/1"])
+    rows[9][5] = "2024/9/1"
+    for name in ("site.csv", "other.csv"):
+        with (folder / name).open("w", newline="", encoding="utf-8-sig") as file:
+            table = csv.writer(file, delimiter=";")
+            table.writerow(
+                ["series_dir", "PatientID", "T-Score", "side", "ct_date", "dxa_date"]
+            )
+            table.writerows(rows)
     return folder
 
 
@@ -63,14 +72,30 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def documented() -> dict[str, list[str]]:
+    """Return the arguments of each command in the first block of docs/training.md."""
+    block = (ROOT / "docs" / "training.md").read_text().split("```sh\n")[1].partition("```")[0]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    training = [words[3:] for words in commands if words[:3] == ["python", "-m", "training"]]
+    return {"dry-run" if "--dry-run" in words else words[0]: words for words in training}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("_few_resamples")
-def test_from_manifest_to_a_package_that_the_worker_loads(site: Path, tmp_path: Path) -> None:
-    data, run, model = tmp_path / "data", tmp_path / "run", tmp_path / "model"
+def test_the_documented_commands_lead_to_a_package_that_the_worker_loads(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site)
+    commands = documented()
+    data, model = Path("build/data"), Path("build/model")
 
-    call("prepare", site / "manifest.csv", "--out", data, "--workers", 1)
+    preview = call(*commands["dry-run"])
+    assert not Path("build").exists()
+    assert "CSV, UTF-8, delimiter semicolon, 10 lines understood" in preview
+    assert "t_score ('T-Score'): 10 values, 10 decimal comma" in preview
+    call(*commands["prepare"], "--workers", 1)
     shards = {path: path.stat().st_mtime_ns for path in (data / "shards").iterdir()}
-    call("prepare", site / "manifest.csv", "--out", data, "--workers", 1)
+    call(*commands["prepare"], "--workers", 1)
     assert {p: p.stat().st_mtime_ns for p in (data / "shards").iterdir()} == shards
     flow = json.loads((data / "flow.json").read_text())
     hips = dataset.load(data)
@@ -79,26 +104,34 @@ def test_from_manifest_to_a_package_that_the_worker_loads(site: Path, tmp_path: 
     assert sum(flow["hips"].values()) == len(hips.records) >= 6
     assert (data / "flow.png").stat().st_size > 5000
 
-    call("fit", "--data", data, "--out", run, "--epochs", 1)
-    call("evaluate", "--manifest", site / "manifest.csv", "--model", run / "model",
-         "--out", tmp_path / "evaluation", "--workers", 1)  # fmt: skip
-    call("package", run, "--out", model, "--evaluation", tmp_path / "evaluation")
+    call(*commands["fit"], "--epochs", 1)
+    again = CliRunner().invoke(app, [*commands["fit"], "--epochs", "2"])
+    assert again.exit_code == 2
+    assert "epochs 1, now 2" in again.output
+    said = call(*commands["evaluate"], "--workers", 1)
+    assert "patients were used to train or to select this model" in said
+    refused = CliRunner().invoke(app, commands["package"])
+    assert refused.exit_code == 2
+    assert "at least 30 hips are needed" in refused.output
+    call(*commands["package"], "--force")
     loaded = package.load(model)
-    assert loaded.info.name == "osteoscreen"
+    assert (loaded.info.name, loaded.info.version) == ("city-hips", "1.0")
+    assert loaded.info.simulated  # as the headers of the simulator say
     assert loaded.envelope is not None
     assert loaded.envelope.scans == len(
         {record.scan for record in hips.records if record.part == "train"}
     )
-    evaluation = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    evaluation = json.loads(Path("build/evaluation/evaluation.json").read_text())
     assert evaluation["hips"] == 10
     assert evaluation["hips_graded"] + sum(evaluation["reasons"].values()) == 10
-    assert "whole series" in (model / package.CARD).read_text()
+    card = (model / package.CARD).read_text()
+    assert "whole series" in card
+    assert "Packaged by --force although" in card
 
-    call("fit", "--data", data, "--out", tmp_path / "clinical", "--preset", "paper-clinical",
+    call("fit", "--data", data, "--out", "build/clinical", "--preset", "paper-clinical",
          "--epochs", 1)  # fmt: skip
-    call("report", "--data", data, "--run", run, "--run", tmp_path / "clinical",
-         "--out", tmp_path / "report")  # fmt: skip
-    page = (tmp_path / "report" / "report.html").read_text()
+    call(*commands["report"], "--run", "build/clinical")
+    page = Path("build/report/report.html").read_text()
     assert "Simulated CT" in page
     assert not re.search(r"(src|href)=['\"]http", page)
     for title in ("Table 1", "Table 2", "Table 3", "Fig. 4", "Fig. 5", "Calibration"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training import presets, progress
-from training.fit.run import fit_and_measure
+from training.fit.run import Options, fit_and_measure
 
 EPOCHS = 8
 
@@ -23,7 +23,7 @@ def main(data_dir: Path, run_dir: Path) -> None:
     preset = presets.load("paper-clinical").within(EPOCHS)
     preset = replace(preset, fit=replace(preset.fit, early_stop=EPOCHS))
     with PlainProgress() as bars:
-        fit_and_measure(data_dir, run_dir, preset, seed=1, command="", progress=bars)
+        fit_and_measure(data_dir, run_dir, preset, options=Options(), command="", progress=bars)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from training.cohort import dataset
 from training.cohort.dataset import Hips, Record
+from training.cohort.source import Source
 from training.presets import Preset
 
 
@@ -56,7 +57,7 @@ def write_hips(folder: Path, hips: Hips, outlines: npt.NDArray[Any] | None = Non
     """Write a data set to ``folder``, split by patient."""
     shard = folder / "shard.npz"
     dataset.save_shard(shard, hips.records, list(hips.pixels), outlines)
-    dataset.assemble([shard], folder)
+    dataset.assemble([shard], folder, Source(simulated=True, split="shares", seed=0))
 
 
 def permute_labels(hips: Hips) -> Hips:

@@ -16,6 +16,7 @@ from training.cohort import dataset, shards
 from training.cohort import planes as cohort_planes
 from training.cohort.dataset import Record
 from training.cohort.planes import outline_of, plane_of, sample_found_femur
+from training.cohort.source import Source
 from training.simulate import scanner
 from training.simulate.acquisition import Acquisition, sample_acquisition
 from training.simulate.cohort_plan import PlannedPatient, plan_cohort
@@ -74,7 +75,8 @@ def render_cohort(
     shards.make_all(
         jobs, render_shard, workers=workers, advance=lambda job: advance(len(job[1]))
     )
-    return dataset.assemble((path for path, _ in jobs), out_dir)
+    source = Source(simulated=True, split="shares", seed=0)
+    return dataset.assemble((path for path, _ in jobs), out_dir, source)
 
 
 def _shard_name(part: Sequence[PlannedPatient], seed: int) -> str:

@@ -3,12 +3,13 @@
 ``hips.csv``     one line per hip: patient, scan, DXA, demographics, acquisition
 ``pixels.npy``   (n, 250, 250) float16, 0–255 (a step is at most 1 HU), as right hips
 ``outlines.npy`` (n, 250, 32) uint8, packed bits of the femur mask; only where it is known
+``source.json``, ``split.csv``  origin and split (``training.cohort.source``)
 """
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from training import presets
-from training.cohort.split import PARTS, SplitPart, check_no_leak, split_by_patient
+from training.cohort.source import (
+    Source,
+    check_seed,
+    read_parts,
+    write_parts,
+    write_source,
+)
+from training.cohort.split import (
+    PARTS,
+    SplitPart,
+    check_no_leak,
+    part_of_patient,
+    split_by_patient,
+)
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.grading import grade_of_t_score, worse_grade
 from worker.pipeline.results import Grade
@@ -127,11 +141,13 @@ def save_shard(
     partial.rename(path)
 
 
-def assemble(shards: Iterable[Path], out_dir: Path, seed: int = 0) -> int:
+def assemble(shards: Iterable[Path], out_dir: Path, source: Source) -> int:
     """Join shards to one data set in ``out_dir``, split by patient; return the number of hips.
 
-    The table is written last. Raises ValueError where the shards hold no hip.
+    The table is written last. Raises ValueError where the shards hold no hip, or where the
+    data set was split with another seed.
     """
+    check_seed(out_dir, source.seed)
     records: list[Record] = []
     pixels, outlines = [], []
     for path in shards:
@@ -142,7 +158,13 @@ def assemble(shards: Iterable[Path], out_dir: Path, seed: int = 0) -> int:
                 outlines.append(shard["outlines"])
     if not records:
         raise ValueError(f"no hip is left for a data set in {out_dir}; check the exclusions")
-    records = split_records(records, seed)
+    if source.split == "hash":
+        parts = read_parts(out_dir, TABLE)
+        records = hash_records(records, source.seed, parts)
+        write_parts(out_dir, parts | {r.patient: r.part for r in records if r.part})
+    else:
+        records = split_records(records, source.seed)
+    write_source(out_dir, source)
     (out_dir / TABLE).unlink(missing_ok=True)
     np.save(out_dir / PIXELS, np.concatenate(pixels))
     if outlines:
@@ -152,6 +174,37 @@ def assemble(shards: Iterable[Path], out_dir: Path, seed: int = 0) -> int:
         table.writeheader()
         table.writerows(asdict(record) for record in records)
     return len(records)
+
+
+def hash_records(
+    records: Sequence[Record], seed: int, known: Mapping[str, SplitPart]
+) -> list[Record]:
+    """Return every record with its part. ``known`` : parts of patients, which they keep."""
+    shares = asdict(presets.load_split())
+    return [
+        replace(
+            record,
+            part=known.get(record.patient) or part_of_patient(record.patient, seed, **shares),
+        )
+        for record in records
+    ]
+
+
+def edited_patients(records: Sequence[Record], seed: int) -> list[str]:
+    """Return the patients whose part is not that of the hash: it was edited, and is kept."""
+    drawn = hash_records(records, seed, {})
+    return sorted({a.patient for a, b in zip(records, drawn, strict=True) if a.part != b.part})
+
+
+def missing_grades(records: Sequence[Record]) -> list[str]:
+    """Return the parts without a hip of some grade, as sentences."""
+    found = {(record.part, record.grade) for record in records}
+    return [
+        f"the part {part} has no hip with {grade.value}"
+        for part in PARTS
+        for grade in Grade
+        if (part, grade) not in found
+    ]
 
 
 def split_records(records: Sequence[Record], seed: int) -> list[Record]:
@@ -186,8 +239,7 @@ def load(folder: Path) -> Hips:
     Raises FileNotFoundError where there is none, ValueError where table and pixels have
     different lengths, and LeakError where a patient is in two parts.
     """
-    with (folder / TABLE).open(newline="", encoding="utf-8") as file:
-        records = tuple(_record(line) for line in csv.DictReader(file))
+    records = load_records(folder)
     pixels = np.load(folder / PIXELS)
     outlines = np.load(folder / OUTLINES) if (folder / OUTLINES).exists() else None
     if len(pixels) != len(records) or (outlines is not None and len(outlines) != len(records)):
@@ -196,6 +248,12 @@ def load(folder: Path) -> Hips:
         )
     check_no_leak([r.patient for r in records], [str(r.part) for r in records])
     return Hips(records, pixels, outlines)
+
+
+def load_records(folder: Path) -> tuple[Record, ...]:
+    """Return the table of a data set. Raises FileNotFoundError."""
+    with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+        return tuple(_record(line) for line in csv.DictReader(file))
 
 
 def sha256(folder: Path) -> str:

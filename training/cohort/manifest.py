@@ -1,107 +1,147 @@
-"""Manifest: the CSV file that assigns DXA results to a site's CT series."""
+"""Manifest: the CSV or XLSX file that assigns DXA results to a site's CT series."""
 
-import csv
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-
+from common.tables.errors import TableError, shorten
+from common.tables.headings import ColumnMap, Field, parse_column_map
+from common.tables.importer import ImportedTable, import_table
+from worker.pipeline.grading import MAX_DAYS_APART
 from worker.pipeline.volume import Side
 
-REQUIRED = ("series_dir", "patient_id", "t_score")
-SHOWN_ERRORS = 20
+FIELDS = (
+    Field("series_dir", "text", required=True),
+    Field("patient_id", "identifier", required=True),
+    Field("t_score", "number", required=True, low=-8, high=8),
+    Field("side", "side"),
+    Field("sex", "sex"),
+    Field("age", "age", low=0, high=120),
+    Field("height_m", "height_m", low=0.5, high=2.5, aliases=("height", "height_cm")),
+    Field("weight_kg", "weight_kg", low=15, high=400, aliases=("weight",)),
+    Field("ct_date", "date"),
+    Field("dxa_date", "date"),
+)
+MAX_ROWS = 1_000_000
+DATES_APART = "DATES_APART"
+DATES_MISSING = "DATES_MISSING"
 
 
 class ManifestError(ValueError):
     """The manifest cannot be used; the message has one line per error."""
 
 
-def _empty_to_none(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _iso_date(value: object) -> object:
-    """Return a DICOM date (20261123) in ISO format; pydantic parses ISO dates itself."""
-    text = value.strip() if isinstance(value, str) else ""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else value
-
-
-def _upper_initial(value: object) -> object:
-    """Return the first letter of ``female``, ``Left`` and similar values."""
-    return value.strip()[:1].upper() if isinstance(value, str) else value
-
-
-EmptyToNone = BeforeValidator(_empty_to_none)
-OptionalDate = Annotated[date | None, EmptyToNone, BeforeValidator(_iso_date)]
-Initial = BeforeValidator(_upper_initial)
-
-
-class ManifestRow(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
     """One line: a series and a DXA result. Height in m, weight in kg, age in years.
 
     ``side`` : the hip measured by DXA; if None, the T-score is the patient's and applies to
     both hips. Empty values are None.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
-
     line: int
     series_dir: Path
-    patient_id: Annotated[str, Field(min_length=1)]
-    t_score: Annotated[float, Field(ge=-8, le=8)]
-    side: Annotated[Side | None, EmptyToNone, Initial] = None
-    sex: Annotated[Literal["F", "M"] | None, EmptyToNone, Initial] = None
-    age: Annotated[Annotated[float, Field(ge=0, le=120)] | None, EmptyToNone] = None
-    height_m: Annotated[Annotated[float, Field(ge=0.5, le=2.5)] | None, EmptyToNone] = None
-    weight_kg: Annotated[Annotated[float, Field(ge=15, le=400)] | None, EmptyToNone] = None
-    ct_date: OptionalDate = None
-    dxa_date: OptionalDate = None
+    patient_id: str
+    t_score: float
+    side: Side | None = None
+    sex: str | None = None
+    age: float | None = None
+    height_m: float | None = None
+    weight_kg: float | None = None
+    ct_date: date | None = None
+    dxa_date: date | None = None
 
     @property
     def days_apart(self) -> int | None:
         """Days between CT and DXA; None where a date is missing."""
-        if self.ct_date is None or self.dxa_date is None:
-            return None
-        return abs((self.ct_date - self.dxa_date).days)
+        return days_apart(self.ct_date, self.dxa_date)
 
 
-def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
-    """Return the rows of a manifest; a relative ``series_dir`` starts at the manifest's folder.
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was understood of a manifest, and all that was not."""
 
-    Raises ManifestError for a missing column, an invalid value, two results for one hip of one
-    series, a series of two patients, and a patient of two sexes.
+    path: Path
+    table: ImportedTable
+    rows: tuple[ManifestRow, ...]
+    problems: tuple[str, ...]
+
+
+def days_apart(ct_date: date | None, dxa_date: date | None) -> int | None:
+    """Return the days between CT and DXA; None where a date is missing."""
+    return None if ct_date is None or dxa_date is None else abs((ct_date - dxa_date).days)
+
+
+def date_exclusion(
+    rows: Iterable[ManifestRow], *, required: bool, header_date: date | None = None
+) -> tuple[str, str] | None:
+    """Return code and text of an exclusion unless CT is within three months of DXA (Ha 2024).
+
+    ``header_date`` : date of the examination in the DICOM header, for rows without ``ct_date``.
+    ``required`` : also exclude a series of which a date is not known.
+    """
+    for row in rows:
+        days = days_apart(row.ct_date or header_date, row.dxa_date)
+        if days is not None and days > MAX_DAYS_APART:
+            text = f"CT and DXA are {days} days apart, more than {MAX_DAYS_APART}."
+            return DATES_APART, text
+        if required and days is None:
+            missing = "DXA" if row.dxa_date is None else "CT"
+            return DATES_MISSING, f"The date of the {missing} is not given."
+    return None
+
+
+def read_column_map(path: Path | None) -> ColumnMap:
+    """Read a map of columns, or return an empty one. Raises ManifestError."""
+    if path is None:
+        return ColumnMap()
+    try:
+        return parse_column_map(path.read_text(encoding="utf-8"), FIELDS)
+    except (OSError, UnicodeDecodeError, TableError) as error:
+        raise ManifestError(f"{path} cannot be used: {error}") from None
+
+
+def inspect_manifest(path: Path, columns: ColumnMap | None = None) -> Manifest:
+    """Read a manifest with its problems; a relative ``series_dir`` starts at its folder.
+
+    Raises ManifestError where the file or its headings cannot be used at all.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            lines = list(table)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
-    missing = [name for name in REQUIRED if name not in (table.fieldnames or ())]
-    if missing:
-        raise ManifestError(f"{path} has no column {', '.join(missing)}.")
-    rows, errors = [], []
-    for number, values in enumerate(lines, start=2):
-        try:
-            row = ManifestRow.model_validate({**values, "line": number})
-        except ValidationError as error:
-            errors += [
-                f"line {number}, {'.'.join(map(str, e['loc']))}: {e['msg']}"
-                for e in error.errors(include_input=False)
-            ]
-            continue
-        rows.append(row.model_copy(update={"series_dir": path.parent / row.series_dir}))
-    errors += contradictions(rows)
-    if not rows and not errors:
-        errors = ["there is no row below the header"]
-    if errors:
-        left = len(errors) - SHOWN_ERRORS
-        shown = [*errors[:SHOWN_ERRORS], *([f"… and {left} more"] if left > 0 else [])]
-        raise ManifestError("\n".join([f"{path} cannot be used:", *shown]))
-    return tuple(rows)
+        table = import_table(
+            path.read_bytes(), FIELDS, max_rows=MAX_ROWS, columns=columns or ColumnMap()
+        )
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
+    except TableError as error:
+        raise ManifestError(_message(path, error.problems)) from None
+    rows = tuple(_row(path.parent, row.line, row.values) for row in table.rows)
+    return Manifest(path, table, rows, (*table.problems, *contradictions(rows)))
+
+
+def read_manifest(path: Path, columns: ColumnMap | None = None) -> tuple[ManifestRow, ...]:
+    """Return the rows of a manifest.
+
+    Raises ManifestError for a missing column, an invalid value, two results for one hip of one
+    series, a series of two patients, a series inside of another, and a patient of two sexes.
+    """
+    manifest = inspect_manifest(path, columns)
+    if manifest.problems:
+        raise ManifestError(_message(path, list(manifest.problems)))
+    return manifest.rows
+
+
+def _message(path: Path, problems: list[str]) -> str:
+    return "\n".join([f"{path} cannot be used:", *shorten(problems)])
+
+
+def _row(folder: Path, line: int, values: Mapping[str, object]) -> ManifestRow:
+    known = dict(values)
+    # normpath: a/ and ./a are one series. Links are kept, because a site may link its folders.
+    series_dir = Path(os.path.normpath(folder / str(known.pop("series_dir"))))
+    return ManifestRow(line=line, series_dir=series_dir, **known)  # type: ignore[arg-type]
 
 
 def contradictions(rows: Sequence[ManifestRow]) -> list[str]:
@@ -109,23 +149,42 @@ def contradictions(rows: Sequence[ManifestRow]) -> list[str]:
     found = []
     for folder, group in by_series(rows).items():
         numbers = ", ".join(str(row.line) for row in group)
-        if len({row.patient_id for row in group}) > 1:
-            found.append(f"lines {numbers}: one series of several patients ({folder})")
+        patients = {row.patient_id: None for row in group}
+        if len(patients) > 1:
+            names = ", ".join(map(repr, patients))
+            found.append(f"Lines {numbers}: one series of several patients ({folder}: {names})")
         sides = [side for row in group for side in ((row.side,) if row.side else ("R", "L"))]
         if len(sides) > len(set(sides)):
-            found.append(f"lines {numbers}: several results for one hip ({folder})")
-    sexes: defaultdict[str, set[str]] = defaultdict(set)
-    lines: defaultdict[str, list[int]] = defaultdict(list)
+            t_scores = ", ".join(str(row.t_score) for row in group)
+            found.append(
+                f"Lines {numbers}: several results for one hip ({folder}: T {t_scores})"
+            )
+    return [*found, *_two_sexes(rows), *_nested(rows)]
+
+
+def _two_sexes(rows: Sequence[ManifestRow]) -> list[str]:
+    of_patient: defaultdict[str, list[ManifestRow]] = defaultdict(list)
     for row in rows:
         if row.sex:
-            sexes[row.patient_id].add(row.sex)
-            lines[row.patient_id].append(row.line)
-    found += [
-        f"lines {', '.join(map(str, lines[patient]))}: one patient of two sexes"
-        for patient, each in sexes.items()
-        if len(each) > 1
+            of_patient[row.patient_id].append(row)
+    return [
+        f"Lines {', '.join(str(row.line) for row in each)}: one patient of two sexes "
+        f"({patient!r}: {', '.join(str(row.sex) for row in each)})"
+        for patient, each in of_patient.items()
+        if len({row.sex for row in each}) > 1
     ]
-    return found
+
+
+def _nested(rows: Sequence[ManifestRow]) -> list[str]:
+    """Return folders inside of another series' folder, whose files would count twice."""
+    lines = {row.series_dir: row.line for row in reversed(rows)}
+    return [
+        f"Lines {lines[parent]}, {line}: {folder} is inside of {parent}; give the folder of "
+        "one series in each line"
+        for folder, line in sorted(lines.items(), key=lambda one: one[1])
+        for parent in folder.parents
+        if parent in lines
+    ]
 
 
 def by_series(rows: Iterable[ManifestRow]) -> dict[Path, tuple[ManifestRow, ...]]:

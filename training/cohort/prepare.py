@@ -5,10 +5,8 @@ Loading, checking, finding and cropping are the steps of ``worker.pipeline``.
 ``OUT/excluded.csv`` lists them.
 """
 
-import csv
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,67 +14,95 @@ from typing import Any
 
 import numpy as np
 
+from common.dicom.patient_values import examination_date
 from training.cohort import dataset, shards
 from training.cohort.dataset import Record
-from training.cohort.flow_chart import draw_flow
-from training.cohort.manifest import ManifestRow, by_series, read_manifest
+from training.cohort.flow import Exclusion, count_flow, write_flow
+from training.cohort.identity import (
+    HeaderIdentity,
+    check_identities,
+    identity_of,
+    sex_exclusion,
+)
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion
+from training.cohort.source import Source, check_seed
+from training.cohort.split import PARTS, SplitPart
 from worker.pipeline import crop, header_values, load, select
 from worker.pipeline.acquisition import kernel_of
 from worker.pipeline.contrast import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
-from worker.pipeline.grading import MAX_DAYS_APART
 from worker.pipeline.header_values import source_header
 from worker.pipeline.model.package import PREPROCESSING
 from worker.pipeline.reasons import Reason
-from worker.pipeline.results import Grade, HipCrop, Rejected
+from worker.pipeline.results import HipCrop, Rejected
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
 from worker.pipeline.volume import Series, Side
 
 SIDES: tuple[Side, Side] = ("R", "L")
-DATES_APART = "DATES_APART"
-DATES_MISSING = "DATES_MISSING"
 NO_FILES = "NO_FILES"
+SHARD_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A series or, with a side, one hip that is excluded from the data set."""
+class Options:
+    """Choices of ``prepare``.
 
-    series_dir: str
-    side: Side | None
-    code: str
-    text: str
+    ``require_dates`` : exclude series without the dates of both CT and DXA.
+    ``ignore_header_ids`` : accept one PatientID in the headers of several patients.
+    """
+
+    seed: int = 0
+    require_dates: bool = False
+    ignore_header_ids: bool = False
 
 
 def prepare_data_set(
-    manifest: Path,
+    rows: Iterable[ManifestRow],
     out_dir: Path,
     *,
     workers: int,
-    seed: int = 0,
-    require_dates: bool = False,
+    options: Options = Options(),
     advance: Callable[[int], None] = lambda series: None,
 ) -> dict[str, Any]:
     """Read, check and crop every series, write a data set and return ``flow.json``.
 
-    A second run reads only new and changed series. ``require_dates`` excludes series without
-    the dates of both CT and DXA. Raises ManifestError, and ValueError where no hip is left.
+    A second run reads only new and changed series, and moves no patient to another part.
+
+    Raises IdentityError for contradicting patients, and ValueError where no hip is left or the
+    data set was split with another seed.
     """
-    groups = by_series(read_manifest(manifest))
+    check_seed(out_dir, options.seed)
+    groups = by_series(rows)
     jobs = []
-    for folder, rows in groups.items():
+    for folder, group in groups.items():
         files = find_files(folder)
-        path = out_dir / "shards" / f"{fingerprint(rows, files, require_dates)}.npz"
-        jobs.append((path, (rows, files, require_dates)))
+        name = fingerprint(group, files, options.require_dates)
+        jobs.append((out_dir / "shards" / f"{name}.npz", (group, files, options.require_dates)))
     shards.make_all(jobs, make_shard, workers=workers, advance=lambda _: advance(1))
-    excluded = [
-        Exclusion(**entry) for path, _ in jobs for entry in json.loads(_text(path, "excluded"))
-    ]
-    flow = count_flow(groups.values(), [path for path, _ in jobs], excluded)
+    paths = [path for path, _ in jobs]
+    excluded = [Exclusion(**entry) for path in paths for entry in _entries(path, "excluded")]
+    drawn = [Record(**entry) for path in paths for entry in _entries(path, "records")]
+    flow = count_flow(groups.values(), drawn, excluded)
     write_flow(out_dir, flow, excluded)
-    dataset.assemble((path for path, _ in jobs), out_dir, seed)
+    found = [HeaderIdentity(**entry) for path in paths for entry in _entries(path, "identity")]
+    listed = check_identities(found, ignore_header_ids=options.ignore_header_ids)
+    simulated = bool(found) and all(one.simulated for one in found)
+    dataset.assemble(paths, out_dir, Source(simulated, "hash", options.seed))
+    records = dataset.load_records(out_dir)
+    flow |= {
+        "identity": listed,
+        "edited_patients": dataset.edited_patients(records, options.seed),
+        "parts": {part: _count(records, part) for part in PARTS},
+        "missing": dataset.missing_grades(records),
+    }
+    write_flow(out_dir, flow, excluded)
     return flow
+
+
+def _count(records: Sequence[Record], part: SplitPart) -> dict[str, int]:
+    chosen = [record for record in records if record.part == part]
+    return {"hips": len(chosen), "patients": len({record.patient for record in chosen})}
 
 
 def find_files(folder: Path) -> tuple[Path, ...]:
@@ -89,38 +115,72 @@ def fingerprint(rows: Sequence[ManifestRow], files: Sequence[Path], require_date
     digest = hashlib.sha256()
     for row in rows:
         # The line number changes when other lines are added.
-        digest.update(row.model_dump_json(exclude={"line"}).encode())
+        digest.update(json.dumps(asdict(row) | {"line": 0}, default=str).encode())
     for path in files:
         stat = path.stat()
         digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode())
-    digest.update(json.dumps([PREPROCESSING, require_dates]).encode())
+    digest.update(json.dumps([PREPROCESSING, SHARD_FORMAT, require_dates]).encode())
     return digest.hexdigest()[:20]
 
 
 def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], bool]) -> None:
-    """Write the labeled hips and the exclusions of one series."""
+    """Write the labeled hips, the exclusions and the identity of one series."""
     rows, files, require_dates = job
-    folder = str(rows[0].series_dir)
+    series = read_listed(rows, files, require_dates)
+    cropped = crop_series(series) if isinstance(series, Series) else series
     records: list[Record] = []
     pixels = []
     excluded: list[Exclusion] = []
-    exclusion = _check_dates(rows, require_dates)
-    cropped = crop_series(files) if exclusion is None else None
-    if isinstance(cropped, Reason):
-        exclusion = Exclusion(folder, None, cropped.code.value, cropped.text)
-    if exclusion is not None:
-        excluded.append(exclusion)
-    elif isinstance(cropped, CroppedSeries):
+    if isinstance(cropped, Exclusion):
+        excluded.append(cropped)
+    elif isinstance(cropped, Reason):
+        excluded.append(_exclusion(rows, (cropped.code.value, cropped.text)))
+    else:
         for row in rows:
             for side in (row.side,) if row.side else SIDES:
                 hip = cropped.hips[side]
                 if isinstance(hip, Reason):
-                    excluded.append(Exclusion(folder, side, hip.code.value, hip.text))
+                    excluded.append(_exclusion(rows, (hip.code.value, hip.text), side))
                     continue
                 records.append(record_of(row, side, cropped))
                 pixels.append(hip.pixels if side == "R" else hip.pixels[:, ::-1])
-    exclusions = json.dumps([asdict(entry) for entry in excluded])
-    dataset.save_shard(path, records, pixels, excluded=exclusions)
+    identities = [_identity(rows, series)] if isinstance(series, Series) else []
+    dataset.save_shard(
+        path, records, pixels,
+        excluded=json.dumps([asdict(entry) for entry in excluded]),
+        identity=json.dumps([asdict(entry) for entry in identities]),
+    )  # fmt: skip
+
+
+def read_listed(
+    rows: Sequence[ManifestRow], files: Sequence[Path], require_dates: bool
+) -> Series | Exclusion:
+    """Return a series, or the reason for which the manifest or its header excludes it."""
+    if not files:
+        folder = rows[0].series_dir
+        text = "The folder is empty." if folder.is_dir() else "There is no such folder."
+        return _exclusion(rows, (NO_FILES, text))
+    # Without the header where the manifest has both dates, so that no file is read in vain.
+    if (early := date_exclusion(rows, required=False)) is not None:
+        return _exclusion(rows, early)
+    series = load.read_series(files)
+    if isinstance(series, Rejected):
+        return _exclusion(rows, (series.reason.code.value, series.reason.text))
+    header = source_header(series.headers)
+    found = date_exclusion(
+        rows, required=require_dates, header_date=examination_date(header)
+    ) or sex_exclusion(rows, header)
+    return series if found is None else _exclusion(rows, found)
+
+
+def _exclusion(
+    rows: Sequence[ManifestRow], found: tuple[str, str], side: Side | None = None
+) -> Exclusion:
+    return Exclusion(str(rows[0].series_dir), side, *found)
+
+
+def _identity(rows: Sequence[ManifestRow], series: Series) -> HeaderIdentity:
+    return identity_of(rows[0], series.series_instance_uid, source_header(series.headers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +192,8 @@ class CroppedSeries:
     hips: Mapping[Side, HipCrop | Reason]
 
 
-def crop_series(files: Sequence[Path]) -> CroppedSeries | Reason:
+def crop_series(series: Series) -> CroppedSeries | Reason:
     """Load, check and crop a series as ``worker.pipeline.screen`` does, without a model."""
-    series = load.read_series(files)
-    if isinstance(series, Rejected):
-        return series.reason
     if (reason := first_failure(eligibility.check_series(series))) is not None:
         return reason
     volume = load.read_volume(series)
@@ -161,18 +218,6 @@ def crop_series(files: Sequence[Path]) -> CroppedSeries | Reason:
         elif reason is not None:
             hips[side] = reason
     return CroppedSeries(series, enhanced(volume, found), hips)
-
-
-def _check_dates(rows: Sequence[ManifestRow], required: bool) -> Exclusion | None:
-    """Return an exclusion unless CT is within three months of DXA (Ha 2024)."""
-    folder = str(rows[0].series_dir)
-    apart = [row.days_apart for row in rows]
-    if any(days is not None and days > MAX_DAYS_APART for days in apart):
-        text = f"CT and DXA are more than {MAX_DAYS_APART} days apart."
-        return Exclusion(folder, None, DATES_APART, text)
-    if required and None in apart:
-        return Exclusion(folder, None, DATES_MISSING, "The date of CT or DXA is not given.")
-    return None
 
 
 def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
@@ -204,39 +249,7 @@ def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
     )
 
 
-def count_flow(
-    groups: Iterable[Sequence[ManifestRow]],
-    paths: Sequence[Path],
-    excluded: Sequence[Exclusion],
-) -> dict[str, Any]:
-    """Return the numbers of the paper's Fig. 1: series, patients, exclusions and hips."""
-    rows = [row for group in groups for row in group]
-    records = [
-        Record(**entry) for path in paths for entry in json.loads(_text(path, "records"))
-    ]
-    return {
-        "series": len(paths),
-        "patients": len({row.patient_id for row in rows}),
-        "series_excluded": dict(Counter(e.code for e in excluded if e.side is None)),
-        "hips_excluded": dict(Counter(e.code for e in excluded if e.side is not None)),
-        "series_left": len({record.scan for record in records}),
-        "patients_left": len({record.patient for record in records}),
-        "hips": {
-            grade.value: sum(record.grade is grade for record in records) for grade in Grade
-        },
-    }
-
-
-def write_flow(out_dir: Path, flow: dict[str, Any], excluded: Sequence[Exclusion]) -> None:
-    """Write ``flow.json``, ``flow.png`` and ``excluded.csv``."""
-    (out_dir / "flow.json").write_text(json.dumps(flow, indent=1) + "\n")
-    draw_flow(flow, out_dir / "flow.png")
-    with (out_dir / "excluded.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["series_dir", "side", "code", "text"])
-        table.writeheader()
-        table.writerows(asdict(entry) for entry in excluded)
-
-
-def _text(path: Path, name: str) -> str:
+def _entries(path: Path, name: str) -> list[dict[str, Any]]:
     with np.load(path, allow_pickle=False) as shard:
-        return str(shard[name])
+        entries: list[dict[str, Any]] = json.loads(str(shard[name]))
+    return entries

@@ -1,5 +1,6 @@
 """Split of a data set into train, validation and test; no patient is in two parts."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -69,6 +70,24 @@ def split_by_patient(
         validation=np.flatnonzero(is_validation),
         test=np.flatnonzero(is_test),
     )
+
+
+def part_of_patient(
+    patient: str, seed: int, *, validation_share: float, test_share: float
+) -> SplitPart:
+    """Return the part of a patient, which depends on nothing but the ID and the seed.
+
+    A keyed hash of the ID is compared with the shares. Other patients, their number and their
+    order have no influence, so that a cohort can grow. The shares are met on average only.
+    """
+    key = f"osteoscreen split {seed}".encode()
+    digest = hashlib.blake2b(patient.encode(), key=key, digest_size=8).digest()
+    position = int.from_bytes(digest, "big") / 2**64
+    if position < test_share:
+        return "test"
+    if position < test_share + validation_share * (1 - test_share):
+        return "validation"
+    return "train"
 
 
 def _check_strata(

@@ -1,6 +1,7 @@
 """``training evaluate``: screen a site's series with the worker's pipeline, compare with DXA.
 
-Nothing is trained or selected on these series.
+Nothing is trained or selected on these series. Patients on whom the model was trained or
+selected are counted, because figures of them are not those of new patients.
 
 ``OUT/evaluation.json``  figures
 ``OUT/hips.csv``         every labeled hip
@@ -10,7 +11,7 @@ Nothing is trained or selected on these series.
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -19,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from training.cohort.manifest import ManifestRow, by_series, read_manifest
+from common.dicom.patient_values import examination_date
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion
 from training.cohort.prepare import find_files
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
 from worker.pipeline.grading import grade_of_t_score
+from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel
 from worker.pipeline.model.networks import GRADES
-from worker.pipeline.results import Rejected
+from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.volume import Orientation, Side
 
 Shares = tuple[float, ...]
@@ -52,28 +55,42 @@ class HipEvaluation:
     text: str | None = None
 
 
-def evaluate_manifests(
-    manifests: Sequence[Path],
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices of ``evaluate``.
+
+    ``parts`` : part of each patient of the run that made the model; None if not recorded.
+    """
+
+    seed: int = 0
+    require_dates: bool = False
+    parts: Mapping[str, str] | None = None
+
+
+def evaluate_rows(
+    rows: Iterable[ManifestRow],
     model_dir: Path,
     out_dir: Path,
     *,
     workers: int,
-    seed: int = 0,
+    options: Options = Options(),
     advance: Callable[[int], None] = lambda series: None,
 ) -> dict[str, Any]:
-    """Screen every series of the manifests in ``workers`` processes and return the figures.
+    """Screen every series of manifests in ``workers`` processes and return the figures.
 
-    Raises ManifestError, and ModelError where the model cannot be used.
+    Raises ModelError where the model cannot be used.
     """
-    groups = [rows for path in manifests for rows in by_series(read_manifest(path)).values()]
+    package.verify(model_dir)  # here, for a plain message before the processes start
+    jobs = [(group, options.require_dates) for group in by_series(rows).values()]
     evaluations: list[HipEvaluation] = []
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_load_model, initargs=(model_dir,)
     ) as pool:
-        for of_series in pool.map(evaluate_series, groups):
+        for of_series in pool.map(evaluate_series, jobs):
             evaluations += of_series
             advance(1)
-    summary = summarize(evaluations, np.random.default_rng([seed, 4]))
+    rng = np.random.default_rng([options.seed, 4])
+    summary = summarize(evaluations, rng, parts=options.parts)
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
     _write_hips(out_dir / "hips.csv", evaluations)
@@ -86,44 +103,66 @@ _models: list[ImageModel] = []
 
 def _load_model(model_dir: Path) -> None:
     """Load the model once per process: TensorFlow starts slower than a series is screened."""
-    from worker.pipeline.model import package
-
     _models.append(package.load(model_dir))
 
 
-def evaluate_series(rows: Sequence[ManifestRow]) -> list[HipEvaluation]:
+def evaluate_series(job: tuple[Sequence[ManifestRow], bool]) -> list[HipEvaluation]:
     """Return the evaluation of every hip that the rows of one series label."""
     from worker.pipeline.screen import screen
 
+    rows, require_dates = job
+    found = date_exclusion(rows, required=False)
+    if found is not None:
+        return [replace(each, code=found[0], text=found[1]) for each in _expected(rows, None)]
     model = _models[0]
     result = screen(find_files(rows[0].series_dir), model)
-    hips = {hip.side: hip for hip in result.hips}
+    if not isinstance(result, Rejected):
+        day = examination_date(result.source)
+        found = date_exclusion(rows, required=require_dates, header_date=day)
+        if found is not None:
+            return [
+                replace(each, code=found[0], text=found[1])
+                for each in _expected(rows, result.orientation)
+            ]
+    return [_evaluation(each, result, model) for each in _expected(rows, result.orientation)]
+
+
+def _expected(
+    rows: Sequence[ManifestRow], orientation: Orientation | None
+) -> list[HipEvaluation]:
+    """Return every labeled hip without a result."""
+    return [
+        HipEvaluation(
+            patient=row.patient_id,
+            series_dir=str(row.series_dir),
+            side=side,
+            orientation=orientation,
+            t_score=row.t_score,
+            expected=GRADES.index(grade_of_t_score(row.t_score)),
+        )
+        for row in rows
+        for side in ((row.side,) if row.side else ("R", "L"))
+    ]
+
+
+def _evaluation(
+    expected: HipEvaluation, result: Screening | Rejected, model: ImageModel
+) -> HipEvaluation:
+    """Return the evaluation of one hip with its result."""
+    hip = next((each for each in result.hips if each.side == expected.side), None)
     rejected = result.reason if isinstance(result, Rejected) else None
-    evaluations = []
-    for row in rows:
-        for side in (row.side,) if row.side else ("R", "L"):
-            evaluation = HipEvaluation(
-                patient=row.patient_id,
-                series_dir=str(row.series_dir),
-                side=side,
-                orientation=result.orientation,
-                t_score=row.t_score,
-                expected=GRADES.index(grade_of_t_score(row.t_score)),
-            )
-            hip = hips.get(side)
-            reason = rejected if hip is None else hip.reason
-            if hip is not None and hip.probabilities is not None and hip.crop is not None:
-                # A second prediction without demographics is fast.
-                alone = replace(model, patient_temperature=None).classify(hip.crop.pixels, side)
-                evaluation = replace(
-                    evaluation,
-                    image=tuple(alone.probabilities[grade] for grade in GRADES),
-                    used=tuple(hip.probabilities[grade] for grade in GRADES),
-                )
-            elif reason is not None:
-                evaluation = replace(evaluation, code=reason.code.value, text=reason.text)
-            evaluations.append(evaluation)
-    return evaluations
+    reason = rejected if hip is None else hip.reason
+    if hip is not None and hip.probabilities is not None and hip.crop is not None:
+        # A second prediction without demographics is fast.
+        alone = replace(model, patient_temperature=None).classify(hip.crop.pixels, hip.side)
+        return replace(
+            expected,
+            image=tuple(alone.probabilities[grade] for grade in GRADES),
+            used=tuple(hip.probabilities[grade] for grade in GRADES),
+        )
+    if reason is None:
+        return expected
+    return replace(expected, code=reason.code.value, text=reason.text)
 
 
 def summarize(
@@ -131,8 +170,14 @@ def summarize(
     rng: np.random.Generator,
     *,
     resamples: int = RESAMPLES,
+    parts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return counts, reasons, and the figures of the graded hips."""
+    """Return counts, reasons, and the figures of the graded hips.
+
+    ``parts`` : part of each patient of the run that made the model; None if not recorded.
+    """
+    seen = {patient for patient, part in (parts or {}).items() if part != "test"}
+    overlap = {hip.patient for hip in evaluations} & seen
     graded = [hip for hip in evaluations if hip.used is not None]
     reasons = Counter(hip.code for hip in evaluations if hip.used is None)
     summary: dict[str, Any] = {
@@ -141,6 +186,7 @@ def summarize(
         "hips": len(evaluations),
         "hips_graded": len(graded),
         "reasons": dict(reasons),
+        "overlap": None if parts is None else len(overlap),
     }
     if not graded:
         return summary
@@ -148,6 +194,7 @@ def summarize(
         ("all", graded),
         ("coronal", [hip for hip in graded if hip.orientation == "coronal"]),
         ("axial", [hip for hip in graded if hip.orientation == "axial"]),
+        ("new", [hip for hip in graded if overlap and hip.patient not in overlap]),
     ):
         if chosen:
             expected = np.array([hip.expected for hip in chosen], np.intp)
@@ -169,16 +216,26 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         f"{summary['hips_graded']} of {summary['hips']} hips graded",
         *(f"  not graded, {code}: {count}" for code, count in summary["reasons"].items()),
     ]
-    for name in ("all", "coronal", "axial"):
+    if summary["overlap"]:
+        lines.append(
+            f"{summary['overlap']} of {summary['patients']} patients were used to train or to "
+            "select this model: figures that include them are not those of new patients"
+        )
+    elif summary["overlap"] is None:
+        lines.append(
+            "whether the model was trained on these patients is not recorded; see --run"
+        )
+    for name in GROUPS:
         for variant, figures in summary.get(name, {}).items():
             lines.append(
-                f"{name}, {VARIANTS[variant]}: "
+                f"{GROUPS[name]}, {VARIANTS[variant]}: "
                 f"accuracy {format_interval(figures['accuracy'])}, "
                 f"macro AUC {format_interval(figures['macro_auc'])}, ECE {figures['ece']:.3f}"
             )
     return lines
 
 
+GROUPS = {"all": "all", "coronal": "coronal", "axial": "axial", "new": "new patients only"}
 VARIANTS = {"image": "image alone", "used": "as reported by the worker"}
 
 

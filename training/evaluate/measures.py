@@ -106,9 +106,12 @@ def measure_performance(
         samples = [figures(shares[draw], expected[draw]) for draw in draws]
 
     def with_interval(name: str, index: int | None = None) -> dict[str, float | None]:
-        return interval(
-            whole.value(name, index), [sample.value(name, index) for sample in samples]
-        )
+        value = whole.value(name, index)
+        if value in (0.0, 1.0) and (name == "accuracy" or index is not None):
+            counted = _counted(name, index, expected)
+            if counted is not None:
+                return extreme_interval(value, len(set(patients[counted].tolist())))
+        return interval(value, [sample.value(name, index) for sample in samples])
 
     return {
         "hips": len(expected),
@@ -132,6 +135,25 @@ def measure_performance(
         },
         "confusion": confusion(shares.argmax(axis=1), expected),
     }
+
+
+def _counted(name: str, grade: int | None, expected: Integers) -> npt.NDArray[np.bool_] | None:
+    """Return the hips of which a share is the figure, (n,); None where it is no share."""
+    if name == "accuracy":
+        return np.ones(len(expected), bool)
+    if name == "sensitivity":
+        return expected == grade
+    return expected != grade if name == "specificity" else None
+
+
+def extreme_interval(value: float, count: int) -> dict[str, float | None]:
+    """Return a share of 0 or 1 of ``count`` patients with its 95 % Wilson interval.
+
+    Every bootstrap sample of such hips has the same share, which would look certain.
+    """
+    bound = 1.96**2 / (count + 1.96**2)
+    low, high = (0.0, bound) if value == 0 else (1 - bound, 1.0)
+    return {"value": value, "low": round(low, 4), "high": round(high, 4)}
 
 
 def patient_draws(

@@ -6,12 +6,15 @@ from scipy.optimize import minimize_scalar
 
 from training.fit.train import cross_entropy
 
+LOG_BOUND = 2.0
+"""Bound of the logarithm of the temperature, which a useful network does not reach."""
+
 
 def calibrate(logits: npt.NDArray[np.floating], expected: npt.NDArray[np.intp]) -> float:
     """Return the temperature with the lowest cross-entropy (Guo et al., ICML 2017)."""
     found = minimize_scalar(
         lambda log_t: cross_entropy(logits, expected, float(np.exp(log_t))),
-        bounds=(-2.0, 2.0),
+        bounds=(-LOG_BOUND, LOG_BOUND),
         method="bounded",
     )
     return round(float(np.exp(found.x)), 4)

@@ -6,30 +6,37 @@ save.
 ``RUN/model``     model package for the worker; only for a network with an image input
 ``RUN/run.json``  settings, history and figures
 ``RUN/test.npz``  predictions for every test hip
+
+``RUN/start.json`` and ``RUN/patients.csv`` bind the run to its data (``training.fit.binding``).
 """
 
 import json
-import os
-import platform
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from training.cohort import dataset
 from training.cohort.dataset import Hips
 from training.cohort.split import PARTS, SplitPart
+from training.evaluate import operating_point
 from training.evaluate.measures import measure_performance
+from training.evaluate.operating_point import OperatingPoint
 from training.fit import out_of_distribution
 from training.fit.batches import Batches, labels
+from training.fit.binding import bind, write_patients
 from training.fit.calibration import calibrate
-from training.fit.envelope import measure_envelope
+from training.fit.describe import (
+    check_parts,
+    describe_training,
+    require_source,
+    run_version,
+)
 from training.fit.schedule import Epoch
+from training.fit.start import InitialModel, copy_weights, read_initial
 from training.fit.train import Fitted, fit, predict
 from training.presets import Preset
 from worker.pipeline.acquisition import Envelope
@@ -52,51 +59,119 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices of ``fit`` beside the preset.
+
+    ``initial_dir`` : package whose weights the run starts from.
+    """
+
+    seed: int = 1
+    operating_point: OperatingPoint | None = None
+    initial_dir: Path | None = None
+
+
 def fit_and_measure(
     data_dir: Path,
     run_dir: Path,
     preset: Preset,
     *,
-    seed: int,
+    options: Options,
     command: str,
     progress: Progress,
 ) -> dict[str, Any]:
     """Train, or continue training, write the run and return ``run.json``.
 
     ``command`` : command line that is printed in the model card.
+
+    Raises ValueError for a data set with an empty part, and where the run was started with
+    other data or another configuration.
     """
-    hips = dataset.load(data_dir)
+    hips, source = dataset.load(data_dir), require_source(data_dir)
     parts = {part: hips.part(part) for part in PARTS}
+    check_parts(data_dir, parts)
+    initial = _begin(data_dir, run_dir, preset, options)
+    write_patients(run_dir, hips.records)
     with progress.step(f"{preset.name}, epochs", preset.fit.epochs) as advance:
 
         def report(epoch: Epoch) -> None:
             advance(1)
             progress.print_line(_format_epoch(epoch))
 
+        seed = options.seed
         fitted = fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
-    variants = variants_of(fitted)
-    temperatures = {
-        name: calibrate(
-            predict(fitted.network, parts["validation"], with_patient=with_patient).logits,
-            labels(parts["validation"]),
-        )
-        for name, with_patient in variants.items()
-    }
+    temperatures = _temperatures(fitted, parts["validation"])
     score = _out_of_distribution_score(fitted, parts, preset, seed)
+    training = describe_training(
+        data_dir, preset, parts, fitted, seed, command, simulated=source.simulated
+    )
+    if initial is not None:
+        training["initial"] = initial.to_json()
+        training["data"] += f"; started from {initial.name} {initial.version}"
     summary = {
         "model": {
             "name": preset.name,
-            "version": preset.version,
+            "version": run_version(preset, source, training["data_sha256"], initial),
             "parameters": fitted.network.count_params(),
             "temperatures": temperatures,
         },
-        "training": _training(data_dir, preset, parts, fitted, seed, command),
+        "training": training,
         **_test(fitted, run_dir, parts["test"], temperatures, score, seed),
     }
+    if options.operating_point is not None:
+        summary["operating_point"] = _operating_point(
+            fitted, parts, temperatures, options.operating_point
+        )
     if CROP in fitted.network.input:
         _save_package(run_dir / MODEL, fitted, preset, summary, score)
     (run_dir / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _begin(
+    data_dir: Path, run_dir: Path, preset: Preset, options: Options
+) -> InitialModel | None:
+    """Bind the run to its data and configuration and copy the weights that it starts from."""
+    directory = options.initial_dir
+    initial = None if directory is None else read_initial(directory, preset)
+    digest = None if initial is None else initial.sha256
+    bind(run_dir, dataset.sha256(data_dir), preset, options.seed, initial=digest)
+    if directory is not None:
+        copy_weights(directory, run_dir)
+    return initial
+
+
+def _temperatures(fitted: Fitted, validation: Hips) -> dict[str, float]:
+    return {
+        name: calibrate(
+            predict(fitted.network, validation, with_patient=with_patient).logits,
+            labels(validation),
+        )
+        for name, with_patient in variants_of(fitted).items()
+    }
+
+
+def _operating_point(
+    fitted: Fitted,
+    parts: Mapping[SplitPart, Hips],
+    temperatures: Mapping[str, float],
+    point: OperatingPoint,
+) -> dict[str, Any]:
+    """Return the limit of each variant, chosen on validation and measured on test hips."""
+    found: dict[str, Any] = {"wish": f"{point.measure} {point.target:g}"}
+    for name, with_patient in variants_of(fitted).items():
+        limit = None
+        for part in ("validation", "test"):
+            hips = parts[part]
+            logits = predict(fitted.network, hips, with_patient=with_patient).logits
+            scores = probabilities(logits, temperatures[name])[:, operating_point.POSITIVE]
+            positive = labels(hips) == operating_point.POSITIVE
+            if limit is None:
+                limit = operating_point.choose_limit(scores, positive, point)
+                found[name] = {"limit": limit}
+            measured = operating_point.measure_at(limit, scores, positive, hips.patients)
+            found[name][part] = measured
+    return found
 
 
 def variants_of(fitted: Fitted) -> dict[str, bool]:
@@ -131,55 +206,6 @@ def _out_of_distribution_score(
     return out_of_distribution.fit_out_of_distribution_score(
         np.concatenate(features), predict(fitted.network, parts["validation"]).features
     )
-
-
-def _training(
-    data_dir: Path,
-    preset: Preset,
-    parts: Mapping[SplitPart, Hips],
-    fitted: Fitted,
-    seed: int,
-    command: str,
-) -> dict[str, Any]:
-    train = parts["train"].records
-    return {
-        "command": command,
-        "seed": seed,
-        "date": datetime.now(UTC).date().isoformat(),
-        "data": training_data(parts),
-        "simulated": is_simulated(parts),
-        "data_sha256": dataset.sha256(data_dir),
-        "acquisition": asdict(measure_envelope(train, preset.augment)),
-        "preset": asdict(preset),
-        "hips": {name: len(part.records) for name, part in parts.items()},
-        "patients": {
-            name: len({record.patient for record in part.records})
-            for name, part in parts.items()
-        },
-        "epochs": len(fitted.history),
-        "best_epoch": fitted.best_epoch,
-        "fitting_wall_seconds": round(sum(epoch.seconds for epoch in fitted.history)),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "history": [asdict(epoch) for epoch in fitted.history],
-    }
-
-
-def is_simulated(parts: Mapping[SplitPart, Hips]) -> bool:
-    """Return whether every patient of the cohort is simulated."""
-    return all(r.patient.startswith("SIM") for part in parts.values() for r in part.records)
-
-
-def training_data(parts: Mapping[SplitPart, Hips]) -> str:
-    """Return the description of the data that SR and model card print."""
-    records = [record for part in parts.values() for record in part.records]
-    scans, patients = len({r.scan for r in records}), len({r.patient for r in records})
-    if is_simulated(parts):
-        return (
-            f"simulated CT: {scans:,} scans of {patients:,} simulated patients; no real patient"
-        )
-    return f"CT with DXA: {scans:,} scans of {patients:,} patients"
 
 
 def _test(
@@ -227,8 +253,8 @@ def _save_package(
         model_dir,
         fitted.network,
         package.Description(
-            name=preset.name,
-            version=preset.version,
+            name=summary["model"]["name"],
+            version=summary["model"]["version"],
             modality="image" if "image" in temperatures else "image and demographics",
             preset=preset.network,
             training_data=summary["training"]["data"],

@@ -22,6 +22,7 @@ from training.cohort.dataset import Hips
 from training.fit.batches import OUTPUT_BATCH, Batches, labels, patient_vectors
 from training.fit.schedule import Epoch, best_epoch, is_finished, learning_rate
 from training.presets import FitSettings, Preset
+from worker.pipeline.model import package
 from worker.pipeline.model.networks import (
     CROP,
     FEATURES,
@@ -33,7 +34,7 @@ from worker.pipeline.model.networks import (
 )
 
 Floats = npt.NDArray[np.float32]
-STATE, LOGS = "state.npz", "logs"
+STATE, INITIAL, LOGS = "state.npz", "initial.npz", "logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def fit(
 ) -> Fitted:
     """Train until the schedule ends and return the epoch with the lowest validation loss.
 
-    Training continues an interrupted run in ``run_dir`` and writes TensorBoard logs there.
+    Training starts from ``run_dir/initial.npz`` if there is one, continues an interrupted run
+    in ``run_dir`` and writes TensorBoard logs there.
     Several GPUs share each batch. ``report`` is called with every new epoch. The validation
     loss is the cross-entropy of the grade, with the demographics of the patient.
     """
@@ -140,6 +142,8 @@ def _start(
     keras.mixed_precision.set_global_policy(preset.fit.precision)
     with strategy().scope():
         network = build(preset.network)
+        if (run_dir / INITIAL).exists():
+            package.set_weights(network, run_dir / INITIAL)
         trained = (LOGITS, T_SCORE, *((FEMUR,) if outlined else ()))
         heads = {name: network.output[name] for name in trained if name in network.output}
         model = keras.Model(network.input, heads)

@@ -8,41 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.evaluate.measures import format_interval
+from training.report.card_texts import INTENDED, INTENDED_OWN, LIMITS, LIMITS_OWN
 from worker.pipeline.model.networks import GRADES
-
-INTENDED = """\
-## What it is for
-
-To show the whole path of osteoscreen, from DICOM to structured report, and to be the starting
-point for sites that train on their own DXA-labelled CT with the same command.
-
-## What it is not for
-
-**Not for clinical use.** It has never seen a patient. Everything it knows of bone comes from a
-simulator whose relation of T-score to attenuation was taken from published group means and
-scatter. Its figures below say how well it reads simulated pictures; they say nothing of real
-ones. No grade of it may influence the care of anybody.
-
-## Input
-
-One crop of 250 × 250 px at 500/512 mm around one proximal femur on one coronal plane, window
-−500 to 1500 HU scaled to 0–255 (Ha 2024, Eq. 1–4). Left hips are mirrored.
-"""
-
-LIMITS = """\
-## Limits
-
-- Anatomy, texture, contrast phase and noise are simulated; arthritis is there in a simple form,
-  fractures, metastases, bone islands, necrosis and transplants are not.
-- Adults lying on their back, arms mostly up; metal is refused earlier in the path.
-- The grades are about as frequent in its training data as in the paper's hospital cohort, and
-  age follows the grade as there. Elsewhere both are different, and probabilities with them.
-- 80 to 140 kVp are simulated with a published change of attenuation, but the model is not told
-  the tube voltage.
-- The check for strange input is a distance in the network's features. It stops most pictures
-  that are no hip; it does not reliably notice a hip upside down or half out of the picture, and
-  cannot be trusted to notice a hip whose bone is unlike the simulator's.
-"""
 
 
 def write_card(metrics: Mapping[str, Any]) -> str:
@@ -55,18 +22,20 @@ def write_card(metrics: Mapping[str, Any]) -> str:
         f"Grades a proximal femur on CT as {', '.join(GRADES[:-1])} or {GRADES[-1]}. "
         f"{simulated}{model['parameters']:,} parameters, trained {training['date']}.",
         "",
-        INTENDED,
+        *_objections(metrics["packaging"]),
+        INTENDED if training["simulated"] else INTENDED_OWN,
         _demographics(model["temperatures"]),
         "",
         *_training(metrics),
         f"## Measured on held-out {'simulated ' if training['simulated'] else ''}patients",
         "",
         *(line for name, measured in test.items() for line in _measured(name, measured)),
-        *_end_to_end(metrics.get("whole_path")),
+        *_operating_point(metrics.get("operating_point")),
+        *_end_to_end(metrics.get("whole_path"), simulated=training["simulated"]),
         "",
         *_out_of_distribution(metrics["familiarity"]),
         "",
-        LIMITS,
+        LIMITS if training["simulated"] else LIMITS_OWN,
         "## Beside the paper",
         "",
         "Ha et al. (2024) published accuracy .794 and macro AUC .933 for their image model and "
@@ -88,8 +57,11 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"- Command: `{training['command']}`; seed {training['seed']}. Packaged by "
         f"`{metrics['packaging']['command']}`.",
         f"- Data: {training['data']}{_checksum(training)}.",
-        *_acquisition(training.get("acquisition")),
-        f"- Split by patient, stratified by grade: {training['hips']['train']} / "
+        *_weights(metrics["packaging"]),
+        *_initial(training.get("initial")),
+        *_acquisition(training.get("acquisition"), simulated=training["simulated"]),
+        f"- Split by patient{', stratified by grade' if training['simulated'] else ''}: "
+        f"{training['hips']['train']} / "
         f"{training['hips']['validation']} / {training['hips']['test']} hips of "
         f"{training['patients']['train']} / {training['patients']['validation']} / "
         f"{training['patients']['test']} patients (train / validation / test).",
@@ -104,6 +76,50 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"{training['cores']} shared cores.",
         "",
     ]
+
+
+def _objections(packaging: Mapping[str, Any]) -> list[str]:
+    """Return why the package should not have been made, where it was forced."""
+    reasons = packaging.get("objections")
+    if not reasons:
+        return []
+    return [
+        "**Packaged by --force although:**",
+        "",
+        *(f"- {reason}" for reason in reasons),
+        "",
+    ]
+
+
+def _weights(packaging: Mapping[str, Any]) -> list[str]:
+    """Return the digest of the weights; packages of earlier versions do not state it."""
+    digest = packaging.get("weights_sha256")
+    return [f"- SHA-256 of the weights: `{digest}`."] if digest else []
+
+
+def _initial(initial: Mapping[str, str] | None) -> list[str]:
+    if initial is None:
+        return []
+    return [
+        f"- Started from the weights of {initial['name']} {initial['version']} "
+        f"({initial['training_data']}; SHA-256 {initial['sha256'][:16]}…)."
+    ]
+
+
+def _operating_point(point: Mapping[str, Any] | None) -> list[str]:
+    """Return the limits on the probability of osteoporosis; the worker does not use them."""
+    if point is None:
+        return []
+    lines = [f"Limit for osteoporosis, chosen on validation hips for {point['wish']}:", ""]
+    for name, words in VARIANTS.items():
+        if name in point:
+            test = point[name]["test"]
+            lines.append(
+                f"- {words}: probability from {point[name]['limit']:.3f} on; test hips: "
+                f"sensitivity {format_interval(test['sensitivity'])}, "
+                f"specificity {format_interval(test['specificity'])}"
+            )
+    return [*lines, "", "The worker reports grades and probabilities and applies no limit.", ""]
 
 
 def _checksum(training: Mapping[str, Any]) -> str:
@@ -135,7 +151,7 @@ def _measured(name: str, test: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
+def _acquisition(envelope: Mapping[str, Any] | None, *, simulated: bool) -> list[str]:
     """Return the acquisition ranges, outside of which a result carries a warning."""
     if envelope is None:
         return []
@@ -144,11 +160,12 @@ def _acquisition(envelope: Mapping[str, Any] | None) -> list[str]:
         for plane, (low, high) in envelope["thickness_mm"].items()
     )
     low, high = envelope["kvp"]
+    unnamed = "simulated only" if simulated else "not stated in the headers"
     return [
         f"- Acquisition of {envelope['scans']:,} scans: {low:.0f}–{high:.0f} kV; slices of "
         f"{slices}; kernels {', '.join(envelope['kernels'])}; intravenous contrast medium in "
         f"{100 * envelope['contrast_share']:.0f} %; "
-        f"scanners: {', '.join(envelope['manufacturers']) or 'simulated only'}. "
+        f"scanners: {', '.join(envelope['manufacturers']) or unnamed}. "
         "Outside of it a result carries a warning."
     ]
 
@@ -166,19 +183,19 @@ def _table(test: Mapping[str, Any]) -> list[str]:
     return rows
 
 
-def _end_to_end(summary: Mapping[str, Any] | None) -> list[str]:
+def _end_to_end(summary: Mapping[str, Any] | None, *, simulated: bool) -> list[str]:
     lines = ["## The whole path", ""]
     if summary is None:
         return [*lines, "Not measured."]
     lines.append(
-        f"{summary['series']} whole series of {summary['patients']} further patients were "
+        f"{summary['series']} whole series of {_patients(summary, simulated=simulated)} were "
         f"screened by the worker's own path: {summary['hips_graded']} of {summary['hips']} "
         f"hips graded; not graded: {_counts(summary['reasons'])}."
     )
     rows = [
         f"| {plane} | {WORKER_VARIANTS[variant]} | {figures['hips']} | "
         f"{format_interval(figures['accuracy'])} | {format_interval(figures['macro_auc'])} |"
-        for plane in ("all", "coronal", "axial")
+        for plane in ("all", "coronal", "axial", "new")
         for variant, figures in summary.get(plane, {}).items()
     ]
     return [
@@ -188,6 +205,18 @@ def _end_to_end(summary: Mapping[str, Any] | None) -> list[str]:
         "|---|---|--:|---|---|",
         *rows,
     ]
+
+
+def _patients(summary: Mapping[str, Any], *, simulated: bool) -> str:
+    """Return how many patients were evaluated and whether the model had seen them."""
+    patients, overlap = summary["patients"], summary.get("overlap")
+    if overlap is None:
+        if simulated:
+            return f"{patients} further patients"
+        return f"{patients} patients (whether it was trained on them is not recorded)"
+    if overlap == 0:
+        return f"{patients} patients, none of whom it was trained or selected on,"
+    return f"{patients} patients, **{overlap} of whom it was trained or selected on**,"
 
 
 WORKER_VARIANTS = {"image": "picture alone", "used": "with demographics where known"}

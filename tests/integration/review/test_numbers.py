@@ -51,7 +51,7 @@ def dxa_table(patients: dict[str, str]) -> bytes:
 
 def import_dxa(page: Page, site: ReviewSite, data: bytes) -> None:
     page.goto(f"{site.url}/accuracy")
-    page.get_by_label("CSV file").set_input_files(
+    page.get_by_label("CSV or XLSX file").set_input_files(
         {"name": "dxa.csv", "mimeType": "text/csv", "buffer": data}
     )
     page.get_by_role("button", name="Import").click()

@@ -60,3 +60,31 @@ def test_without_a_budget_a_preset_is_unchanged() -> None:
 def test_unknown_preset_is_refused_with_a_list_of_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown preset 'paper'; .*osteoscreen"):
         presets.load("paper")
+
+
+def test_values_of_a_preset_are_set_by_key() -> None:
+    changed = presets.override(
+        presets.load("osteoscreen"),
+        ["learning_rate=1e-4", "batch=8", "zoom=0", "flip_rows=true"],
+    )
+
+    assert (changed.fit.learning_rate, changed.fit.batch) == (1e-4, 8)
+    assert (changed.augment.zoom, changed.augment.flip_rows) == (0.0, True)
+    assert changed.fit.epochs == 500
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("rate=1", "expected KEY=VALUE with one of batch, epochs"),
+        ("batch", "expected KEY=VALUE"),
+        ("batch=1.5", "expected a whole number, as 32"),
+        ("learning_rate=fast", "expected a number, as 0.001"),
+        ("learning_rate=-1", "not negative"),
+        ("flip_rows=yes", "expected true or false"),
+        ("schedule=linear", "expected one of decay, cosine"),
+    ],
+)
+def test_a_wrong_setting_is_refused(change: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        presets.override(presets.load("osteoscreen"), [change])

@@ -126,6 +126,17 @@ def _save_score(path: Path, score: OutOfDistributionScore | None) -> None:
         np.savez(path, mean=score.mean, whitening=score.whitening, limit=score.limit)
 
 
+def verify(model_dir: Path) -> dict[str, Any]:
+    """Verify a package without loading it and return its header.
+
+    Raises ModelError as ``load``.
+    """
+    header = _header(model_dir)
+    _check_preprocessing(header)
+    _check_files(model_dir, header.get("sha256"))
+    return header
+
+
 def load(model_dir: Path) -> ImageModel:
     """Verify a package, load it and run it once.
 
@@ -137,7 +148,7 @@ def load(model_dir: Path) -> ImageModel:
     files = _check_files(model_dir, header["sha256"])
     try:
         network = build(header["preset"])
-        _set_weights(network, model_dir / WEIGHTS)
+        set_weights(network, model_dir / WEIGHTS)
         score = _load_score(model_dir) if OUT_OF_DISTRIBUTION in files else None
         info = ModelInfo(
             name=header["name"],
@@ -217,7 +228,7 @@ def _weights(network: keras.Model) -> dict[str, Any]:
     return {variable.path: np.asarray(variable.numpy()) for variable in network.weights}
 
 
-def _set_weights(network: keras.Model, path: Path) -> None:
+def set_weights(network: keras.Model, path: Path) -> None:
     """Set all variables. Raises ValueError where names or shapes differ.
 
     Keras' own loader only warns where it finds no weights.

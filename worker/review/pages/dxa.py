@@ -17,7 +17,7 @@ from worker.review import accuracy
 from worker.review.charts import ValueRange, reliability_diagram
 from worker.review.clock import now
 from worker.review.dependencies import CurrentReader, CurrentUser, VerifiedForm, form_text
-from worker.review.dxa_table import COLUMNS, InvalidDxa, parse_csv, parse_row
+from worker.review.dxa_table import COLUMNS, InvalidDxa, parse_row, parse_table
 from worker.review.rendering import render
 from worker.review.state import AppState, CurrentState
 from worker.review.users import User
@@ -73,12 +73,12 @@ def enter(
 def import_table(
     request: Request, app_state: CurrentState, reader: CurrentReader, form: VerifiedForm
 ) -> Response:
-    """Save the results of a CSV file: all of them or none."""
+    """Save the results of a CSV or XLSX file: all of them or none."""
     file = form.get("file")
     if not isinstance(file, UploadFile) or not file.size:
-        return _outcome_page(request, problems=["Choose a CSV file."])
+        return _outcome_page(request, problems=["Choose a CSV or XLSX file."])
     try:
-        results = parse_csv(file.file.read(), today=now().date())
+        results = parse_table(file.file.read(), today=now().date())
     except InvalidDxa as error:
         return _outcome_page(request, problems=error.problems)
     return _save(request, app_state, reader, results)

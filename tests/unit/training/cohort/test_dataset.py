@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.hips_factory import make_hips, write_hips
 from training.cohort import dataset
+from training.cohort.source import Source
 from training.cohort.split import LeakError
 from worker.pipeline.results import Grade
 
@@ -58,7 +59,7 @@ def test_table_of_other_pixels_is_refused(tmp_path: Path) -> None:
 
 def test_data_set_without_hips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no hip is left"):
-        dataset.assemble([], tmp_path)
+        dataset.assemble([], tmp_path, Source(simulated=True, split="hash", seed=0))
 
 
 def test_patient_has_the_grade_of_the_worst_hip() -> None:
@@ -67,3 +68,50 @@ def test_patient_has_the_grade_of_the_worst_hip() -> None:
     assert dataset.patient_grades(records) == [
         Grade.OSTEOPOROSIS, Grade.OSTEOPOROSIS, Grade.OSTEOPENIA, Grade.OSTEOPENIA,
     ]  # fmt: skip
+
+
+HASHED = Source(simulated=False, split="hash", seed=0)
+
+
+def test_an_edited_part_is_kept_when_data_are_added(tmp_path: Path) -> None:
+    hips = make_hips(30, seed=1)
+    for name, count in (("first", 20), ("all", 30)):
+        dataset.save_shard(
+            tmp_path / f"{name}.npz", hips.records[:count], list(hips.pixels[:count])
+        )
+    dataset.assemble([tmp_path / "first.npz"], tmp_path, HASHED)
+    before = dataset.load_records(tmp_path)
+    assert dataset.edited_patients(before, 0) == []
+    moved = next(record for record in before if record.part == "train").patient
+    table = (tmp_path / dataset.TABLE).read_text().splitlines()
+    edited = [
+        line.removesuffix("train") + "test" if line.startswith(moved) else line
+        for line in table
+    ]
+    (tmp_path / dataset.TABLE).write_text("\n".join(edited) + "\n")
+
+    dataset.assemble([tmp_path / "all.npz"], tmp_path, HASHED)
+
+    after = {record.patient: record.part for record in dataset.load_records(tmp_path)}
+    expected = {record.patient: record.part for record in before} | {moved: "test"}
+    assert len(after) == 30
+    assert after | expected == after
+    assert dataset.edited_patients(dataset.load_records(tmp_path), 0) == [moved]
+
+
+def test_another_seed_does_not_move_patients_out_of_the_test_set(tmp_path: Path) -> None:
+    hips = make_hips(9, seed=1)
+    dataset.save_shard(tmp_path / "shard.npz", hips.records, list(hips.pixels))
+    dataset.assemble([tmp_path / "shard.npz"], tmp_path, HASHED)
+
+    with pytest.raises(ValueError, match=r"was split with --seed 0; --seed 99 would move"):
+        dataset.assemble([tmp_path / "shard.npz"], tmp_path, replace(HASHED, seed=99))
+
+
+def test_grades_that_a_part_lacks_are_named() -> None:
+    records = [replace(r, part="train") for r in make_hips(3, seed=0).records]
+
+    missing = dataset.missing_grades(records)
+
+    assert len(missing) == 6
+    assert "the part test has no hip with osteoporosis" in missing

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.cohort.split import LeakError, check_no_leak, split_by_patient
+from training.cohort.dataset import Record, hash_records
+from training.cohort.split import LeakError, check_no_leak, part_of_patient, split_by_patient
 
 
 @given(patients=st.lists(st.integers(0, 30), min_size=1, max_size=120), seed=st.integers(0, 99))
@@ -96,3 +97,34 @@ def test_a_leak_is_refused() -> None:
         check_no_leak(["1", "2", "1"], ["train", "test", "test"])
     with pytest.raises(LeakError, match="'None' is not a part of a split"):
         check_no_leak(["1"], ["None"])
+
+
+def record(patient: str) -> Record:
+    return Record(patient=patient, scan=patient, side="R", t_score=0.0)
+
+
+SHARES = {"validation_share": 0.2, "test_share": 0.1969}
+
+
+@given(
+    first=st.sets(st.text(min_size=1, max_size=12), max_size=40),
+    more=st.sets(st.text(min_size=1, max_size=12), max_size=40),
+)
+def test_growth_moves_no_patient_between_parts(first: set[str], more: set[str]) -> None:
+    before = hash_records([record(name) for name in sorted(first)], 0, {})
+    after = hash_records([record(name) for name in sorted(first | more, reverse=True)], 0, {})
+
+    grown = {one.patient: one.part for one in after}
+    assert all(grown[one.patient] == one.part for one in before)
+
+
+def test_hash_meets_the_shares_on_average_and_depends_on_the_seed() -> None:
+    parts = [part_of_patient(f"P{n}", 0, **SHARES) for n in range(5000)]
+
+    assert parts.count("test") / 5000 == pytest.approx(0.1969, abs=0.02)
+    assert parts.count("validation") / 5000 == pytest.approx(0.2 * 0.8031, abs=0.02)
+    assert parts != [part_of_patient(f"P{n}", 1, **SHARES) for n in range(5000)]
+    # The values of a release are those of every later one.
+    assert [part_of_patient(f"MRN{n}", 0, **SHARES) for n in range(4)] == [
+        "test", "test", "train", "validation",
+    ]  # fmt: skip

@@ -46,7 +46,23 @@ def test_counts_and_figures_by_plane() -> None:
     lines = summary_lines(summary)
     assert lines[0] == "3 series of 3 patients: 2 of 4 hips graded"
     assert lines[1:3] == ["  not graded, METAL: 1", "  not graded, NO_FEMUR: 1"]
-    assert lines[3].startswith("all, image alone: accuracy 0.500 (")
+    assert lines[3].endswith("is not recorded; see --run")
+    assert lines[4].startswith("all, image alone: accuracy 0.500 (")
+
+
+def test_patients_of_the_training_are_counted_and_left_out_of_new() -> None:
+    shares = (0.7, 0.2, 0.1)
+    parts = {"a": "train", "b": "validation", "c": "test"}
+    summary = summarize(
+        [evaluation(patient, 0, image=shares, used=shares) for patient in "abcd"],
+        np.random.default_rng(0),
+        resamples=20,
+        parts=parts,
+    )
+
+    assert summary["overlap"] == 2
+    assert (summary["all"]["used"]["hips"], summary["new"]["used"]["hips"]) == (4, 2)
+    assert "2 of 4 patients were used to train" in summary_lines(summary)[1]
 
 
 def test_evaluation_without_graded_hips_has_no_figures() -> None:
@@ -58,5 +74,6 @@ def test_evaluation_without_graded_hips_has_no_figures() -> None:
         "hips": 1,
         "hips_graded": 0,
         "reasons": {"GAPS": 1},
+        "overlap": None,
     }
     assert summary_lines(summary)[0].endswith("0 of 1 hips graded")

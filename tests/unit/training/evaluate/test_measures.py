@@ -183,3 +183,17 @@ def test_undefined_figures_are_null_and_printed_as_a_dash() -> None:
     assert (
         format_interval({"value": 0.5, "low": 0.25, "high": 0.75}) == "0.500 (0.250 to 0.750)"
     )
+
+
+def test_a_share_of_all_hips_has_an_interval_that_depends_on_their_number() -> None:
+    """Wilson: 4 of 4 patients are 0.51 to 1 (statsmodels gives the same)."""
+    probabilities = np.eye(3)[[0, 1, 2, 1]]
+    measured = measure_performance(
+        probabilities, np.array([0, 1, 2, 1]), np.array(list("abcd")),
+        np.random.default_rng(0), 10,
+    )  # fmt: skip
+
+    assert measured["accuracy"] == {"value": 1.0, "low": 0.5101, "high": 1.0}
+    per_grade = measured["per_grade"]
+    assert per_grade["osteopenia"]["sensitivity"] == {"value": 1.0, "low": 0.3424, "high": 1.0}
+    assert per_grade["osteopenia"]["specificity"]["low"] == 0.3424
