@@ -126,6 +126,6 @@ def test_neck_of_a_young_woman_is_dense_on_both_sides(real_ct: RealCt, tmp_path:
     volume = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0])
 
     for femur in select.find_femurs(volume):
-        neck = neck_attenuation(select.choose_plane(volume, femur), femur)
+        neck = neck_attenuation(volume, select.choose_plane(volume, femur), femur)
         assert isinstance(neck, NeckAttenuation)
         assert 100 < neck.mean_hu < 300
