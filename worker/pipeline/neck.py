@@ -46,8 +46,9 @@ class NeckParameters:
     # Points across the region: about 1 mm apart.
     points_across: int = 17
     point_step_mm: float = 1.0
-    # Rows of a border with a visible cortex.
-    min_seen: float = 0.5
+    # Share of the rows of a border with a visible cortex. Above, a border may leave the surface
+    # where the greater trochanter begins.
+    min_seen: float = 0.3
     # A section with this share of cortex belongs to the shaft or a trochanter.
     cortex_share: float = 0.08
     cortex_taper_mm: float = 2.5
@@ -102,13 +103,11 @@ def neck_attenuation(
     voxels = voxels_around(volume, _corners(axis, femur.radius_mm))
     if voxels is None:
         return TOO_SMALL
-    sides = _borders(voxels, axis, femur.radius_mm, HEIGHT)
-    section = slice(axis.start, axis.stop)
-    if not all(_is_seen(side, section) for side in sides):
+    below, above = _borders(voxels, axis, femur.radius_mm, HEIGHT)
+    core = _core(axis, (below, above), _borders(voxels, axis, femur.radius_mm, DEPTH))
+    if core is None:
         return NO_OUTLINE
-    across = _borders(voxels, axis, femur.radius_mm, DEPTH)
-    core = _core(axis, sides, across)
-    core = _before_cortex(voxels, axis, core, _cortex_hu(sides, section))
+    core = _before_cortex(voxels, axis, core, _cortex_hu(below, above, axis.section))
     return _measure(voxels, plane, axis, core)
 
 
@@ -167,50 +166,50 @@ def _corners(axis: NeckAxis, radius_mm: float) -> Floats:
     return axis.points(along.ravel(), up.ravel(), behind.ravel())
 
 
-def _is_seen(border: Border, section: slice) -> bool:
-    return bool(border.seen[section].mean() >= PARAMETERS.min_seen)
-
-
-def _cortex_hu(sides: tuple[Border, Border], section: slice) -> float:
+def _cortex_hu(below: Border, above: Border, section: slice) -> float:
     """Return the HU between the neck's cortex and its marrow."""
+    sides = (below, above)
     cortex = max(float(np.median(side.cortex_hu[section])) for side in sides)
     marrow = float(np.mean([np.median(side.marrow_hu[section]) for side in sides]))
     return (cortex + marrow) / 2
 
 
-def _core(axis: NeckAxis, sides: tuple[Border, Border], across: tuple[Border, Border]) -> _Core:
-    """Return the core between the surfaces of the neck.
+def _core(
+    axis: NeckAxis, height: tuple[Border, Border], depth: tuple[Border, Border]
+) -> _Core | None:
+    """Return the core between the surfaces of the neck; None where they are not seen.
 
-    Its depth follows from the height, which the plane shows sharply. The middle of the depth
-    is that of the surfaces, or the axis where the slices do not show them.
+    Its depth follows from the height, which every series shows sharply. The middle of the
+    depth is that of the surfaces, or the axis where the slices do not show them.
     """
-    section = slice(axis.start, axis.stop)
-    low, high = (_surface_mm(side, section) for side in sides)
-    behind_mm = 0.0
-    if all(_is_seen(side, section) for side in across):
-        front, back = (_surface_mm(side, section) for side in across)
-        behind_mm = (back - front) / 2
-    along_mm = axis.along_mm[section][:: round(PARAMETERS.point_step_mm / STEP_MM)]
-    half_mm = (low + high) / 2
+    below, above = (_surface_mm(border, axis.section) for border in height)
+    if below is None or above is None:
+        return None
+    front, back = (_surface_mm(border, axis.section) for border in depth)
+    half_mm = (below + above) / 2
     return _Core(
-        along_mm=along_mm,
-        up_mm=(high - low) / 2,
-        behind_mm=behind_mm,
+        along_mm=axis.along_mm[axis.section][:: round(PARAMETERS.point_step_mm / STEP_MM)],
+        up_mm=(above - below) / 2,
+        behind_mm=0.0 if front is None or back is None else (back - front) / 2,
         half_up_mm=PARAMETERS.height_share * half_mm,
         half_behind_mm=PARAMETERS.depth_share * half_mm,
     )
 
 
-def _surface_mm(border: Border, section: slice) -> float:
+def _surface_mm(border: Border, section: slice) -> float | None:
     """Return the distance of a surface from the axis where it does not flare, mm.
 
-    A median from the head to where the neck widens into a trochanter.
+    A median of the rows that show a cortex, from the head to where the neck widens into a
+    trochanter; None where they are too few.
     """
     outer_mm = border.outer_mm[section]
     narrowest = int(outer_mm[: 1 + len(outer_mm) * 2 // 3].argmin())
     wide = np.flatnonzero(outer_mm[narrowest:] > PARAMETERS.flared * outer_mm[narrowest])
     stop = narrowest + int(wide[0]) if wide.size else len(outer_mm)
-    return float(np.median(outer_mm[:stop]))
+    seen = border.seen[section][:stop]
+    if seen.mean() < PARAMETERS.min_seen:
+        return None
+    return float(np.median(outer_mm[:stop][seen]))
 
 
 def _points(axis: NeckAxis, core: _Core) -> Floats:

@@ -31,6 +31,11 @@ class NeckAxis:
     start: int
     stop: int
 
+    @property
+    def section(self) -> slice:
+        """The rows between head and trochanters."""
+        return slice(self.start, self.stop)
+
     def points(self, along_mm: Floats, up_mm: Floats, behind_mm: Floats) -> Floats:
         """Return (…, 3) patient LPS mm of broadcast distances along the three directions."""
         return np.asarray(
