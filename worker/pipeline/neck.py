@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from worker.pipeline.neck_axis import NeckAxis, encloses, sample
 from worker.pipeline.neck_outline import (
     DEPTH,
     HEIGHT,
@@ -14,7 +15,6 @@ from worker.pipeline.neck_outline import (
     Floats,
     find_border,
 )
-from worker.pipeline.neck_voxels import NeckAxis, NeckVoxels, voxels_around
 from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
@@ -38,11 +38,11 @@ class NeckParameters:
     # The neck flares into a trochanter where its border lies this many times as far out as at
     # its narrowest place.
     flared: float = 1.25
-    # Half axes of the region's section, as shares of half of the neck's height. The depth of a
-    # neck is 0.73 of its height (0035), so both leave 0.4 to 0.5 of the way to the surface to
-    # cortex and blur, at any thickness of the slices.
+    # Half axes of the region's section, as shares of half of the neck's height. A neck is 0.73
+    # as deep as high (0035), so more than half of the way to each surface is left to cortex and
+    # blur, at any thickness of the slices.
     height_share: float = 0.4
-    depth_share: float = 0.25
+    depth_share: float = 0.2
     # Points across the region: about 1 mm apart.
     points_across: int = 17
     point_step_mm: float = 1.0
@@ -100,15 +100,12 @@ def neck_attenuation(
         return NO_AXIS
     if (axis.stop - axis.start) * STEP_MM < PARAMETERS.min_length_mm:
         return TOO_SMALL
-    voxels = voxels_around(volume, _corners(axis, femur.radius_mm))
-    if voxels is None:
-        return TOO_SMALL
-    below, above = _borders(voxels, axis, femur.radius_mm, HEIGHT)
-    core = _core(axis, (below, above), _borders(voxels, axis, femur.radius_mm, DEPTH))
+    below, above = _borders(volume, axis, femur.radius_mm, HEIGHT)
+    core = _core(axis, (below, above), _borders(volume, axis, femur.radius_mm, DEPTH))
     if core is None:
         return NO_OUTLINE
-    core = _before_cortex(voxels, axis, core, _cortex_hu(below, above, axis.section))
-    return _measure(voxels, plane, axis, core)
+    core = _before_cortex(volume, axis, core, _cortex_hu(below, above, axis.section))
+    return _measure(volume, plane, axis, core)
 
 
 def _axis(plane: Plane, femur: Femur) -> NeckAxis | None:
@@ -137,7 +134,7 @@ def _axis(plane: Plane, femur: Femur) -> NeckAxis | None:
 
 
 def _borders(
-    voxels: NeckVoxels, axis: NeckAxis, radius_mm: float, radii: BorderRange
+    volume: Volume, axis: NeckAxis, radius_mm: float, radii: BorderRange
 ) -> tuple[Border, Border]:
     """Return the borders below and above the axis, or in front of it and behind (``DEPTH``).
 
@@ -151,19 +148,12 @@ def _borders(
     steps = np.arange(-reach, reach + STEP_MM, PARAMETERS.slab_step_mm)
     rows = axis.head + axis.along_mm[:, None, None] * axis.along
     for step in steps:
-        picture += voxels.at(rows + across_mm[:, None] * across + step * through)
+        picture += sample(volume, rows + across_mm[:, None] * across + step * through)
     picture /= len(steps)
     return (
         find_border(picture[:, ::-1], across_mm, radius_mm, radii),
         find_border(picture, across_mm, radius_mm, radii),
     )
-
-
-def _corners(axis: NeckAxis, radius_mm: float) -> Floats:
-    """Return (8, 3) patient LPS mm: the corners of the box of both pictures."""
-    reach = PARAMETERS.picture_half_width_radii * radius_mm
-    along, up, behind = np.meshgrid(axis.along_mm[[0, -1]], (-reach, reach), (-reach, reach))
-    return axis.points(along.ravel(), up.ravel(), behind.ravel())
 
 
 def _cortex_hu(below: Border, above: Border, section: slice) -> float:
@@ -224,9 +214,9 @@ def _points(axis: NeckAxis, core: _Core) -> Floats:
     )
 
 
-def _before_cortex(voxels: NeckVoxels, axis: NeckAxis, core: _Core, cortex_hu: float) -> _Core:
+def _before_cortex(volume: Volume, axis: NeckAxis, core: _Core, cortex_hu: float) -> _Core:
     """Return the sections before the cortex of the shaft, where the core runs into it."""
-    dense = (voxels.at(_points(axis, core)) > cortex_hu).mean(axis=1)
+    dense = (sample(volume, _points(axis, core)) > cortex_hu).mean(axis=1)
     full = np.flatnonzero(dense > PARAMETERS.cortex_share)
     if not full.size:
         return core
@@ -235,7 +225,7 @@ def _before_cortex(voxels: NeckVoxels, axis: NeckAxis, core: _Core, cortex_hu: f
 
 
 def _measure(
-    voxels: NeckVoxels, plane: Plane, axis: NeckAxis, core: _Core
+    volume: Volume, plane: Plane, axis: NeckAxis, core: _Core
 ) -> NeckAttenuation | NeckNotMeasured:
     length_mm = len(core.along_mm) * PARAMETERS.point_step_mm
     if length_mm < PARAMETERS.min_length_mm or 2 * core.half_up_mm < PARAMETERS.min_height_mm:
@@ -243,12 +233,12 @@ def _measure(
     points, outline_mm = _points(axis, core), _outline_mm(plane, axis, core)
     index = plane.to_index(outline_mm)
     if (
-        not voxels.hold(points)
+        not encloses(volume, points)
         or (index < 0).any()
         or (index > np.array(plane.hu.shape) - 1).any()
     ):
         return TOO_SMALL
-    values = voxels.at(points)
+    values = sample(volume, points)
     section_mm2 = np.pi * core.half_up_mm * core.half_behind_mm
     return NeckAttenuation(
         mean_hu=float(values.mean()),
