@@ -9,11 +9,10 @@ from matplotlib.path import Path
 from pydicom import Dataset
 
 from tests.support.factories import plane_and_crop
-from tests.support.report_cases import AT, built
+from tests.support.report_cases import built
 from tests.support.report_rules import groups, named
 from worker.pipeline.capture.draw import draw_anatomy
 from worker.pipeline.crop import window
-from worker.pipeline.report.document import build_report
 from worker.pipeline.report.regions import SopClass
 from worker.pipeline.results import NeckAttenuation, Screening
 
