@@ -57,7 +57,7 @@ def measure(case: Case, cache: Path | None) -> Iterator[MeasuredHip]:
             f"{case.name} {femur.side}",
             case.acquisition.plane,
             simulated_attenuation(case.subject, hips[femur.side], kvp),
-            neck_attenuation(select.choose_plane(volume, femur), femur),
+            neck_attenuation(volume, select.choose_plane(volume, femur), femur),
         )
 
 

@@ -1,24 +1,17 @@
 """Covered: a coronal and an axial series of one patient have the heads at the same positions.
 
-Real CT is written and loaded as files where ``OSTEOSCREEN_REALCT`` names a folder; simulated
-volumes are made as the loader would make them.
+The volumes are simulated and made as the loader would make them. Real CT: ``test_real_ct.py``.
 """
-
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.bench.finder_cases import acquire
-from tests.support.real_ct import RealCt
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.subject import sample_subject
 from worker.pipeline import select
 from worker.pipeline.volume import Orientation, PointMm, Side, Volume
 
-# Read before the session fixture clears the settings of the caller.
-FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
 SAME_PLACE_MM = 4.0
 PLANES: tuple[Orientation, Orientation] = ("coronal", "axial")
 
@@ -49,21 +42,3 @@ def test_simulated_heads_are_the_same_coronal_and_axial(seed: int, thickness_mm:
 
     assert set(found[0]) == set(found[1]) == {"R", "L"}
     assert farthest_mm(*found) < SAME_PLACE_MM
-
-
-@pytest.mark.realct
-@pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT")
-@pytest.mark.parametrize("thickness", ["2.5", "5"])
-@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036"])
-def test_real_heads_are_the_same_coronal_and_axial(
-    case: str, thickness: str, tmp_path: Path
-) -> None:
-    assert FOLDER is not None
-    ct = RealCt(Path(FOLDER))
-    how = ("--spacing", "0.9", "--thickness", thickness)
-    coronal, axial = (
-        heads(ct.volume(case, tmp_path / plane, "--plane", plane, *how)) for plane in PLANES
-    )
-
-    assert set(coronal) == set(axial) == set(ct.heads_mm(case))
-    assert farthest_mm(coronal, axial) < SAME_PLACE_MM

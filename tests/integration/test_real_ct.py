@@ -1,131 +1,179 @@
-"""The finder on real CT through DICOM files; ``OSTEOSCREEN_REALCT`` names the folder.
+"""The finder and the neck's attenuation on real CT through DICOM files.
 
-Covered: sides and centers of the heads in every plane, spacing, thickness and order; volumes
-without a whole head; rotated patients, cropped pelves. Not covered: grades (no patient of the
-folder has a DXA result).
+Covered: sides and centers of the heads in both planes, thin and thick, and the same in both;
+repeatable attenuation; volumes without a whole head; rotated patients, cropped pelves. Not
+covered: grades (no patient of the folder has a DXA result); all forms of each volume
+(``tests.bench.finder``, ``tests.bench.real_ct``).
 """
 
-import os
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
 
 from tests.support.oblique import rotation
-from tests.support.real_ct import VARIANTS, RealCt
+from tests.support.real_ct import FOLDER, RealCt, realct
 from worker.pipeline import reformat, select
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.results import NeckAttenuation
+from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
 from worker.pipeline.volume import Femur, Volume
 
-# Read before the session fixture clears the settings of the caller.
-FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
+pytestmark = [*realct, pytest.mark.slow]
 
-pytestmark = [
-    pytest.mark.realct,
-    pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT"),
-]
+CORONAL = ("--plane", "coronal", "--spacing", "0.8", "--thickness", "3")
+CORONAL_THICK = ("--plane", "coronal", "--spacing", "1.2", "--thickness", "4", "--reverse")
+AXIAL = ("--plane", "axial", "--spacing", "0.9", "--thickness", "2.5")
+AXIAL_THICK = ("--plane", "axial", "--spacing", "1.2", "--thickness", "5", "--reverse")
+VARIANTS = (CORONAL, CORONAL_THICK, AXIAL, AXIAL_THICK)
+THICK = (CORONAL_THICK, AXIAL_THICK)
+# Both hips with all of the bones around them.
+HIPS = ("--crop", "-190", "200", "-120", "140", "-66", "190")
+CROPS = {"pelvis_two_hips": HIPS, "STS_036": ()}
+SAME_PLACE_MM = 4.0
 
-COARSE_AND_FINE = (VARIANTS[1], VARIANTS[3], VARIANTS[4], VARIANTS[6])
+
+@dataclass(frozen=True)
+class Found:
+    """The femurs of a volume that would be graded, and the attenuation of their necks."""
+
+    femurs: dict[str, Femur]
+    necks: dict[str, NeckAttenuation | NeckNotMeasured]
+
+
+Find = Callable[..., Found]
+
+
+def find(volume: Volume) -> Found:
+    femurs = {
+        femur.side: femur
+        for femur in select.find_femurs(volume)
+        if first_failure(eligibility.check_hip(volume, femur)) is None
+    }
+    necks = {
+        side: neck_attenuation(volume, select.choose_plane(volume, femur), femur)
+        for side, femur in femurs.items()
+    }
+    return Found(femurs, necks)
 
 
 @pytest.fixture(scope="module")
 def real_ct() -> RealCt:
-    assert FOLDER is not None
-    return RealCt(Path(FOLDER))
+    return RealCt(FOLDER)
 
 
-def gradable(volume: Volume) -> dict[str, Femur]:
-    femurs = select.find_femurs(volume)
-    return {
-        f.side: f for f in femurs if first_failure(eligibility.check_hip(volume, f)) is None
-    }
+@pytest.fixture(scope="module")
+def found(real_ct: RealCt, tmp_path_factory: pytest.TempPathFactory) -> Find:
+    """Return what is found in a volume with the options of ``to_dicom.py``; once for each."""
+
+    @cache
+    def find_in(case: str, *options: str) -> Found:
+        return find(real_ct.volume(case, tmp_path_factory.mktemp(case), *options))
+
+    return find_in
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
-@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036"])
-def test_heads_are_found_within_five_mm(
-    real_ct: RealCt, case: str, variant: tuple[str, ...], tmp_path: Path
+@pytest.mark.parametrize("case", CROPS)
+def test_heads_are_found_in_every_form_and_at_the_same_place(
+    real_ct: RealCt, found: Find, case: str
 ) -> None:
-    volume = real_ct.volume(case, tmp_path, *variant)
     heads = real_ct.heads_mm(case)
+    for variant in VARIANTS:
+        femurs = found(case, *variant, *CROPS[case]).femurs
 
-    found = gradable(volume)
+        assert set(femurs) == set(heads), variant
+        for side, head in heads.items():
+            assert np.linalg.norm(np.subtract(femurs[side].center_mm, head)) < 5, variant
+    for coronal, axial in (CORONAL, AXIAL), (CORONAL_THICK, AXIAL_THICK):
+        first, second = (
+            found(case, *variant, *CROPS[case]).femurs for variant in (coronal, axial)
+        )
+        for side in heads:
+            between = np.subtract(first[side].center_mm, second[side].center_mm)
+            assert np.linalg.norm(between) < SAME_PLACE_MM
 
-    assert set(found) == set(heads)
-    for side, head in heads.items():
-        assert np.linalg.norm(np.subtract(found[side].center_mm, head)) < 5
+
+@pytest.mark.parametrize("case", CROPS)
+def test_attenuation_of_a_neck_is_the_same_in_every_form(found: Find, case: str) -> None:
+    results = [found(case, *variant, *CROPS[case]).necks for variant in VARIANTS]
+    for side in results[0]:
+        necks = [each[side] for each in results]
+        values = [neck.mean_hu for neck in necks if isinstance(neck, NeckAttenuation)]
+
+        assert len(values) == len(VARIANTS)
+        assert 80 < np.mean(values) < 200
+        assert np.std(values, ddof=1) / np.mean(values) < 0.06
 
 
-@pytest.mark.parametrize("variant", COARSE_AND_FINE, ids=" ".join)
+@pytest.mark.parametrize("variant", THICK, ids=" ".join)
 @pytest.mark.parametrize("case", ["STS_013", "STS_026"])
 def test_without_a_whole_head_nothing_is_gradable(
-    real_ct: RealCt, case: str, variant: tuple[str, ...], tmp_path: Path
+    found: Find, case: str, variant: tuple[str, ...]
 ) -> None:
-    assert gradable(real_ct.volume(case, tmp_path, *variant)) == {}
+    assert found(case, *variant).femurs == {}
 
 
-@pytest.mark.parametrize("variant", COARSE_AND_FINE, ids=" ".join)
+@pytest.mark.parametrize("variant", THICK, ids=" ".join)
 def test_head_with_its_top_cut_is_found_in_its_place_or_not_at_all(
-    real_ct: RealCt, variant: tuple[str, ...], tmp_path: Path
+    real_ct: RealCt, found: Find, variant: tuple[str, ...]
 ) -> None:
-    found = gradable(real_ct.volume("STS_046", tmp_path, *variant))
+    femurs = found("STS_046", *variant).femurs
 
-    assert set(found) <= {"R"}
-    for femur in found.values():
+    assert set(femurs) <= {"R"}
+    for femur in femurs.values():
         head = real_ct.heads_mm("STS_046")["R"]
         assert np.linalg.norm(np.subtract(femur.center_mm, head)) < 10
 
 
-@pytest.mark.parametrize(("axis", "degrees"), [(0, -15), (1, -10), (1, 10), (2, 10), (2, 25)])
+@pytest.fixture(scope="module")
+def upright(real_ct: RealCt, tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    return real_ct.volume(
+        "pelvis_two_hips", tmp_path_factory.mktemp("upright"), *CORONAL, *HIPS
+    )
+
+
+@pytest.mark.parametrize(("axis", "degrees"), [(0, -15), (1, 10), (2, 25)])
 def test_heads_of_rotated_patients_are_found(
-    real_ct: RealCt, axis: int, degrees: float, tmp_path: Path
+    real_ct: RealCt, upright: Volume, axis: int, degrees: float
 ) -> None:
     """Tilted, leaning and rolled patients: the roof of a socket can look like a head."""
-    upright = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[1])
     turn = rotation(axis, degrees)
     affine = np.eye(4)
     affine[:3, :3] = turn
     turned = reformat.canonical(Volume(upright.hu, affine @ upright.affine))
-    volume = reformat.along_patient_axes(turned, (2.5, 1.25, 1.25))
 
-    found = gradable(volume)
+    femurs = find(reformat.along_patient_axes(turned, (2.5, 1.25, 1.25))).femurs
 
-    assert set(found) == {"R", "L"}
+    assert set(femurs) == {"R", "L"}
     for side, head in real_ct.heads_mm("pelvis_two_hips").items():
-        assert np.linalg.norm(np.subtract(found[side].center_mm, turn @ head)) < 5
+        assert np.linalg.norm(np.subtract(femurs[side].center_mm, turn @ head)) < 5
 
 
-@pytest.mark.parametrize("lowest", ["45", "60", "80", "100", "125"])
-@pytest.mark.parametrize("variant", [VARIANTS[1], VARIANTS[4]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("variant", "lowest"),
+    [(CORONAL, "45"), (CORONAL, "80"), (CORONAL, "125"), (AXIAL, "60"), (AXIAL, "100")],
+    ids=str,
+)
 def test_pelvis_that_ends_above_the_shafts_is_never_graded(
-    real_ct: RealCt, variant: tuple[str, ...], lowest: str, tmp_path: Path
+    found: Find, variant: tuple[str, ...], lowest: str
 ) -> None:
     """The heads lie at about 100 mm: cropped below the trochanters, through necks and heads,
     and above them, where ilium and sacrum form spheres with necks."""
-    crop = ("--crop", "-240", "240", "-240", "240", lowest, "240")
+    crop = ("--crop", "-190", "200", "-120", "140", lowest, "240")
 
-    assert gradable(real_ct.volume("pelvis_two_hips", tmp_path, *variant, *crop)) == {}
+    assert found("pelvis_two_hips", *variant, *crop).femurs == {}
 
 
-@pytest.mark.parametrize(("side", "edges"), [("R", ("-240", "5")), ("L", ("5", "240"))])
+@pytest.mark.parametrize(("side", "edges"), [("R", ("-190", "5")), ("L", ("5", "200"))])
 def test_half_a_pelvis_has_its_own_hip_only(
-    real_ct: RealCt, side: str, edges: tuple[str, str], tmp_path: Path
+    real_ct: RealCt, found: Find, side: str, edges: tuple[str, str]
 ) -> None:
-    crop = ("--crop", *edges, "-240", "240", "-70", "240")
-    found = gradable(real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0], *crop))
+    crop = ("--crop", *edges, "-120", "140", "-70", "240")
+    femurs = found("pelvis_two_hips", *CORONAL, *crop).femurs
 
-    assert set(found) == {side}
-    head = real_ct.heads_mm("pelvis_two_hips")[found[side].side]
-    assert np.linalg.norm(np.subtract(found[side].center_mm, head)) < 5
-
-
-def test_neck_of_a_young_woman_is_dense_on_both_sides(real_ct: RealCt, tmp_path: Path) -> None:
-    volume = real_ct.volume("pelvis_two_hips", tmp_path, *VARIANTS[0])
-
-    for femur in select.find_femurs(volume):
-        neck = neck_attenuation(select.choose_plane(volume, femur), femur)
-        assert isinstance(neck, NeckAttenuation)
-        assert 100 < neck.mean_hu < 300
+    assert set(femurs) == {side}
+    head = real_ct.heads_mm("pelvis_two_hips")[femurs[side].side]
+    assert np.linalg.norm(np.subtract(femurs[side].center_mm, head)) < 5

@@ -4,28 +4,21 @@ Covered: positions of the heads in both planes, one hip in view, volumes without
 covered: grades (no patient of the folder has a DXA result).
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from db.states import SeriesState
-from tests.support.real_ct import RealCt
+from tests.support.real_ct import FOLDER, RealCt, realct
 from tests.support.series import study_of
 from tests.support.worker_fixture import WorkerFixture
 from worker.pipeline.model.package import SHIPPED_DIR
 
-FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
+pytestmark = [*realct, pytest.mark.servers, pytest.mark.slow]
 
-pytestmark = [
-    pytest.mark.realct,
-    pytest.mark.servers,
-    pytest.mark.slow,
-    pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT"),
-]
-
-PLANES = ("coronal", "axial")
+# Both hips with all of the bones around them.
+HIPS = ("--crop", "-190", "200", "-120", "140", "-66", "190")
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +29,24 @@ def model_dir() -> Path:
 
 @pytest.fixture(scope="module")
 def real_ct() -> RealCt:
-    assert FOLDER is not None
-    return RealCt(Path(FOLDER))
+    return RealCt(FOLDER)
 
 
 @pytest.mark.parametrize(
-    ("case", "plane"),
-    [("pelvis_two_hips", "coronal"), ("pelvis_two_hips", "axial"), ("STS_036", "coronal")],
+    ("case", "plane", "crop"),
+    [("pelvis_two_hips", "axial", HIPS), ("STS_036", "coronal", ())],
+    ids=["both hips axial", "left hip coronal"],
 )
 def test_real_hips_reach_the_pacs_as_sr_and_sc(
-    worker_fixture: WorkerFixture, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+    worker_fixture: WorkerFixture,
+    real_ct: RealCt,
+    case: str,
+    plane: str,
+    crop: tuple[str, ...],
+    tmp_path: Path,
 ) -> None:
-    paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
+    seed = f"{case} {plane}"
+    paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", seed, *crop)
     heads = real_ct.heads_mm(case)
 
     history = worker_fixture.record.wait_until(worker_fixture.send(paths))
@@ -78,12 +77,10 @@ def test_real_hip_of_which_the_tilted_plane_shows_too_little_is_rejected(
     assert worker_fixture.objects(study_of(paths)) == {}
 
 
-@pytest.mark.parametrize("plane", PLANES)
-@pytest.mark.parametrize("case", ["STS_013", "STS_026"])
 def test_real_ct_without_a_whole_hip_is_rejected(
-    worker_fixture: WorkerFixture, real_ct: RealCt, case: str, plane: str, tmp_path: Path
+    worker_fixture: WorkerFixture, real_ct: RealCt, tmp_path: Path
 ) -> None:
-    paths = real_ct.series(case, tmp_path, "--plane", plane, "--seed", f"{case} {plane}")
+    paths = real_ct.series("STS_026", tmp_path, "--plane", "axial", "--seed", "STS_026 axial")
 
     series = worker_fixture.record.wait_until(worker_fixture.send(paths)).series
 

@@ -173,7 +173,7 @@ def make_neck(plane: Plane, center_mm: PointMm, mean_hu: float) -> NeckAttenuati
     points = center + 6.5 * np.column_stack([np.sin(angles), np.cos(angles)]) @ directions
     area_mm2 = 8 / 2 * 6.5**2 * float(np.sin(np.pi / 4))
     outline_mm = tuple((x, y, z) for x, y, z in points.tolist())
-    return NeckAttenuation(mean_hu, 38.2, area_mm2, 190, outline_mm)
+    return NeckAttenuation(mean_hu, 38.2, area_mm2, 1240.0, outline_mm)
 
 
 def _heat_map() -> npt.NDArray[np.float32]:

@@ -1,15 +1,21 @@
 """Real CT volumes as DICOM series, from a folder outside the project.
 
-The folder holds ``<case>.nii.gz``, ``femoral_heads.json`` (center and radius of the heads,
+``OSTEOSCREEN_REALCT`` names the folder; without it, it is ``shared/realct`` beside the clone.
+It holds ``<case>.nii.gz``, ``femoral_heads.json`` (center and radius of the heads,
 patient LPS mm) and ``to_dicom.py``, which writes a volume as a series.
 """
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
+import os
 from pathlib import Path
 from types import ModuleType
+
+import numpy as np
+import pytest
 
 from tests.support.ct_volume import load_series
 from worker.pipeline.volume import PointMm, Side, Volume
@@ -26,23 +32,47 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
 )
 
 
+BESIDE_CLONE = Path(__file__).resolve().parents[3] / "shared" / "realct"
+# Read when the tests are collected: a session fixture removes the settings of the caller.
+FOLDER = Path(os.environ.get("OSTEOSCREEN_REALCT") or BESIDE_CLONE)
+
+realct = (
+    pytest.mark.realct,
+    pytest.mark.skipif(
+        not (FOLDER / "femoral_heads.json").exists(),
+        reason=f"No real CT in {FOLDER}; set OSTEOSCREEN_REALCT to its folder",
+    ),
+)
+"""Marks of a test that needs the folder."""
+
+
 class RealCt:
-    """The folder of real volumes."""
+    """The folder of real volumes. The last volume that was read stays in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.truth = json.loads((folder / "femoral_heads.json").read_text())
         self._writer = _module(folder / "to_dicom.py")
+        self._writer.load = functools.lru_cache(maxsize=1)(self._writer.load)
 
     def series(self, case: str, out: Path, *options: str) -> tuple[Path, ...]:
         """Write one volume as DICOM files."""
         with contextlib.redirect_stdout(io.StringIO()):
-            self._writer.main([str(self.folder / f"{case}.nii.gz"), str(out), *options])
+            self._writer.main([self._file(case), str(out), *options])
         return tuple(sorted(out.glob("*.dcm")))
 
     def volume(self, case: str, out: Path, *options: str) -> Volume:
         """Return the canonical volume, written and loaded as files."""
         return load_series(self.series(case, out, *options))[1]
+
+    def bounds_mm(self, case: str) -> tuple[list[float], list[float]]:
+        """Return the centers of the first and the last voxel of a volume, patient LPS mm."""
+        array, spacing, origin = self._writer.load(self._file(case))
+        last = np.multiply(np.subtract(array.shape, 1), spacing)[::-1]
+        return list(map(float, origin)), list(map(float, origin + last))
+
+    def _file(self, case: str) -> str:
+        return str(self.folder / f"{case}.nii.gz")
 
     def heads_mm(self, case: str) -> dict[Side, PointMm]:
         """Return the true centers of the femoral heads, patient LPS mm."""

@@ -1,215 +1,269 @@
-"""Attenuation of the femoral neck's trabecular bone within an outline on the plane."""
+"""Attenuation of the femoral neck's trabecular bone in a region of the volume."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
-from worker.pipeline.neck_outline import STEP_MM, Border, Floats, find_border
+from worker.pipeline.neck_axis import NeckAxis, encloses, sample
+from worker.pipeline.neck_outline import (
+    DEPTH,
+    HEIGHT,
+    STEP_MM,
+    Border,
+    BorderRange,
+    Floats,
+    find_border,
+)
 from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
-from worker.pipeline.volume import AIR_HU, Femur, Plane
+from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
-# The section starts beyond the head's surface and ends before the line between the
-# trochanters; lengths scale with the radius of the head.
-HEAD_GAP_MM = 2.0
-SECTION_RADII = 0.55
-# The axes of neck and shaft meet about half of a shaft beyond that line.
-TROCHANTER_SHARE = 0.85
-PICTURE_FROM_RADII, PICTURE_BEYOND_MM, PICTURE_HALF_WIDTH_RADII = 0.7, 6.0, 2.2
 
-# The neck flares into a trochanter where its border lies ``FLARED`` times as far out as at its
-# narrowest place; beyond, the region keeps nearly the width of the narrowest place.
-SHOULDER_RADII = 0.8
-FLARED = 1.25
-KEPT_WIDTH = 1.15
-MIN_SEEN, MIN_SEEN_MM = 0.5, 2.0
-BOUNDARY_SIGMA_MM = 1.5
+@dataclass(frozen=True, slots=True)
+class NeckParameters:
+    """Region in the neck. Anatomy; measurements in 0035."""
 
-# A row with this share of cortex between the borders belongs to the shaft or a trochanter.
-CORTEX_SHARE = 0.08
-CORTEX_SIGMA_MM, CORTEX_TAPER_MM = 1.0, 2.5
+    # The region starts beyond the head's surface and ends before the line between the
+    # trochanters; lengths scale with the radius of the head.
+    head_gap_mm: float = 2.0
+    length_radii: float = 0.7
+    # The axes of neck and shaft meet about half of a shaft beyond that line.
+    trochanter_share: float = 0.85
+    # Borders are looked for in pictures along the neck, each a mean over a slab.
+    picture_from_radii: float = 0.7
+    picture_beyond_mm: float = 6.0
+    picture_half_width_radii: float = 2.2
+    slab_half_mm: float = 3.0
+    slab_step_mm: float = 1.5
+    # The neck flares into a trochanter where its border lies this many times as far out as at
+    # its narrowest place.
+    flared: float = 1.25
+    # Half axes of the region's section, as shares of half of the neck's height. A neck is 0.73
+    # as deep as high (0035), so more than half of the way to each surface is left to cortex and
+    # blur, at any thickness of the slices.
+    height_share: float = 0.4
+    depth_share: float = 0.2
+    # Points across the region: about 1 mm apart.
+    points_across: int = 17
+    point_step_mm: float = 1.0
+    # Share of the rows of a border with a visible cortex. Above, a border may leave the surface
+    # where the greater trochanter begins.
+    min_seen: float = 0.3
+    # A section with this share of cortex belongs to the shaft or a trochanter.
+    cortex_share: float = 0.08
+    cortex_taper_mm: float = 2.5
+    min_length_mm: float = 5.0
+    min_height_mm: float = 6.0
 
-MIN_LENGTH_MM, MIN_WIDTH_MM, MIN_PIXELS = 5.0, 6.0, 20
-VERTEX_MM = 2.0
-# Vertices are multiples of 1/256 px, which single precision represents exactly, and never lie
-# on the center of a pixel.
+
+PARAMETERS = NeckParameters()
+
+# Parts of a pixel that single precision, as of SCOORD, represents exactly.
 SUBPIXELS = 256
+
+POSTERIOR: Floats = np.array([0.0, 1.0, 0.0])
 
 NO_AXIS = NeckNotMeasured("The neck does not run in the plane.")
 NO_OUTLINE = NeckNotMeasured("The outline of the neck cannot be seen.")
-TOO_SMALL = NeckNotMeasured("Too little of the neck's trabecular bone lies in the plane.")
+TOO_SMALL = NeckNotMeasured("Too little of the neck's trabecular bone is in view.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    """The plane resampled along the neck: rows away from the head, columns across it.
+class _Core:
+    """An elliptical cylinder in the neck.
 
-    ``hu`` : (rows, columns), ``STEP_MM`` a pixel. ``along_mm`` : (rows,) distance from the
-    center of the head. ``across_mm`` : (columns,) distance from the axis. ``head``, ``along``,
-    ``across`` : (2,) center of the head and unit vectors, mm along rows and columns of the
-    plane from the center of its first pixel. ``start``, ``stop`` : rows of the section between
-    head and trochanters.
+    ``along_mm`` : (sections,) distances from the center of the head. ``up_mm``, ``behind_mm`` :
+    center of all sections, from the axis. ``half_up_mm``, ``half_behind_mm`` : their half axes.
     """
 
-    hu: Floats
     along_mm: Floats
-    across_mm: Floats
-    head: Floats
-    along: Floats
-    across: Floats
-    start: int
-    stop: int
+    up_mm: float
+    behind_mm: float
+    half_up_mm: float
+    half_behind_mm: float
 
 
-def neck_attenuation(plane: Plane, femur: Femur) -> NeckAttenuation | NeckNotMeasured:
+def neck_attenuation(
+    volume: Volume, plane: Plane, femur: Femur
+) -> NeckAttenuation | NeckNotMeasured:
     """Measure HU in the trabecular bone of the neck between head and trochanters.
 
-    Along the axis of the neck the region starts 2 mm beyond the surface of the head and is
-    0.55 radii of the head (about 13 mm) long, less where the trochanters are nearer or the
-    cortex of the shaft crosses it. Across the axis it ends where no blurred cortex is left
-    (``neck_outline``), and it does not follow the flare into the trochanters. Mean and SD are
-    those of the pixels of the plane whose centers lie inside the outline, so that a reader
-    who draws the outline gets the same values.
+    The region is an elliptical cylinder in the volume, along the axis of the neck from 2 mm
+    beyond the surface of the head on, 0.55 radii of the head (about 13 mm) long, less where the
+    trochanters are nearer or cortex crosses it. It lies in the middle between the surfaces of
+    the neck and fills a fixed share of its height, so it depends neither on the position nor on
+    the thickness of the slices, and stays away from the blurred cortex. The outline is the
+    projection of its widest part on the plane.
     """
-    picture = _straighten(plane, femur)
-    if picture is None:
+    axis = _axis(plane, femur)
+    if axis is None:
         return NO_AXIS
-    if (picture.stop - picture.start) * STEP_MM < MIN_LENGTH_MM:
+    if (axis.stop - axis.start) * STEP_MM < PARAMETERS.min_length_mm:
         return TOO_SMALL
-    radius_mm = femur.radius_mm
-    sides = (
-        find_border(picture.hu[:, ::-1], picture.across_mm, radius_mm),
-        find_border(picture.hu, picture.across_mm, radius_mm),
-    )
-    bounds = [_boundary(picture, border, radius_mm) for border in sides]
-    if bounds[0] is None or bounds[1] is None:
+    below, above = _borders(volume, axis, femur.radius_mm, HEIGHT)
+    core = _core(axis, (below, above), _borders(volume, axis, femur.radius_mm, DEPTH))
+    if core is None:
         return NO_OUTLINE
-    low, high = -bounds[0], bounds[1]
-    stop = _before_cortex(picture, sides, low, high)
-    section = slice(picture.start, stop)
-    if (stop - picture.start) * STEP_MM < MIN_LENGTH_MM or (high - low)[
-        section
-    ].min() < MIN_WIDTH_MM:
-        return TOO_SMALL
-    return _measure(plane, _outline_px(plane, picture, low, high, section))
+    core = _before_cortex(volume, axis, core, _cortex_hu(below, above, axis.section))
+    return _measure(volume, plane, axis, core)
 
 
-def pixels_inside(
-    outline_px: npt.NDArray[np.float64], shape: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """Return the mask, of ``shape``, of the pixels whose centers lie inside a closed outline.
+def _axis(plane: Plane, femur: Femur) -> NeckAxis | None:
+    """Return the axis of the neck; None where it does not run in the plane.
 
-    ``outline_px`` : (n, 2) (row, column), centers of pixels at whole numbers. Even-odd rule.
+    The direction across it lies in the coronal plane of the patient, not in that of ``plane``,
+    so that all series give the same region.
     """
-    rows, columns = (np.arange(count, dtype=float) for count in shape)
-    mask = np.zeros(shape, bool)
-    for (row_1, column_1), (row_2, column_2) in zip(
-        outline_px, np.roll(outline_px, -1, axis=0), strict=True
-    ):
-        crossed = np.flatnonzero((row_1 > rows) != (row_2 > rows))
-        slope = (column_2 - column_1) / (row_2 - row_1) if crossed.size else 0.0
-        at = column_1 + (rows[crossed] - row_1) * slope
-        mask[crossed] ^= columns < at[:, None]
-    return mask
-
-
-def _straighten(plane: Plane, femur: Femur) -> _Picture | None:
-    """Resample the plane along the neck; None where the neck does not run in the plane."""
-    spacing = np.array([plane.row_spacing_mm, plane.column_spacing_mm])
-    head: Floats = plane.to_index(femur.center_mm) * spacing
-    axis = plane.to_index(femur.neck_mm) * spacing - head
-    length = math.hypot(*axis)
+    head, offset = np.array(femur.center_mm), np.subtract(femur.neck_mm, femur.center_mm)
     radius_mm = femur.radius_mm
-    if length < radius_mm / 2:
+    shown_mm = np.hypot(offset @ plane.column_direction, offset @ plane.row_direction)
+    if shown_mm < radius_mm / 2 or np.hypot(*offset[::2]) < radius_mm / 2:
         return None
-    along = axis / length
-    across = np.array([-along[1], along[0]])
-    # A plane that misses the center of the head cuts a smaller circle out of its sphere.
-    off_mm = math.dist(femur.center_mm, plane.to_mm(head / spacing))
-    surface = math.sqrt(max(0.0, radius_mm**2 - off_mm**2))
-    first = PICTURE_FROM_RADII * radius_mm
-    begin = max(surface, first) + HEAD_GAP_MM
-    end = begin + SECTION_RADII * radius_mm
+    along = offset / np.linalg.norm(offset)
+    up = np.cross(along, POSTERIOR)
+    up *= math.copysign(1.0, up[2]) / np.linalg.norm(up)
+    begin = radius_mm + PARAMETERS.head_gap_mm
+    end = begin + PARAMETERS.length_radii * radius_mm
     if femur.trochanter_mm is not None:
-        trochanter = plane.to_index(femur.trochanter_mm) * spacing - head
-        end = min(end, TROCHANTER_SHARE * float(trochanter @ along))
-    along_mm: Floats = np.arange(first, end + PICTURE_BEYOND_MM, STEP_MM)
-    half = round(PICTURE_HALF_WIDTH_RADII * radius_mm / STEP_MM)
-    across_mm: Floats = STEP_MM * np.arange(-half, half + 1, dtype=np.float64)
-    points = head + along_mm[:, None, None] * along + across_mm[:, None] * across
-    index = np.moveaxis(points / spacing, -1, 0)
-    hu = map_coordinates(plane.hu.astype(float), index, order=1, cval=AIR_HU)
+        meeting = float(np.subtract(femur.trochanter_mm, head) @ along)
+        end = min(end, PARAMETERS.trochanter_share * meeting)
+    first = PARAMETERS.picture_from_radii * radius_mm
+    along_mm: Floats = np.arange(first, end + PARAMETERS.picture_beyond_mm, STEP_MM)
     start, stop = (int(row) for row in np.searchsorted(along_mm, (begin, end)))
-    return _Picture(hu, along_mm, across_mm, head, along, across, start, stop)
+    return NeckAxis(head, along, up, np.cross(along, up), along_mm, start, stop)
 
 
-def _boundary(picture: _Picture, border: Border, radius_mm: float) -> Floats | None:
-    """Return the (rows,) distance of the region's boundary from the axis, mm.
+def _borders(
+    volume: Volume, axis: NeckAxis, radius_mm: float, radii: BorderRange
+) -> tuple[Border, Border]:
+    """Return the borders below and above the axis, or in front of it and behind (``DEPTH``).
 
-    None where too little of the border is seen.
+    The picture is a mean over a slab.
     """
-    shoulder = int(np.searchsorted(picture.along_mm, SHOULDER_RADII * radius_mm))
-    narrow_stop = picture.start + (picture.stop - picture.start) * 2 // 3
-    narrowest = shoulder + int(border.outer_mm[shoulder:narrow_stop].argmin())
-    rows = np.arange(len(border.outer_mm))
-    wide = border.outer_mm > FLARED * border.outer_mm[narrowest]
-    flared = np.logical_or.accumulate(wide & (rows > narrowest))
-    neck = (rows >= shoulder) & (rows < picture.stop) & ~flared
-    used = neck & border.seen
-    if used.sum() < max(MIN_SEEN * neck.sum(), MIN_SEEN_MM / STEP_MM):
-        return None
-    kept = KEPT_WIDTH * border.inner_mm[used].min()
-    bound = np.where(used, np.minimum(border.inner_mm, kept), kept)
-    return np.asarray(gaussian_filter1d(bound, BOUNDARY_SIGMA_MM / STEP_MM, mode="nearest"))
+    across, through = (axis.up, axis.behind) if radii is HEIGHT else (axis.behind, axis.up)
+    half = round(PARAMETERS.picture_half_width_radii * radius_mm / STEP_MM)
+    across_mm: Floats = STEP_MM * np.arange(-half, half + 1, dtype=np.float64)
+    reach = PARAMETERS.slab_half_mm
+    picture = np.zeros((len(axis.along_mm), len(across_mm)))
+    steps = np.arange(-reach, reach + STEP_MM, PARAMETERS.slab_step_mm)
+    rows = axis.head + axis.along_mm[:, None, None] * axis.along
+    for step in steps:
+        picture += sample(volume, rows + across_mm[:, None] * across + step * through)
+    picture /= len(steps)
+    return (
+        find_border(picture[:, ::-1], across_mm, radius_mm, radii),
+        find_border(picture, across_mm, radius_mm, radii),
+    )
 
 
-def _before_cortex(
-    picture: _Picture, sides: tuple[Border, Border], low: Floats, high: Floats
-) -> int:
-    """Return the row before which the section ends, because cortex lies between the borders.
-
-    A plane that leaves the neck runs into the cortex of the shaft.
-    """
-    section = slice(picture.start, picture.stop)
+def _cortex_hu(below: Border, above: Border, section: slice) -> float:
+    """Return the HU between the neck's cortex and its marrow."""
+    sides = (below, above)
     cortex = max(float(np.median(side.cortex_hu[section])) for side in sides)
     marrow = float(np.mean([np.median(side.marrow_hu[section]) for side in sides]))
-    smooth = gaussian_filter(picture.hu, CORTEX_SIGMA_MM / STEP_MM)
-    inside = (picture.across_mm > low[:, None]) & (picture.across_mm < high[:, None])
-    dense = (inside & (smooth > (cortex + marrow) / 2)).sum(axis=1)
-    full = np.flatnonzero((dense > CORTEX_SHARE * inside.sum(axis=1))[section])
+    return (cortex + marrow) / 2
+
+
+def _core(
+    axis: NeckAxis, height: tuple[Border, Border], depth: tuple[Border, Border]
+) -> _Core | None:
+    """Return the core between the surfaces of the neck; None where they are not seen.
+
+    Its depth follows from the height, which every series shows sharply. The middle of the
+    depth is that of the surfaces, or the axis where the slices do not show them.
+    """
+    below, above = (_surface_mm(border, axis.section) for border in height)
+    if below is None or above is None:
+        return None
+    front, back = (_surface_mm(border, axis.section) for border in depth)
+    half_mm = (below + above) / 2
+    return _Core(
+        along_mm=axis.along_mm[axis.section][:: round(PARAMETERS.point_step_mm / STEP_MM)],
+        up_mm=(above - below) / 2,
+        behind_mm=0.0 if front is None or back is None else (back - front) / 2,
+        half_up_mm=PARAMETERS.height_share * half_mm,
+        half_behind_mm=PARAMETERS.depth_share * half_mm,
+    )
+
+
+def _surface_mm(border: Border, section: slice) -> float | None:
+    """Return the distance of a surface from the axis where it does not flare, mm.
+
+    A median of the rows that show a cortex, from the head to where the neck widens into a
+    trochanter; None where they are too few.
+    """
+    outer_mm = border.outer_mm[section]
+    narrowest = int(outer_mm[: 1 + len(outer_mm) * 2 // 3].argmin())
+    wide = np.flatnonzero(outer_mm[narrowest:] > PARAMETERS.flared * outer_mm[narrowest])
+    stop = narrowest + int(wide[0]) if wide.size else len(outer_mm)
+    seen = border.seen[section][:stop]
+    if seen.mean() < PARAMETERS.min_seen:
+        return None
+    return float(np.median(outer_mm[:stop][seen]))
+
+
+def _points(axis: NeckAxis, core: _Core) -> Floats:
+    """Return (sections, points, 3) patient LPS mm inside the core, evenly distributed."""
+    steps = np.linspace(-1, 1, PARAMETERS.points_across)
+    up, behind = (each.ravel() for each in np.meshgrid(steps, steps))
+    inside = np.hypot(up, behind) <= 1
+    return axis.points(
+        core.along_mm[:, None],
+        core.up_mm + core.half_up_mm * up[inside],
+        core.behind_mm + core.half_behind_mm * behind[inside],
+    )
+
+
+def _before_cortex(volume: Volume, axis: NeckAxis, core: _Core, cortex_hu: float) -> _Core:
+    """Return the sections before the cortex of the shaft, where the core runs into it."""
+    dense = (sample(volume, _points(axis, core)) > cortex_hu).mean(axis=1)
+    full = np.flatnonzero(dense > PARAMETERS.cortex_share)
     if not full.size:
-        return picture.stop
-    return picture.start + int(full[0]) - round(CORTEX_TAPER_MM / STEP_MM)
+        return core
+    end = core.along_mm[full[0]] - PARAMETERS.cortex_taper_mm
+    return replace(core, along_mm=core.along_mm[core.along_mm <= end])
 
 
-def _outline_px(
-    plane: Plane, picture: _Picture, low: Floats, high: Floats, section: slice
-) -> Floats:
-    """Return the (n, 2) vertices (row, column) around the region, the first not repeated."""
-    count = max(2, 1 + round((section.stop - section.start) * STEP_MM / VERTEX_MM))
-    rows = np.rint(np.linspace(section.start, section.stop - 1, count)).astype(int)
-    along = np.concatenate([picture.along_mm[rows], picture.along_mm[rows[::-1]]])
-    across = np.concatenate([low[rows], high[rows[::-1]]])
-    points = picture.head + along[:, None] * picture.along + across[:, None] * picture.across
-    outline = points / (plane.row_spacing_mm, plane.column_spacing_mm)
-    return np.asarray((np.floor(outline * SUBPIXELS) + 0.5) / SUBPIXELS)
-
-
-def _measure(plane: Plane, outline_px: Floats) -> NeckAttenuation | NeckNotMeasured:
-    last = np.array(plane.hu.shape) - 1
-    if (outline_px < 0).any() or (outline_px > last).any():
+def _measure(
+    volume: Volume, plane: Plane, axis: NeckAxis, core: _Core
+) -> NeckAttenuation | NeckNotMeasured:
+    length_mm = len(core.along_mm) * PARAMETERS.point_step_mm
+    if length_mm < PARAMETERS.min_length_mm or 2 * core.half_up_mm < PARAMETERS.min_height_mm:
         return TOO_SMALL
-    values = plane.hu[pixels_inside(outline_px, plane.hu.shape)].astype(float)
-    if values.size < MIN_PIXELS:
+    points, outline_mm = _points(axis, core), _outline_mm(plane, axis, core)
+    index = plane.to_index(outline_mm)
+    if (
+        not encloses(volume, points)
+        or (index < 0).any()
+        or (index > np.array(plane.hu.shape) - 1).any()
+    ):
         return TOO_SMALL
-    row, column = outline_px.T
-    doubled = float(np.sum(row * np.roll(column, -1) - column * np.roll(row, -1)))
+    values = sample(volume, points)
+    section_mm2 = np.pi * core.half_up_mm * core.half_behind_mm
     return NeckAttenuation(
         mean_hu=float(values.mean()),
         sd_hu=float(values.std(ddof=1)),
-        area_mm2=abs(doubled) / 2 * plane.row_spacing_mm * plane.column_spacing_mm,
-        pixels=int(values.size),
-        outline_mm=tuple((x, y, z) for x, y, z in plane.to_mm(outline_px).tolist()),
+        volume_mm3=float(section_mm2 * length_mm),
+        area_mm2=_area_mm2(index * (plane.row_spacing_mm, plane.column_spacing_mm)),
+        outline_mm=tuple(to_point(vertex) for vertex in outline_mm),
     )
+
+
+def _outline_mm(plane: Plane, axis: NeckAxis, core: _Core) -> Floats:
+    """Return (n, 3) vertices around the core's widest part, projected on the plane."""
+    half = PARAMETERS.point_step_mm / 2
+    first, last = core.along_mm[0] - half, core.along_mm[-1] + half
+    low, high = core.up_mm - core.half_up_mm, core.up_mm + core.half_up_mm
+    around = axis.points(
+        np.array([first, last, last, first]),
+        np.array([low, low, high, high]),
+        np.full(4, core.behind_mm),
+    )
+    # Vertices are multiples of 1/256 px, which single precision represents exactly.
+    index = np.rint(plane.to_index(around) * SUBPIXELS) / SUBPIXELS
+    return plane.to_mm(index)
+
+
+def _area_mm2(points: Floats) -> float:
+    x, y = points.T
+    return abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2

@@ -1,8 +1,7 @@
-"""Borders of the femoral neck on a plane: outer surface of the bone, inner one of its cortex.
+"""Borders of the femoral neck: outer surface of the bone, and whether a cortex is seen.
 
 Everything works on a straightened picture of the neck: rows run along its axis away from the
-head, columns across it. Only the picture is used: the border lies where HU fall outward, and
-the width of the cortex is measured as it appears, including blur and slice thickness.
+head, columns across it. Only the picture is used: the border lies where HU fall outward.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ Bools = npt.NDArray[np.bool_]
 
 STEP_MM = 0.5
 
-# Distances of the border from the axis of the neck in radii of the head; usual is 0.75.
-BORDER_RADII = (0.35, 2.0)
-USUAL_RADII, UNUSUAL_COST = 0.75, 0.5
+# A border nearer or farther than usual is less probable; cost a radius of the head.
+UNUSUAL_COST = 0.5
 EDGE_SIGMA_MM = 1.0
 CLEAR_FALL_HU_PER_MM = 150.0
 MAX_SLOPE, SLOPE_COST = 6, 0.01
@@ -28,72 +26,76 @@ DEPTH_MM = np.arange(-5.0, 14.0, 0.25)
 BEYOND_CORTEX = DEPTH_MM > 7
 AROUND_BONE = DEPTH_MM <= -1.5
 IN_CORTEX = np.abs(DEPTH_MM - 2.5) <= 3.5
-CORTEX_WIDTH_MM = (1.5, 9.0)
-PROFILE_SIGMA_MM, DEPTH_SIGMA_MM = 3.0, 2.0
+PROFILE_SIGMA_MM = 3.0
 # Denser than enhanced muscle, and set off from what lies around it.
 MIN_CORTEX_HU, MIN_CONTRAST_HU = 100.0, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class BorderRange:
+    """Distances of a border from the axis of the neck, in radii of the head."""
+
+    nearest: float
+    usual: float
+    farthest: float
+
+
+# 0010, 0035: above and below, where a neck flares into the trochanters; in front and behind.
+HEIGHT = BorderRange(0.35, 0.75, 2.0)
+DEPTH = BorderRange(0.35, 0.55, 0.85)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Border:
     """One side of the neck; one value a row of the straightened picture.
 
-    ``outer_mm``, ``inner_mm`` : distances from the axis to the outer surface of the bone and
-    to the place where no blurred cortex is left. ``seen`` : rows with a visible cortex.
+    ``outer_mm`` : distance from the axis to the outer surface of the bone. ``seen`` : rows with
+    a visible cortex.
     ``cortex_hu``, ``marrow_hu`` : peak of the cortex, and median of the bone inside it.
     """
 
     outer_mm: Floats
-    inner_mm: Floats
     seen: Bools
     cortex_hu: Floats
     marrow_hu: Floats
 
 
-def find_border(hu: Floats, across_mm: Floats, radius_mm: float) -> Border:
+def find_border(
+    hu: Floats, across_mm: Floats, radius_mm: float, radii: BorderRange = HEIGHT
+) -> Border:
     """Find the border on the side of growing columns.
 
     ``hu`` : (rows, columns) straightened picture, ``STEP_MM`` a pixel. ``across_mm`` :
-    (columns,) distances from the axis. ``radius_mm`` : radius of the femoral head.
-
-    The inner border lies 1.5 apparent widths (at half height) inside the outer one: there a
-    blurred shell thinner than the blur has 6 % of its height left, a thicker one less.
+    (columns,) distances from the axis. ``radius_mm`` : radius of the femoral head. ``radii`` :
+    where the border may be.
     """
     outer_mm = gaussian_filter1d(
-        _trace(hu, across_mm, radius_mm), BORDER_SIGMA_MM / STEP_MM, mode="nearest"
+        _trace(hu, across_mm / radius_mm, radii) * radius_mm,
+        BORDER_SIGMA_MM / STEP_MM,
+        mode="nearest",
     )
     profiles = _profiles(hu, across_mm, outer_mm)
-    steps = np.arange(len(DEPTH_MM))
     peak = np.where(IN_CORTEX, profiles, -np.inf).argmax(axis=1)[:, None]
     cortex = np.take_along_axis(profiles, peak, axis=1)
     marrow = np.median(profiles[:, BEYOND_CORTEX], axis=1, keepdims=True)
     around = profiles[:, AROUND_BONE].min(axis=1, keepdims=True)
-    after = (steps >= peak) & (profiles <= (cortex + marrow) / 2)
-    before = (steps <= peak) & (profiles <= (cortex + around) / 2)
-    end = DEPTH_MM[np.where(after.any(axis=1), after.argmax(axis=1), steps[-1])]
-    start = DEPTH_MM[
-        np.where(before.any(axis=1), steps[-1] - before[:, ::-1].argmax(axis=1), 0)
-    ]
-    depth = start + 1.5 * np.clip(end - start, *CORTEX_WIDTH_MM)
-    inner_mm = gaussian_filter1d(
-        outer_mm - np.maximum(depth, 0.0), DEPTH_SIGMA_MM / STEP_MM, mode="nearest"
-    )
     seen = (cortex >= MIN_CORTEX_HU) & (cortex - around >= MIN_CONTRAST_HU)
-    return Border(outer_mm, inner_mm, seen[:, 0], cortex[:, 0], marrow[:, 0])
+    return Border(outer_mm, seen[:, 0], cortex[:, 0], marrow[:, 0])
 
 
-def _trace(hu: Floats, across_mm: Floats, radius_mm: float) -> Floats:
-    """Return the (rows,) distance of the border, mm: the path of the clearest falls of HU.
+def _trace(hu: Floats, across: Floats, radii: BorderRange) -> Floats:
+    """Return the (rows,) distance of the border: the path of the clearest falls of HU.
+
+    ``across`` : (columns,) distances from the axis; they and the result in radii of the head.
 
     A shortest path by dynamic programming, at most ``MAX_SLOPE`` columns a row; of equally
     clear falls the one at a usual distance is taken.
     """
     fall = -gaussian_filter1d(hu, EDGE_SIGMA_MM / STEP_MM, axis=1, order=1) / STEP_MM
     fall = gaussian_filter1d(fall, EDGE_SIGMA_MM / STEP_MM, axis=0)
-    radii = across_mm / radius_mm
-    usable = (radii >= BORDER_RADII[0]) & (radii <= BORDER_RADII[1])
+    usable = (across >= radii.nearest) & (across <= radii.farthest)
     gain = np.clip(fall[:, usable] / CLEAR_FALL_HU_PER_MM, 0, 1)
-    gain -= UNUSUAL_COST * np.abs(radii[usable] - USUAL_RADII)
+    gain -= UNUSUAL_COST * np.abs(across[usable] - radii.usual)
     moves = np.arange(-MAX_SLOPE, MAX_SLOPE + 1)
     best, came = gain[0], np.zeros(gain.shape, np.intp)
     for row in range(1, len(gain)):
@@ -106,7 +108,7 @@ def _trace(hu: Floats, across_mm: Floats, radius_mm: float) -> Floats:
     path[-1] = best.argmax()
     for row in range(len(gain) - 1, 0, -1):
         path[row - 1] = path[row] + came[row, path[row]]
-    return np.asarray(across_mm[usable][path])
+    return np.asarray(across[usable][path])
 
 
 def _profiles(hu: Floats, across_mm: Floats, outer_mm: Floats) -> Floats:

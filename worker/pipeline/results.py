@@ -70,17 +70,17 @@ class HipCrop:
 
 @dataclass(frozen=True, slots=True)
 class NeckAttenuation:
-    """Attenuation of the neck's trabecular bone on the plane, with the measured region.
+    """Attenuation of the neck's trabecular bone in a region of the volume.
 
-    ``mean_hu``, ``sd_hu`` : over the ``pixels`` pixels of the plane whose centers lie inside
-    the outline. ``area_mm2`` : area of the outline. ``outline_mm`` : vertices of the outline
-    on the plane, patient LPS, the first not repeated.
+    ``mean_hu``, ``sd_hu`` : over the region, which has ``volume_mm3``. ``outline_mm`` :
+    vertices of its outline on the plane (projected along the plane's normal), patient LPS, the
+    first not repeated. ``area_mm2`` : area of the outline.
     """
 
     mean_hu: float
     sd_hu: float
     area_mm2: float
-    pixels: int
+    volume_mm3: float
     outline_mm: tuple[PointMm, ...]
 
 

@@ -136,7 +136,7 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
     with stopwatch.step("crop"):
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
-        neck = neck_attenuation(plane, femur)
+        neck = neck_attenuation(volume, plane, femur)
     with stopwatch.step("classify"):
         classification = model.classify(hip_crop.pixels, femur.side)
     checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))

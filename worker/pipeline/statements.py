@@ -143,8 +143,9 @@ def demographics(screening: Screening) -> str:
 def neck_region(neck: NeckAttenuation) -> str:
     """Return how the attenuation of the neck was measured."""
     return (
-        f"Mean and SD of the {neck.pixels} pixels whose centers lie inside of the region: "
-        "trabecular bone between femoral head and trochanters, without cortex."
+        f"Mean and SD of a region of {neck.volume_mm3 / 1000:.1f} cm³ in the volume: "
+        "trabecular bone in the middle of the neck between femoral head and trochanters, "
+        "without cortex. The outline is its projection on this plane."
     )
 
 

@@ -97,11 +97,11 @@ class ImageModel:
             return "Not asked: this model cannot tell strange crops."
         distance = float(score.distance(features))
         if distance <= score.limit:
-            return f"Distance {distance:.1f}, limit {score.limit:.1f}."
+            return f"Distance {distance:.2f}, limit {score.limit:.2f}."
         return Reason(
             ReasonCode.OUT_OF_DISTRIBUTION,
             "The crop is unlike the hips that the model was trained on "
-            f"(distance {distance:.1f}, limit {score.limit:.1f}).",
+            f"(distance {distance:.2f}, limit {score.limit:.2f}).",
         )
 
 

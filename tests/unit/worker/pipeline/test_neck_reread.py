@@ -1,4 +1,4 @@
-"""The attenuation of the neck, measured again from the report and the files alone.
+"""The attenuation of the neck, compared with the pixels of the files in the reported outline.
 
 Covered: simulated coronal series as single-frame and as enhanced CT. Not covered: reformatted
 input, which has no source slice (report/test_regions).
@@ -64,7 +64,7 @@ def _graded(volume: Volume, femur: Femur) -> Hip:
         femur=femur,
         plane=plane,
         crop=crop_hip(plane, femur),
-        neck=neck_attenuation(plane, femur),
+        neck=neck_attenuation(volume, plane, femur),
         probabilities={Grade.NORMAL: 0.8, Grade.OSTEOPENIA: 0.1, Grade.OSTEOPOROSIS: 0.1},
         grade=Grade.NORMAL,
         heat_map=np.zeros((250, 250), np.float32),
@@ -97,9 +97,10 @@ def number(group: Dataset, code_value: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["single_frames", "multi_frame"])
-def test_attenuation_is_that_of_the_files_inside_the_reported_region(
+def test_attenuation_is_near_that_of_the_source_slice_inside_the_reported_outline(
     kind: str, femurs: tuple[Femur, ...], request: pytest.FixtureRequest
 ) -> None:
+    """The region is a few mm deep; the slice is its middle, with noise of its own."""
     paths: tuple[Path, ...] = request.getfixturevalue(kind)
     report = reported(paths, femurs)
     necks = [
@@ -117,5 +118,5 @@ def test_attenuation_is_that_of_the_files_inside_the_reported_region(
         inside = hu[Outline(points).contains_points(centers).reshape(hu.shape)]
 
         assert inside.size >= 20
-        assert inside.mean() == pytest.approx(number(group, "112181"), abs=0.06)
-        assert inside.std(ddof=1) == pytest.approx(number(group, "112183"), abs=0.06)
+        error = 2 * inside.std(ddof=1) / np.sqrt(inside.size)
+        assert inside.mean() == pytest.approx(number(group, "112181"), abs=error + 8)

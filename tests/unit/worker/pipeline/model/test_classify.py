@@ -97,7 +97,8 @@ def test_out_of_distribution_crop_is_rejected_with_its_distance(
     assert replace(model, out_of_distribution=near).classify(pixels, "R").reason is None
     assert replace(model, out_of_distribution=far).classify(pixels, "R").reason == Reason(
         ReasonCode.OUT_OF_DISTRIBUTION,
-        "The crop is unlike the hips that the model was trained on (distance 2.0, limit 0.5).",
+        "The crop is unlike the hips that the model was trained on "
+        "(distance 2.00, limit 0.50).",
     )
 
 
