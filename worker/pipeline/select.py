@@ -17,7 +17,7 @@ from worker.pipeline.femurs.heads import (
 from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
 from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
 from worker.pipeline.femurs.shafts import find_shaft, neck_between
-from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
+from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere, unevenness
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
 
@@ -181,7 +181,7 @@ def _is_near(
 def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     """Find neck and shaft of a fitted sphere and compute its quality.
 
-    Quality = roundness × neck × flare × shaft² × share of the outward neck.
+    Quality = roundness × unevenness × neck × flare × shaft² × share of the outward neck.
     """
     neck, outward_share = outward_neck(grid, sphere)
     usual = sphere.radius_mm >= PARAMETERS.min_radius_mm
@@ -194,6 +194,7 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     neck_score = max(neck.score, between.score) * flare(grid, sphere, between.axis)
     # Squared: many spheres in the pelvis have a neck, and only the shaft distinguishes them.
     quality = sphere.roundness * neck_score * shaft.score**2 * outward_share
+    quality *= unevenness(grid, sphere)
     return FemurCandidate(sphere, replace(between, score=neck_score), shaft, quality)
 
 
