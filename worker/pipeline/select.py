@@ -46,8 +46,6 @@ class SelectionParameters:
     restart_mm: float = 8.0
     same_fit_mm: float = 2.0
     scored_fits: int = 4
-    # Anatomy: skin and fat are above; the middle of the body is between the outermost voxels.
-    body_hu: int = -150
     # Distance of the middle of a partial field of view from that of the body.
     max_inward_mm: float = 40.0
 
@@ -206,10 +204,8 @@ def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:
     inward rod is clearer, the sphere is rather a part of the pelvis.
     """
     neck = find_neck(grid, sphere)
-    inside = np.flatnonzero((grid.hu > PARAMETERS.body_hu).any(axis=(0, 1)))
-    middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
     side = float(np.sign(neck.axis[2]))
-    if (sphere.center[2] - middle) * side > -PARAMETERS.max_inward_mm:
+    if (sphere.center[2] - grid.middle_mm) * side > -PARAMETERS.max_inward_mm:
         return neck, 1.0
     outward = find_neck(grid, sphere, -side)
     return outward, min(1.0, outward.score / max(neck.score, 1e-6))
