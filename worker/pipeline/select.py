@@ -1,12 +1,12 @@
 """Selection of the proximal femurs of a volume, and of the plane that shows each best."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker.pipeline.femurs import pairs, planes
-from worker.pipeline.femurs.grid import Grid, build_grid
+from worker.pipeline.femurs.grid import Grid, build_grid, ramp
 from worker.pipeline.femurs.heads import (
     Floats,
     SphereCandidate,
@@ -16,7 +16,7 @@ from worker.pipeline.femurs.heads import (
 )
 from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
 from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
-from worker.pipeline.femurs.shafts import find_shaft, neck_between
+from worker.pipeline.femurs.shafts import Shaft, find_shaft, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere, unevenness
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
@@ -29,13 +29,24 @@ class SelectionParameters:
     first_candidates: int = 12
     all_candidates: int = 28
     opposite_candidates: int = 20
+    # 0034: a hill climb leaves a head with a clear joint space and a thin plate for the socket.
+    unclimbed_candidates: int = 4
     # Added to the score of a sphere before it is multiplied by that of its neck; tuned.
     sphere_score_offset: float = 0.15
     # The search ends with a pair of this quality. 0002: real hips have 0.07–0.16.
     sure_quality: float = 0.11
+    # 0034: where no hip is found, candidates of this quality are refined and tried again: the
+    # first fit of a head with a clear joint space may lie 6 mm off.
+    promising_quality: float = 0.04
+    max_promising: int = 3
+    # 0034: distance from the center of a head to the axis of its shaft along the neck, in radii:
+    # 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
+    # head. Long and steep necks exist, so such a distance halves the quality at most.
+    long_reach_radii: tuple[float, float] = (2.3, 2.7)
+    long_reach_share: float = 0.5
     # Limits of sphere × neck, of the rough fit and of the final one: below them it is no femur,
     # whatever its shaft.
-    min_rough_quality: float = 0.05
+    min_rough_quality: float = 0.03
     min_head_quality: float = 0.05
     # Anatomy: smallest radius of an adult head. 0002: heads under 35 mm across are missed.
     min_radius_mm: float = 17.5
@@ -81,7 +92,15 @@ def _find_candidates(grid: Grid, spheres: SphereCandidates) -> Sequence[FemurCan
         opposite = rank(grid, spheres.best(opposite_of(best, spheres.points)))
         opposite = opposite[: PARAMETERS.opposite_candidates]
         found = best_pair(evaluate_candidates(grid, opposite, candidates))
-    return found
+    return found or best_pair(refine_promising(grid, candidates))
+
+
+def refine_promising(grid: Grid, candidates: list[FemurCandidate]) -> list[FemurCandidate]:
+    """Return candidates with the best of them refined; each that is near one it replaces."""
+    best_first = sorted(candidates, key=lambda each: -each.quality)
+    promising = [each for each in best_first if each.quality >= PARAMETERS.promising_quality]
+    refined = [refine_fit(grid, each) for each in promising[: PARAMETERS.max_promising]]
+    return [*candidates, *refined]
 
 
 def _both_sure(found: Sequence[FemurCandidate]) -> bool:
@@ -139,8 +158,7 @@ def evaluate_candidates(
     """
     candidates = list(earlier)
     seen: list[Floats] = []
-    for sphere, neck in ranked:
-        start = hill_climb(grid, sphere)
+    for start, neck in _starts(grid, ranked):
         if _is_near(start, seen):
             continue
         seen.append(start.center)
@@ -153,6 +171,16 @@ def evaluate_candidates(
         if len(pair) == 2 and min(each.quality for each in pair) >= sure:
             break
     return candidates
+
+
+def _starts(
+    grid: Grid, ranked: Iterable[tuple[SphereCandidate, Neck]]
+) -> Iterator[tuple[SphereCandidate, Neck]]:
+    """Yield each sphere after a hill climb, and the first ones also where they are."""
+    for number, (sphere, neck) in enumerate(ranked):
+        yield hill_climb(grid, sphere), neck
+        if number < PARAMETERS.unclimbed_candidates:
+            yield sphere, neck
 
 
 def evaluate_candidate(
@@ -192,8 +220,15 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     neck_score = max(neck.score, between.score) * flare(grid, sphere, between.axis)
     # Squared: many spheres in the pelvis have a neck, and only the shaft distinguishes them.
     quality = sphere.roundness * neck_score * shaft.score**2 * outward_share
-    quality *= unevenness(grid, sphere)
+    quality *= unevenness(grid, sphere) * _reach_share(sphere, shaft)
     return FemurCandidate(sphere, replace(between, score=neck_score), shaft, quality)
+
+
+def _reach_share(sphere: SphereCandidate, shaft: Shaft) -> float:
+    """Return 1 for a usual distance of head and shaft, less for a sphere in the socket's roof."""
+    radii = float(np.linalg.norm(shaft.top - sphere.center)) / sphere.radius_mm
+    long_share = float(ramp(np.array(radii), PARAMETERS.long_reach_radii))
+    return 1 - (1 - PARAMETERS.long_reach_share) * long_share
 
 
 def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:

@@ -20,9 +20,9 @@ class PairParameters:
     # 0002, qualities of true and false candidates: limit for a candidate alone, for one in the
     # place of the other head of such a one, and for the mean of two of which neither is sure
     # but that lie as the hips of one patient do.
-    min_quality: float = 0.07
-    min_partner_quality: float = 0.045
-    min_pair_quality: float = 0.055
+    min_quality: float = 0.06
+    min_partner_quality: float = 0.04
+    min_pair_quality: float = 0.05
 
     # Spheres nearer than the first are one head; of two nearer than the second, one at most is
     # a head.

@@ -39,6 +39,9 @@ class SphereFitParameters:
     # Range of the values from which edges are computed; tuned.
     lowest_hu: int = -50
     highest_hu: int = 1000
+    # 0034: the surface continues from ray to ray, coarse trabeculae do not. Rays nearer than this
+    # are averaged: without, their texture hid thin subchondral plates.
+    smoothing_deg: float = 26.0
     # Evidence of an edge; tuned on thin bone and lost joint spaces.
     clear_edge_hu: float = 160.0
     bone_hu: tuple[float, float] = (80.0, 160.0)
@@ -80,6 +83,7 @@ ROUGH_DIRECTIONS = sphere_directions(PARAMETERS.rough_directions).astype(np.floa
 RADII_MM = np.arange(*PARAMETERS.radius_mm, PARAMETERS.step_mm)
 # Normal distribution: SD = 1.48 × median absolute deviation.
 MAD_TO_SD = 1.48
+SMOOTHING_COSINE = math.cos(math.radians(PARAMETERS.smoothing_deg))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +178,16 @@ def _fit(
     return _with_roundness(grid, SphereCandidate(center, radius, sphere.score), rays)
 
 
+def _smooth(values: Floats, directions: Floats) -> Floats:
+    """Return the mean of (rays, samples) over neighboring rays, NaN where unknown."""
+    cosines = directions @ directions.T
+    weights = np.maximum(0, (cosines - SMOOTHING_COSINE) / (1 - SMOOTHING_COSINE))
+    known = np.isfinite(values)
+    total = weights @ known
+    mean = (weights @ np.where(known, values, 0)) / np.maximum(total, 1e-9)
+    return np.asarray(np.where(known, mean, np.nan))
+
+
 def _with_roundness(grid: Grid, sphere: SphereCandidate, rays: _Rays) -> SphereCandidate:
     """Return the sphere with the share of its surface that is seen; 0 with too few rays."""
     center, radius = sphere.center, sphere.radius_mm
@@ -202,6 +216,7 @@ def first_edges(
     points = center + directions[:, None] * samples_mm[None, :, None]
     values = grid.interpolate_volume(points)
     values = np.clip(values, PARAMETERS.lowest_hu, PARAMETERS.highest_hu)
+    values = _smooth(values, directions)
     # From here on (rays, radii).
     inner, outer = values[:, :-span], values[:, span:]
     fall = inner - outer
