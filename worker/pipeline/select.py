@@ -1,12 +1,13 @@
 """Selection of the proximal femurs of a volume, and of the plane that shows each best."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker.pipeline.femurs import pairs, planes
-from worker.pipeline.femurs.grid import Grid, build_grid
+from worker.pipeline.femurs.grid import Grid, build_grid, ramp
 from worker.pipeline.femurs.heads import (
     Floats,
     SphereCandidate,
@@ -16,8 +17,8 @@ from worker.pipeline.femurs.heads import (
 )
 from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
 from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
-from worker.pipeline.femurs.shafts import find_shaft, neck_between
-from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
+from worker.pipeline.femurs.shafts import Shaft, find_shaft, neck_between
+from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere, unevenness
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
 
@@ -29,14 +30,30 @@ class SelectionParameters:
     first_candidates: int = 12
     all_candidates: int = 28
     opposite_candidates: int = 20
+    # 0034: a hill climb leaves a head with a clear joint space and a thin plate for the socket.
+    unclimbed_candidates: int = 4
     # Added to the score of a sphere before it is multiplied by that of its neck; tuned.
     sphere_score_offset: float = 0.15
     # The search ends with a pair of this quality. 0002: real hips have 0.07–0.16.
     sure_quality: float = 0.11
+    # 0034: where no hip is found, or a weak one, candidates of this quality are refined and tried
+    # again: the first fit of a head with a clear joint space may lie 6 mm off.
+    weak_quality: float = 0.07
+    promising_quality: float = 0.04
+    max_promising: int = 3
+    # 0034: and so are the first spheres with a neck as clear: 0.57–0.65 in a head whose plate
+    # is too thin to see, at most 0.46 in volumes without a hip.
+    promising_neck: float = 0.5
+    first_promising: int = 2
+    # 0034: distance from the center of a head to the axis of its shaft along the neck, in radii:
+    # 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
+    # head. Long and steep necks exist, so such a distance halves the quality at most.
+    long_reach_radii: tuple[float, float] = (2.3, 2.7)
+    long_reach_share: float = 0.5
     # Limits of sphere × neck, of the rough fit and of the final one: below them it is no femur,
     # whatever its shaft.
-    min_rough_quality: float = 0.05
-    min_head_quality: float = 0.05
+    min_rough_quality: float = 0.03
+    min_head_quality: float = 0.04
     # Anatomy: smallest radius of an adult head. 0002: heads under 35 mm across are missed.
     min_radius_mm: float = 17.5
     # Spheres nearer than this are the same.
@@ -45,9 +62,10 @@ class SelectionParameters:
     # far to all sides; the best of those apart are scored.
     restart_mm: float = 8.0
     same_fit_mm: float = 2.0
+    # 0034: of fits nearer than this to the one of best quality, the roundest of good quality.
+    # Farther ones are other spheres, which only neck and shaft distinguish.
+    same_head_mm: float = 10.0
     scored_fits: int = 4
-    # Anatomy: skin and fat are above; the middle of the body is between the outermost voxels.
-    body_hu: int = -150
     # Distance of the middle of a partial field of view from that of the body.
     max_inward_mm: float = 40.0
 
@@ -83,7 +101,25 @@ def _find_candidates(grid: Grid, spheres: SphereCandidates) -> Sequence[FemurCan
         opposite = rank(grid, spheres.best(opposite_of(best, spheres.points)))
         opposite = opposite[: PARAMETERS.opposite_candidates]
         found = best_pair(evaluate_candidates(grid, opposite, candidates))
+    if all(each.quality < PARAMETERS.weak_quality for each in found):
+        found = best_pair([*candidates, *refine_promising(grid, candidates, ranked)])
     return found
+
+
+def refine_promising(
+    grid: Grid,
+    candidates: Iterable[FemurCandidate],
+    ranked: Sequence[tuple[SphereCandidate, Neck]],
+) -> list[FemurCandidate]:
+    """Refine the best candidates that are not good enough, and the spheres with clear necks."""
+    best_first = sorted(candidates, key=lambda each: -each.quality)
+    promising = [each for each in best_first if each.quality >= PARAMETERS.promising_quality]
+    refined = [refine_fit(grid, each) for each in promising[: PARAMETERS.max_promising]]
+    for sphere, neck in ranked[: PARAMETERS.first_promising]:
+        if neck.score >= PARAMETERS.promising_neck:
+            unfitted = FemurCandidate(sphere, neck, None, 0.0)
+            refined.append(refine_fit(grid, unfitted, climb=False))
+    return refined
 
 
 def _both_sure(found: Sequence[FemurCandidate]) -> bool:
@@ -91,25 +127,34 @@ def _both_sure(found: Sequence[FemurCandidate]) -> bool:
     return len(found) == 2 and min(each.quality for each in found) >= sure
 
 
-def refine_fit(grid: Grid, candidate: FemurCandidate) -> FemurCandidate:
+def refine_fit(grid: Grid, candidate: FemurCandidate, *, climb: bool = True) -> FemurCandidate:
     """Return the best of the fits that start on all sides of a candidate.
 
+    ``climb`` : whether each start moves to the best sphere nearby before the fit.
+
     Spheres of one head share neck and shaft, and one that lies too deep in the socket has the
-    longer neck. Their surfaces distinguish them, so roundness counts once more.
+    longer neck. Their surfaces distinguish them, so roundness counts more than the rest.
     """
     sphere, axis = candidate.sphere, candidate.neck.axis
     fits = list[SphereCandidate]()
-    for offset in RESTARTS_MM:
-        start = hill_climb(grid, replace(sphere, center=sphere.center + offset))
+    for offset in RESTARTS_MM if climb else np.vstack([np.zeros(3), RESTARTS_MM]):
+        start = replace(sphere, center=sphere.center + offset)
+        start = hill_climb(grid, start) if climb else start
         fit = fit_roughly(grid, start, axis)
         if not _is_near(fit, [each.center for each in fits], PARAMETERS.same_fit_mm):
             fits.append(fit)
     fits.sort(key=lambda fit: -fit.roundness)
-    others = [
-        score(grid, fit_sphere(grid, fit, axis)) for fit in fits[: PARAMETERS.scored_fits]
-    ]
+    scored = fits[: PARAMETERS.scored_fits] if climb else fits
+    others = [score(grid, fit_sphere(grid, fit, axis)) for fit in scored]
     same_side = [each for each in others if each.side == candidate.side]
-    return max([candidate, *same_side], key=lambda each: each.quality * each.sphere.roundness)
+    best = max([candidate, *same_side], key=lambda each: each.quality)
+    center = best.sphere.center
+    near = [
+        each
+        for each in (candidate, *same_side)
+        if _is_near(each.sphere, [center], PARAMETERS.same_head_mm)
+    ]
+    return max(near, key=lambda each: each.quality * math.sqrt(each.sphere.roundness))
 
 
 def choose_plane(volume: Volume, femur: Femur) -> Plane:
@@ -141,8 +186,7 @@ def evaluate_candidates(
     """
     candidates = list(earlier)
     seen: list[Floats] = []
-    for sphere, neck in ranked:
-        start = hill_climb(grid, sphere)
+    for start, neck in _starts(grid, ranked):
         if _is_near(start, seen):
             continue
         seen.append(start.center)
@@ -155,6 +199,16 @@ def evaluate_candidates(
         if len(pair) == 2 and min(each.quality for each in pair) >= sure:
             break
     return candidates
+
+
+def _starts(
+    grid: Grid, ranked: Iterable[tuple[SphereCandidate, Neck]]
+) -> Iterator[tuple[SphereCandidate, Neck]]:
+    """Yield each sphere after a hill climb, and the first ones also where they are."""
+    for number, (sphere, neck) in enumerate(ranked):
+        yield hill_climb(grid, sphere), neck
+        if number < PARAMETERS.unclimbed_candidates:
+            yield sphere, neck
 
 
 def evaluate_candidate(
@@ -181,7 +235,7 @@ def _is_near(
 def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     """Find neck and shaft of a fitted sphere and compute its quality.
 
-    Quality = roundness × neck × flare × shaft² × share of the outward neck.
+    Quality = roundness × unevenness × neck × flare × shaft² × share of the outward neck.
     """
     neck, outward_share = outward_neck(grid, sphere)
     usual = sphere.radius_mm >= PARAMETERS.min_radius_mm
@@ -194,7 +248,15 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     neck_score = max(neck.score, between.score) * flare(grid, sphere, between.axis)
     # Squared: many spheres in the pelvis have a neck, and only the shaft distinguishes them.
     quality = sphere.roundness * neck_score * shaft.score**2 * outward_share
+    quality *= unevenness(grid, sphere) * _reach_share(sphere, shaft)
     return FemurCandidate(sphere, replace(between, score=neck_score), shaft, quality)
+
+
+def _reach_share(sphere: SphereCandidate, shaft: Shaft) -> float:
+    """Return 1 for a usual distance of head and shaft, less for a sphere in the socket's roof."""
+    radii = float(np.linalg.norm(shaft.top - sphere.center)) / sphere.radius_mm
+    long_share = float(ramp(np.array(radii), PARAMETERS.long_reach_radii))
+    return 1 - (1 - PARAMETERS.long_reach_share) * long_share
 
 
 def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:
@@ -205,10 +267,8 @@ def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:
     inward rod is clearer, the sphere is rather a part of the pelvis.
     """
     neck = find_neck(grid, sphere)
-    inside = np.flatnonzero((grid.hu > PARAMETERS.body_hu).any(axis=(0, 1)))
-    middle = inside[[0, -1]].mean() * grid.voxel_mm[2] if inside.size else 0.0
     side = float(np.sign(neck.axis[2]))
-    if (sphere.center[2] - middle) * side > -PARAMETERS.max_inward_mm:
+    if (sphere.center[2] - grid.middle_mm) * side > -PARAMETERS.max_inward_mm:
         return neck, 1.0
     outward = find_neck(grid, sphere, -side)
     return outward, min(1.0, outward.score / max(neck.score, 1e-6))

@@ -33,6 +33,12 @@ class GridParameters:
     # unknown. Loaded volumes have at least −1024 HU.
     outside_hu: int = -20000
     unknown_below_hu: int = -1500
+    # Anatomy: skin and fat are above. A column shows the body, and not the table alone, from
+    # this share of the fullest one.
+    body_hu: int = -150
+    body_share: float = 0.1
+    # 0034: half of an adult body at the hips is 150 mm wide and more.
+    min_half_body_mm: float = 140.0
 
 
 PARAMETERS = GridParameters()
@@ -44,13 +50,15 @@ class Grid:
 
     ``bordered`` : (slices + 2, rows + 2, columns + 2) float32, with a border of one voxel of
     NaN, so that look-ups outside the volume give NaN. ``voxel_mm``, ``origin_index`` : (3,)
-    size of a voxel, and index in the volume of the first voxel.
+    size of a voxel, and index in the volume of the first voxel. ``middle_mm`` : grid mm of the
+    middle of the body, along left.
     """
 
     bordered: Floats32
     voxel_mm: npt.NDArray[np.float64]
     origin_index: npt.NDArray[np.float64]
     volume: Volume
+    middle_mm: float
 
     @property
     def hu(self) -> Floats32:
@@ -130,7 +138,28 @@ def build_grid(volume: Volume) -> Grid:
     bordered = np.full(shape + 2, np.nan, np.float32)
     inside = (backward @ planes.reshape(len(planes), -1)).reshape(shape)
     bordered[1:-1, 1:-1, 1:-1] = inside
-    return Grid(bordered, np.full(3, PARAMETERS.voxel_mm), (block - 1) / 2, volume)
+    voxel_mm = np.full(3, PARAMETERS.voxel_mm)
+    return Grid(bordered, voxel_mm, (block - 1) / 2, volume, middle_of_body(inside))
+
+
+def middle_of_body(hu: Floats32) -> float:
+    """Return the middle of the body along the last axis of (…, columns) HU, grid mm.
+
+    Between the outermost columns with body. Where the body is cut off at one side, at least
+    ``min_half_body_mm`` from its skin at the other.
+    """
+    body = np.count_nonzero(hu > PARAMETERS.body_hu, axis=(0, 1))
+    inside = np.flatnonzero(body > PARAMETERS.body_share * body.max(initial=0))
+    if not inside.size:
+        return 0.0
+    first_mm, last_mm = (float(column) * PARAMETERS.voxel_mm for column in inside[[0, -1]])
+    middle_mm = (first_mm + last_mm) / 2
+    cut_first, cut_last = inside[0] == 0, inside[-1] == len(body) - 1
+    if cut_last and not cut_first:
+        return max(middle_mm, first_mm + PARAMETERS.min_half_body_mm)
+    if cut_first and not cut_last:
+        return min(middle_mm, last_mm - PARAMETERS.min_half_body_mm)
+    return middle_mm
 
 
 def resampling_weights(count: int, spacing_mm: float) -> sparse.csr_array:

@@ -20,9 +20,13 @@ class PairParameters:
     # 0002, qualities of true and false candidates: limit for a candidate alone, for one in the
     # place of the other head of such a one, and for the mean of two of which neither is sure
     # but that lie as the hips of one patient do.
-    min_quality: float = 0.07
-    min_partner_quality: float = 0.045
-    min_pair_quality: float = 0.055
+    min_quality: float = 0.06
+    # 0034: limit for one alone whose neck is this clear: 0.66–0.82 in a head whose plate is too
+    # thin to see, at most 0.51 in false candidates.
+    clear_neck: float = 0.6
+    min_clear_quality: float = 0.05
+    min_partner_quality: float = 0.04
+    min_pair_quality: float = 0.05
 
     # Spheres nearer than the first are one head; of two nearer than the second, one at most is
     # a head.
@@ -80,10 +84,16 @@ def best_pair(candidates: Iterable[FemurCandidate]) -> tuple[FemurCandidate, ...
         pair for pair in product(right, left) if are_opposite(pair[0].sphere, pair[1].sphere)
     ]
     best = max(sound, key=lambda each: each.quality, default=None)
-    if best is not None and best.quality >= PARAMETERS.min_quality:
+    if best is not None and _is_sure(best):
         return max((pair for pair in pairs if best in pair), key=_mean, default=(best,))
     pair = max(pairs, key=_mean, default=())
     return pair if pair and _mean(pair) >= PARAMETERS.min_pair_quality else ()
+
+
+def _is_sure(candidate: FemurCandidate) -> bool:
+    clear = candidate.neck.score >= PARAMETERS.clear_neck
+    limit = PARAMETERS.min_clear_quality if clear else PARAMETERS.min_quality
+    return candidate.quality >= limit
 
 
 def is_doubted(candidate: FemurCandidate, candidates: Iterable[FemurCandidate]) -> bool:
@@ -91,7 +101,7 @@ def is_doubted(candidate: FemurCandidate, candidates: Iterable[FemurCandidate]) 
 
     Where a pelvis is cut off below the trochanters, a sphere of head and roof of the socket
     together lies high enough to take the true neck for its shaft; the true head beside it has
-    no shaft.
+    no shaft, and a neck to the same side.
     """
     known = list(candidates)
     with_shaft = [each.sphere for each in known if each.shaft is not None]
@@ -101,7 +111,7 @@ def is_doubted(candidate: FemurCandidate, candidates: Iterable[FemurCandidate]) 
         and same_mm < _distance_mm(each.sphere, candidate.sphere) < overlap_mm
         and all(_distance_mm(each.sphere, sphere) > same_mm for sphere in with_shaft)
         for each in known
-        if each.shaft is None
+        if each.shaft is None and each.side == candidate.side
     )
 
 
