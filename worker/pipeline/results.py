@@ -103,6 +103,8 @@ class Hip:
     neck: NeckAttenuation | NeckNotMeasured | None = None
     probabilities: Mapping[Grade, float] | None = None
     grade: Grade | None = None
+    image_grade: Grade | None = None
+    """The grade without demographics, where the model used them."""
     heat_map: npt.NDArray[np.float32] | None = None
     """(250, 250) float32, 0–1, on the crop's grid."""
     checks: tuple[Check, ...] = ()
@@ -134,11 +136,13 @@ class Classification:
 
     ``heat_map`` : (250, 250) float32, 0–1, Grad-CAM of the most probable grade.
     ``in_distribution`` : result of the rule that the crop is like the training data.
+    ``image_grade`` : most probable grade of the crop alone, where demographics were used.
     """
 
     probabilities: Mapping[Grade, float]
     heat_map: npt.NDArray[np.float32]
     in_distribution: RuleResult
+    image_grade: Grade | None = None
 
     @property
     def reason(self) -> Reason | None:

@@ -153,6 +153,7 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
         grade=max(classification.probabilities, key=classification.probabilities.__getitem__)
         if accepted
         else None,
+        image_grade=classification.image_grade if accepted else None,
         heat_map=classification.heat_map if accepted else None,
         checks=checks,
     )
