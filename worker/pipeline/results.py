@@ -111,6 +111,8 @@ class Hip:
     """The rules of the hip that were applied, in order."""
     series_instance_uid: str = ""
     """The series that shows the hip."""
+    outline_mm: tuple[PointMm, ...] | None = None
+    """Vertices around the femur on the plane, patient LPS, the first not repeated."""
 
     @property
     def state(self) -> Literal["graded", "not_assessable"]:
