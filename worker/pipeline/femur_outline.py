@@ -107,9 +107,9 @@ class _Shape:
 
 
 def femur_outline(plane: Plane, femur: Femur) -> tuple[PointMm, ...] | None:
-    """Return the vertices around the femur on its plane, patient LPS mm, the first not repeated.
+    """Return the vertices around the femur on its plane, patient LPS mm.
 
-    About 3 mm apart. None where the plane misses the head.
+    The first is not repeated; they are about 3 mm apart. None where the plane misses the head.
     """
     spacing = np.array([plane.row_spacing_mm, plane.column_spacing_mm])
     shape = _shape(plane, femur, spacing)
