@@ -23,7 +23,7 @@ from db.states import DeliveryState, SeriesState
 
 FINAL = frozenset({SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED})
 GOOD = FINAL - {SeriesState.FAILED}
-ROLES = Counter(("sr", "sc"))
+ROLES = Counter(("sr", "sc", "overlay"))
 ENDED = frozenset({DeliveryState.SENT, DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN})
 
 

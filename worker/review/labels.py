@@ -61,7 +61,8 @@ WITHDRAWAL_REASONS: Mapping[str, str] = {
 }
 OBJECT_ROLES: Mapping[str, str] = {
     "sr": "Report (SR)",
-    "sc": "Picture (SC)",
+    "sc": "Result picture (SC)",
+    "overlay": "Overlay picture (SC)",
     "pm": "Heat map values (parametric map)",
     "ko": "Rejection note (KO)",
 }

@@ -1,4 +1,4 @@
-"""Output files of a screening: SR, SC, parametric map, PNG and the ``result.json`` entry.
+"""Output files of a screening: SR, two SC, parametric map, PNG and the ``result.json`` entry.
 
 Shared by the command line and the Celery task, so that both write the same.
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydicom import Dataset
 
 from worker.pipeline.capture.parametric_map import build_parametric_map
-from worker.pipeline.capture.secondary_capture import build_capture, capture_png
+from worker.pipeline.capture.secondary_capture import build_captures, capture_png
 from worker.pipeline.derived_header import to_bytes, with_unused_uids
 from worker.pipeline.known_dxa import KnownDxa
 from worker.pipeline.previous import PreviousResult
@@ -22,7 +22,7 @@ from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Screening
 from worker.pipeline.screen import Stopwatch
 
-FileRole = Literal["sr", "sc", "pm", "png"]
+FileRole = Literal["sr", "sc", "overlay", "pm", "png"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,15 @@ DEFAULT_OPTIONS = OutputOptions()
 class Outputs:
     """DICOM objects of a screening and their encoded files.
 
-    ``screening`` : with the times of building the outputs. ``pm`` : the parametric map, None
-    if it is disabled or impossible.
+    ``screening`` : with the times of building the outputs. ``sc``, ``overlay`` : result picture
+    and overlay picture, one series. ``pm`` : the parametric map, None if it is disabled or
+    impossible.
     """
 
     screening: Screening
     sr: Dataset
     sc: Dataset
+    overlay: Dataset
     pm: Dataset | None
     files: Mapping[FileRole, bytes]
 
@@ -69,8 +71,10 @@ def build_outputs(
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
-        sc = build_capture(screening, at=at, previous=previous)
+        sc, overlay = build_captures(screening, at=at, previous=previous)
         with_unused_uids(sc, "sc", withdrawn)
+        with_unused_uids(overlay, "overlay", withdrawn)
+        overlay.SeriesInstanceUID = sc.SeriesInstanceUID
         png = capture_png(sc)
         pm = build_parametric_map(screening, at=at) if options.parametric_map else None
         if pm is not None:
@@ -78,7 +82,7 @@ def build_outputs(
     with stopwatch.step("report"):
         sr = build_report(
             screening,
-            [sc] if pm is None else [sc, pm],
+            [sc, overlay] if pm is None else [sc, overlay, pm],
             at=at,
             sop_class=options.sr_sop_class,
             predecessor=predecessor,
@@ -87,10 +91,12 @@ def build_outputs(
         )
         with_unused_uids(sr, "sr", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
-    files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}
+    files: dict[FileRole, bytes] = {
+        "sr": to_bytes(sr), "sc": to_bytes(sc), "overlay": to_bytes(overlay), "png": png,
+    }  # fmt: skip
     if pm is not None:
         files["pm"] = to_bytes(pm)
-    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, pm, files)
+    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, files)
 
 
 def write_files(

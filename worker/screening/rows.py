@@ -12,7 +12,8 @@ from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 from worker.screening.outputs import FileRole, Outputs
 
 FILE_NAMES: Mapping[FileRole, str] = {
-    "sr": "sr.dcm", "sc": "sc.dcm", "pm": "pm.dcm", "png": "sc.png",
+    "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm",
+    "pm": "pm.dcm", "png": "sc.png",
 }  # fmt: skip
 
 
@@ -60,6 +61,7 @@ def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObje
     rows = [
         _object_row("sr", outputs.sr, folder, spool_dir),
         _object_row("sc", outputs.sc, folder, spool_dir),
+        _object_row("overlay", outputs.overlay, folder, spool_dir),
     ]
     if outputs.pm is not None:
         rows.append(_object_row("pm", outputs.pm, folder, spool_dir))
@@ -67,7 +69,7 @@ def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObje
 
 
 def _object_row(
-    role: Literal["sr", "sc", "pm"], ds: Dataset, folder: Path, spool_dir: Path
+    role: Literal["sr", "sc", "overlay", "pm"], ds: Dataset, folder: Path, spool_dir: Path
 ) -> NewObject:
     return NewObject(
         role=role,

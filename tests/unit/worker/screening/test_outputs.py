@@ -36,6 +36,8 @@ def test_the_files_hold_the_objects(built: Outputs, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == built.files
     assert dcmread(tmp_path / "sr").SOPInstanceUID == built.sr.SOPInstanceUID
     assert dcmread(tmp_path / "sc").SOPInstanceUID == built.sc.SOPInstanceUID
+    assert dcmread(tmp_path / "overlay").SOPInstanceUID == built.overlay.SOPInstanceUID
+    assert built.sc.SeriesInstanceUID == built.overlay.SeriesInstanceUID
     with Image.open(tmp_path / "png") as picture:
         assert (picture.height, picture.width) == (built.sc.Rows, built.sc.Columns)
 
@@ -51,7 +53,9 @@ def test_the_entry_names_absolute_paths_and_times_every_step(
 
     entry = write_files(built, lambda role: Path(role), write)
 
-    assert entry["outputs"] == {role: str(tmp_path / role) for role in ("sr", "sc", "png")}
+    assert entry["outputs"] == {
+        role: str(tmp_path / role) for role in ("sr", "sc", "overlay", "png")
+    }
     assert set(entry["timings_ms"]) == {*make_screening().timings_ms, "capture", "report"}
 
 
