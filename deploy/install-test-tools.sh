@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install the tools that the tests run: PACS, DICOM tools and validators, validators of the files
-# for containers, systemd and Prometheus, and a browser.
+# for containers, systemd and Prometheus, a browser, and viewers (with npm, into build/viewers).
 set -eu
+"$(dirname "$0")/../tests/support/viewers/install.sh" build/viewers
 packages="orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools pixelmed-apps libsaxonhe-java
     default-jdk-headless openssl docker-compose prometheus systemd chromium"
 missing=""

@@ -4,7 +4,8 @@
     <spool>/<study>/<series>/<sop>.dcm             instances, as received
     <spool>/quarantine/<study>/<series>/<sop>.dcm  instances that are not read any more
     <spool>/held/<study>/<series>/<sha256>.dcm     changed content from another sender
-    <spool>/results/<study>/<series>/r<revision>/  sr.dcm, sc.dcm, sc.png, result.json
+    <spool>/results/<study>/<series>/r<revision>/  sr.dcm, sc.dcm, overlay.sc.dcm, sc.png,
+                                                   result.json
     <spool>/results/<study>/r<revision>/           the same, and study.json, of a whole study
 
 The folder of a withdrawn result also has its rejection note, ko-<sop>.dcm.

@@ -1,7 +1,7 @@
 """Headless Chromium of the distribution, for screenshots and browser tests."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -10,24 +10,33 @@ from playwright.sync_api import Browser, sync_playwright
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",  # does not start as root with one; it opens only our own pages
-    "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 )
+NO_GPU = ("--disable-gpu",)
+# WebGL on the processor, for viewers.
+SOFTWARE_GPU = (
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+)
 
 
 @contextmanager
-def open_chromium(missing: Callable[[str], NoReturn]) -> Iterator[Browser]:
+def open_chromium(
+    missing: Callable[[str], NoReturn], graphics: Sequence[str] = NO_GPU
+) -> Iterator[Browser]:
     """Open a browser for the block; call ``missing`` if none is installed."""
     found = [path for path in map(shutil.which, PROGRAMS) if path]
     if not found:
         missing("Chromium is not installed (Debian package chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=found[0], headless=True, args=list(FLAGS)
+            executable_path=found[0], headless=True, args=[*FLAGS, *graphics]
         )
         try:
             yield browser

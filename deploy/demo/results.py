@@ -14,6 +14,8 @@ from deploy.demo.input import DemoSeries, DemoStudy
 from deploy.demo.stack import DemoStack
 
 SERIES_SECONDS = 120.0
+# Both pictures match *.sc.dcm.
+SUFFIXES: Mapping[str, str] = {"overlay": "overlay.sc"}
 
 Histories = Mapping[str, SeriesHistory | None]
 
@@ -59,13 +61,15 @@ def _collect_series(
     series = history.series if history else None
     runs = history.screenings if history else ()
     result = next((run.result for run in reversed(runs) if run.result), None)
-    paths: dict[str, str | None] = {"sr": None, "sc": None, "png": None}
+    paths: dict[str, str | None] = {"sr": None, "sc": None, "overlay": None, "png": None}
     problems = []
     for delivered in history.deliveries if history else ():
         one = delivered.result_object
         received = demo.pacs_dir / f"{one.sop_instance_uid}.dcm"
         if received.exists():
-            paths[one.role] = str(shutil.copy(received, out / f"{uid}.{one.role}.dcm"))
+            paths[one.role] = str(
+                shutil.copy(received, out / f"{uid}.{SUFFIXES.get(one.role, one.role)}.dcm")
+            )
         else:
             problems.append(f"{uid}: {one.role.upper()} did not arrive at the PACS")
     if result and result["outputs"]["png"]:

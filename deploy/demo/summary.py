@@ -40,9 +40,9 @@ def table_of(studies: Sequence[Sequence[Entry]]) -> Table:
             f"{hip['side']} {hip['grade'] or hip['reason']['code']}" for hip in used["hips"]
         )
         arrived = [
-            f"{count} {role.upper()}"
-            for role in ("sr", "sc")
-            if (count := sum(entry[role] is not None for entry in entries))
+            f"{count} {name}"
+            for name, roles in (("SR", ("sr",)), ("SC", ("sc", "overlay")))
+            if (count := sum(entry[role] is not None for entry in entries for role in roles))
         ]
         table.add_row(
             f"…{used['study_uid'][-12:]}",

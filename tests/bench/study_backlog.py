@@ -75,7 +75,7 @@ INSERT INTO result_object (screening_id, role, sop_class_uid, sop_instance_uid,
     series_instance_uid, path)
 SELECT id, role, '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id || role, '2.25.9' || id || role,
     'results/' || id || '/' || role
-FROM screening, (VALUES ('sr'), ('sc')) AS roles (role) WHERE outcome = 'screened';
+FROM screening, (VALUES ('sr'), ('sc'), ('overlay')) AS roles (role) WHERE outcome = 'screened';
 INSERT INTO delivery (screening_id, object_id, destination, state, attempts, next_attempt_at,
     sent_at, confirmed_at, last_status)
 SELECT screening_id, result_object.id, 'pacs', 'confirmed', 1, finished_at, finished_at,

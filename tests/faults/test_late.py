@@ -32,7 +32,7 @@ def test_slices_that_arrive_during_the_screening_supersede_it(
 
     (history,) = system.check()
     assert outcomes(history) == [RunOutcome.SUPERSEDED, RunOutcome.SCREENED]
-    assert len(history.deliveries) == 2
+    assert len(history.deliveries) == 3
 
 
 def test_slices_that_arrive_after_the_delivery_cause_a_second_report(
@@ -47,4 +47,5 @@ def test_slices_that_arrive_after_the_delivery_cause_a_second_report(
     (history,) = system.check()
     assert outcomes(history) == [RunOutcome.SCREENED] * 2
     roles = [sent.result_object.role for sent in history.deliveries]
-    assert sorted(roles) == ["ko", "sc", "sc", "sr", "sr"]  # the first report is withdrawn
+    # The first report is withdrawn.
+    assert sorted(roles) == ["ko", "overlay", "overlay", "sc", "sc", "sr", "sr"]

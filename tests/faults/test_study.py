@@ -83,7 +83,9 @@ def check(system: SystemUnderTest, studies: list[WrittenStudy]) -> list[StudyHis
     )
     assert held_by(system.orthanc) == expected
     for study, history in zip(studies, histories, strict=True):
-        assert [sent.result_object.role for sent in history.deliveries] == ["sr", "sc"]
+        assert [sent.result_object.role for sent in history.deliveries] == [
+            "sr", "sc", "overlay",
+        ]  # fmt: skip
         by_uid = {one.series_instance_uid: one.state for one in history.series}
         assert {name: by_uid[study.uid_of(name)] for name in study.files} == ENDS
         assert all(run.finished_at is not None for run in history.screenings)
@@ -217,7 +219,7 @@ def test_a_worker_killed_while_it_withdraws_leaves_one_note_a_study(
     assert held_by(per_study.orthanc) == Counter(one.sop_instance_uid for one in sent)
     for before, after in zip(old, new, strict=True):
         roles = [one.result_object.role for one in after.deliveries]
-        assert sorted(roles) == ["ko", "sc", "sc", "sr", "sr"]
+        assert sorted(roles) == ["ko", "overlay", "overlay", "sc", "sc", "sr", "sr"]
         (note,) = [one for one in after.deliveries if one.result_object.role == "ko"]
         assert note.delivery.screening_id == before.screenings[-1].id
         withdrawn = {run.id: run.withdrawal_reason for run in after.screenings}

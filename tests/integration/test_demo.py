@@ -97,6 +97,8 @@ def test_ct_of_a_folder_arrives_as_sr_sc_and_picture_and_at_an_own_pacs(
     assert Path(graded["sr"]) == out / f"{uid}.sr.dcm"
     assert dcmread(graded["sr"]).Modality == "SR"
     assert dcmread(graded["sc"]).Modality == "OT"
+    assert Path(graded["overlay"]) == out / f"{uid}.overlay.sc.dcm"
+    assert dcmread(graded["overlay"]).InstanceNumber == 2
     assert Path(graded["png"]).read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (out / "logs").iterdir()} >= {"storescp.log", "worker.log"}
     assert processes_of(folder) == []

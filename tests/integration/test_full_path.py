@@ -23,8 +23,6 @@ from worker.pipeline.reasons import ReasonCode
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # Only these keys may differ between two runs over the same series.
 VARIABLE = ("timings_ms", "outputs")
 
@@ -45,10 +43,10 @@ def test_sr_and_sc_arrive_in_the_study_by_c_store_and_by_stow_rs(
     } == {
         (destination, role, DeliveryState.CONFIRMED)
         for destination in ("pacs", "archive")
-        for role in ("sr", "sc")
+        for role in ("sr", "sc", "overlay")
     }
     objects = worker_fixture.objects(study_of(paths))
-    assert set(objects) == {COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE}
+    assert set(objects) == {("SR", 1), ("OT", 1), ("OT", 2)}
     source = dcmread(paths[0], stop_before_pixels=True)
     for ds in objects.values():
         assert ds.PatientID == source.PatientID
@@ -115,7 +113,7 @@ def test_result_json_of_a_revision_is_in_the_folder_of_its_objects(
     (folder,) = folders
     assert json.loads((folder / "result.json").read_text()) == [result]
     assert {path.name for path in folder.iterdir()} == {
-        "sr.dcm", "sc.dcm", "sc.png", "result.json"
+        "sr.dcm", "sc.dcm", "overlay.sc.dcm", "sc.png", "result.json"
     }  # fmt: skip
 
 
@@ -139,7 +137,7 @@ def test_one_bad_series_does_not_stop_the_good_ones_of_its_study(
 
     assert worker_fixture.record.wait_until(uid_of(scout)).series.state is SeriesState.REJECTED
     assert worker_fixture.record.wait_until(uid_of(good)).series.state is SeriesState.DELIVERED
-    assert len(worker_fixture.objects(study)) == 2
+    assert len(worker_fixture.objects(study)) == 3
 
 
 def test_changed_content_gives_a_new_report_that_references_the_replaced_one(

@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from tests.support import enhanced_ct
 from tests.support.servers import require_tool
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.model.package import SHIPPED_DIR, load
 from worker.pipeline.report.document import build_report
@@ -72,8 +72,8 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     images = enhanced_ct.read(coronal_series)
     paths = enhanced_ct.write_enhanced(images, tmp_path, parts=2)
     screening = screened(paths, model)
-    capture = build_capture(screening, at=AT)
-    report = build_report(screening, [capture], at=AT)
+    capture, overlay = build_captures(screening, at=AT)
+    report = build_report(screening, [capture, overlay], at=AT)
     by_uid = {str(ds.SOPInstanceUID): ds for ds in screening.headers}
     shown = {
         (hip.plane.source_sop_uid, hip.plane.source_frame)

@@ -83,14 +83,20 @@ def test_a_folder_with_good_bad_and_foreign_files(
         assert sum(hip["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     check_outputs(entry)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {f"{good}.sr.dcm", f"{good}.sc.dcm", f"{good}.png", "result.json"}
+    assert names == {
+        f"{good}.sr.dcm", f"{good}.sc.dcm", f"{good}.overlay.sc.dcm", f"{good}.png",
+        "result.json",
+    }  # fmt: skip
 
 
 def check_outputs(entry: dict[str, Any]) -> None:
     """Check that SR, SC and PNG of an entry of ``result.json`` belong together."""
     sr, sc = dcmread(entry["outputs"]["sr"]), dcmread(entry["outputs"]["sc"])
     assert sr.Modality == "SR"
-    assert sr.StudyInstanceUID == sc.StudyInstanceUID
+    overlay = dcmread(entry["outputs"]["overlay"])
+    assert sr.StudyInstanceUID == sc.StudyInstanceUID == overlay.StudyInstanceUID
+    assert sc.SeriesInstanceUID == overlay.SeriesInstanceUID
+    assert (sc.InstanceNumber, overlay.InstanceNumber) == (1, 2)
     with Image.open(entry["outputs"]["png"]) as picture:
         assert (picture.height, picture.width) == (sc.Rows, sc.Columns)
 
@@ -107,7 +113,7 @@ def test_two_runs_give_the_same_objects_by_uid(
         uids.append({str(dcmread(path).SOPInstanceUID) for path in out.glob("*.dcm")})
 
     assert uids[0] == uids[1]
-    assert len(uids[0]) == 2
+    assert len(uids[0]) == 3
 
 
 def test_a_folder_where_all_is_rejected_exits_3(

@@ -99,9 +99,10 @@ def test_a_study_gives_one_report_which_is_that_of_its_best_series_alone(
         uid: state for uid, (_, state) in states.items()
     }
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"{BEST}.sr.dcm", f"{BEST}.sc.dcm", f"{BEST}.png", "result.json", "study.json",
+        f"{BEST}.sr.dcm", f"{BEST}.sc.dcm", f"{BEST}.overlay.sc.dcm", f"{BEST}.png",
+        "result.json", "study.json",
     }  # fmt: skip
-    for suffix in ("sr", "sc"):
+    for suffix in ("sr", "sc", "overlay.sc"):
         both = [tmp_path / name / f"{BEST}.{suffix}.dcm" for name in ("out", "alone")]
         assert len({str(dcmread(path).SOPInstanceUID) for path in both}) == 1
     (best,) = (entry for entry in entries if entry["series_uid"] == BEST)

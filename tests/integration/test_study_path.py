@@ -145,7 +145,7 @@ def test_a_study_of_several_series_gives_one_sr_and_one_sc(
     assert "was preferred" in (reasons[study.uid_of("sharp")].reason_text or "")
     assert {one.series_id for one in history.hips} == {reasons[study.uid_of("soft")].id}
     assert [run.outcome for run in history.screenings] == [RunOutcome.SCREENED]
-    assert len(fixture.objects(study.uid)) == 2
+    assert len(fixture.objects(study.uid)) == 3
     assert {one.delivery.state for one in history.deliveries} == {DeliveryState.CONFIRMED}
 
     shown = run_worker("show", study.uid, "--json", cwd=tmp_path, settings=settings)

@@ -22,6 +22,7 @@ from tests.support.hip_phantom import (
     turned_plane,
 )
 from worker.pipeline.crop import crop_hip
+from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.reasons import Reason
 from worker.pipeline.results import Grade, Hip, HipCrop, ModelInfo, NeckAttenuation, Screening
@@ -162,6 +163,7 @@ def make_hip(
         probabilities=dict(zip(Grade, probabilities or PROBABILITIES[grade], strict=True)),
         grade=grade,
         heat_map=_heat_map(),
+        outline_mm=femur_outline(plane, femur),
     )
 
 

@@ -20,6 +20,23 @@ def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
 
     ``square`` : resample axial planes to square pixels, as the loader does.
     """
+    affine, hu = _on_grid_of(headers)
+    uids = tuple(str(header.SOPInstanceUID) for header in headers)
+    frames = tuple(header_values.frame_of(header) for header in headers)
+    volume = reformat.canonical(Volume(hu, affine, uids, frames))
+    if volume.source_sop_uids or not square:
+        return volume
+    return reformat.resample_rows(volume, volume.spacing_mm[2])
+
+
+def phantom_hu(headers: tuple[Dataset, ...]) -> npt.NDArray[np.int16]:
+    """Return (slices, rows, columns) HU of the phantom in the slices of the headers."""
+    return _on_grid_of(headers)[1]
+
+
+def _on_grid_of(
+    headers: tuple[Dataset, ...],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int16]]:
     row, column = np.reshape([float(v) for v in headers[0].ImageOrientationPatient], (2, 3))
     positions = [[float(v) for v in header.ImagePositionPatient] for header in headers]
     row_mm, column_mm = (float(v) for v in headers[0].PixelSpacing)
@@ -27,13 +44,7 @@ def make_volume(headers: tuple[Dataset, ...], *, square: bool = True) -> Volume:
     affine = np.eye(4)
     affine[:3] = np.column_stack([step, column * row_mm, row * column_mm, positions[0]])
     shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
-    uids = tuple(str(header.SOPInstanceUID) for header in headers)
-    hu = _phantom_hu(shape, tuple(map(tuple, affine.tolist())))
-    frames = tuple(header_values.frame_of(header) for header in headers)
-    volume = reformat.canonical(Volume(hu, affine, uids, frames))
-    if volume.source_sop_uids or not square:
-        return volume
-    return reformat.resample_rows(volume, volume.spacing_mm[2])
+    return affine, _phantom_hu(shape, tuple(map(tuple, affine.tolist())))
 
 
 @lru_cache(maxsize=8)

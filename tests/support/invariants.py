@@ -24,7 +24,7 @@ from db.states import DeliveryState, RunOutcome, SeriesState, StudyState
 FINAL = frozenset({SeriesState.DELIVERED, SeriesState.REJECTED, SeriesState.FAILED})
 GOOD = FINAL - {SeriesState.FAILED}
 GOOD_STUDY = frozenset({StudyState.DELIVERED, StudyState.NOTHING_TO_REPORT})
-ROLES = Counter(("sr", "sc"))
+ROLES = Counter(("sr", "sc", "overlay"))
 ENDED = frozenset({DeliveryState.SENT, DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN})
 
 

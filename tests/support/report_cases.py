@@ -12,7 +12,7 @@ from pydicom.uid import EnhancedCTImageStorage
 
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.hip_phantom import make_volume
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures, overlay_of
 from worker.pipeline.compose import NamedResult, compose
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.reasons import Reason, ReasonCode
@@ -193,12 +193,17 @@ CASES: dict[str, Callable[[], Screening]] = {
 def built(
     case: str, sop_class: SopClass = "comprehensive3d"
 ) -> tuple[Screening, Dataset, Dataset]:
-    """Return screening, capture and report of a case, the objects as read from their files.
+    """Return screening, overlay picture and report of a case, the objects as read from files.
 
     They are shared by all callers: copy before changing.
     """
-    screening = CASES[case]()
-    capture = build_capture(screening, at=AT)
-    report = build_report(screening, [capture], at=AT, sop_class=sop_class)
-    objects = (dcmread(BytesIO(to_bytes(ds))) for ds in (capture, report))
-    return screening, *objects
+    screening, pictures = CASES[case](), pictures_of(case)
+    report = build_report(screening, pictures, at=AT, sop_class=sop_class)
+    return screening, overlay_of(pictures), dcmread(BytesIO(to_bytes(report)))
+
+
+@cache
+def pictures_of(case: str) -> tuple[Dataset, Dataset]:
+    """Return result picture and overlay picture of a case, as read from their files."""
+    result, overlay = build_captures(CASES[case](), at=AT)
+    return dcmread(BytesIO(to_bytes(result))), dcmread(BytesIO(to_bytes(overlay)))

@@ -35,14 +35,13 @@ class WorkerFixture:
         assert sent.returncode == 0, sent.stderr
         return uid_of(paths)
 
-    def objects(self, study: str) -> dict[str, Dataset]:
-        """Return the objects of a study at the PACS by SOP Class UID; each occurs once."""
+    def objects(self, study: str) -> dict[tuple[str, int], Dataset]:
+        """Return the objects of a study at the PACS by Modality and Instance Number."""
         found = self.orthanc.find("Instance", StudyInstanceUID=study)
         files = [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
-        assert len({str(ds.SOPClassUID) for ds in files}) == len(files), (
-            "two objects of one SOP class"
-        )
-        return {str(ds.SOPClassUID): ds for ds in files}
+        found_once = {(str(ds.Modality), int(ds.InstanceNumber)): ds for ds in files}
+        assert len(found_once) == len(files), "two objects of one kind"
+        return found_once
 
     def reports(self, study: str) -> list[Dataset]:
         """Return the SRs of a study at the PACS."""

@@ -19,7 +19,7 @@ from tests.validators.tables import dicom_validator
 from tests.validators.varied import VariedResult
 from worker.pipeline import uids
 from worker.pipeline.capture.parametric_map import build_parametric_map
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
 
@@ -52,9 +52,10 @@ class Summary:
 def build(result: VariedResult) -> dict[str, Dataset]:
     """Return the objects of a result by role; equal results give equal bytes."""
     screening, previous = result.screening, result.previous
-    images = {}
+    images: dict[str, Dataset] = {}
     if screening.grade is not None:
-        images["sc"] = build_capture(screening, at=AT, previous=previous)
+        result_picture, overlay = build_captures(screening, at=AT, previous=previous)
+        images = {"sc": result_picture, "overlay": overlay}
     if result.parametric_map and (heat_maps := build_parametric_map(screening, at=AT)):
         images["pm"] = heat_maps
     referenced = list(images.values())
@@ -87,7 +88,7 @@ def check_report_rules(results: Sequence[VariedResult], folder: Path) -> Summary
     """Check the written reports by ``tests.support.report_rules``."""
     start, findings, count = time.monotonic(), [], 0
     for number, result in enumerate(results):
-        capture_path = _path(folder, number, "sc")
+        capture_path = _path(folder, number, "overlay")
         capture = dcmread(capture_path) if capture_path.exists() else None
         for role in ("sr", "comprehensive"):
             count += 1

@@ -1,7 +1,7 @@
 """The header that SR, SC and map share: patient and study of the source, our equipment."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
@@ -131,6 +131,18 @@ def finalize(ds: Dataset, role: str, at: datetime) -> Dataset:
     meta.ImplementationVersionName = f"OSTEOSCREEN_{ENCODER_VERSION}"
     ds.file_meta = meta
     return ds
+
+
+def join_series(objects: Mapping[str, Dataset]) -> None:
+    """Give objects, by role, one series; each UID depends on the content of all of them.
+
+    An object that is equal in two results would otherwise be one instance in two series.
+    """
+    digests = [str(ds.SOPInstanceUID) for ds in objects.values()]
+    for role, ds in objects.items():
+        ds.SOPInstanceUID = derive_uid(role, *digests)
+        ds.SeriesInstanceUID = derive_uid("joined series", *digests)
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
 
 
 def to_bytes(ds: Dataset) -> bytes:

@@ -5,11 +5,12 @@ limit of two grades and its bone is evidence for the other one, little but the s
 the bone is left on the map.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.pipeline.polygon import pixels_inside
 from worker.pipeline.results import Hip, HipCrop
 from worker.pipeline.statements import SIDE_WORDS
 from worker.pipeline.validation.field_of_view import trochanter_of
@@ -41,17 +42,44 @@ def heat_map_warning(hips: Iterable[Hip]) -> str | None:
     return f"Heat map: only {', '.join(shares)}. It does not show what the grade rests on."
 
 
+def is_heat_on_femur(hip: Hip) -> bool:
+    """Return whether the peak of a heat map and most of its heat lie on the femur.
+
+    A picture shows other heat maps not at all: they do not show what the grade rests on. True
+    for a hip without heat map or femur, False for a heat map of zeros.
+    """
+    plane, crop, femur, heat_map = hip.plane, hip.crop, hip.femur, hip.heat_map
+    if plane is None or crop is None or femur is None or heat_map is None:
+        return True
+    total = float(heat_map.sum(dtype=np.float64))
+    if not total:
+        return False
+    mask = on_femur(plane, crop, femur)
+    if hip.outline_mm:
+        mask |= _in_outline(plane, crop, hip.outline_mm)
+    share = float(heat_map.sum(where=mask, dtype=np.float64)) / total
+    return share >= MIN_SHARE and bool(mask.flat[int(heat_map.argmax())])
+
+
 def share_on_femur(
     plane: Plane, crop: HipCrop, femur: Femur, heat_map: npt.NDArray[np.float32]
 ) -> float:
     """Return the share of the heat, 0–1, on head, neck, trochanters or shaft; 1 without heat.
 
-    ``heat_map`` : (250, 250), 0–1, on the pixels of ``crop``. The bone is what lies around the
-    axes of neck and shaft, projected on the plane.
+    ``heat_map`` : (250, 250), 0–1, on the pixels of ``crop``.
     """
     total = float(heat_map.sum(dtype=np.float64))
     if not total:
         return 1.0
+    mask = on_femur(plane, crop, femur)
+    return float(heat_map.sum(where=mask, dtype=np.float64) / total)
+
+
+def on_femur(plane: Plane, crop: HipCrop, femur: Femur) -> npt.NDArray[np.bool_]:
+    """Return the (250, 250) mask of the pixels of a crop on the femur.
+
+    The bone is what lies around the axes of neck and shaft, projected on the plane.
+    """
     spacing = np.array((plane.row_spacing_mm, plane.column_spacing_mm))
 
     def in_plane_mm(point: PointMm | Floats) -> Floats:
@@ -70,8 +98,17 @@ def share_on_femur(
         below = trochanter + SHAFT_MM * np.asarray(femur.shaft_direction)
         axes.append((in_plane_mm(trochanter), in_plane_mm(below)))
     distance = np.minimum.reduce([_distance(where, *axis) for axis in axes])
-    on_femur = distance <= REACH_RADII * femur.radius_mm
-    return float(heat_map.sum(where=on_femur, dtype=np.float64) / total)
+    return np.asarray(distance <= REACH_RADII * femur.radius_mm)
+
+
+def _in_outline(
+    plane: Plane, crop: HipCrop, outline_mm: Sequence[PointMm]
+) -> npt.NDArray[np.bool_]:
+    """Return the (250, 250) mask of the pixels of a crop inside an outline."""
+    spacing = np.array((plane.row_spacing_mm, plane.column_spacing_mm))
+    from_corner = plane.to_index(outline_mm) + 0.5 - (crop.row, crop.col)
+    index = from_corner * spacing / crop.pixel_mm - 0.5
+    return pixels_inside(index, (crop.size_px, crop.size_px))
 
 
 def _distance(points: Floats, start: Floats, end: Floats) -> Floats:

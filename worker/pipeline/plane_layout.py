@@ -1,9 +1,10 @@
-"""Layout of the planes of the graded hips on the pixel grid of the Secondary Capture.
+"""Layout of the planes of the graded hips on the pixel grid of the overlay picture.
 
 One plane fills the picture. Two are joined at the midline of the patient, half-way between the
 crops: the plane of the right hip on the left of the picture, that of the left hip on the
-right. Distances within each half stay correct. Where the planes have different directions
-(reformatted along each neck), they share the midline only.
+right. The grid is that of the first plane, so that distances are correct within each half.
+Where the planes have different directions (reformatted along each neck), they share the midline
+only.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,6 @@ from worker.pipeline.volume import Plane
 
 Floats = npt.NDArray[np.float64]
 
-MIN_COLUMNS = 512
-SQUARE_TOLERANCE = 0.01
 # Cosine of the angle below which two planes count as one direction: 0.5°.
 PARALLEL_COSINE = 0.99996
 
@@ -65,46 +64,41 @@ class Layout:
 
 
 def lay_out_planes(hips: Sequence[Hip]) -> Layout:
-    """Lay out the planes of the graded hips, right first, on at least 512 columns.
+    """Lay out the planes of the graded hips, right first, on the grid of the first plane.
 
-    Pixels are square. A plane with square pixels keeps its grid, magnified by a whole number
-    where the picture has fewer than 512 columns; other planes are resampled.
-
-    Raises ValueError where no hip is graded.
+    A second plane with other pixels is resampled. Raises ValueError where no hip is graded.
     """
     shown = [(hip, hip.plane, hip.crop) for hip in hips if hip.grade and hip.plane and hip.crop]
     if not shown:
         raise ValueError("A capture needs at least one graded hip with plane and crop.")
     planes = [plane for _, plane, _ in shown]
-    rows, columns = _square(planes[0])
-    spacing_mm = _extent_mm(planes[0]) / (rows, columns)
+    spacing_mm = np.array([planes[0].row_spacing_mm, planes[0].column_spacing_mm])
     sizes = [np.rint(_extent_mm(plane) / spacing_mm).astype(int) for plane in planes]
     starts = [np.zeros(2, int)]
     seam = None
     if len(shown) == 2:
         starts, seam = _joined(shown[0][2], shown[1][2], planes, spacing_mm)
     ends = np.array([start + size for start, size in zip(starts, sizes, strict=True)])
-    size = np.array([ends[:, 0].max(), ends[-1, 1]])
-    factor = -(-MIN_COLUMNS // int(size[1]))
-    parts = [slice(0, int(size[1]) * factor)]
+    rows, columns = int(ends[:, 0].max()), int(ends[-1, 1])
+    parts = [slice(0, columns)]
     if seam is not None:
-        seam = min(max(seam, 1), int(size[1]) - 1) * factor
-        parts = [slice(0, seam), slice(seam, parts[0].stop)]
-    scaled_mm = float(spacing_mm[0] / factor), float(spacing_mm[1] / factor)
+        seam = min(max(seam, 1), columns - 1)
+        parts = [slice(0, seam), slice(seam, columns)]
+    spacing = float(spacing_mm[0]), float(spacing_mm[1])
     halves = tuple(
         Half(
             *hip_plane_crop,
-            top=int(start[0]) * factor,
-            left=int(start[1]) * factor,
-            size=(int(own[0]) * factor, int(own[1]) * factor),
+            top=int(start[0]),
+            left=int(start[1]),
+            size=(int(own[0]), int(own[1])),
             columns=part,
-            spacing_mm=scaled_mm,
+            spacing_mm=spacing,
         )
         for hip_plane_crop, start, own, part in zip(shown, starts, sizes, parts, strict=True)
     )
     return Layout(
-        size=(int(size[0]) * factor, int(size[1]) * factor),
-        spacing_mm=scaled_mm,
+        size=(rows, columns),
+        spacing_mm=spacing,
         halves=halves,
         seam=None if seam is None or (_same(planes) and not _of_two_series(hips)) else seam,
         different_directions=differ_in_direction(planes),
@@ -135,16 +129,6 @@ def _joined(
         for top, seam in zip(tops, seams, strict=True)
     ]
     return starts, seams[0]
-
-
-def _square(plane: Plane) -> tuple[int, int]:
-    """Return the (rows, columns) of a plane on square pixels of its finer spacing."""
-    rows, columns = plane.hu.shape
-    row_mm, column_mm = plane.row_spacing_mm, plane.column_spacing_mm
-    if abs(row_mm / column_mm - 1) <= SQUARE_TOLERANCE:
-        return rows, columns
-    pixel_mm = min(row_mm, column_mm)
-    return round(rows * row_mm / pixel_mm), round(columns * column_mm / pixel_mm)
 
 
 def _extent_mm(plane: Plane) -> Floats:

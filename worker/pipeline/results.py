@@ -103,12 +103,16 @@ class Hip:
     neck: NeckAttenuation | NeckNotMeasured | None = None
     probabilities: Mapping[Grade, float] | None = None
     grade: Grade | None = None
+    image_grade: Grade | None = None
+    """The grade without demographics, where the model used them."""
     heat_map: npt.NDArray[np.float32] | None = None
     """(250, 250) float32, 0–1, on the crop's grid."""
     checks: tuple[Check, ...] = ()
     """The rules of the hip that were applied, in order."""
     series_instance_uid: str = ""
     """The series that shows the hip."""
+    outline_mm: tuple[PointMm, ...] | None = None
+    """Vertices around the femur on the plane, patient LPS, the first not repeated."""
 
     @property
     def state(self) -> Literal["graded", "not_assessable"]:
@@ -134,11 +138,13 @@ class Classification:
 
     ``heat_map`` : (250, 250) float32, 0–1, Grad-CAM of the most probable grade.
     ``in_distribution`` : result of the rule that the crop is like the training data.
+    ``image_grade`` : most probable grade of the crop alone, where demographics were used.
     """
 
     probabilities: Mapping[Grade, float]
     heat_map: npt.NDArray[np.float32]
     in_distribution: RuleResult
+    image_grade: Grade | None = None
 
     @property
     def reason(self) -> Reason | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker.pipeline import crop, load, select
 from worker.pipeline.demographics import demographics_of
+from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import source_header
 from worker.pipeline.neck import neck_attenuation
@@ -137,6 +138,7 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
         neck = neck_attenuation(volume, plane, femur)
+        outline_mm = femur_outline(plane, femur)
     with stopwatch.step("classify"):
         classification = model.classify(hip_crop.pixels, femur.side)
     checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
@@ -153,7 +155,9 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
         grade=max(classification.probabilities, key=classification.probabilities.__getitem__)
         if accepted
         else None,
+        image_grade=classification.image_grade if accepted else None,
         heat_map=classification.heat_map if accepted else None,
+        outline_mm=outline_mm,
         checks=checks,
     )
 

@@ -7,9 +7,8 @@ from worker.pipeline.header_values import number_of
 from worker.pipeline.plane_layout import differ_in_direction
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
+from worker.pipeline.texts import SIDE_WORDS as SIDE_WORDS
 from worker.pipeline.volume import Plane, Side
-
-SIDE_WORDS: dict[Side, str] = {"R": "right", "L": "left"}
 
 LIMITATIONS = (
     "The grade estimates the WHO category of femoral DXA from the CT picture of the proximal "
@@ -85,15 +84,29 @@ def hip_sentence(hip: Hip) -> str:
     return f"{side} hip: {hip.grade.value}{doubt}, probability {percent:.0f} %."
 
 
+def percent_text(probability: float) -> str:
+    """Return a probability (0–1) in whole percent, the same in every output.
+
+    Plain rounding; what would be 0 or 100 is ``<1 %`` or ``>99 %``, unless it is exactly so.
+    """
+    if 0 < probability < 0.005:
+        return "<1 %"
+    return ">99 %" if 0.995 <= probability < 1 else f"{100 * probability:.0f} %"
+
+
+def second_grade(hip: Hip) -> Grade | None:
+    """Return the grade that is nearly as likely as that of a hip, None where there is none."""
+    if hip.grade is None or hip.probabilities is None:
+        return None
+    chances = hip.probabilities
+    second = max((g for g in Grade if g is not hip.grade), key=lambda grade: chances[grade])
+    return None if chances[second] < UNCERTAIN_SHARE * chances[hip.grade] else second
+
+
 def uncertainty_remark(hip: Hip) -> str:
     """Return a remark where a second grade is nearly as likely, otherwise ``""``."""
-    if hip.grade is None:
-        return ""
-    chances = percents(hip, 1)
-    second = max((g for g in Grade if g is not hip.grade), key=lambda grade: chances[grade])
-    if chances[second] < UNCERTAIN_SHARE * chances[hip.grade]:
-        return ""
-    return f"uncertain: may be {second.value}"
+    second = second_grade(hip)
+    return "" if second is None else f"uncertain: may be {second.value}"
 
 
 def reason_text(hip: Hip) -> str:

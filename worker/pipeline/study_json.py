@@ -30,7 +30,10 @@ def study_json(
         "measurements": [],
         "model": None if result is None else model_json(result.model),
         "warnings": [] if result is None else list(result.warnings),
-        "outputs": {"sr": files.get("sr"), "sc": list(filter(None, [files.get("sc")]))},
+        "outputs": {
+            "sr": files.get("sr"),
+            "sc": [path for role in ("sc", "overlay") if (path := files.get(role))],
+        },
     }
 
 

@@ -63,8 +63,10 @@ WITHDRAWAL_REASONS: Mapping[str, str] = {
 }
 OBJECT_ROLES: Mapping[str, str] = {
     "sr": "Report (SR)",
-    "sc": "Picture (SC)",
+    "sc": "Result picture (SC)",
+    "overlay": "Overlay picture (SC)",
     "pm": "Heat map values (parametric map)",
+    "key": "Key images (KO)",
     "ko": "Rejection note (KO)",
 }
 COMPLETED_BY: Mapping[str, str] = {

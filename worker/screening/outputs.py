@@ -1,4 +1,4 @@
-"""Output files of a screening: SR, SC, parametric map, PNG and the ``result.json`` entry.
+"""Output files of a screening: SR, two SC, parametric map, PNG and the ``result.json`` entry.
 
 Shared by the command line and the Celery task, so that both write the same.
 """
@@ -13,24 +13,26 @@ from typing import Any, Literal
 from pydicom import Dataset
 
 from worker.pipeline.capture.parametric_map import build_parametric_map
-from worker.pipeline.capture.secondary_capture import build_capture, capture_png
+from worker.pipeline.capture.secondary_capture import build_captures, capture_png
 from worker.pipeline.derived_header import to_bytes, with_unused_uids
 from worker.pipeline.known_dxa import KnownDxa
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.report.document import build_report
+from worker.pipeline.report.key_objects import build_key_objects
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Screening
 from worker.pipeline.screen import Stopwatch
 
-FileRole = Literal["sr", "sc", "pm", "png"]
+FileRole = Literal["sr", "sc", "overlay", "pm", "key", "png"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """Output settings of a site: SOP class of the SR, and whether to write a parametric map."""
+    """Output settings of a site: SOP class of the SR, and which further objects to write."""
 
     sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d"
     parametric_map: bool = False
+    key_objects: bool = False
 
 
 DEFAULT_OPTIONS = OutputOptions()
@@ -40,14 +42,17 @@ DEFAULT_OPTIONS = OutputOptions()
 class Outputs:
     """DICOM objects of a screening and their encoded files.
 
-    ``screening`` : with the times of building the outputs. ``pm`` : the parametric map, None
-    if it is disabled or impossible.
+    ``screening`` : with the times of building the outputs. ``sc``, ``overlay`` : result picture
+    and overlay picture, one series. ``pm`` : the parametric map, None if it is disabled or
+    impossible. ``key`` : the Key Object Selection, None if it is disabled.
     """
 
     screening: Screening
     sr: Dataset
     sc: Dataset
+    overlay: Dataset
     pm: Dataset | None
+    key: Dataset | None
     files: Mapping[FileRole, bytes]
 
 
@@ -69,8 +74,10 @@ def build_outputs(
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
-        sc = build_capture(screening, at=at, previous=previous)
+        sc, overlay = build_captures(screening, at=at, previous=previous)
         with_unused_uids(sc, "sc", withdrawn)
+        with_unused_uids(overlay, "overlay", withdrawn)
+        overlay.SeriesInstanceUID = sc.SeriesInstanceUID
         png = capture_png(sc)
         pm = build_parametric_map(screening, at=at) if options.parametric_map else None
         if pm is not None:
@@ -78,7 +85,7 @@ def build_outputs(
     with stopwatch.step("report"):
         sr = build_report(
             screening,
-            [sc] if pm is None else [sc, pm],
+            [sc, overlay] if pm is None else [sc, overlay, pm],
             at=at,
             sop_class=options.sr_sop_class,
             predecessor=predecessor,
@@ -86,11 +93,18 @@ def build_outputs(
             dxa=dxa,
         )
         with_unused_uids(sr, "sr", withdrawn)
+        key = build_key_objects(screening, sr, sc, at=at) if options.key_objects else None
+        if key is not None:
+            with_unused_uids(key, "key", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
-    files: dict[FileRole, bytes] = {"sr": to_bytes(sr), "sc": to_bytes(sc), "png": png}
+    files: dict[FileRole, bytes] = {
+        "sr": to_bytes(sr), "sc": to_bytes(sc), "overlay": to_bytes(overlay), "png": png,
+    }  # fmt: skip
     if pm is not None:
         files["pm"] = to_bytes(pm)
-    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, pm, files)
+    if key is not None:
+        files["key"] = to_bytes(key)
+    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, key, files)
 
 
 def write_files(

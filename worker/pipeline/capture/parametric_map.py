@@ -22,7 +22,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ParametricMapStorage
 
 from worker.pipeline import header_values, statements
-from worker.pipeline.capture.draw import heat_in_box
+from worker.pipeline.capture.heat import heat_in_box
 from worker.pipeline.capture.secondary_capture import source_images, unpaired_part
 from worker.pipeline.derived_header import (
     MANUFACTURER,

@@ -1,64 +1,110 @@
-"""The Secondary Capture: heat maps on the anatomy with a banner below (PS3.3 A.8.1)."""
+"""The series of Secondary Captures: result picture and overlay picture (PS3.3 A.8.1)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import BytesIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from worker.pipeline import header_values, statements
-from worker.pipeline.capture.banner import draw_banner
-from worker.pipeline.capture.draw import Picture, draw_anatomy
+from worker.pipeline.capture.overlay import draw_overlay
+from worker.pipeline.capture.result_picture import draw_result
 from worker.pipeline.derived_header import (
     code_item,
     copy_lossy_compression,
     derived_dataset,
     finalize,
+    join_series,
     reference,
 )
+from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.results import Hip, Screening
 
 SERIES_NUMBER = 9002
+RESULT, OVERLAY = "RESULT", "OVERLAY"
+"""Value 3 of Image Type."""
 # Unpaired parts: with HIP, or none, Laterality would be required (PS3.3 C.7.3.1).
 UNPAIRED_PARTS = ("ABDOMEN", "PELVIS")
 
 
-def build_capture(
+def build_captures(
     screening: Screening, *, at: datetime, previous: Sequence[PreviousResult] = ()
-) -> Dataset:
-    """Build the RGB picture of a screening; equal arguments give equal bytes.
+) -> tuple[Dataset, Dataset]:
+    """Build result picture and overlay picture, one series; equal arguments give equal bytes.
 
     ``at`` : aware, the only clock value. ``previous`` : results of earlier studies of this
     patient. Raises ValueError where no hip is graded.
     """
-    hips = statements.both_hips(screening)
-    picture = draw_anatomy(hips)
-    banner = draw_banner(screening, picture.pixels.shape[1], previous)
+    result = finalize(_result(screening, previous), "sc", at)
+    overlay = finalize(_overlay(screening), "overlay", at)
+    join_series({"sc": result, "overlay": overlay})
+    for ds in (result, overlay):
+        ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
+    return result, overlay
+
+
+def overlay_of(pictures: Iterable[Dataset]) -> Dataset:
+    """Return the overlay picture among the pictures of a result."""
+    return next(ds for ds in pictures if ds.ImageType[-1] == OVERLAY)
+
+
+def _result(screening: Screening, previous: Sequence[PreviousResult]) -> Dataset:
+    ds = _picture(screening, RESULT, draw_result(screening, previous))
+    ds.InstanceNumber = 1
+    # No PixelSpacing and no PatientOrientation: hips, whole slice and text share the picture.
+    ds.PatientOrientation = []
+    model = screening.model
+    ds.DerivationDescription = (
+        f"Result of {model.name} {model.version} (weights SHA-256 {model.sha256}): both hips "
+        f"enlarged, plain and with the Grad-CAM, whole slice, text. {statements.notice(model)}"
+    )
+    return ds
+
+
+def _overlay(screening: Screening) -> Dataset:
+    layout = lay_out_planes(statements.both_hips(screening))
+    ds = _picture(screening, OVERLAY, draw_overlay(layout))
+    ds.InstanceNumber = 2
+    # The planes are canonical: rows run to the patient's left, columns to the feet.
+    ds.PatientOrientation = ["L", "F"]
+    ds.PixelSpacing = [round(spacing_mm, 6) for spacing_mm in layout.spacing_mm]
+    model, halves = screening.model, statements.separate_halves_remark(screening)
+    ds.DerivationDescription = (
+        f"Grad-CAM of {model.name} {model.version} (weights SHA-256 {model.sha256}) added to "
+        "the windowed CT inside the input of the model; outlines of femur and neck. "
+        f"{halves and halves + ' '}{statements.notice(model)}"
+    )
+    return ds
+
+
+def _picture(screening: Screening, kind: str, pixels: npt.NDArray[np.uint8]) -> Dataset:
+    """Return what both pictures of a result have in common."""
     source = screening.source
     ds = derived_dataset(source, screening.model, SecondaryCaptureImageStorage)
     ds.Modality = "OT"
     ds.ConversionType = "WSD"
     ds.SeriesNumber = SERIES_NUMBER
-    ds.SeriesDescription = f"AI hip heat map - {statements.short_notice(screening.model)}"
+    ds.SeriesDescription = series_description(screening)
     ds.BodyPartExamined = unpaired_part(source)
-    ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
-    # The planes are canonical: rows run to the patient's left, columns to the feet.
-    ds.PatientOrientation = ["L", "F"]
-    ds.BurnedInAnnotation = "NO"  # the banner names neither patient nor date
+    ds.ImageType = ["DERIVED", "SECONDARY", kind]
+    ds.BurnedInAnnotation = "NO"  # the text names neither patient nor date
     ds.RecognizableVisualFeatures = "NO"
     copy_lossy_compression(source, ds)
-    ds.DerivationDescription = _derivation(screening, banner.shape[0])
     ds.DerivationCodeSequence = [code_item(codes.DCM.PixelByPixelAddition)]
     ds.SourceImageSequence = list(source_images(screening))
-    _add_pixels(ds, picture, np.vstack([picture.pixels, banner]))
-    finalize(ds, "sc", at)
-    ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
+    _add_pixels(ds, pixels)
     return ds
+
+
+def series_description(screening: Screening) -> str:
+    """Return a description short enough for the lists of viewers; DEMO comes first."""
+    return "DEMO AI hip" if screening.model.simulated else "AI hip - RESEARCH"
 
 
 def unpaired_part(source: Dataset) -> str:
@@ -76,26 +122,14 @@ def capture_png(capture: Dataset) -> bytes:
     return file.getvalue()
 
 
-def _add_pixels(ds: Dataset, picture: Picture, pixels: np.ndarray) -> None:
+def _add_pixels(ds: Dataset, pixels: npt.NDArray[np.uint8]) -> None:
     ds.SamplesPerPixel = 3
     ds.PhotometricInterpretation = "RGB"
     ds.PlanarConfiguration = 0
     ds.Rows, ds.Columns = pixels.shape[:2]
-    # Distances can be measured: the spacing is that of the magnified or resampled anatomy.
-    ds.PixelSpacing = [round(picture.row_spacing_mm, 6), round(picture.column_spacing_mm, 6)]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
     data = pixels.tobytes()
     ds.add_new("PixelData", "OB", data + b"\0" * (len(data) % 2))
-
-
-def _derivation(screening: Screening, banner_rows: int) -> str:
-    model = screening.model
-    halves = statements.separate_halves_remark(screening)
-    return (
-        f"Grad-CAM of {model.name} {model.version} (weights SHA-256 {model.sha256}) blended "
-        f"0.3 into the windowed CT inside the crop boxes; {banner_rows} rows of text below "
-        f"the anatomy. {halves and halves + ' '}{statements.notice(model)}"
-    )
 
 
 def source_images(screening: Screening) -> Iterable[Dataset]:
@@ -129,6 +163,6 @@ def _source_images(source: Sequence[Dataset], hips: Sequence[Hip]) -> Iterable[D
             item.ReferencedFrameNumber = frames
         purpose = codes.DCM.SourceImageForImageProcessingOperation
         item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
-        # Text is added below, and the grid may be flipped, magnified or resampled.
+        # Text is added, and the grid may be flipped, joined or enlarged.
         item.SpatialLocationsPreserved = "NO"
         yield item

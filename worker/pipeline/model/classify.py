@@ -10,7 +10,7 @@ from worker.pipeline.demographics import Demographics
 from worker.pipeline.model.explain import Explain
 from worker.pipeline.model.networks import GRADES
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
-from worker.pipeline.results import Classification, ModelInfo
+from worker.pipeline.results import Classification, Grade, ModelInfo
 from worker.pipeline.volume import Side
 
 WITH_DEMOGRAPHICS = "image, sex, age, height, weight"
@@ -77,7 +77,8 @@ class ImageModel:
         The network takes right hips: a left one is mirrored, and its heat map mirrored back.
         """
         patient = None if self.patient is None else self.patient.vector()
-        explained = self.explain(_as_right(pixels, side), patient)
+        crop = _as_right(pixels, side)
+        explained = self.explain(crop, patient)
         return Classification(
             probabilities=dict(
                 zip(
@@ -88,7 +89,12 @@ class ImageModel:
             ),
             heat_map=np.ascontiguousarray(_as_right(explained.heat_map, side)),
             in_distribution=self._check_distribution(explained.features),
+            image_grade=None if patient is None else self._image_grade(crop),
         )
+
+    def _image_grade(self, crop: npt.NDArray[np.float32]) -> Grade:
+        """Return the most probable grade without demographics; no temperature changes it."""
+        return GRADES[int(self.explain(crop).logits.argmax())]
 
     def _check_distribution(self, features: npt.NDArray[np.float32]) -> RuleResult:
         """Reject features farther from the training data than the limit."""

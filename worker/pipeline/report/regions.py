@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from worker.pipeline import header_values, statements
+from worker.pipeline.capture.secondary_capture import overlay_of
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import image
@@ -69,7 +70,7 @@ def source_grid(header: Dataset) -> Grid | None:
 
 
 def capture_grid(capture: Dataset, screening: Screening, plane: Plane) -> Grid:
-    """Return the grid of the capture's anatomy in the part that shows a hip's plane."""
+    """Return the grid of the overlay picture in the part that shows a hip's plane."""
     layout = lay_out_planes(statements.both_hips(screening))
     half = next(half for half in layout.halves if half.plane is plane)
     rows_mm, columns_mm = half.spacing_mm
@@ -107,7 +108,7 @@ def region_builder(
         closed = [*outline, outline[0]]
         if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
             return _in_space(closed, frame_of_reference)
-        return _on_image(grid or capture_grid(pictures[0], screening, plane), closed)
+        return _on_image(grid or capture_grid(overlay_of(pictures), screening, plane), closed)
 
     return region_of
 

@@ -104,9 +104,10 @@ def test_one_report_for_the_study_and_an_entry_for_every_series(
     assert [one["rank"] for one in study.entry["series"]] == [1, 2, None]
     assert [hip["series_uid"] for hip in study.entry["hips"]] == [uid(1)] * 2
     assert study.entry["outputs"]["sr"].endswith(f"{uid(1)}.sr.dcm")
-    assert len(study.entry["outputs"]["sc"]) == 1
+    pictures = [Path(path).name for path in study.entry["outputs"]["sc"]]
+    assert pictures == [f"{uid(1)}.sc.dcm", f"{uid(1)}.overlay.sc.dcm"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"{uid(1)}.sr.dcm", f"{uid(1)}.sc.dcm", f"{uid(1)}.png",
+        f"{uid(1)}.sr.dcm", f"{uid(1)}.sc.dcm", f"{uid(1)}.overlay.sc.dcm", f"{uid(1)}.png",
     }  # fmt: skip
     entries = {one.series_instance_uid: one.entry or {} for one in study.series}
     assert entries[uid(1)]["outputs"]["sr"] == study.entry["outputs"]["sr"]

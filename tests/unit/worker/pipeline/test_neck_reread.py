@@ -19,7 +19,7 @@ from tests.support.report_cases import AT
 from tests.support.report_rules import groups, named
 from tests.support.series import simulate_small
 from worker.pipeline import select
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.crop import crop_hip
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.report.document import build_report
@@ -54,7 +54,7 @@ def reported(paths: tuple[Path, ...], femurs: tuple[Femur, ...]) -> Dataset:
     screening = Screening(
         series.series_instance_uid, "coronal", series.headers, hips, Grade.NORMAL, MODEL
     )
-    return build_report(screening, [build_capture(screening, at=AT)], at=AT)
+    return build_report(screening, build_captures(screening, at=AT), at=AT)
 
 
 def _graded(volume: Volume, femur: Femur) -> Hip:

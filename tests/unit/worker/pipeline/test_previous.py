@@ -8,8 +8,7 @@ import pytest
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, METAL
 from tests.support.report_rules import named
-from worker.pipeline.capture.banner import draw_banner
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.previous import (
     PreviousHip,
     PreviousResult,
@@ -115,16 +114,17 @@ def test_picture_shows_the_newest_result_that_can_be_compared() -> None:
 
 def test_report_and_picture_hold_the_line() -> None:
     screening, previous = make_screening(), [result(date(2025, 3, 20))]
-    capture = build_capture(screening, at=AT, previous=previous)
-    report = build_report(screening, [capture], at=AT, previous=previous)
+    pictures = build_captures(screening, at=AT, previous=previous)
+    report = build_report(screening, pictures, at=AT, previous=previous)
 
     comments = [item.TextValue for item in named(report, "121106")]
     assert [text for text in comments if text.startswith("Previous result")] == list(
         report_lines(screening, previous)
     )[:1]
-    assert capture.SOPInstanceUID != build_capture(screening, at=AT).SOPInstanceUID
-    without, with_line = (draw_banner(screening, 512, one) for one in ((), previous))
-    assert len(with_line) > len(without)
+    without = build_captures(screening, at=AT)
+    assert pictures[0].SOPInstanceUID != without[0].SOPInstanceUID
+    assert pictures[0].PixelData != without[0].PixelData
+    assert pictures[1].PixelData == without[1].PixelData
 
 
 def test_study_without_date_says_earlier() -> None:

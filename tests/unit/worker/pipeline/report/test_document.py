@@ -13,15 +13,14 @@ from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, CLINICAL_MODEL, METAL, built
 from tests.support.report_rules import groups, named, not_evaluated, side_of, value
 from worker.pipeline import statements
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
 from worker.pipeline.results import Grade, Screening
 
 
 def report_of(screening: Screening, **options: object) -> Dataset:
-    capture = build_capture(screening, at=AT)
-    return build_report(screening, [capture], at=AT, **options)  # type: ignore[arg-type]
+    return build_report(screening, build_captures(screening, at=AT), at=AT, **options)  # type: ignore[arg-type]
 
 
 def read_back(report: Dataset) -> Dataset:
@@ -34,9 +33,9 @@ def comments(report: Dataset) -> list[str]:
 
 def test_clock_changes_the_file_and_no_uid() -> None:
     screening = make_screening()
-    capture = build_capture(screening, at=AT)
+    pictures = build_captures(screening, at=AT)
     now, later = (
-        build_report(screening, [capture], at=at) for at in (AT, AT + timedelta(seconds=1))
+        build_report(screening, pictures, at=at) for at in (AT, AT + timedelta(seconds=1))
     )
 
     assert to_bytes(now) != to_bytes(later)
@@ -270,8 +269,8 @@ def test_building_does_not_modify_the_source_headers() -> None:
 
 def test_graded_hip_without_plane_is_refused() -> None:
     screening = make_screening()
-    capture = build_capture(screening, at=AT)
+    pictures = build_captures(screening, at=AT)
     hips = tuple(replace(hip, plane=None) for hip in screening.hips)
 
     with pytest.raises(ValueError, match="no plane or crop"):
-        build_report(replace(screening, hips=hips), [capture], at=AT)
+        build_report(replace(screening, hips=hips), pictures, at=AT)

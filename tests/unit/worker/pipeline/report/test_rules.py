@@ -6,9 +6,9 @@ from io import BytesIO
 import highdicom
 import pytest
 
-from tests.support.report_cases import AT, CASES, built
+from tests.support.report_cases import AT, CASES, built, pictures_of
 from tests.support.report_rules import groups, violations
-from worker.pipeline.capture.secondary_capture import build_capture
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
 from worker.pipeline.report.regions import SopClass
@@ -26,14 +26,14 @@ def test_report_complies_with_every_rule(case: str, sop_class: SopClass) -> None
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_rebuilt_capture_and_reports_are_byte_identical(case: str) -> None:
+def test_rebuilt_pictures_and_reports_are_byte_identical(case: str) -> None:
     screening = CASES[case]()
-    capture = build_capture(screening, at=AT)
-    reports = [build_report(screening, [capture], at=AT, sop_class=which) for which in BOTH]
+    pictures = build_captures(screening, at=AT)
+    reports = [build_report(screening, pictures, at=AT, sop_class=which) for which in BOTH]
 
     # The earlier ones were read back, and are written as they were read.
-    before = [built(case)[1], *(built(case, which)[2] for which in BOTH)]
-    assert [to_bytes(ds) for ds in (capture, *reports)] == [to_bytes(ds) for ds in before]
+    before = [*pictures_of(case), *(built(case, which)[2] for which in BOTH)]
+    assert [to_bytes(ds) for ds in (*pictures, *reports)] == [to_bytes(ds) for ds in before]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,205 @@
+"""The result picture: impression, grades, both hips enlarged at one scale, whole slice, notice.
+
+It is read in seconds, also at half size and in gray: the impression first, then the grades, of
+which the worst is the brightest, then the hips.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from worker.pipeline import statements
+from worker.pipeline.capture.hip_panels import (
+    PANEL_PX,
+    Panel,
+    draw_explained,
+    draw_plain,
+    draw_whole,
+    panel_of,
+)
+from worker.pipeline.capture.typeset import Color, Page, fitting_px, line_px
+from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
+from worker.pipeline.heat_map import is_heat_on_femur
+from worker.pipeline.impression import impression, qualifications, recommendation
+from worker.pipeline.plane_layout import lay_out_planes
+from worker.pipeline.previous import PreviousResult, picture_line, picture_note
+from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
+from worker.pipeline.warnings import topic_of
+
+WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
+COLUMN = (WIDTH - 3 * EDGE) // 2
+WHOLE_PX = 230
+LARGE_PX, GRADE_PX, BODY_PX, SMALL_PX = 33, 50, 24, 20
+MAX_WARNINGS = 3
+
+BACKGROUND, TRACK, OTHER_BAR = (12, 12, 16), (50, 50, 56), (105, 105, 112)
+WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
+AMBER, GRAY = (255, 190, 0), (180, 180, 186)
+# Distinguishable with every color vision, and the worse the brighter in gray.
+GRADE_COLORS = {
+    Grade.NORMAL: (95, 150, 215),
+    Grade.OSTEOPENIA: (240, 165, 60),
+    Grade.OSTEOPOROSIS: (255, 240, 150),
+}
+NOT_ASSESSABLE = "NOT ASSESSABLE"
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -> Rgb:
+    """Draw (rows, 1024, 3) uint8 with the rows that the wrapped text needs, 1024 or more.
+
+    It never holds a patient's name, identifier or date.
+    Raises ValueError where no hip is graded.
+    """
+    # Drawn twice: the first pass measures the number of rows.
+    rows = _draw(Image.new("RGB", (WIDTH, 1)), screening, previous)
+    image = Image.new("RGB", (WIDTH, max(MIN_HEIGHT, rows)), BACKGROUND)
+    _draw(image, screening, previous)
+    return np.asarray(image, np.uint8)
+
+
+def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
+    page = Page(image, ImageDraw.Draw(image))
+    y = _draw_notice(page, screening)
+    y = _draw_impression(page, screening, previous, y + 10)
+    hips = statements.both_hips(screening)
+    panels = [panel_of(hip) for hip in hips]
+    bottom = y = y + 12
+    for hip, panel, x in zip(hips, panels, (EDGE, 2 * EDGE + COLUMN), strict=True):
+        below = _draw_hip(page, hip, panel, (x, y))
+        if then := picture_line(screening, hip, previous):
+            below = page.text(then, (x, below + 2, COLUMN), SMALL_PX, PALE)
+        bottom = max(bottom, below)
+    page.draw.line([(WIDTH // 2, y), (WIDTH // 2, bottom)], fill=TRACK)
+    shown = [panel for panel in panels if panel is not None]
+    return _draw_foot(page, screening, previous, shown, bottom + 12) + EDGE
+
+
+def _draw_notice(page: Page, screening: Screening) -> int:
+    words = statements.notice(screening.model)
+    px = fitting_px(words, BODY_PX, WIDTH - 2 * EDGE, 1)
+    bottom = line_px(px) + 12
+    page.draw.rectangle(
+        [0, 0, WIDTH, bottom], fill=AMBER if screening.model.simulated else GRAY
+    )
+    page.text(words, (EDGE, 7, WIDTH - 2 * EDGE), px, BLACK, bold=0.3)
+    return bottom
+
+
+def _draw_impression(
+    page: Page, screening: Screening, previous: Sequence[PreviousResult], y: int
+) -> int:
+    width = WIDTH - 2 * EDGE
+    words = impression(screening, previous)
+    px = fitting_px(words, LARGE_PX, width, 2)
+    y = page.text(words, (EDGE, y, width), px, WHITE, bold=0.4)
+    if advice := recommendation(screening):
+        y = page.text(advice, (EDGE, y + 2, width), BODY_PX, WHITE)
+    for words in qualifications(screening):
+        y = page.text(words, (EDGE, y + 2, width), SMALL_PX, PALE)
+    return y
+
+
+def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) -> int:
+    x, y = at
+    side = statements.SIDE_WORDS[hip.side].upper()
+    y = page.text(f"{side} HIP", (x, y, COLUMN), SMALL_PX, PALE)
+    words, color = NOT_ASSESSABLE, GRAY
+    if hip.grade is not None:
+        doubt = "?" if statements.uncertainty_remark(hip) else ""
+        words, color = f"{hip.grade.value.upper()}{doubt}", GRADE_COLORS[hip.grade]
+    y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
+    if panel is None:
+        return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
+    for picture, left in (
+        (draw_plain(panel), x),
+        (draw_explained(panel), x + COLUMN - PANEL_PX[1]),
+    ):
+        page.image.paste(picture, (left, y))
+    y = page.text(_heat_text(hip), (x, y + PANEL_PX[0] + 4, COLUMN), SMALL_PX, PALE) + 4
+    if doubt := statements.uncertainty_remark(hip):
+        y = page.text(f"{doubt[:1].upper()}{doubt[1:]}", (x, y, COLUMN), BODY_PX, WHITE)
+    for grade in reversed(Grade):
+        y = _draw_bar(page, hip, grade, (x, y))
+    if isinstance(hip.neck, NeckAttenuation):
+        neck = f"Neck {hip.neck.mean_hu:.0f} ± {hip.neck.sd_hu:.0f} HU"
+    else:
+        neck = f"Neck HU not measured. {hip.neck.text if hip.neck else ''}"
+    return page.text(neck, (x, y + 4, COLUMN), BODY_PX, WHITE)
+
+
+def _heat_text(hip: Hip) -> str:
+    """Return what the second panel of a graded hip shows."""
+    if is_heat_on_femur(hip):
+        return f"Grad-CAM of {hip.grade}; outlines: femur, neck."
+    return f"Grad-CAM of {hip.grade} not drawn: not on the femur."
+
+
+def _draw_bar(page: Page, hip: Hip, grade: Grade, at: tuple[int, int]) -> int:
+    x, y = at
+    probability = float((hip.probabilities or {}).get(grade, 0.0))
+    color: Color = GRADE_COLORS[grade] if grade is hip.grade else PALE
+    name, value = 160, 88
+    page.text(grade.value.capitalize(), (x, y, name), BODY_PX, color)
+    right = x + COLUMN - value + 8
+    page.text(statements.percent_text(probability), (right, y, value), BODY_PX, color)
+    start, length = x + name, COLUMN - name - value
+    top, bottom = y + 7, y + 23
+    page.draw.rectangle([start, top, start + length, bottom], fill=TRACK)
+    if (filled := round(length * probability)) > 0:
+        fill = color if grade is hip.grade else OTHER_BAR
+        page.draw.rectangle([start, top, start + filled, bottom], fill=fill)
+    return y + line_px(BODY_PX)
+
+
+def _draw_foot(
+    page: Page,
+    screening: Screening,
+    previous: Sequence[PreviousResult],
+    panels: Sequence[Panel],
+    y: int,
+) -> int:
+    """Draw the whole slice and, beside it, images, model and warnings."""
+    layout = lay_out_planes(statements.both_hips(screening))
+    whole = draw_whole(layout, panels, WHOLE_PX)
+    whole.thumbnail((COLUMN, WHOLE_PX))
+    page.image.paste(whole, (EDGE, y))
+    x = 2 * EDGE + whole.width
+    below = y
+    for words, color in _foot_lines(screening, previous):
+        below = page.text(words, (x, below, WIDTH - EDGE - x), SMALL_PX, color)
+    return max(below, y + whole.height)
+
+
+def _foot_lines(
+    screening: Screening, previous: Sequence[PreviousResult]
+) -> Iterable[tuple[str, Color]]:
+    model = screening.model
+    if note := picture_note(screening, previous):
+        yield note, WHITE
+    # The age is stated below the impression.
+    warnings = [w for w in screening.warnings if topic_of(w) != "WHO category"]
+    shown, rest = warnings[:MAX_WARNINGS], warnings[MAX_WARNINGS:]
+    yield from ((f"Warning: {warning}", AMBER) for warning in shown)
+    if rest:
+        more = "1 more warning" if len(rest) == 1 else f"{len(rest)} more warnings"
+        yield f"{more}: see the structured report.", AMBER
+    yield f"{_planes(screening)}. W {WINDOW_WIDTH_HU} L {WINDOW_CENTER_HU}.", PALE
+    yield f"Model {model.name} {model.version} ({model.modality}).", PALE
+    yield "Not a T-score, not BMD. Measure on image 2 of this series.", PALE
+    if remark := statements.separate_halves_remark(screening):
+        yield remark, PALE
+
+
+def _planes(screening: Screening) -> str:
+    names = {
+        hip.side: statements.plane_name(screening, hip)
+        for hip in statements.both_hips(screening)
+        if hip.grade is not None
+    }
+    if len(set(names.values())) == 1:
+        return next(iter(names.values())).capitalize()
+    return ", ".join(f"{side}: {name}" for side, name in names.items())

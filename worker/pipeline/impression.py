@@ -1,0 +1,120 @@
+"""The impression of a result: one sentence that SR and SC show first, and what follows it."""
+
+from collections.abc import Iterable, Sequence
+
+from worker.pipeline import texts
+from worker.pipeline.demographics import WHO_FROM_YEARS, ages_by_attribute
+from worker.pipeline.grading import SEVERITY, worse_grade
+from worker.pipeline.previous import PreviousResult
+from worker.pipeline.results import Grade, Hip, Screening
+from worker.pipeline.statements import both_hips, second_grade
+
+Grades = tuple[Grade, ...]
+"""The grade of a hip or a patient, and where it is uncertain the other possible one."""
+
+
+def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) -> str:
+    """Return the result of a screening in one sentence.
+
+    It is uncertain where another grade of a hip would change that of the patient; another
+    uncertain hip is named so. Of a side that cannot be assessed now it states metal and the
+    worst grade of ``previous``, earlier results of this patient.
+    """
+    patient = _patient_grades(screening)
+    sides = _sides(both_hips(screening), patient, previous)
+    if not patient:
+        sentence = texts.NO_RESULT.format(sides=sides)
+    elif len(patient) > 1:
+        grade, other = patient
+        sentence = texts.UNCERTAIN.format(grade=grade, other=other, sides=sides)
+    elif patient == (Grade.NORMAL,):
+        sentence = texts.NO_LOW_DENSITY.format(sides=sides)
+    else:
+        sentence = texts.LOW_DENSITY.format(grade=patient[0], sides=sides)
+    if Grade.NORMAL in patient[:1]:
+        sentence += texts.NO_RULE_OUT
+    if screening.model.simulated:
+        sentence = texts.DEMONSTRATION_PREFIX.format(impression=sentence)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def qualifications(screening: Screening) -> Iterable[str]:
+    """Yield the sentences without which the impression could be misread, often none."""
+    if is_under_who_age(screening):
+        yield texts.UNDER_WHO_AGE.format(years=WHO_FROM_YEARS)
+    if changed := _changed_by_demographics(screening):
+        yield changed
+
+
+def recommendation(screening: Screening) -> str:
+    """Return the recommendation of DXA for a hip of low density, or that may be of it.
+
+    ``""`` otherwise, and for a model that was trained on simulated CT.
+    """
+    low = any(
+        grade is not Grade.NORMAL for hip in screening.hips for grade in possible_grades(hip)
+    )
+    return texts.RECOMMENDATION if low and not screening.model.simulated else ""
+
+
+def is_under_who_age(screening: Screening) -> bool:
+    """Return whether the patient is younger than the WHO categories apply to."""
+    ages = ages_by_attribute(screening.source).values()
+    return any(age < WHO_FROM_YEARS for age in ages)
+
+
+def possible_grades(hip: Hip) -> Grades:
+    """Return the grade of a hip, and a second one that is nearly as likely."""
+    if hip.grade is None:
+        return ()
+    second = second_grade(hip)
+    return (hip.grade,) if second is None else (hip.grade, second)
+
+
+def _patient_grades(screening: Screening) -> Grades:
+    """Return the patient's grade, and the other one that uncertain hips could make of it."""
+    if screening.grade is None:
+        return ()
+    hips = [possible_grades(hip) for hip in both_hips(screening) if hip.grade is not None]
+    for of_each_hip in (
+        [worse_grade(grades) for grades in hips],
+        [min(grades, key=SEVERITY.index) for grades in hips],
+    ):
+        if (other := worse_grade(of_each_hip)) is not screening.grade:
+            return screening.grade, other
+    return (screening.grade,)
+
+
+def _sides(hips: Sequence[Hip], patient: Grades, previous: Sequence[PreviousResult]) -> str:
+    """Name the hips: those of the patient's grades first, and without repeating them."""
+    same = [hip for hip in hips if hip.grade and possible_grades(hip) == patient]
+    if len(same) == len(hips):
+        return texts.BOTH_HIPS
+    named = [texts.HIP.format(side=texts.SIDE_WORDS[hip.side]) for hip in same]
+    others = [_hip(hip, previous) for hip in hips if hip not in same]
+    return "; ".join([*named, *others])
+
+
+def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:
+    side, grades = texts.SIDE_WORDS[hip.side], possible_grades(hip)
+    if len(grades) > 1:
+        return texts.HIP_UNCERTAIN.format(side=side, grade=grades[0], other=grades[1])
+    if grades:
+        return texts.HIP_OF_GRADE.format(side=side, grade=grades[0])
+    reason = "" if hip.reason is None else texts.SHORT_REASONS.get(hip.reason.code, "")
+    earlier = [one.hips[hip.side].grade for one in previous if hip.side in one.hips]
+    worst = max((g for g in earlier if g is not None), key=SEVERITY.index, default=None)
+    text = texts.HIP_NOT_ASSESSABLE.format(side=side) + reason
+    if worst in (None, Grade.NORMAL):
+        return text
+    return text + texts.EARLIER_GRADE.format(grade=worst)
+
+
+def _changed_by_demographics(screening: Screening) -> str:
+    """Name the hips whose grade would be another one without demographics, otherwise ``""``."""
+    hips = [
+        texts.HIP_OF_GRADE.format(side=texts.SIDE_WORDS[hip.side], grade=hip.image_grade)
+        for hip in both_hips(screening)
+        if hip.grade is not None and hip.image_grade not in (None, hip.grade)
+    ]
+    return texts.CHANGED_BY_DEMOGRAPHICS.format(hips=", ".join(hips)) if hips else ""
