@@ -17,7 +17,8 @@ def test_process_that_dies_ends_the_run_with_the_name_of_its_test(tmp_path: Path
     for number in range(6):
         (tmp_path / f"test_other{number}.py").write_text(OTHERS)
 
-    command = [sys.executable, "-m", "pytest", *options[1].split(), "-p", "no:cacheprovider"]
+    parallel = options[1].replace("$(PROCESSES)", "2").split()
+    command = [sys.executable, "-m", "pytest", *parallel, "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 1, done.stdout
