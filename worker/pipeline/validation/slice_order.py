@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.validation.slice_faults import Fault, Thumbnails, differences
+from worker.pipeline.validation.slice_faults import BODY_HU, Fault, Thumbnails, differences
 
 # Difference of the first and the last slice against that of neighbors, and of slices half of
 # the stack apart. Experiment: axial and coronal stacks of ten real CT, 1 to 5 mm, as they are
@@ -18,6 +18,9 @@ from worker.pipeline.validation.slice_faults import Fault, Thumbnails, differenc
 # or more, exchanged at most 2.3 and 0.19.
 WRAPPED_RATIO, WRAPPED_SHARE = 3.5, 0.35
 NOISE_HU = 1.0
+# The parts meet where a slice has less than this share of the usual body, otherwise at the
+# largest step.
+END_AREA = 0.5
 
 
 def rotated(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
@@ -34,7 +37,9 @@ def rotated(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fau
     far = float(np.median(differences(thumbnails[half:], thumbnails[: count - half])))
     if around > WRAPPED_RATIO * (usual + NOISE_HU) or around + NOISE_HU > WRAPPED_SHARE * far:
         return
-    filled = (thumbnails > thumbnails.min()).mean(axis=(1, 2))
-    at = int(np.argmin(filled[1:] + filled[:-1]))
+    areas = (thumbnails > BODY_HU).mean(axis=(1, 2))
+    held = np.minimum(areas[1:], areas[:-1])
+    is_end = held.min() < END_AREA * np.median(areas)
+    at = int(np.argmin(held) if is_end else np.argmax(steps))
     words = "both ends of the body, while the first and the last slice are neighbors"
     yield Fault(at, at + 1, words, WRAPPED_SHARE * far / (around + NOISE_HU))
