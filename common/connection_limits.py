@@ -10,6 +10,10 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
+BACKLOG = 1024
+"""Connections that wait to be accepted; a full queue drops requests, which clients repeat only
+after seconds. The limit of the kernel (net.core.somaxconn) applies, too."""
+
 T = TypeVar("T", bound=Hashable)
 
 

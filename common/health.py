@@ -19,7 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from common.connection_limits import oldest_of_busiest
+from common.connection_limits import BACKLOG, oldest_of_busiest
 from common.metrics import REGISTRY
 from common.spool.layout import free_bytes
 from common.spool.writer import SpoolWriter
@@ -160,7 +160,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     """
 
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = BACKLOG
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._lock = threading.Lock()

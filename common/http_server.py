@@ -12,6 +12,7 @@ from common.logging import get_logger
 HEADER_SECONDS = 20.0
 MAX_WAITING = 64
 """Connections without a complete request, of all addresses."""
+RESERVED_SHARE = 4
 
 log = get_logger(__name__)
 
@@ -95,7 +96,8 @@ class LimitedListener(socket.socket):
     """A listening socket with limits for all connections and for those of one peer.
 
     Without them, silent connections or TLS handshakes could use up the descriptors that
-    C-STORE needs.
+    C-STORE needs. Of the last quarter of the connections, a peer gets at most one, so that some
+    peers cannot take all of them.
     """
 
     def __init__(self, listening: socket.socket, *, limit: int, limit_per_peer: int) -> None:
@@ -112,9 +114,16 @@ class LimitedListener(socket.socket):
             one: its_peer for one, its_peer in self._open.items() if one.fileno() >= 0
         }
         of_peer = sum(its_peer == peer for its_peer in self._open.values())
-        if len(self._open) >= self._limit or of_peer >= self._limit_per_peer:
+        if not self._has_place(of_peer):
             connection.close()
             log.warning("connection_refused", peer=peer, reason="too many connections")
             raise ConnectionAbortedError
         self._open[connection] = peer
         return connection, address
+
+    def _has_place(self, of_peer: int) -> bool:
+        """Return whether a peer with so many open connections may have another one."""
+        if of_peer == 0:
+            return len(self._open) < self._limit
+        unreserved = self._limit - self._limit // RESERVED_SHARE
+        return of_peer < self._limit_per_peer and len(self._open) < unreserved

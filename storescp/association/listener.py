@@ -10,7 +10,7 @@ from weakref import WeakSet, ref
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-from common.connection_limits import oldest_of_busiest
+from common.connection_limits import BACKLOG, oldest_of_busiest
 from common.logging import get_logger
 from common.metrics import ASSOCIATIONS
 
@@ -29,9 +29,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is
     of the address that has the most.
     """
 
-    # A full queue drops requests, and a sender then tries again after 1, 3 and 7 s. The limit
-    # of the kernel (net.core.somaxconn) applies, too.
-    request_queue_size = 1024
+    request_queue_size = BACKLOG  # with pynetdicom's 5, a burst of associations waits a second
     block_on_close = False  # a TLS handshake may take 10 s
     _max_threads = SPARE_THREADS
     _max_per_peer = SPARE_CONNECTIONS

@@ -7,6 +7,7 @@ import threading
 
 import uvicorn
 
+from common.connection_limits import BACKLOG
 from common.http_server import LimitedListener, TimeoutH11Protocol
 from common.settings.storescp import StoreScpSettings
 from common.tls import server_context
@@ -44,7 +45,7 @@ class StowServer:
         """Bind and serve in the background; raises OSError when the address cannot be used."""
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         self._socket = LimitedListener(
-            socket.create_server(self.address, family=family, backlog=128),
+            socket.create_server(self.address, family=family, backlog=BACKLOG),
             limit=self._limit,
             limit_per_peer=self._limit // 2,
         )

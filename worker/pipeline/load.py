@@ -31,7 +31,8 @@ from worker.pipeline.results import Rejected
 from worker.pipeline.series_headers import SeriesHeaders, read_headers, series_uid_of
 from worker.pipeline.validation.eligibility import PIXELS
 from worker.pipeline.validation.rules import first_failure, to_check
-from worker.pipeline.validation.slice_consistency import Thumbnails, thumbnail
+from worker.pipeline.validation.slice_consistency import thumbnail
+from worker.pipeline.validation.slice_faults import Thumbnails
 from worker.pipeline.volume import AcquiredSlices, Series, Volume
 from worker.pipeline.volume_layout import Layout, check_voxels, layout_of
 

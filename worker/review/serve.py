@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from common.connection_limits import BACKLOG
 from common.http_server import LimitedListener, TimeoutH11Protocol
 from common.logging import configure_logging, get_logger
 from common.settings.load import exit_on_oserror, load_settings
@@ -48,7 +49,7 @@ def serve() -> None:
     with exit_on_oserror("REVIEW_HOST and OSTEOSCREEN_REVIEW_PORT", f"{host}:{port}"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = LimitedListener(
-            socket.create_server((host, port), family=family, backlog=128),
+            socket.create_server((host, port), family=family, backlog=BACKLOG),
             limit=MAX_CONNECTIONS,
             limit_per_peer=MAX_CONNECTIONS // 2,
         )

@@ -16,7 +16,7 @@ def test_the_pages_say_that_a_result_is_withdrawn(site: ReviewSite) -> None:
     send(sessions, claim(sessions, run))
     operator = site.client("operator")
     assert "Withdrawn." not in operator.get(f"/series/{series_id}").text
-    dxa = NewDxa("P1", None, NOW.date(), "L", -2.6)
+    dxa = NewDxa("P1", None, NOW.date(), None, -2.6)
     with sessions.begin() as session:
         add_dxa(session, [dxa], entered_by="dr.hip", now=NOW)
         assert len(pairs(session, max_days_apart=90)) == 1

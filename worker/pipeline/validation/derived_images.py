@@ -83,7 +83,7 @@ _REMOVED = r"(?:removed|removal|suppress\w*|subtract\w*)"
 _BEFORE_CPR = "".join(
     rf"(?<!{word})"
     for word in (
-        "post ", "post-", "after ", "nach ", "during ", "unter ", "under ", "s/p ", "apres ",
+        "post ", "post-", "after ", "nach ", "during ", "under ", "s/p ", "apres ",
         "bystander ", "prolonged ", "following ", "ongoing ", "received ", "with ", "arrest ",
         "arrest, ", "manual ", "mechanical ", "despite ", "no ", "had ",
     )

@@ -8,24 +8,30 @@ were acquired, before axial ones are averaged to coronal slabs.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
+from worker.pipeline.validation.slice_faults import (
+    BODY_HU,
+    EQUAL_HU,
+    Fault,
+    Floats,
+    Thumbnails,
+    differences,
+)
+from worker.pipeline.validation.slice_order import rotated
+from worker.pipeline.validation.slice_scale import scaled
 from worker.pipeline.volume import Volume
-
-Floats = npt.NDArray[np.floating]
-Thumbnails = npt.NDArray[np.float32]
 
 # About 6 mm a pixel: noise and fine detail do not count, the outlines of organs do.
 THUMBNAIL_PIXELS = 64
 # Metal and its streaks must not outweigh the body.
 THUMBNAIL_HU = (-1000.0, 1000.0)
-# Added to a difference in the denominator, so that equal slices have a ratio. The differences
-# that slices in the wrong order are compared by are small in slices of 1 mm.
-EQUAL_HU, REVERSED_EQUAL_HU = 5.0, 1.0
+# As ``EQUAL_HU``: the differences that slices in the wrong order are compared by are small in
+# slices of 1 mm.
+REVERSED_EQUAL_HU = 1.0
 
 # Thresholds of ratios. Experiment: the largest ratio of any slice in 40 simulated volumes and
 # 50 reslicings of ten real CT (axial and coronal, 1–5 mm) beside those after one alteration.
@@ -56,25 +62,14 @@ STEPS_BESIDE, FAR_SLICES = 3, 12
 # foreign. Where this share of the slices has a twin, the series is resampled without
 # interpolation, and its slices lie where they should.
 TWIN_SLICES, MAX_TWINS = 3, 0.25
-# Body in a slice; slices with less than this share of the largest one are its ends, where the
-# table appears and disappears in one slice.
-BODY_HU = -300.0
+# Slices with less than this share of the largest body in one are its ends, where the table
+# appears and disappears in one slice.
 END_AREA = 0.25
 # A constant slice of air is lost where there is this much body on both sides of it.
 EMPTY_AREA = 0.05
 CONSTANT_HU = 1.0
 MAX_AIR_HU = -900.0
 MOST_NAMED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Slices with one fault. ``first``, ``last`` : indices; ``strength`` : ratio to limit."""
-
-    first: int
-    last: int
-    words: str
-    strength: float = np.inf
 
 
 def thumbnail(image: Floats) -> Thumbnails:
@@ -118,6 +113,8 @@ def find_faults(thumbnails: Thumbnails) -> list[Fault]:
         *_flipped(left, body),
         *_ends(left, body),
         *_twins(left, body),
+        *scaled(left, body),
+        *rotated(left, body),
         *(
             f
             for f in (*_joined(left, body), *_turned(left, body))
@@ -260,11 +257,6 @@ def _joined(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fau
             usual = differences(thumbnails[far], thumbnails[i])
             if len(far) and steps[i] > STEP_SHARE * np.median(usual):
                 yield Fault(i, i + 1, "pixels that have nothing in common", ratio)
-
-
-def differences(first: Floats, second: Floats) -> Floats:
-    """Return the (n,) mean absolute differences of (n, rows, columns)."""
-    return np.asarray(np.abs(first - second).mean(axis=(1, 2)))
 
 
 def _strongest(faults: Iterable[Fault]) -> list[Fault]:

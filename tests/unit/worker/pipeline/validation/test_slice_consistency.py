@@ -198,6 +198,31 @@ def test_table_that_appears_in_one_slice_behind_the_body_is_no_fault() -> None:
     assert faults(hu) == []
 
 
+@pytest.mark.parametrize(("scale", "expected"), [(1.3, [12]), (1.5, [12]), (1.1, [])])
+def test_a_slice_of_another_scale_is_a_fault(scale: float, expected: list[int]) -> None:
+    hu = body_slices().astype(np.float32)
+    hu[11] = np.clip(hu[11] * scale, -1024, 3071)
+
+    assert [fault[0] for fault in faults(hu)] == expected
+
+
+@pytest.mark.parametrize("at", [6, 12, 18])
+def test_exchanged_parts_of_a_stack_are_a_fault(at: int) -> None:
+    hu = np.roll(body_slices(), at, axis=0)
+
+    words = "both ends of the body, while the first and the last slice are neighbors"
+    assert faults(hu) == [(at, at + 1, words)]
+
+
+def test_exchanged_parts_that_meet_in_air_are_a_fault() -> None:
+    hu = body_slices()
+    hu[:3], hu[21:] = -1000, -1000
+    hu[:3, 100:104], hu[21:, 20:24] = -600, -600
+
+    assert faults(hu) == []
+    assert [fault[0] for fault in faults(np.roll(hu, 12, axis=0))] == [9]
+
+
 def test_metal_in_one_thick_slice_is_no_fault() -> None:
     hu = body_slices()
     hu[11, 60:70, 30:50] = 3071
