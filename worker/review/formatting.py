@@ -6,8 +6,8 @@ from common import times
 
 
 def local_time(moment: datetime | None) -> str:
-    """Format a time with its zone, that of ``TIME_ZONE``; – for None."""
-    return "–" if moment is None else times.local_time(moment)
+    """Format a time with its offset; – for None. A space lets narrow columns break it."""
+    return "–" if moment is None else times.local_time(moment).replace("T", " ")
 
 
 def percent(value: float | None) -> str:
