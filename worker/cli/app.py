@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from worker.cli import held, models
+from worker.cli import export_cohort, held, models
 from worker.cli.shell import AsJson, operator, print_json, read_settings, sessions, stop
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ DestinationName = Annotated[
 ]
 for command in (models.shadow, models.promote, models.rollback, held.accept, held.refuse):
     app.command()(command)
+app.add_typer(export_cohort.app, name="export")
 
 
 @app.command()
