@@ -30,6 +30,7 @@ class ReviewSite:
     record: ReviewRecord
     process: Process
     clients: ExitStack
+    settings: Mapping[str, object]
 
     def client(self, role: str | None = None) -> "ReviewClient":
         """Return a client that is logged in with this role, or an anonymous one."""
@@ -102,4 +103,4 @@ def running_site(
 
         wait_for(is_ready, "the review page", seconds=180)
         record = ReviewRecord(make_sessions(engine), spool_dir)
-        yield ReviewSite(f"http://127.0.0.1:{port}", record, process, stack)
+        yield ReviewSite(f"http://127.0.0.1:{port}", record, process, stack, values)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli import backup, held, models, retry
+from worker.cli import backup, export_cohort, held, models, retry
 from worker.cli.shell import (
     AsJson,
     operator,
@@ -32,6 +32,7 @@ for command in (
     backup.backup, backup.restore,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(export_cohort.app, name="export")
 
 
 @app.command()

@@ -15,6 +15,7 @@ from db.models import Access, DxaResult, Screening, Series
 from tests.support.review_browser import BrowserWindow, log_in
 from tests.support.review_record import GRADES, ISSUER, STUDY_DATE
 from tests.support.review_site import ReviewSite
+from tests.support.worker_cli import run_worker
 from worker.pipeline.grading import MAX_DAYS_APART
 
 pytestmark = pytest.mark.servers
@@ -219,3 +220,28 @@ def test_labels_are_a_manifest_for_training_and_feedback_is_not(
     assert [(row["side"], row["reader_grade"]) for row in rows(feedback)] == [
         ("R", "osteopenia")
     ]
+
+
+def test_cohort_is_exported_with_stable_pseudonyms(
+    site: ReviewSite, patients: dict[str, str], tmp_path: Path
+) -> None:
+    manifest = pytest.importorskip("training.cohort.manifest")
+
+    def export(name: str) -> str:
+        done = run_worker(
+            "export", "cohort", "--out", name, "--key", "pseudonyms.key",
+            cwd=tmp_path, settings=site.settings,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert f"{2 * COUNT} hips of {COUNT} patients written to {name}" in done.stdout
+        return (tmp_path / name).read_text()
+
+    first = export("first.csv")
+
+    assert export("second.csv") == first
+    assert "PAT-" not in first
+    assert len(manifest.read_manifest(tmp_path / "first.csv")) == 2 * COUNT
+    assert (tmp_path / "pseudonyms.key").stat().st_mode & 0o777 == 0o600
+    with site.record.sessions() as session:
+        newest = session.scalars(select(Access).order_by(Access.id.desc()).limit(1)).one()
+    assert (newest.what, newest.detail) == ("export", {"file": "second.csv"})

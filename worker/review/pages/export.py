@@ -1,27 +1,23 @@
 """Exported CSV files. Each download is written to the access log."""
 
 import secrets
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
-from db import dxa
 from db.access_log import record_access
-from db.dxa import Pair
 from db.worklist import all_series
-from worker.pipeline.grading import MAX_DAYS_APART
 from worker.review.clock import now
 from worker.review.dependencies import CurrentOperator, CurrentUser
 from worker.review.export_rows import (
     LABEL_COLUMNS,
     RESULT_COLUMNS,
     csv_lines,
-    label_rows,
     result_row,
 )
+from worker.review.labeled_hips import labeled_hips
 from worker.review.rendering import render
 from worker.review.state import AppState, CurrentState
 from worker.review.users import User
@@ -68,14 +64,7 @@ def export_feedback(app_state: CurrentState, operator: CurrentOperator) -> Respo
 
 def _label_rows(app_state: AppState) -> Iterator[dict[str, Any]]:
     key = secrets.token_bytes(32)
-    spool_dir = app_state.settings.spool_dir.resolve()
-    with app_state.sessions() as session:
-        by_series: defaultdict[int, list[Pair]] = defaultdict(list)
-        for pair in dxa.pairs(session, max_days_apart=MAX_DAYS_APART):
-            by_series[pair.series_id].append(pair)
-        for listed, feedback in all_series(session):
-            pairs = by_series.get(listed.series.id, [])
-            yield from label_rows(listed, feedback, pairs, spool_dir=spool_dir, key=key)
+    return labeled_hips(app_state.sessions, spool_dir=app_state.settings.spool_dir, key=key)
 
 
 def _record_export(app_state: AppState, user: User, name: str) -> None:

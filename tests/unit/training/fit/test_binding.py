@@ -21,6 +21,8 @@ def test_a_run_continues_with_the_same_data_and_options_only(tmp_path: Path) -> 
 
     with pytest.raises(ValueError, match="data_sha256 'aaaa', now 'bbbb'"):
         bind(tmp_path, "bbbb", PRESET, 1)
+    with pytest.raises(ValueError, match="initial None, now 'cccc'"):
+        bind(tmp_path, "aaaa", PRESET, 1, initial="cccc")
     with pytest.raises(ValueError, match="seed 1, now 99"):
         bind(tmp_path, "aaaa", PRESET, 99)
     with pytest.raises(ValueError, match=r"early_stop 9, now 10; epochs 16, now 20.*another"):
