@@ -148,7 +148,9 @@ def reading(
 
 def distance_of(classification: Classification) -> float | None:
     """Return the out-of-distribution distance that a classification states."""
-    stated = re.search(r"[Dd]istance ([0-9.]+),", str(classification.in_distribution))
+    stated = re.search(
+        "distance ([0-9.]+),", str(classification.in_distribution), re.IGNORECASE
+    )
     return None if stated is None else float(stated[1])
 
 
