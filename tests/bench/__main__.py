@@ -10,6 +10,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "finder": ("--count", "45", "--jobs", str(os.cpu_count() or 1)),
     "finder_cost": (),
     "neck": ("--count", "15"),
+    "real_ct": (),
     "intake": (),
     "latency": (),
     "study": (),

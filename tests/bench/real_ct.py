@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tests.bench.real_ct_summary import HipReading, differences, summarize, table
-from tests.support.real_ct import FOLDER, RealCt
+from tests.support.real_ct import ABSENT, FOLDER, HAS_REAL_CT, RealCt
 from training.progress import ProgressBars
 from worker.pipeline.model import package
 from worker.pipeline.results import Classification, Hip, Model, ModelInfo, NeckAttenuation
@@ -148,7 +148,9 @@ def reading(
 
 def distance_of(classification: Classification) -> float | None:
     """Return the out-of-distribution distance that a classification states."""
-    stated = re.search(r"[Dd]istance ([0-9.]+),", str(classification.in_distribution))
+    stated = re.search(
+        "distance ([0-9.]+),", str(classification.in_distribution), re.IGNORECASE
+    )
     return None if stated is None else float(stated[1])
 
 
@@ -158,6 +160,9 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--model", type=Path, default=package.SHIPPED_DIR)
     options = parser.parse_args()
+    if not HAS_REAL_CT:
+        print(ABSENT)
+        return
     ct, model = RealCt(FOLDER), package.load(options.model)
     readings = list[HipReading]()
     with ProgressBars() as bars, bars.step("renderings", len(options.cases) * 24) as advance:

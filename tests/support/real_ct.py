@@ -36,13 +36,10 @@ BESIDE_CLONE = Path(__file__).resolve().parents[3] / "shared" / "realct"
 # Read when the tests are collected: a session fixture removes the settings of the caller.
 FOLDER = Path(os.environ.get("OSTEOSCREEN_REALCT") or BESIDE_CLONE)
 
-realct = (
-    pytest.mark.realct,
-    pytest.mark.skipif(
-        not (FOLDER / "femoral_heads.json").exists(),
-        reason=f"No real CT in {FOLDER}; set OSTEOSCREEN_REALCT to its folder",
-    ),
-)
+HAS_REAL_CT = (FOLDER / "femoral_heads.json").exists()
+ABSENT = f"No real CT in {FOLDER}; set OSTEOSCREEN_REALCT to the folder that holds it."
+
+realct = (pytest.mark.realct, pytest.mark.skipif(not HAS_REAL_CT, reason=ABSENT))
 """Marks of a test that needs the folder."""
 
 

@@ -89,7 +89,7 @@ def neck_attenuation(
     """Measure HU in the trabecular bone of the neck between head and trochanters.
 
     The region is an elliptical cylinder in the volume, along the axis of the neck from 2 mm
-    beyond the surface of the head on, 0.55 radii of the head (about 13 mm) long, less where the
+    beyond the surface of the head on, 0.7 radii of the head (about 16 mm) long, less where the
     trochanters are nearer or cortex crosses it. It lies in the middle between the surfaces of
     the neck and fills a fixed share of its height, so it depends neither on the position nor on
     the thickness of the slices, and stays away from the blurred cortex. The outline is the
@@ -130,7 +130,9 @@ def _axis(plane: Plane, femur: Femur) -> NeckAxis | None:
     first = PARAMETERS.picture_from_radii * radius_mm
     along_mm: Floats = np.arange(first, end + PARAMETERS.picture_beyond_mm, STEP_MM)
     start, stop = (int(row) for row in np.searchsorted(along_mm, (begin, end)))
-    return NeckAxis(head, along, up, np.cross(along, up), along_mm, start, stop)
+    behind = np.cross(along, up)
+    behind *= math.copysign(1.0, behind[1])
+    return NeckAxis(head, along, up, behind, along_mm, start, stop)
 
 
 def _borders(

@@ -15,8 +15,8 @@ class NeckAxis:
 
     ``head`` : (3,) center of the head, patient LPS mm. ``along`` : unit vector into the neck.
     ``up`` : unit vector across it, upward in the coronal plane of the patient. ``behind`` :
-    unit vector across both. ``along_mm`` : (rows,) distances from the center of the head.
-    ``start``, ``stop`` : rows of the section between head and trochanters.
+    unit vector across both, backward. ``along_mm`` : (rows,) distances from the center of the
+    head. ``start``, ``stop`` : rows of the section between head and trochanters.
     """
 
     head: Floats
