@@ -36,8 +36,8 @@ class SelectionParameters:
     sphere_score_offset: float = 0.15
     # The search ends with a pair of this quality. 0002: real hips have 0.07–0.16.
     sure_quality: float = 0.11
-    # 0034: where no hip is found, or a weak one, candidates of this quality are refined and tried
-    # again: the first fit of a head with a clear joint space may lie 6 mm off.
+    # 0034: where no hip is found, or a weak one, candidates of this quality are refined and
+    # tried again: the first fit of a head with a clear joint space may lie 6 mm off.
     weak_quality: float = 0.07
     promising_quality: float = 0.04
     max_promising: int = 3
@@ -45,8 +45,8 @@ class SelectionParameters:
     # is too thin to see, at most 0.46 in volumes without a hip.
     promising_neck: float = 0.5
     first_promising: int = 2
-    # 0034: distance from the center of a head to the axis of its shaft along the neck, in radii:
-    # 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
+    # 0034: distance from the center of a head to the axis of its shaft along the neck, in
+    # radii: 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
     # head. Long and steep necks exist, so such a distance halves the quality at most.
     long_reach_radii: tuple[float, float] = (2.3, 2.7)
     long_reach_share: float = 0.5
@@ -253,7 +253,7 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
 
 
 def _reach_share(sphere: SphereCandidate, shaft: Shaft) -> float:
-    """Return 1 for a usual distance of head and shaft, less for a sphere in the socket's roof."""
+    """Return 1 for a usual distance of head and shaft, less for a sphere above the head."""
     radii = float(np.linalg.norm(shaft.top - sphere.center)) / sphere.radius_mm
     long_share = float(ramp(np.array(radii), PARAMETERS.long_reach_radii))
     return 1 - (1 - PARAMETERS.long_reach_share) * long_share

@@ -39,8 +39,8 @@ class SphereFitParameters:
     # Range of the values from which edges are computed; tuned.
     lowest_hu: int = -50
     highest_hu: int = 1000
-    # 0034: the surface continues from ray to ray, coarse trabeculae do not. Rays nearer than this
-    # are averaged: without, their texture hid thin subchondral plates.
+    # 0034: the surface continues from ray to ray, coarse trabeculae do not. Rays nearer than
+    # this are averaged: without, their texture hid thin subchondral plates.
     smoothing_deg: float = 26.0
     # Evidence of an edge; tuned on thin bone and lost joint spaces.
     clear_edge_hu: float = 160.0
