@@ -46,7 +46,7 @@ class SelectionParameters:
     promising_neck: float = 0.5
     first_promising: int = 2
     # 0034: distance from the center of a head to the axis of its shaft along the neck, in
-    # radii: 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
+    # radii: 1.7–2.3 in real hips, 2.5–2.8 for a sphere of the socket's roof and half of a
     # head. Long and steep necks exist, so such a distance halves the quality at most.
     long_reach_radii: tuple[float, float] = (2.3, 2.7)
     long_reach_share: float = 0.5
