@@ -17,7 +17,7 @@ from worker.pipeline.femurs.heads import (
 )
 from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
 from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
-from worker.pipeline.femurs.shafts import Shaft, find_shaft, neck_between
+from worker.pipeline.femurs.shafts import Shaft, find_shaft, fit_axis, neck_between
 from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere, unevenness
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
@@ -36,8 +36,8 @@ class SelectionParameters:
     sphere_score_offset: float = 0.15
     # The search ends with a pair of this quality. 0002: real hips have 0.07–0.16.
     sure_quality: float = 0.11
-    # 0034: where no hip is found, or a weak one, candidates of this quality are refined and tried
-    # again: the first fit of a head with a clear joint space may lie 6 mm off.
+    # 0034: where no hip is found, or a weak one, candidates of this quality are refined and
+    # tried again: the first fit of a head with a clear joint space may lie 6 mm off.
     weak_quality: float = 0.07
     promising_quality: float = 0.04
     max_promising: int = 3
@@ -45,8 +45,8 @@ class SelectionParameters:
     # is too thin to see, at most 0.46 in volumes without a hip.
     promising_neck: float = 0.5
     first_promising: int = 2
-    # 0034: distance from the center of a head to the axis of its shaft along the neck, in radii:
-    # 1.7–2.3 in real hips, 2.5–2.8 for spheres of the socket's roof and the upper half of a
+    # 0034: distance from the center of a head to the axis of its shaft along the neck, in
+    # radii: 1.7–2.3 in real hips, 2.5–2.8 for a sphere of the socket's roof and half of a
     # head. Long and steep necks exist, so such a distance halves the quality at most.
     long_reach_radii: tuple[float, float] = (2.3, 2.7)
     long_reach_share: float = 0.5
@@ -145,7 +145,7 @@ def refine_fit(grid: Grid, candidate: FemurCandidate, *, climb: bool = True) -> 
             fits.append(fit)
     fits.sort(key=lambda fit: -fit.roundness)
     scored = fits[: PARAMETERS.scored_fits] if climb else fits
-    others = [score(grid, fit_sphere(grid, fit, axis)) for fit in scored]
+    others = [score(grid, fit_sphere(grid, fit, axis), candidate.shaft) for fit in scored]
     same_side = [each for each in others if each.side == candidate.side]
     best = max([candidate, *same_side], key=lambda each: each.quality)
     center = best.sphere.center
@@ -232,8 +232,12 @@ def _is_near(
     return any(np.linalg.norm(sphere.center - center) < near_mm for center in centers)
 
 
-def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
+def score(
+    grid: Grid, sphere: SphereCandidate, known_shaft: Shaft | None = None
+) -> FemurCandidate:
     """Find neck and shaft of a fitted sphere and compute its quality.
+
+    ``known_shaft`` : that of another sphere of the same head, which is not searched again.
 
     Quality = roundness × unevenness × neck × flare × shaft² × share of the outward neck.
     """
@@ -241,7 +245,10 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
     usual = sphere.radius_mm >= PARAMETERS.min_radius_mm
     if not usual or sphere.roundness * neck.score < PARAMETERS.min_head_quality:
         return FemurCandidate(sphere, replace(neck, score=0.0), None, 0.0)
-    shaft = find_shaft(grid, sphere, neck)
+    if known_shaft is None:
+        shaft = find_shaft(grid, sphere, neck)
+    else:
+        shaft = fit_axis(grid, sphere, neck, known_shaft.top, known_shaft.direction)
     if shaft is None:
         return FemurCandidate(sphere, neck, None, 0.0)
     between = neck_between(grid, sphere, shaft)
@@ -253,7 +260,7 @@ def score(grid: Grid, sphere: SphereCandidate) -> FemurCandidate:
 
 
 def _reach_share(sphere: SphereCandidate, shaft: Shaft) -> float:
-    """Return 1 for a usual distance of head and shaft, less for a sphere in the socket's roof."""
+    """Return 1 for a usual distance of head and shaft, less for a sphere above the head."""
     radii = float(np.linalg.norm(shaft.top - sphere.center)) / sphere.radius_mm
     long_share = float(ramp(np.array(radii), PARAMETERS.long_reach_radii))
     return 1 - (1 - PARAMETERS.long_reach_share) * long_share

@@ -82,8 +82,9 @@ class Grid:
     def nearest(self, points: Floats32) -> Floats32:
         """Return the (…,) HU of the nearest voxels to (…, 3) grid mm, NaN outside."""
         # +1 for the border, +0.5 to round by truncation.
-        index = points * (1 / self.voxel_mm).astype(np.float32) + np.float32(1.5)
-        index = np.clip(index, 0, np.array(self.bordered.shape, np.float32) - 1)
+        index = points * np.float32(1 / PARAMETERS.voxel_mm)
+        index += np.float32(1.5)
+        np.clip(index, 0, np.array(self.bordered.shape, np.float32) - 1, out=index)
         whole = index.astype(np.int32)
         _, rows, columns = self.bordered.shape
         flat = (whole[..., 0] * rows + whole[..., 1]) * columns + whole[..., 2]
@@ -97,7 +98,7 @@ class Grid:
         )
         return np.asarray(values).reshape(index.shape[:-1])
 
-    def interpolate_volume(self, points: Points) -> npt.NDArray[np.float64]:
+    def interpolate_volume(self, points: Points) -> Floats32:
         """Return the (…,) HU of the volume itself at (…, 3) grid mm, linear, NaN outside."""
         index = points / np.array(self.volume.spacing_mm) + self.origin_index
         values = ndimage.map_coordinates(
@@ -108,7 +109,7 @@ class Grid:
             cval=PARAMETERS.outside_hu,
         )
         values[values < PARAMETERS.unknown_below_hu] = np.nan
-        return np.asarray(values, np.float64).reshape(index.shape[:-1])
+        return np.asarray(values).reshape(index.shape[:-1])
 
 
 def build_grid(volume: Volume) -> Grid:

@@ -136,13 +136,12 @@ def bone_points(grid: Grid) -> Floats:
     shape = np.array(grid.hu.shape) // block
     if shape.min() < 1:
         return np.empty((0, 3))
-    kept = grid.hu[tuple(slice(0, n * block) for n in shape)]
-    # (blocks, voxels) along each of slices, rows, columns
-    blocks = kept.reshape(shape[0], block, shape[1], block, shape[2], block)
-    means = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
-    bone = ndimage.binary_dilation(
-        blocks.max(axis=(1, 3, 5)) > PARAMETERS.shell_hu, iterations=1
-    )
+    means, highest = grid.hu, grid.hu
+    for axis, count in enumerate(shape.tolist()):
+        means = _reduce_blocks(np.add, means, axis, count)
+        highest = _reduce_blocks(np.maximum, highest, axis, count)
+    means = means / np.float32(block**3)
+    bone = ndimage.binary_dilation(highest > PARAMETERS.shell_hu, iterations=1)
     around = ndimage.uniform_filter(means, 3, mode="nearest")
     lowest = ndimage.minimum_filter(means, 3, mode="nearest")
     low, high = PARAMETERS.interior_mean_hu
@@ -157,6 +156,16 @@ def bone_points(grid: Grid) -> Floats:
     chosen = points[surrounded >= PARAMETERS.min_shell_share * len(offsets)]
     chosen = chosen[:: math.ceil(len(chosen) / PARAMETERS.max_points) or 1]
     return np.asarray((chosen * block + (block - 1) / 2) * grid.voxel_mm)
+
+
+def _reduce_blocks(function: np.ufunc, values: Profiles, axis: int, count: int) -> Profiles:
+    """Return ``count`` blocks along an axis, reduced by a function of two arrays."""
+    block = PARAMETERS.block_voxels
+    before = (slice(None),) * axis
+    reduced = values[(*before, slice(0, count * block, block))]
+    for first in range(1, block):
+        reduced = function(reduced, values[(*before, slice(first, count * block, block))])
+    return reduced
 
 
 def ray_values(grid: Grid, points: Floats, directions: Profiles, steps: Floats) -> Profiles:

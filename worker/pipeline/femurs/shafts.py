@@ -115,15 +115,21 @@ def find_shaft(grid: Grid, sphere: SphereCandidate, neck: Neck) -> Shaft | None:
     directions = _shaft_directions(neck)
     min_offset, max_offset = PARAMETERS.offset_mm
     best_score, best = 0.0, (sphere.center, neck.axis)
-    for axis in tilted_axes(neck.axis, PARAMETERS.neck_tilt, PARAMETERS.neck_tilts):
-        for meeting_mm in PARAMETERS.meeting_mm:
-            top = sphere.center + meeting_mm * axis
-            offsets = np.linalg.norm(np.cross(meeting_mm * axis, directions), axis=1)
-            near = directions[(offsets >= min_offset) & (offsets <= max_offset)]
-            scores = tube_scores(grid, top, near)
-            if scores.max(initial=0.0) > best_score:
-                best_score, best = float(scores.max()), (top, near[int(scores.argmax())])
-    return _fit_axis(grid, sphere, neck, *best) if best_score > 0 else None
+    best_mm = PARAMETERS.meeting_mm[0]
+    axis, *tilted = tilted_axes(neck.axis, PARAMETERS.neck_tilt, PARAMETERS.neck_tilts)
+    for number in range(len(PARAMETERS.meeting_mm) + len(tilted)):
+        # All distances along the neck first, then the axes around it at the best of them.
+        along = number < len(PARAMETERS.meeting_mm)
+        meeting_mm = PARAMETERS.meeting_mm[number] if along else best_mm
+        outward = axis if along else tilted[number - len(PARAMETERS.meeting_mm)]
+        top = sphere.center + meeting_mm * outward
+        offsets = np.linalg.norm(np.cross(meeting_mm * outward, directions), axis=1)
+        near = directions[(offsets >= min_offset) & (offsets <= max_offset)]
+        scores = tube_scores(grid, top, near)
+        if scores.max(initial=0.0) > best_score:
+            best_score, best_mm = float(scores.max()), meeting_mm
+            best = (top, near[int(scores.argmax())])
+    return fit_axis(grid, sphere, neck, *best) if best_score > 0 else None
 
 
 def neck_between(grid: Grid, sphere: SphereCandidate, shaft: Shaft) -> Neck:
@@ -199,7 +205,7 @@ def tube_scores(grid: Grid, top: Floats, directions: Floats) -> Floats:
     return np.asarray(np.where(count >= PARAMETERS.min_levels, best, 0.0))
 
 
-def _fit_axis(
+def fit_axis(
     grid: Grid, sphere: SphereCandidate, neck: Neck, top: Floats, direction: Floats
 ) -> Shaft | None:
     """Fit the axis through the centers of the sections; None where it is no shaft."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.femurs.grid import Grid, falling_ramp, ramp, sphere_directions
+from worker.pipeline.femurs.grid import Floats32, Grid, falling_ramp, ramp, sphere_directions
 from worker.pipeline.femurs.heads import Floats, SphereCandidate
 
 
@@ -39,8 +39,8 @@ class SphereFitParameters:
     # Range of the values from which edges are computed; tuned.
     lowest_hu: int = -50
     highest_hu: int = 1000
-    # 0034: the surface continues from ray to ray, coarse trabeculae do not. Rays nearer than this
-    # are averaged: without, their texture hid thin subchondral plates.
+    # 0034: the surface continues from ray to ray, coarse trabeculae do not. Rays nearer than
+    # this are averaged: without, their texture hid thin subchondral plates.
     smoothing_deg: float = 26.0
     # Evidence of an edge; tuned on thin bone and lost joint spaces.
     clear_edge_hu: float = 160.0
@@ -81,6 +81,11 @@ PARAMETERS = SphereFitParameters()
 DIRECTIONS = sphere_directions(PARAMETERS.directions).astype(np.float64)
 ROUGH_DIRECTIONS = sphere_directions(PARAMETERS.rough_directions).astype(np.float64)
 RADII_MM = np.arange(*PARAMETERS.radius_mm, PARAMETERS.step_mm)
+SAMPLES_MM = np.arange(
+    RADII_MM[0] - PARAMETERS.span_steps / 2 * PARAMETERS.step_mm,
+    RADII_MM[-1] + PARAMETERS.span_steps / 2 * PARAMETERS.step_mm + 0.01,
+    PARAMETERS.step_mm,
+)
 # Normal distribution: SD = 1.48 × median absolute deviation.
 MAD_TO_SD = 1.48
 SMOOTHING_COSINE = math.cos(math.radians(PARAMETERS.smoothing_deg))
@@ -91,10 +96,12 @@ class _Rays:
     """Rays out of a head that are not directed into its neck.
 
     ``directions`` : (n, 3) unit vectors. ``free`` : (n,) whether no socket covers the surface.
+    ``neighbors`` : (n, n) weights of the rays in the mean over those around each.
     """
 
     directions: Floats
     free: npt.NDArray[np.bool_]
+    neighbors: npt.NDArray[np.float32]
 
     @property
     def weights(self) -> Floats:
@@ -141,7 +148,10 @@ def unevenness(grid: Grid, sphere: SphereCandidate) -> float:
 def _rays(directions: Floats, neck_axis: Floats) -> _Rays:
     cosines = directions @ neck_axis
     chosen = cosines < PARAMETERS.neck_cosine
-    return _Rays(directions[chosen], cosines[chosen] > PARAMETERS.free_cosine)
+    kept = directions[chosen]
+    near = np.maximum(0, (kept @ kept.T - SMOOTHING_COSINE) / (1 - SMOOTHING_COSINE))
+    neighbors = (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+    return _Rays(kept, cosines[chosen] > PARAMETERS.free_cosine, neighbors)
 
 
 def usualness(radius_mm: float) -> float:
@@ -163,7 +173,7 @@ def _fit(
     design = np.column_stack([rays.directions, np.ones(len(rays.directions))])
     damping = np.diag([PARAMETERS.damping, PARAMETERS.damping, PARAMETERS.damping, 0.0])
     for spread in spreads_mm:
-        evidence, _ = first_edges(grid, center, rays.directions, rays.free)
+        evidence, _ = first_edges(grid, center, rays)
         weights = evidence * np.exp(-(((RADII_MM - radius) / spread) ** 2) / 2)
         total = weights.sum(axis=1)
         if (total > 1e-3).sum() < PARAMETERS.min_rays:
@@ -178,20 +188,20 @@ def _fit(
     return _with_roundness(grid, SphereCandidate(center, radius, sphere.score), rays)
 
 
-def _smooth(values: Floats, directions: Floats) -> Floats:
+def _smooth(values: Floats32, rays: _Rays) -> Floats32:
     """Return the mean of (rays, samples) over neighboring rays, NaN where unknown."""
-    cosines = directions @ directions.T
-    weights = np.maximum(0, (cosines - SMOOTHING_COSINE) / (1 - SMOOTHING_COSINE))
     known = np.isfinite(values)
-    total = weights @ known
-    mean = (weights @ np.where(known, values, 0)) / np.maximum(total, 1e-9)
-    return np.asarray(np.where(known, mean, np.nan))
+    if known.all():
+        return np.asarray(rays.neighbors @ values)
+    total = np.maximum(rays.neighbors @ known.astype(np.float32), np.float32(1e-9))
+    mean = (rays.neighbors @ np.where(known, values, np.float32(0))) / total
+    return np.asarray(np.where(known, mean, np.float32(np.nan)))
 
 
 def _with_roundness(grid: Grid, sphere: SphereCandidate, rays: _Rays) -> SphereCandidate:
     """Return the sphere with the share of its surface that is seen; 0 with too few rays."""
     center, radius = sphere.center, sphere.radius_mm
-    evidence, in_volume = first_edges(grid, center, rays.directions, rays.free)
+    evidence, in_volume = first_edges(grid, center, rays)
     spread = PARAMETERS.surface_spread_mm
     near = evidence * np.exp(-(((RADII_MM - radius) / spread) ** 2) / 2)
     inside = in_volume[:, int(np.abs(RADII_MM - radius).argmin())]
@@ -202,36 +212,35 @@ def _with_roundness(grid: Grid, sphere: SphereCandidate, rays: _Rays) -> SphereC
 
 
 def first_edges(
-    grid: Grid, center: Floats, directions: Floats, free: npt.NDArray[np.bool_]
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    grid: Grid, center: Floats, rays: _Rays
+) -> tuple[Floats32, npt.NDArray[np.bool_]]:
     """Return the evidence that the head ends at each radius, and whether it is in the volume.
 
     Both are (rays, radii). Evidence is bone that falls to soft tissue, and in the socket also
     the rise to the plate, each discounted by the edges that the ray met before.
     """
-    span, step_mm = PARAMETERS.span_steps, PARAMETERS.step_mm
-    half = span / 2 * step_mm
-    samples_mm = np.arange(RADII_MM[0] - half, RADII_MM[-1] + half + 0.01, step_mm)
+    span = PARAMETERS.span_steps
     # (rays, 1, xyz) * (1, samples, 1)
-    points = center + directions[:, None] * samples_mm[None, :, None]
+    points = center + rays.directions[:, None] * SAMPLES_MM[None, :, None]
     values = grid.interpolate_volume(points)
-    values = np.clip(values, PARAMETERS.lowest_hu, PARAMETERS.highest_hu)
-    values = _smooth(values, directions)
+    np.clip(values, PARAMETERS.lowest_hu, PARAMETERS.highest_hu, out=values)
+    values = _smooth(values, rays)
     # From here on (rays, radii).
     inner, outer = values[:, :-span], values[:, span:]
     fall = inner - outer
     in_volume = np.isfinite(fall)
-    noise = MAD_TO_SD * float(np.nanmedian(np.abs(fall[:, :span]))) if in_volume.any() else 0.0
+    if not in_volume.any():
+        return np.zeros_like(fall), in_volume
+    noise = np.float32(MAD_TO_SD * np.nanmedian(np.abs(fall[:, :span])))
     bone = ramp(inner, PARAMETERS.bone_hu)
     soft = falling_ramp(outer, PARAMETERS.soft_tissue_hu)
     clear_hu, most = PARAMETERS.clear_edge_hu, PARAMETERS.most_certain
-    ends = np.clip((fall - noise) / clear_hu, 0, most) * bone * soft
-    face = np.zeros_like(ends)
-    rise = np.clip((-fall - noise) / clear_hu, 0, most)
-    plate = PARAMETERS.plate_steps
-    face[:, plate:] = PARAMETERS.inner_face_weight * rise[:, :-plate]
-    face[free] = 0
-    edge = np.clip(np.nan_to_num(ends) + np.nan_to_num(face), 0, most)
+    edge = np.clip((fall - noise) / clear_hu, 0, most) * bone * soft
+    plate, socket = PARAMETERS.plate_steps, ~rays.free
+    rise = np.clip((-fall[socket, :-plate] - noise) / clear_hu, 0, most)
+    edge[~in_volume] = 0
+    edge[socket, plate:] += PARAMETERS.inner_face_weight * np.nan_to_num(rise)
+    np.minimum(edge, most, out=edge)
     passed = np.cumprod(1 - edge / 2, axis=1)
     edge[:, 1:] *= passed[:, :-1]
-    return edge * np.where(free, PARAMETERS.free_weight, 1.0)[:, None], in_volume
+    return edge * rays.weights.astype(np.float32)[:, None], in_volume

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from worker.pipeline import select
-from worker.pipeline.femurs.grid import build_grid
+from worker.pipeline.femurs.grid import build_grid, middle_of_body
 from worker.pipeline.femurs.heads import PARAMETERS as HEAD_PARAMETERS
 from worker.pipeline.femurs.heads import SphereCandidate, bone_points
 from worker.pipeline.femurs.necks import Neck, find_neck, flare
@@ -15,7 +15,7 @@ from worker.pipeline.femurs.planes import PARAMETERS as PLANE_PARAMETERS
 from worker.pipeline.femurs.planes import cut_through, nearest_slice
 from worker.pipeline.femurs.sections import ring_score
 from worker.pipeline.femurs.shafts import find_shaft
-from worker.pipeline.femurs.spheres import fit_sphere
+from worker.pipeline.femurs.spheres import fit_sphere, unevenness
 from worker.pipeline.volume import Femur, PointMm, Volume
 
 MUSCLE_HU, MARROW_HU, CORTEX_HU = 50, 120, 700
@@ -141,6 +141,49 @@ def test_section_of_no_common_radius_is_no_ring() -> None:
 
     assert shaft > 0.8
     assert plate < 0.65 * shaft
+
+
+@pytest.mark.parametrize("inside_hu", [CORTEX_HU, CORTEX_HU + 100, CORTEX_HU - 40])
+def test_vessel_full_of_contrast_medium_is_no_shaft(inside_hu: int) -> None:
+    """It has the edge of a shaft all around, but it is as dense inside."""
+    shape = (60, 110, 70)
+    down = np.array([0.0, 1.0, 0.0])
+    axis = np.array([60.0, 100.0, 70.0])
+    hu = np.full(shape, MUSCLE_HU)
+    bone(hu, distances(shape, axis - 60 * down, down), 14, 3)
+    hu[hu == MARROW_HU] = inside_hu
+    middles = axis + np.arange(0.0, 41.0, 8.0)[:, None] * down
+
+    assert ring_score(build_grid(volume_of(hu)), middles, down) == 0
+
+
+def test_even_sphere_is_no_head_and_an_uneven_one_may_be() -> None:
+    """A heart full of contrast medium, with noise; and trabeculae 6 mm apart."""
+    shape = (60, 60, 60)
+    sphere = SphereCandidate(CENTER, 23.0, 0.3)
+    index = np.indices(shape)
+    points = np.moveaxis(index, 0, -1) * 2.0 - CENTER
+    inside = np.linalg.norm(points, axis=-1) < 23
+    noise = np.random.default_rng(3).normal(0, 10, shape)
+    blood = np.where(inside, 400, MUSCLE_HU) + noise
+    head = np.where(inside, 250 + 60 * np.sin(index).sum(axis=0), MUSCLE_HU) + noise
+
+    pool, bone_ = (unevenness(build_grid(volume_of(hu)), sphere) for hu in (blood, head))
+
+    assert pool == 0
+    assert bone_ == 1
+
+
+def test_middle_of_a_body_is_between_its_sides_or_far_from_its_skin() -> None:
+    whole = np.full((20, 30, 180), -1000.0, np.float32)
+    whole[:, :, 10:170] = MUSCLE_HU
+    whole[18, :, :] = MUSCLE_HU  # a table
+    cut_left, cut_right = whole[:, :, :70], whole[:, :, 110:]
+
+    assert middle_of_body(whole) == pytest.approx(179)
+    assert middle_of_body(cut_left) == pytest.approx(2 * 10 + 140)
+    assert middle_of_body(cut_right) == pytest.approx(2 * (169 - 110) - 140)
+    assert middle_of_body(np.full((4, 4, 4), -1000.0, np.float32)) == 0
 
 
 def test_shaft_straight_below_its_head_is_that_of_a_shoulder() -> None:

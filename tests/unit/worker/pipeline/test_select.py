@@ -162,16 +162,18 @@ def test_sphere_of_contrast_in_soft_tissue_is_no_femur() -> None:
     assert select.find_femurs(Volume(hu, affine)) == ()
 
 
-def candidate(x: float, quality: float, left: bool, radius: float = 23.0) -> FemurCandidate:
+def candidate(
+    x: float, quality: float, left: bool, radius: float = 23.0, neck: float = 0.5
+) -> FemurCandidate:
     axis = np.array([0.2, 0.7, 0.7 if left else -0.7])
     sphere = SphereCandidate(np.array([50.0, 100.0, x]), radius, 0.4)
-    return FemurCandidate(sphere, Neck(axis, 0.8), None, quality)
+    return FemurCandidate(sphere, Neck(axis, neck), None, quality)
 
 
 def test_partner_across_the_pelvis_may_be_less_sure() -> None:
     right, left, stray = (
         candidate(50, 0.5, False),
-        candidate(230, 0.06, True),
+        candidate(230, 0.055, True),
         candidate(400, 0.07, True),
     )
 
@@ -181,11 +183,19 @@ def test_partner_across_the_pelvis_may_be_less_sure() -> None:
 
 
 def test_two_that_fit_together_need_less_than_one_alone() -> None:
-    right, left = candidate(50, 0.055, False), candidate(230, 0.065, True)
+    right, left = candidate(50, 0.045, False), candidate(230, 0.058, True)
 
     assert best_pair([right, left]) == (right, left)
     assert best_pair([left]) == ()
     assert best_pair([right, candidate(230, 0.046, True)]) == ()
+
+
+def test_one_alone_with_a_clear_neck_needs_less() -> None:
+    clear, faint = candidate(50, 0.055, False, neck=0.7), candidate(50, 0.045, False, neck=0.7)
+
+    assert best_pair([clear]) == (clear,)
+    assert best_pair([replace(clear, neck=Neck(clear.neck.axis, 0.5))]) == ()
+    assert best_pair([faint]) == ()
 
 
 def test_heads_of_one_patient_have_nearly_one_size() -> None:
@@ -205,6 +215,8 @@ def test_sphere_beside_a_better_one_whose_shaft_is_cut_off_is_no_head() -> None:
 
     assert best_pair([too_high]) == (too_high,)
     assert best_pair([too_high, true]) == ()
+    inward = Neck(true.neck.axis * (1, 1, -1), true.neck.score)
+    assert best_pair([too_high, replace(true, neck=inward)]) == (too_high,)
     assert best_pair([too_high, replace(true, shaft=shaft, quality=0.35)])[0].sphere is beside
 
 
