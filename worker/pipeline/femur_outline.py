@@ -28,6 +28,9 @@ class OutlineParameters:
     neck_radii: float = 0.72
     trochanter_radii: float = 0.85
     trochanter_beyond_mm: float = 8.0
+    # Of the greater trochanter, from there up along the shaft.
+    tip_radii: float = 0.5
+    tip_mm: float = 16.0
     shaft_radii: float = 0.68
     # The outline ends below the lesser trochanter, or where the shaft leaves the plane.
     shaft_mm: float = 60.0
@@ -39,13 +42,13 @@ class OutlineParameters:
     trace_mm: float = 2.0
     step_mm: float = 1.0
     offset_step_mm: float = 0.5
-    offsets_mm: tuple[float, float] = (-9.0, 9.0)
+    offsets_mm: tuple[float, float] = (-9.0, 14.0)
     smooth_mm: float = 0.7
     edge_mm: float = 1.0
     clear_fall_hu_per_mm: float = 150.0
     # Offset that costs as much as the clearest fall gains: the head is known to about 1 mm.
     head_reach_mm: float = 5.0
-    reach_mm: float = 14.0
+    reach_mm: float = 20.0
     max_slope: int = 2
     slope_cost: float = 0.03
     smooth_points: float = 1.5
@@ -64,12 +67,13 @@ class _Shape:
     head_mm: float
     trochanter: Floats
     beyond: Floats
+    tip: Floats
     down: Floats
     shaft_mm: float
     radius_mm: float
 
     def part_distances(self, points: Floats) -> Floats:
-        """Return (4, …) signed distances, mm, of (…, 2) points: head, neck, trochanter, shaft.
+        """Return (5, …) signed distances, mm, of (…, 2) points from the parts, the head first.
 
         Negative inside.
         """
@@ -83,6 +87,7 @@ class _Shape:
                 - PARAMETERS.neck_radii * radius,
                 np.linalg.norm(points - self.beyond, axis=-1)
                 - PARAMETERS.trochanter_radii * radius,
+                np.linalg.norm(points - self.tip, axis=-1) - PARAMETERS.tip_radii * radius,
                 np.maximum(shaft - PARAMETERS.shaft_radii * radius, self.below_end(points)),
             ]
         )
@@ -147,6 +152,7 @@ def _shape(plane: Plane, femur: Femur, spacing: Floats) -> _Shape | None:
         head_mm=math.sqrt(femur.radius_mm**2 - off_mm**2),
         trochanter=trochanter,
         beyond=plane.to_index(beyond_mm) * spacing,
+        tip=plane.to_index(beyond_mm - PARAMETERS.tip_mm * shaft) * spacing,
         down=down / np.linalg.norm(down),
         shaft_mm=float(in_plane[near].max(initial=PARAMETERS.min_shaft_mm)),
         radius_mm=femur.radius_mm,
