@@ -46,9 +46,13 @@ class OutlineParameters:
     smooth_mm: float = 0.7
     edge_mm: float = 1.0
     clear_fall_hu_per_mm: float = 150.0
-    # Offset that costs as much as the clearest fall gains: the head is known to about 1 mm.
-    head_reach_mm: float = 5.0
-    reach_mm: float = 20.0
+    # Offset that costs as much as the clearest fall gains, (inward, outward): outside of the
+    # head the next fall is that of the socket.
+    head_reach_mm: tuple[float, float] = (10.0, 2.5)
+    reach_mm: tuple[float, float] = (20.0, 20.0)
+    # Cost of a clear fall farther inside: there the head ends, and what follows is the socket.
+    inner_fall_cost: float = 1.0
+    inner_fall_mm: float = 1.5
     max_slope: int = 2
     slope_cost: float = 0.03
     smooth_points: float = 1.5
@@ -191,13 +195,28 @@ def _best_offsets(plane: Plane, shape: _Shape, points: Floats, normals: Floats) 
     index = np.moveaxis(samples / spacing, -1, 0)
     values = map_coordinates(hu, index, order=1, mode="nearest")
     fall = -gaussian_filter1d(values, PARAMETERS.edge_mm / step, axis=1, order=1) / step
-    parts = shape.part_distances(points)
-    reach = np.where(parts.argmin(axis=0) == 0, PARAMETERS.head_reach_mm, PARAMETERS.reach_mm)
+    on_head = shape.part_distances(points).argmin(axis=0) == 0
     gain = np.clip(fall / PARAMETERS.clear_fall_hu_per_mm, 0, 1)
-    gain -= np.abs(offsets) / reach[:, None]
+    gain -= np.where(
+        on_head[:, None],
+        _cost(offsets, PARAMETERS.head_reach_mm) + PARAMETERS.inner_fall_cost * _before(gain),
+        _cost(offsets, PARAMETERS.reach_mm),
+    )
     at_end = shape.below_end(points) > -PARAMETERS.step_mm
     gain[at_end] = -np.abs(offsets)
     return np.asarray(offsets[_closed_path(gain)])
+
+
+def _before(falls: Floats) -> Floats:
+    """Return the clearest fall farther inside, of (n, offsets) falls from the inside outward."""
+    shift = round(PARAMETERS.inner_fall_mm / PARAMETERS.offset_step_mm)
+    inside = np.maximum.accumulate(falls, axis=1)[:, :-shift]
+    return np.pad(inside, ((0, 0), (shift, 0)))
+
+
+def _cost(offsets: Floats, reach_mm: tuple[float, float]) -> Floats:
+    inward, outward = reach_mm
+    return np.where(offsets < 0, -offsets / inward, offsets / outward)
 
 
 def _closed_path(gain: Floats) -> npt.NDArray[np.intp]:
