@@ -208,7 +208,7 @@ def _best_offsets(plane: Plane, shape: _Shape, points: Floats, normals: Floats) 
 
 
 def _before(falls: Floats) -> Floats:
-    """Return the clearest fall farther inside, of (n, offsets) falls from the inside outward."""
+    """Return the clearest fall farther inside; ``falls`` : (n, offsets), inside first."""
     shift = round(PARAMETERS.inner_fall_mm / PARAMETERS.offset_step_mm)
     inside = np.maximum.accumulate(falls, axis=1)[:, :-shift]
     return np.pad(inside, ((0, 0), (shift, 0)))
