@@ -15,6 +15,7 @@ from tests.support.record import (
     after,
     claim,
     completed,
+    instance,
     lease,
     moves,
     objects,
@@ -100,16 +101,13 @@ def test_a_result_is_sent_again_to_the_destination_that_lost_it(
 
 def test_a_superseded_result_is_not_sent_again(sessions: Sessions) -> None:
     series_id = deliver(sessions, 1, "1", "pacs")
-    new = completed(study_instance_uid="1.2.1", series_instance_uid="1.2.1.1")
-    changed = register(sessions, completed(new.instances[0], **UIDS), now=after(9000))
+    uids = {"study_instance_uid": "1.2.1", "series_instance_uid": "1.2.1.1"}
+    corrected = completed(instance(0), instance(1, content="b"), instance(2), **uids)
+    assert register(sessions, corrected, now=after(9000)).changed
     save(sessions, lease(sessions, series_id, now=after(9001)), "pacs", made=objects(2))
 
     with sessions() as session:
         assert delivered_results(session, Delivered(uid="1.2.1")) == []
-    assert changed.series_id == series_id
-
-
-UIDS = {"study_instance_uid": "1.2.1", "series_instance_uid": "1.2.1.1"}
 
 
 def test_the_command_counts_and_then_sends_again(
