@@ -8,7 +8,8 @@ import pytest
 
 from db.leases import Lease
 from db.redelivery import Delivered, delivered_results, redeliver_result
-from db.states import SeriesState
+from db.states import SeriesState, StudyState
+from tests.support import study_record as study
 from tests.support.record import (
     NOW,
     Sessions,
@@ -97,6 +98,23 @@ def test_a_result_is_sent_again_to_the_destination_that_lost_it(
     assert claim(sessions, run, "pacs", at=20_001) == ()
     send(sessions, claim(sessions, run, "archive", at=20_001), at=20_002)
     assert read_series(sessions, delivered[2]).state is SeriesState.DELIVERED
+
+
+def test_the_report_of_a_study_is_sent_again(sessions: Sessions) -> None:
+    held = study.take(sessions, study.due(sessions, 1, 2), at=60)
+    study.save(sessions, held, study.ends(sessions, held), "pacs")
+    send(sessions, claim(sessions, held.screening_id, at=60), at=61)
+    before = study.state(sessions)
+    wanted = Delivered(uid="1.2.3")
+    with sessions() as session:
+        (found,) = delivered_results(session, wanted)
+    with sessions.begin() as session:
+        redeliver_result(session, found.screening_id, wanted, actor="operator", now=after(90))
+
+    assert (before, found.objects) == (StudyState.DELIVERED, {"pacs": 2})
+    assert study.state(sessions) is StudyState.REPORTED
+    send(sessions, claim(sessions, held.screening_id, at=91), at=92)
+    assert study.state(sessions) is StudyState.DELIVERED
 
 
 def test_a_superseded_result_is_not_sent_again(sessions: Sessions) -> None:
