@@ -8,13 +8,15 @@ import pytest
 
 from db.leases import Lease
 from db.redelivery import Delivered, delivered_results, redeliver_result
-from db.states import SeriesState
+from db.states import SeriesState, StudyState
+from tests.support import study_record as study
 from tests.support.record import (
     NOW,
     Sessions,
     after,
     claim,
     completed,
+    instance,
     lease,
     moves,
     objects,
@@ -98,18 +100,32 @@ def test_a_result_is_sent_again_to_the_destination_that_lost_it(
     assert read_series(sessions, delivered[2]).state is SeriesState.DELIVERED
 
 
+def test_the_report_of_a_study_is_sent_again(sessions: Sessions) -> None:
+    held = study.take(sessions, study.due(sessions, 1, 2), at=60)
+    study.save(sessions, held, study.ends(sessions, held), "pacs")
+    send(sessions, claim(sessions, held.screening_id, at=60), at=61)
+    before = study.state(sessions)
+    wanted = Delivered(uid="1.2.3")
+    with sessions() as session:
+        (found,) = delivered_results(session, wanted)
+    with sessions.begin() as session:
+        redeliver_result(session, found.screening_id, wanted, actor="operator", now=after(90))
+
+    assert (before, found.objects) == (StudyState.DELIVERED, {"pacs": 2})
+    assert study.state(sessions) is StudyState.REPORTED
+    send(sessions, claim(sessions, held.screening_id, at=91), at=92)
+    assert study.state(sessions) is StudyState.DELIVERED
+
+
 def test_a_superseded_result_is_not_sent_again(sessions: Sessions) -> None:
     series_id = deliver(sessions, 1, "1", "pacs")
-    new = completed(study_instance_uid="1.2.1", series_instance_uid="1.2.1.1")
-    changed = register(sessions, completed(new.instances[0], **UIDS), now=after(9000))
+    uids = {"study_instance_uid": "1.2.1", "series_instance_uid": "1.2.1.1"}
+    corrected = completed(instance(0), instance(1, content="b"), instance(2), **uids)
+    assert register(sessions, corrected, now=after(9000)).changed
     save(sessions, lease(sessions, series_id, now=after(9001)), "pacs", made=objects(2))
 
     with sessions() as session:
         assert delivered_results(session, Delivered(uid="1.2.1")) == []
-    assert changed.series_id == series_id
-
-
-UIDS = {"study_instance_uid": "1.2.1", "series_instance_uid": "1.2.1.1"}
 
 
 def test_the_command_counts_and_then_sends_again(

@@ -3,14 +3,20 @@
 Not covered: a host whose first process is systemd.
 """
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from tests.integration.test_deployment import DEPLOY, ROOT, UNITS, run
+from common.settings.load import load_settings
+from common.settings.review import ReviewSettings, Role
+from common.settings.worker import WorkerSettings
+from db import roles
+from tests.integration.test_deployment import DEPLOY, ROOT, SERVICES, UNITS, run
 from tests.support.servers import require_tool
 
 DROP_INS = sorted((DEPLOY / "systemd/drop-in").iterdir())
@@ -103,3 +109,43 @@ def test_documentation_of_units_is_installed() -> None:
     assert named
     assert "cp -r docs /opt/osteoscreen/" in (ROOT / "docs/deployment.md").read_text()
     assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_the_steps_for_secrets_make_files_that_the_services_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs/deployment.md").read_text()
+    steps = r"```sh\n(\(\ncd /etc/osteoscreen/secrets.*?\n\))\n```"
+    (script,) = re.findall(steps, page, re.DOTALL)
+    secrets, programs = tmp_path / "secrets", tmp_path / "bin"
+    secrets.mkdir()
+    programs.mkdir()
+    for name in ("runuser", "systemctl"):  # PostgreSQL and Redis are not touched here
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/calls\n')
+        (programs / name).chmod(0o755)
+    script = script.replace("/etc/osteoscreen/secrets", str(secrets))
+    script = script.replace("/etc/redis/redis.conf", str(tmp_path / "redis.conf"))
+
+    subprocess.run(
+        ["bash", "-eu", "-c", script],
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+        check=True,
+    )
+
+    found = {path.name: path.read_text() for path in secrets.iterdir()}
+    named = {name for unit in UNITS for name in CREDENTIAL.findall(unit.read_text())}
+    assert set(found) == named
+    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
+    logins = [roles.read_login(found[f"database_url_{one}"]) for one in SERVICES]
+    assert {one.name for one in logins} == set(roles.RIGHTS)
+    for name in ("DATABASE_URL", "BROKER_URL", "DESTINATIONS", "REVIEW_TOKENS"):
+        monkeypatch.setenv(f"OSTEOSCREEN_{name}_FILE", str(secrets / name.lower()))
+    password = make_url(load_settings(WorkerSettings).database_url).password
+    assert load_settings(WorkerSettings).destinations == ()
+    assert load_settings(ReviewSettings).review_tokens[0].role is Role.OPERATOR
+    assert f"PASSWORD '{password}'" in (tmp_path / "calls").read_text()
+    broker = (tmp_path / "redis.conf").read_text().split()[1]
+    assert found["broker_url"] == f"redis://:{broker}@localhost:6379/0"
+
+
+CREDENTIAL = re.compile(r"LoadCredential=\w+:/etc/osteoscreen/secrets/(\w+)")
