@@ -128,14 +128,12 @@ def prepare(
     """Crop the hips of a site's own series and label them with DXA results."""
     from training import progress
     from training.cohort import preview
-    from training.cohort.flow import summary_lines
     from training.cohort.manifest import (
         by_series,
         inspect_manifest,
         read_column_map,
         read_manifest,
     )
-    from training.cohort.prepare import Options, prepare_data_set
 
     with input_errors():
         column_map = read_column_map(columns)
@@ -143,6 +141,9 @@ def prepare(
             found = inspect_manifest(manifest, column_map)
             _print(preview.preview_lines(found, require_dates=require_dates))
             raise typer.Exit(BAD_INPUT if found.problems else 0)
+        from training.cohort.flow import summary_lines
+        from training.cohort.prepare import Options, prepare_data_set
+
         rows = read_manifest(manifest, column_map)
         series = len(by_series(rows))
         with progress.ProgressBars() as bars, bars.step("series", series) as advance:

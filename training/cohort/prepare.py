@@ -24,7 +24,7 @@ from training.cohort.identity import (
     identity_of,
     sex_exclusion,
 )
-from training.cohort.manifest import ManifestRow, by_series, date_exclusion
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
 from training.cohort.source import Source, check_seed
 from training.cohort.split import PARTS, SplitPart
 from worker.pipeline import crop, header_values, load, select
@@ -103,11 +103,6 @@ def prepare_data_set(
 def _count(records: Sequence[Record], part: SplitPart) -> dict[str, int]:
     chosen = [record for record in records if record.part == part]
     return {"hips": len(chosen), "patients": len({record.patient for record in chosen})}
-
-
-def find_files(folder: Path) -> tuple[Path, ...]:
-    """Return all files below a folder, sorted."""
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
 def fingerprint(rows: Sequence[ManifestRow], files: Sequence[Path], require_dates: bool) -> str:

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from common.dicom.patient_values import examination_date
-from training.cohort.manifest import ManifestRow, by_series, date_exclusion
-from training.cohort.prepare import find_files
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
 from worker.pipeline.grading import grade_of_t_score
 from worker.pipeline.model import package
