@@ -79,7 +79,9 @@ def prepare_data_set(
         files = find_files(folder)
         name = fingerprint(group, files, options.require_dates)
         jobs.append((out_dir / "shards" / f"{name}.npz", (group, files, options.require_dates)))
-    shards.make_all(jobs, make_shard, workers=workers, advance=lambda _: advance(1))
+    shards.make_all(
+        jobs, make_shard, workers=workers, advance=lambda _: advance(1), imports="tensorflow"
+    )
     paths = [path for path, _ in jobs]
     excluded = [Exclusion(**entry) for path in paths for entry in _entries(path, "excluded")]
     drawn = [Record(**entry) for path in paths for entry in _entries(path, "records")]
