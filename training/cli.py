@@ -3,7 +3,6 @@
 Each command imports TensorFlow and its other modules itself, so that ``--help`` is fast.
 """
 
-import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from training.input_errors import BAD_INPUT, input_errors
+from training.quiet import import_quietly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,12 +31,6 @@ Columns = Annotated[
 RequireDates = Annotated[
     bool, typer.Option(help="Exclude series without the dates of both CT and DXA")
 ]
-
-
-@app.callback()
-def silence_tensorflow() -> None:
-    """Set the log level that TensorFlow reads on import, here and in child processes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @app.command()
@@ -128,14 +122,12 @@ def prepare(
     """Crop the hips of a site's own series and label them with DXA results."""
     from training import progress
     from training.cohort import preview
-    from training.cohort.flow import summary_lines
     from training.cohort.manifest import (
         by_series,
         inspect_manifest,
         read_column_map,
         read_manifest,
     )
-    from training.cohort.prepare import Options, prepare_data_set
 
     with input_errors():
         column_map = read_column_map(columns)
@@ -144,6 +136,10 @@ def prepare(
             _print(preview.preview_lines(found, require_dates=require_dates))
             raise typer.Exit(BAD_INPUT if found.problems else 0)
         rows = read_manifest(manifest, column_map)
+        import_quietly("tensorflow")
+        from training.cohort.flow import summary_lines
+        from training.cohort.prepare import Options, prepare_data_set
+
         series = len(by_series(rows))
         with progress.ProgressBars() as bars, bars.step("series", series) as advance:
             flow = prepare_data_set(
@@ -185,6 +181,7 @@ def fit(
     ] = None,
 ) -> None:
     """Train a preset, calibrate it and measure it on the held-out patients."""
+    import_quietly("tensorflow")
     from training import presets, progress
     from training.evaluate.operating_point import parse
     from training.fit.run import Options, fit_and_measure
@@ -218,6 +215,7 @@ def evaluate(
     workers: Workers = 2,
 ) -> None:
     """Screen a site's own series with the worker's pipeline and compare with DXA."""
+    import_quietly("tensorflow")
     from training import progress
     from training.cohort.manifest import by_series, read_column_map, read_manifest
     from training.evaluate.end_to_end import Options, evaluate_rows, summary_lines
@@ -247,6 +245,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder of report.html and its figures")],
 ) -> None:
     """Write the tables and figures of the paper for all runs on one split."""
+    import_quietly("tensorflow")
     from training.report.report import write_report
 
     with input_errors():
@@ -277,6 +276,7 @@ def package(
     """Make a model directory for the worker from a run."""
     import json
 
+    import_quietly("tensorflow")
     from training.report.package import Identity, make_package
 
     measured = None

@@ -23,8 +23,11 @@ from common.tables.vocabulary import (
 
 DateOrder = Literal["dmy", "mdy"]
 
-_NUMBER = re.compile(r"([+-]?)\s*(\d{1,12}(?:[.,]\d{0,12})?|[.,]\d{1,12})\s*([^\d\s.,+-]*)")
-_YEAR_FIRST = re.compile(r"(\d{4})\s*([-./])\s*(\d{1,2})\s*\2\s*(\d{1,2})\.?")
+# Programs write up to 17 digits, and small values as -3.2e-05.
+_NUMBER = re.compile(
+    r"([+-]?)\s*((?:\d{1,12}(?:[.,]\d{0,20})?|[.,]\d{1,20})(?:e[+-]\d{1,2})?)"
+    r"\s*([^\d\s.,+-]*)"
+)
 _YEAR_LAST = re.compile(r"(\d{1,2})([-./])\s?(\d{1,2})\2\s?(\d{4})")
 _MONTH_NAME = re.compile(r"(\d{1,2})[-. ]+([a-z]{3})[a-z]*[-., ]+(\d{4})")
 _TIME = re.compile(r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?$")

@@ -193,3 +193,8 @@ def by_series(rows: Iterable[ManifestRow]) -> dict[Path, tuple[ManifestRow, ...]
     for row in rows:
         groups[row.series_dir].append(row)
     return {folder: tuple(group) for folder, group in groups.items()}
+
+
+def find_files(folder: Path) -> tuple[Path, ...]:
+    """Return all files below a folder, sorted."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))

@@ -24,7 +24,7 @@ from training.cohort.identity import (
     identity_of,
     sex_exclusion,
 )
-from training.cohort.manifest import ManifestRow, by_series, date_exclusion
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
 from training.cohort.source import Source, check_seed
 from training.cohort.split import PARTS, SplitPart
 from worker.pipeline import crop, header_values, load, select
@@ -79,7 +79,9 @@ def prepare_data_set(
         files = find_files(folder)
         name = fingerprint(group, files, options.require_dates)
         jobs.append((out_dir / "shards" / f"{name}.npz", (group, files, options.require_dates)))
-    shards.make_all(jobs, make_shard, workers=workers, advance=lambda _: advance(1))
+    shards.make_all(
+        jobs, make_shard, workers=workers, advance=lambda _: advance(1), imports="tensorflow"
+    )
     paths = [path for path, _ in jobs]
     excluded = [Exclusion(**entry) for path in paths for entry in _entries(path, "excluded")]
     drawn = [Record(**entry) for path in paths for entry in _entries(path, "records")]
@@ -103,11 +105,6 @@ def prepare_data_set(
 def _count(records: Sequence[Record], part: SplitPart) -> dict[str, int]:
     chosen = [record for record in records if record.part == part]
     return {"hips": len(chosen), "patients": len({record.patient for record in chosen})}
-
-
-def find_files(folder: Path) -> tuple[Path, ...]:
-    """Return all files below a folder, sorted."""
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
 def fingerprint(rows: Sequence[ManifestRow], files: Sequence[Path], require_dates: bool) -> str:

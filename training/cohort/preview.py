@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from common.tables.errors import quote
 from common.tables.importer import ColumnSummary
-from training.cohort.manifest import Manifest, by_series, date_exclusion
-from training.cohort.prepare import find_files
+from training.cohort.manifest import Manifest, by_series, date_exclusion, find_files
 
 SHOWN = 20
 

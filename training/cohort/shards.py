@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from training.quiet import import_quietly
+
 Item = TypeVar("Item")
 
 
@@ -17,12 +19,14 @@ def make_all(
     *,
     workers: int,
     advance: Callable[[Item], None] = lambda item: None,
+    imports: str = "numpy",
 ) -> None:
     """Call ``make(path, item)`` for every path that does not exist, in ``workers`` processes.
 
     ``make`` must write to another name and rename the file into place. ``advance`` is called
     with every item that is done, also with those of an earlier run. An exception in ``make``
-    ends the run; finished files stay, so that the next run continues.
+    ends the run; finished files stay, so that the next run continues. ``imports`` : module
+    that each process imports first, without its messages.
     """
     missing = []
     for path, item in jobs:
@@ -33,7 +37,7 @@ def make_all(
             missing.append((path, item))
     if not missing:
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), import_quietly, (imports,)) as pool:
         running = {pool.submit(_make_one, make, path, item): item for path, item in missing}
         for job in as_completed(running):
             job.result()

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from common.dicom.patient_values import examination_date
-from training.cohort.manifest import ManifestRow, by_series, date_exclusion
-from training.cohort.prepare import find_files
+from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
+from training.quiet import import_quietly
 from worker.pipeline.grading import grade_of_t_score
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel
@@ -81,10 +82,10 @@ def evaluate_rows(
     Raises ModelError where the model cannot be used.
     """
     package.verify(model_dir)  # here, for a plain message before the processes start
-    jobs = [(group, options.require_dates) for group in by_series(rows).values()]
+    jobs = [(group, model_dir, options.require_dates) for group in by_series(rows).values()]
     evaluations: list[HipEvaluation] = []
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_load_model, initargs=(model_dir,)
+        workers, get_context("spawn"), import_quietly, ("tensorflow",)
     ) as pool:
         for of_series in pool.map(evaluate_series, jobs):
             evaluations += of_series
@@ -98,23 +99,21 @@ def evaluate_rows(
     return summary
 
 
-_models: list[ImageModel] = []
-
-
-def _load_model(model_dir: Path) -> None:
+@cache
+def _load_model(model_dir: Path) -> ImageModel:
     """Load the model once per process: TensorFlow starts slower than a series is screened."""
-    _models.append(package.load(model_dir))
+    return package.load(model_dir)
 
 
-def evaluate_series(job: tuple[Sequence[ManifestRow], bool]) -> list[HipEvaluation]:
+def evaluate_series(job: tuple[Sequence[ManifestRow], Path, bool]) -> list[HipEvaluation]:
     """Return the evaluation of every hip that the rows of one series label."""
     from worker.pipeline.screen import screen
 
-    rows, require_dates = job
+    rows, model_dir, require_dates = job
     found = date_exclusion(rows, required=False)
     if found is not None:
         return [replace(each, code=found[0], text=found[1]) for each in _expected(rows, None)]
-    model = _models[0]
+    model = _load_model(model_dir)
     result = screen(find_files(rows[0].series_dir), model)
     if not isinstance(result, Rejected):
         day = examination_date(result.source)

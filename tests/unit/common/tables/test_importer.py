@@ -232,9 +232,10 @@ def zipped(**parts: bytes) -> bytes:
         (b"PK\x03\x04 is not all of it", "no XLSX"),
         (zipped(a=b"x"), "cannot be read as XLSX"),
         (zipped(a=b"\0" * (65 * 2**20)), "more than 64 MB"),
+        (zipped(a=b"<!--" + b"x" * 5000 + b"--><!DOCTYPE a>"), "document type"),
         (zipped(a='<?xml?><!DOCTYPE a [<!ENTITY b "b">]>'.encode("utf-16")), "document type"),
     ],
-    ids=["truncated", "other zip", "bomb", "entities"],
+    ids=["truncated", "other zip", "bomb", "late entities", "entities"],
 )
 def test_a_hostile_workbook_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(TableError, match=problem):
