@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from worker.pipeline.volume import PointMm, Side
 CASES = ("pelvis_two_hips", "STS_036", "STS_040", "STS_044", "STS_046")
 THICKNESSES = {"coronal": (2, 3, 4), "axial": (1, 3, 5)}
 PIXEL_MM = 0.8
+# Part of a volume that is rendered, (x, y, z) from and to: both hips and the bones around them.
+BOXES = {"pelvis_two_hips": ((-190.0, -120.0, -66.0), (190.0, 140.0, 190.0))}
 # A grid that begins this much later has its slices at other places.
 EARLY_MM, LATE_MM = 2.0, 4.0
 OTHER_SIDE: dict[Side, Side] = {"R": "L", "L": "R"}
@@ -52,16 +54,15 @@ class Rendering:
             change = f"cut {self.cut_mm:.0f} mm, noise {self.noise_hu} HU"
         return f"{self.plane} {self.thickness_mm} mm, {change}"
 
-    def options(self, low: list[float], high: list[float]) -> Iterator[str]:
-        """Yield the options of ``to_dicom.py`` for a volume of these bounds, mm."""
+    def options(self, low: Sequence[float], high: Sequence[float]) -> Iterator[str]:
+        """Yield the options of ``to_dicom.py`` for the part between two corners, mm."""
         yield from ("--plane", self.plane, "--spacing", str(PIXEL_MM))
         yield from ("--thickness", str(self.thickness_mm), "--noise", str(self.noise_hu))
         if self.mirrored:
             yield "--flip-x"
-        if self.cut_mm:
-            yield "--crop"
-            for first, last in zip(low, high, strict=True):
-                yield from (str(first + self.cut_mm), str(last))
+        yield "--crop"
+        for first, last in zip(low, high, strict=True):
+            yield from (str(first + self.cut_mm), str(last))
 
 
 def renderings() -> list[Rendering]:
@@ -103,7 +104,7 @@ def read(case: str, how: Rendering, ct: RealCt, model: Model) -> Iterator[HipRea
     low, high = ct.bounds_mm(case)
     recording = RecordingModel(model)
     with tempfile.TemporaryDirectory() as folder:
-        paths = ct.series(case, Path(folder), *how.options(low, high))
+        paths = ct.series(case, Path(folder), *how.options(*BOXES.get(case, (low, high))))
         result = screen(paths, recording)
     hips = {hip.side: hip for hip in result.hips}
     for side, head in ct.heads_mm(case).items():
