@@ -90,6 +90,29 @@ class Grid:
         flat = (whole[..., 0] * rows + whole[..., 1]) * columns + whole[..., 2]
         return np.asarray(self.bordered.ravel()[flat])
 
+    def nearest_around(self, points: Points, offsets: Floats32) -> Floats32:
+        """Return the (n, …) HU of the nearest voxels at (…, 3) mm from (n, 3) grid mm.
+
+        Points are centers of voxels. The same as ``nearest`` of the sums, but without a check
+        of each sum where none can leave the volume.
+        """
+        places = np.rint(points / PARAMETERS.voxel_mm).astype(np.int32) + 1
+        steps = np.rint(offsets / PARAMETERS.voxel_mm).astype(np.int32)
+        reach = int(np.abs(steps).max(initial=0))
+        shape = np.array(self.bordered.shape)
+        safe = ((places >= reach) & (places < shape - reach)).all(axis=1)
+        strides = np.array([shape[1] * shape[2], shape[2], 1])
+        values = np.empty((len(points), *offsets.shape[:-1]), np.float32)
+        # (points, 1, …) + (1, …)
+        along = (steps @ strides).astype(np.int32).ravel()
+        flat = (places[safe] @ strides).astype(np.int32)[:, None] + along
+        values[safe] = self.bordered.ravel()[flat].reshape(-1, *values.shape[1:])
+        if not safe.all():
+            shape_of_one = (1,) * (offsets.ndim - 1)
+            others = points[~safe].astype(np.float32).reshape(-1, *shape_of_one, 3)
+            values[~safe] = self.nearest(others + offsets)
+        return values
+
     def interpolate(self, points: Points) -> Floats32:
         """Return the (…,) HU of the grid at (…, 3) grid mm, linear, NaN outside."""
         index = points / self.voxel_mm + 1
@@ -193,10 +216,10 @@ def sphere_directions(count: int) -> npt.NDArray[np.float32]:
 def ramp(values: Points, bounds: tuple[float, float]) -> Points:
     """Return 0 below the first bound, 1 above the second, linear between them."""
     low, high = bounds
-    return np.asarray(np.clip((values - low) / (high - low), 0, 1))
+    return np.asarray(np.minimum(np.maximum((values - low) * (1 / (high - low)), 0), 1))
 
 
 def falling_ramp(values: Points, bounds: tuple[float, float]) -> Points:
     """Return 1 below the first bound, 0 above the second, linear between them."""
     low, high = bounds
-    return np.asarray(np.clip((high - values) / (high - low), 0, 1))
+    return np.asarray(np.minimum(np.maximum((high - values) * (1 / (high - low)), 0), 1))

@@ -114,10 +114,12 @@ def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> Sphere
 
     ``roundness`` of the result is how clearly its surface is seen, 0–1.
     """
-    rays = _rays(DIRECTIONS, neck_axis)
+    few, rays = _rays(ROUGH_DIRECTIONS, neck_axis), _rays(DIRECTIONS, neck_axis)
+    wide, narrow = PARAMETERS.spreads_mm[:3], PARAMETERS.spreads_mm[3:]
+    starts = (_fit(grid, sphere, r, few, wide) for r in PARAMETERS.start_radii_mm)
     fits = [
-        _fit(grid, sphere, radius, rays, PARAMETERS.spreads_mm)
-        for radius in PARAMETERS.start_radii_mm
+        _with_roundness(grid, _fit(grid, start, start.radius_mm, rays, narrow), rays)
+        for start in starts
     ]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
@@ -125,7 +127,8 @@ def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> Sphere
 def fit_roughly(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> SphereCandidate:
     """Fit from the radius of the candidate, with fewer rays and steps."""
     rays = _rays(ROUGH_DIRECTIONS, neck_axis)
-    return _fit(grid, sphere, sphere.radius_mm, rays, PARAMETERS.rough_spreads_mm)
+    fit = _fit(grid, sphere, sphere.radius_mm, rays, PARAMETERS.rough_spreads_mm)
+    return _with_roundness(grid, fit, rays)
 
 
 def unevenness(grid: Grid, sphere: SphereCandidate) -> float:
@@ -185,7 +188,7 @@ def _fit(
         limit = min(1.0, PARAMETERS.max_step_mm / max(length, 1e-9))
         center = center + np.array(step) * limit
         radius = float(np.clip(radius, *PARAMETERS.fitted_radius_mm))
-    return _with_roundness(grid, SphereCandidate(center, radius, sphere.score), rays)
+    return SphereCandidate(center, radius, sphere.score)
 
 
 def _smooth(values: Floats32, rays: _Rays) -> Floats32:
