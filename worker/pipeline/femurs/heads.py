@@ -64,7 +64,7 @@ class HeadParameters:
     # Share of the rays that must stay in the volume.
     min_rays_in_volume: float = 0.55
     # Points whose rays are evaluated at once (memory).
-    chunk_points: int = 512
+    chunk_points: int = 64
 
     # Hill climbing: step along each axis, and most steps.
     climb_step_mm: float = 3.0
