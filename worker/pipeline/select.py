@@ -130,20 +130,20 @@ def _both_sure(found: Sequence[FemurCandidate]) -> bool:
 def refine_fit(grid: Grid, candidate: FemurCandidate) -> FemurCandidate:
     """Return the best of the fits that start on all sides of a candidate.
 
-    Around one that was not fitted yet, which has no shaft, all fits are scored. Spheres of one
-    head share neck and shaft, and one that lies too deep in the socket has the longer neck.
-    Their surfaces distinguish them, so roundness counts more than the rest.
+    Around a weak one, or one not fitted yet, all fits are scored. Spheres of one head share
+    neck and shaft, and one that lies too deep in the socket has the longer neck. Their surfaces
+    distinguish them, so roundness counts more than the rest.
     """
     sphere, axis = candidate.sphere, candidate.neck.axis
-    fitted = candidate.shaft is not None
+    weak = candidate.quality < PARAMETERS.weak_quality
     fits = list[SphereCandidate]()
-    for offset in RESTARTS_MM if fitted else np.vstack([np.zeros(3), RESTARTS_MM]):
+    for offset in np.vstack([np.zeros(3), RESTARTS_MM]) if weak else RESTARTS_MM:
         start = replace(sphere, center=sphere.center + offset)
         fit = fit_roughly(grid, start, axis)
         if not _is_near(fit, [each.center for each in fits], PARAMETERS.same_fit_mm):
             fits.append(fit)
     fits.sort(key=lambda fit: -fit.roundness)
-    scored = fits[: PARAMETERS.scored_fits] if fitted else fits
+    scored = fits if weak else fits[: PARAMETERS.scored_fits]
     others = [score(grid, fit_sphere(grid, fit, axis), candidate.shaft) for fit in scored]
     same_side = [each for each in others if each.side == candidate.side]
     return _roundest_near_best([candidate, *same_side])

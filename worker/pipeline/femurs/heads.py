@@ -151,9 +151,11 @@ def bone_points(grid: Grid) -> Floats:
     offsets = np.rint(PARAMETERS.shell_mm * SHELL_DIRECTIONS / (block * grid.voxel_mm))
     padding = PARAMETERS.padding_blocks
     padded = np.pad(bone, padding, constant_values=True)
+    strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
+    places = (points + padding) @ strides
     surrounded = np.zeros(len(points), int)
-    for offset in offsets.astype(int):
-        surrounded += padded[tuple((points + offset + padding).T)]
+    for step in offsets.astype(int) @ strides:
+        surrounded += padded.ravel()[places + step]
     chosen = points[surrounded >= PARAMETERS.min_shell_share * len(offsets)]
     chosen = chosen[:: math.ceil(len(chosen) / PARAMETERS.max_points) or 1]
     return np.asarray((chosen * block + (block - 1) / 2) * grid.voxel_mm)

@@ -56,6 +56,8 @@ class SphereFitParameters:
     start_radii_mm: tuple[float, float] = (20.0, 24.0)
     spreads_mm: tuple[float, ...] = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
     rough_spreads_mm: tuple[float, ...] = (4.0, 2.5, 1.6)
+    # Starts that meet this near after the wide windows have one fit (cost).
+    same_start_mm: float = 1.0
     surface_spread_mm: float = 1.5
     max_step_mm: float = 4.0
     # Keeps the center where the rays do not determine it (numerical).
@@ -116,7 +118,11 @@ def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> Sphere
     """
     few, rays = _rays(ROUGH_DIRECTIONS, neck_axis), _rays(DIRECTIONS, neck_axis)
     wide, narrow = PARAMETERS.spreads_mm[:3], PARAMETERS.spreads_mm[3:]
-    starts = (_fit(grid, sphere, r, few, wide) for r in PARAMETERS.start_radii_mm)
+    small, large = (_fit(grid, sphere, r, few, wide) for r in PARAMETERS.start_radii_mm)
+    away_mm = np.linalg.norm(large.center - small.center) + abs(
+        large.radius_mm - small.radius_mm
+    )
+    starts = (small,) if away_mm < PARAMETERS.same_start_mm else (small, large)
     fits = [
         _with_roundness(grid, _fit(grid, start, start.radius_mm, rays, narrow), rays)
         for start in starts
