@@ -65,7 +65,7 @@ class SelectionParameters:
     # 0034: of fits nearer than this to the one of best quality, the roundest of good quality.
     # Farther ones are other spheres, which only neck and shaft distinguish.
     same_head_mm: float = 10.0
-    scored_fits: int = 4
+    scored_fits: int = 3
     # Distance of the middle of a partial field of view from that of the body.
     max_inward_mm: float = 40.0
 
@@ -118,7 +118,7 @@ def refine_promising(
     for sphere, neck in ranked[: PARAMETERS.first_promising]:
         if neck.score >= PARAMETERS.promising_neck:
             unfitted = FemurCandidate(sphere, neck, None, 0.0)
-            refined.append(refine_fit(grid, unfitted, climb=False))
+            refined.append(refine_fit(grid, unfitted))
     return refined
 
 
@@ -127,33 +127,32 @@ def _both_sure(found: Sequence[FemurCandidate]) -> bool:
     return len(found) == 2 and min(each.quality for each in found) >= sure
 
 
-def refine_fit(grid: Grid, candidate: FemurCandidate, *, climb: bool = True) -> FemurCandidate:
+def refine_fit(grid: Grid, candidate: FemurCandidate) -> FemurCandidate:
     """Return the best of the fits that start on all sides of a candidate.
 
-    ``climb`` : whether each start moves to the best sphere nearby before the fit.
-
-    Spheres of one head share neck and shaft, and one that lies too deep in the socket has the
-    longer neck. Their surfaces distinguish them, so roundness counts more than the rest.
+    Around a weak one, or one not fitted yet, all fits are scored. Spheres of one head share
+    neck and shaft, and one that lies too deep in the socket has the longer neck. Their surfaces
+    distinguish them, so roundness counts more than the rest.
     """
     sphere, axis = candidate.sphere, candidate.neck.axis
+    weak = candidate.quality < PARAMETERS.weak_quality
     fits = list[SphereCandidate]()
-    for offset in RESTARTS_MM if climb else np.vstack([np.zeros(3), RESTARTS_MM]):
+    for offset in np.vstack([np.zeros(3), RESTARTS_MM]) if weak else RESTARTS_MM:
         start = replace(sphere, center=sphere.center + offset)
-        start = hill_climb(grid, start) if climb else start
         fit = fit_roughly(grid, start, axis)
         if not _is_near(fit, [each.center for each in fits], PARAMETERS.same_fit_mm):
             fits.append(fit)
     fits.sort(key=lambda fit: -fit.roundness)
-    scored = fits[: PARAMETERS.scored_fits] if climb else fits
+    scored = fits if weak else fits[: PARAMETERS.scored_fits]
     others = [score(grid, fit_sphere(grid, fit, axis), candidate.shaft) for fit in scored]
     same_side = [each for each in others if each.side == candidate.side]
-    best = max([candidate, *same_side], key=lambda each: each.quality)
-    center = best.sphere.center
-    near = [
-        each
-        for each in (candidate, *same_side)
-        if _is_near(each.sphere, [center], PARAMETERS.same_head_mm)
-    ]
+    return _roundest_near_best([candidate, *same_side])
+
+
+def _roundest_near_best(fits: Sequence[FemurCandidate]) -> FemurCandidate:
+    """Return the roundest of good quality among the fits beside that of best quality."""
+    center = max(fits, key=lambda each: each.quality).sphere.center
+    near = [each for each in fits if _is_near(each.sphere, [center], PARAMETERS.same_head_mm)]
     return max(near, key=lambda each: each.quality * math.sqrt(each.sphere.roundness))
 
 

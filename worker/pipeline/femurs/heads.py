@@ -8,6 +8,7 @@ or bladder do not lie at a common distance, and a cortical tube has edges inside
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class HeadParameters:
     # Share of the rays that must stay in the volume.
     min_rays_in_volume: float = 0.55
     # Points whose rays are evaluated at once (memory).
-    chunk_points: int = 512
+    chunk_points: int = 64
 
     # Hill climbing: step along each axis, and most steps.
     climb_step_mm: float = 3.0
@@ -150,9 +151,11 @@ def bone_points(grid: Grid) -> Floats:
     offsets = np.rint(PARAMETERS.shell_mm * SHELL_DIRECTIONS / (block * grid.voxel_mm))
     padding = PARAMETERS.padding_blocks
     padded = np.pad(bone, padding, constant_values=True)
+    strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
+    places = (points + padding) @ strides
     surrounded = np.zeros(len(points), int)
-    for offset in offsets.astype(int):
-        surrounded += padded[tuple((points + offset + padding).T)]
+    for step in offsets.astype(int) @ strides:
+        surrounded += padded.ravel()[places + step]
     chosen = points[surrounded >= PARAMETERS.min_shell_share * len(offsets)]
     chosen = chosen[:: math.ceil(len(chosen) / PARAMETERS.max_points) or 1]
     return np.asarray((chosen * block + (block - 1) / 2) * grid.voxel_mm)
@@ -175,6 +178,8 @@ def ray_values(grid: Grid, points: Floats, directions: Profiles, steps: Floats) 
     """
     # (directions, 1, xyz) * (1, steps, 1)
     rays = directions[:, None] * steps[None, :, None].astype(np.float32)
+    if not (points % grid.voxel_mm).any():
+        return grid.nearest_around(points, rays)
     # (points, 1, 1, xyz) + (directions, steps, xyz)
     return grid.nearest(points[:, None, None].astype(np.float32) + rays)
 
@@ -186,10 +191,11 @@ def surface_along(values: Profiles, span: int) -> Profiles:
     tissue. ``values`` : (…, steps). The result has ``span`` steps less.
     """
     inner, outer = values[..., :-span], values[..., span:]
-    fall = np.clip((inner - outer) / PARAMETERS.full_edge_hu, 0, 1)
-    bone = ramp(inner, PARAMETERS.bone_hu)
-    soft = falling_ramp(outer, PARAMETERS.soft_tissue_hu)
-    return np.asarray(np.nan_to_num(fall * bone * soft, nan=0.0))
+    evidence = ramp(inner - outer, (0.0, PARAMETERS.full_edge_hu))
+    evidence *= ramp(inner, PARAMETERS.bone_hu)
+    evidence *= falling_ramp(outer, PARAMETERS.soft_tissue_hu)
+    # NaN, where a value is unknown, becomes 0.
+    return np.fmax(evidence, 0, out=evidence)
 
 
 def score_points(grid: Grid, points: Floats) -> tuple[Floats, Floats]:
@@ -206,18 +212,21 @@ def score_points(grid: Grid, points: Floats) -> tuple[Floats, Floats]:
         # All of these: (points, rays, edges)
         values = ray_values(grid, points[part], RAY_DIRECTIONS, RAY_MM)
         surface = surface_along(values, span)
-        change = np.nan_to_num(np.abs(values[..., span:] - values[..., :-span]), nan=0.0)
-        unsteady = np.clip((change - PARAMETERS.steady_hu) / PARAMETERS.full_edge_hu, 0, 1)
-        inner_edges = np.cumsum(np.maximum(surface, unsteady), axis=-1)
+        change = np.abs(values[..., span:] - values[..., :-span])
+        steady = PARAMETERS.steady_hu
+        unsteady = ramp(change, (steady, steady + PARAMETERS.full_edge_hu))
+        # Where the change is unknown, the surface alone counts.
+        inner_edges = np.cumsum(np.fmax(surface, unsteady), axis=-1)
         before = np.minimum(1, PARAMETERS.inner_edge_weight * inner_edges)
         in_volume = np.isfinite(values[..., span:])
         for column, radius in enumerate(RADII_MM):
-            near = np.abs(edges_mm - radius) <= PARAMETERS.radius_tolerance_mm
+            near = np.flatnonzero(np.abs(edges_mm - radius) <= PARAMETERS.radius_tolerance_mm)
             inside_mm = radius - PARAMETERS.inside_margin_mm
             last = max(0, int(np.searchsorted(edges_mm, inside_mm)) - 1)
             # (points, rays)
-            evidence = surface[:, :, near].max(axis=2) - before[:, :, last]
-            rays = in_volume[:, :, np.flatnonzero(near)[-1]]
+            nearest = reduce(np.maximum, [surface[:, :, edge] for edge in near])
+            evidence = nearest - before[:, :, last]
+            rays = in_volume[:, :, near[-1]]
             share = rays.mean(axis=1)
             mean = (evidence * rays).sum(axis=1) / np.maximum(1, rays.sum(axis=1))
             scores[part, column] = np.where(share < PARAMETERS.min_rays_in_volume, -1, mean)

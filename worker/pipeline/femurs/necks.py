@@ -34,7 +34,7 @@ class NeckParameters:
     directions: int = 500
     quick_directions: int = 150
     # Tilts (tangent) of the axes tried around the best one, in turn.
-    refinements: tuple[float, ...] = (0.15, 0.07)
+    refinements: tuple[float, ...] = (0.25, 0.13, 0.07)
 
     # Opening: rays within 22° of the axis that meet no surface in this range about the radius.
     opening_cosine: float = 0.93
@@ -113,7 +113,7 @@ def find_neck(grid: Grid, sphere: SphereCandidate, side: float = 0.0) -> Neck:
     ``side`` : 1 searches to the patient's left only, −1 to the right, 0 to both.
     """
     closed, covered = surface_evidence(grid, sphere), bone_beyond(grid, sphere)
-    axes = DIRECTIONS[allowed(DIRECTIONS, side)].astype(np.float64)
+    axes = QUICK_DIRECTIONS[allowed(QUICK_DIRECTIONS, side)].astype(np.float64)
     scores = axis_scores(grid, sphere, closed, covered, axes)
     for tilt in PARAMETERS.refinements:
         axes = tilted_axes(axes[int(scores.argmax())], tilt, PARAMETERS.azimuths)
@@ -202,14 +202,17 @@ def socket_share(covered: Floats, axes: Floats) -> Floats:
 def rod_scores(grid: Grid, sphere: SphereCandidate, axes: Floats) -> Floats:
     """Return the (n,) mean evidence of a surface around each axis, narrower than the head."""
     # (axes, 1, xyz) * (1, sections, 1)
-    centers = sphere.center + axes[:, None] * (sphere.radius_mm + BEYOND_HEAD_MM)[None, :, None]
-    around = azimuths(axes, PARAMETERS.azimuths)
+    reach_mm = (sphere.radius_mm + BEYOND_HEAD_MM).astype(np.float32)
+    centers = sphere.center.astype(np.float32) + (
+        axes.astype(np.float32)[:, None] * reach_mm[None, :, None]
+    )
+    around = azimuths(axes, PARAMETERS.azimuths).astype(np.float32)
     # (axes, azimuths, 1, xyz) * (1, 1, widths, 1)
-    rays = around[:, :, None] * WIDTHS_MM[None, None, :, None]
+    rays = around[:, :, None] * WIDTHS_MM.astype(np.float32)[None, None, :, None]
     # (axes, sections, 1, 1, xyz) + (axes, 1, azimuths, widths, xyz)
     points = centers[:, :, None, None] + rays[:, None]
     span = PARAMETERS.rod_span_steps
-    surface = surface_along(grid.nearest(points.astype(np.float32)), span)
+    surface = surface_along(grid.nearest(points), span)
     edges_mm = (WIDTHS_MM[:-span] + WIDTHS_MM[span:]) / 2
     min_mm, max_mm = PARAMETERS.min_rod_mm, PARAMETERS.max_rod_radii * sphere.radius_mm
     fits = (edges_mm >= min_mm) & (edges_mm <= max_mm)

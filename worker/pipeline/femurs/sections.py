@@ -105,7 +105,7 @@ def _hollowness(values: Floats32, beyond: Floats) -> Floats:
     cortex = np.quantile(densest, PARAMETERS.wall_quantile, axis=1)
     # The first width is the nearest to the axis.
     marrow = np.median(np.nan_to_num(values[..., 0], nan=AIR_HU), axis=1)
-    return ramp(cortex - marrow, PARAMETERS.hollow_hu)
+    return np.asarray(ramp(cortex - marrow, PARAMETERS.hollow_hu), np.float64)
 
 
 def _edge_distances(surface: npt.NDArray[np.floating]) -> Floats:

@@ -186,9 +186,9 @@ def tube_scores(grid: Grid, top: Floats, directions: Floats) -> Floats:
     centers = top + directions[:, None] * SEARCH_LEVELS_MM[None, :, None]
     around = azimuths(directions, PARAMETERS.azimuths)
     # (axes, 1, azimuths, 1, xyz) * (widths, 1)
-    rays = around[:, None, :, None] * WIDTHS_MM[:, None]
+    rays = (around[:, None, :, None] * WIDTHS_MM[:, None]).astype(np.float32)
     # (axes, levels, 1, 1, xyz) + (axes, 1, azimuths, widths, xyz)
-    values = grid.nearest((centers[:, :, None, None] + rays).astype(np.float32))
+    values = grid.nearest(centers.astype(np.float32)[:, :, None, None] + rays)
     span = PARAMETERS.span_steps
     # (axes, levels, azimuths, edges)
     surface = surface_along(values, span)

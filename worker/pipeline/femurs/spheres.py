@@ -56,6 +56,8 @@ class SphereFitParameters:
     start_radii_mm: tuple[float, float] = (20.0, 24.0)
     spreads_mm: tuple[float, ...] = (4.0, 3.0, 2.2, 1.6, 1.3, 1.3)
     rough_spreads_mm: tuple[float, ...] = (4.0, 2.5, 1.6)
+    # Starts that meet this near after the wide windows have one fit (cost).
+    same_start_mm: float = 1.0
     surface_spread_mm: float = 1.5
     max_step_mm: float = 4.0
     # Keeps the center where the rays do not determine it (numerical).
@@ -114,10 +116,16 @@ def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> Sphere
 
     ``roundness`` of the result is how clearly its surface is seen, 0–1.
     """
-    rays = _rays(DIRECTIONS, neck_axis)
+    few, rays = _rays(ROUGH_DIRECTIONS, neck_axis), _rays(DIRECTIONS, neck_axis)
+    wide, narrow = PARAMETERS.spreads_mm[:3], PARAMETERS.spreads_mm[3:]
+    small, large = (_fit(grid, sphere, r, few, wide) for r in PARAMETERS.start_radii_mm)
+    away_mm = np.linalg.norm(large.center - small.center) + abs(
+        large.radius_mm - small.radius_mm
+    )
+    starts = (small,) if away_mm < PARAMETERS.same_start_mm else (small, large)
     fits = [
-        _fit(grid, sphere, radius, rays, PARAMETERS.spreads_mm)
-        for radius in PARAMETERS.start_radii_mm
+        _with_roundness(grid, _fit(grid, start, start.radius_mm, rays, narrow), rays)
+        for start in starts
     ]
     return max(fits, key=lambda fit: fit.roundness * usualness(fit.radius_mm))
 
@@ -125,7 +133,8 @@ def fit_sphere(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> Sphere
 def fit_roughly(grid: Grid, sphere: SphereCandidate, neck_axis: Floats) -> SphereCandidate:
     """Fit from the radius of the candidate, with fewer rays and steps."""
     rays = _rays(ROUGH_DIRECTIONS, neck_axis)
-    return _fit(grid, sphere, sphere.radius_mm, rays, PARAMETERS.rough_spreads_mm)
+    fit = _fit(grid, sphere, sphere.radius_mm, rays, PARAMETERS.rough_spreads_mm)
+    return _with_roundness(grid, fit, rays)
 
 
 def unevenness(grid: Grid, sphere: SphereCandidate) -> float:
@@ -185,7 +194,7 @@ def _fit(
         limit = min(1.0, PARAMETERS.max_step_mm / max(length, 1e-9))
         center = center + np.array(step) * limit
         radius = float(np.clip(radius, *PARAMETERS.fitted_radius_mm))
-    return _with_roundness(grid, SphereCandidate(center, radius, sphere.score), rays)
+    return SphereCandidate(center, radius, sphere.score)
 
 
 def _smooth(values: Floats32, rays: _Rays) -> Floats32:

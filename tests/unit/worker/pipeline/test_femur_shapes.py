@@ -98,6 +98,21 @@ def test_sphere_is_the_heads_and_not_the_thicker_sockets_around_it() -> None:
     assert found.radius_mm == pytest.approx(23, abs=1.5)
 
 
+def test_values_around_voxels_are_those_of_the_nearest_inside_and_outside() -> None:
+    hu = np.random.default_rng(1).integers(-200, 1000, (20, 24, 28))
+    grid = build_grid(volume_of(hu))
+    points = np.array([[20.0, 24.0, 26.0], [2.0, 44.0, 30.0], [38.0, 46.0, 54.0]])
+    offsets = np.array([[[0, 0, 0], [3.3, -5.2, 9.4]], [[-7.4, 11.3, 1.2], [13, 3, -11.5]]])
+    offsets = offsets.astype(np.float32) * np.float32(0.99)
+
+    values = grid.nearest_around(points, offsets)
+
+    expected = grid.nearest(points[:, None, None].astype(np.float32) + offsets)
+    np.testing.assert_array_equal(values, expected)
+    assert np.isfinite(values[0]).all()
+    assert np.isnan(values[2]).any()
+
+
 def test_shaft_beside_the_head_is_found_with_its_axis() -> None:
     grid = build_grid(thigh(offset_mm=40.0))
 
