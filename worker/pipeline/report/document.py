@@ -146,6 +146,6 @@ def _private_scheme() -> Dataset:
     item.CodingSchemeDesignator = codes.PRIVATE_SCHEME
     item.CodingSchemeUID = CODING_SCHEME_UID
     item.CodingSchemeName = "Concepts of the osteoscreen structured report"
-    item.CodingSchemeVersion = "1"
+    item.CodingSchemeVersion = "2"
     item.CodingSchemeResponsibleOrganization = MANUFACTURER
     return item
