@@ -60,6 +60,11 @@ class WorkerSettings(CommonSettings):
         description="Whether the heat map is also sent as a Parametric Map, for viewers that"
         " can overlay it on the CT",
     )
+    key_objects: bool = Field(
+        False,
+        description="Whether a Key Object Selection is also sent, which names the result"
+        " picture and the source slices, for workstations that ignore SR",
+    )
     series_rules: Annotated[tuple[InstanceOf[SeriesRule], ...], NoDecode] = Field(
         (),
         description="Series that may be screened: a JSON list of"

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.models.base import UID, Base, by_value
 from db.states import DeliveryState
 
-ObjectRole = Literal["sr", "sc", "overlay", "pm", "ko"]
-"""Structured Report, result and overlay picture (Secondary Captures), Parametric Map; the note
-that rejects them."""
+ObjectRole = Literal["sr", "sc", "overlay", "pm", "key", "ko"]
+"""Structured Report, result picture and overlay picture (Secondary Captures), Parametric Map,
+Key Object Selection; the note that rejects them."""
 NOTE: ObjectRole = "ko"
 
 

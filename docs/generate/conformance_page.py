@@ -36,8 +36,8 @@ from worker.pipeline.report.document import SOP_CLASS_UIDS
 PAGE = Path(__file__).parents[2] / "docs/conformance.md"
 TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
-# Sent as SCU: SR and secondary capture always, the map if PARAMETRIC_MAP is set, the key object
-# selection where a result is withdrawn.
+# Sent as SCU: SR and secondary captures always, the map if PARAMETRIC_MAP is set, the key object
+# selection if KEY_OBJECTS is set and where a result is withdrawn.
 SENT = (
     *SOP_CLASS_UIDS.values(),
     SecondaryCaptureImageStorage,

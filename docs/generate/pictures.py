@@ -1,4 +1,4 @@
-"""Draw ``docs/images/method.png``: the steps of the pipeline for one hip.
+"""Draw ``docs/images/method.png``, the steps of the pipeline for one hip, and ``capture.png``.
 
 ``python -m docs.generate.pictures`` uses a simulated patient and the shipped model, 30 s.
 """
@@ -11,10 +11,12 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
+from PIL import Image
 
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
+from worker.pipeline.capture.result_picture import draw_result
 from worker.pipeline.model import package
 from worker.pipeline.crop import WINDOW_MAX_HU, WINDOW_MIN_HU
 from worker.pipeline.validation.field_of_view import trochanter_of
@@ -22,7 +24,8 @@ from worker.pipeline.volume import Femur, Plane
 from worker.pipeline.results import Hip, HipCrop, NeckAttenuation, Screening
 from worker.pipeline.screen import screen
 
-PICTURE = Path(__file__).parents[2] / "docs/images/method.png"
+IMAGES = Path(__file__).parents[2] / "docs/images"
+PICTURE, CAPTURE = IMAGES / "method.png", IMAGES / "capture.png"
 SEED = 7
 AXIS_MM = 90.0
 
@@ -38,6 +41,7 @@ def main() -> None:
         result = screen(paths, package.load(package.SHIPPED_DIR))
     if not isinstance(result, Screening):
         raise SystemExit(f"nothing to draw: {result.reason.text}")
+    Image.fromarray(draw_result(result)).save(CAPTURE)
     hip = result.hips[0]
     figure, axes = plt.subplots(1, 4, figsize=(16, 4.3), dpi=80, layout="constrained")
     draw_femur(axes[0], hip)

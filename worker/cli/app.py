@@ -52,7 +52,7 @@ def screen(
         settings.series_rules,
         settings.study_max_series,
         patient_rules(settings),
-        OutputOptions(settings.sr_sop_class, settings.parametric_map),
+        OutputOptions(settings.sr_sop_class, settings.parametric_map, settings.key_objects),
     )
     raise SystemExit(screen_folder(folder, out, model or settings.model_dir, options))
 

@@ -12,7 +12,8 @@ from worker.screening import outputs
 from worker.screening.outputs import FileRole
 
 SUFFIXES: dict[FileRole, str] = {
-    "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm", "pm": "pm.dcm", "png": "png",
+    "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm", "pm": "pm.dcm",
+    "key": "key.dcm", "png": "png",
 }  # fmt: skip
 RESULT_JSON, STUDY_JSON = "result.json", "study.json"
 

@@ -64,6 +64,7 @@ OBJECT_ROLES: Mapping[str, str] = {
     "sc": "Result picture (SC)",
     "overlay": "Overlay picture (SC)",
     "pm": "Heat map values (parametric map)",
+    "key": "Key images (KO)",
     "ko": "Rejection note (KO)",
 }
 COMPLETED_BY: Mapping[str, str] = {

@@ -60,7 +60,11 @@ def build_with_record(
     return outputs.build_outputs(
         result,
         at=at.astimezone(),
-        options=OutputOptions(context.settings.sr_sop_class, context.settings.parametric_map),
+        options=OutputOptions(
+            context.settings.sr_sop_class,
+            context.settings.parametric_map,
+            context.settings.key_objects,
+        ),
         predecessor=_read_report(context, replaced),
         previous=list(islice((one for one in previous if one is not None), MAX_PREVIOUS)),
         withdrawn=withdrawn,

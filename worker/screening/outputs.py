@@ -18,19 +18,21 @@ from worker.pipeline.derived_header import to_bytes, with_unused_uids
 from worker.pipeline.known_dxa import KnownDxa
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.report.document import build_report
+from worker.pipeline.report.key_objects import build_key_objects
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Screening
 from worker.pipeline.screen import Stopwatch
 
-FileRole = Literal["sr", "sc", "overlay", "pm", "png"]
+FileRole = Literal["sr", "sc", "overlay", "pm", "key", "png"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """Output settings of a site: SOP class of the SR, and whether to write a parametric map."""
+    """Output settings of a site: SOP class of the SR, and which further objects to write."""
 
     sr_sop_class: Literal["comprehensive3d", "comprehensive"] = "comprehensive3d"
     parametric_map: bool = False
+    key_objects: bool = False
 
 
 DEFAULT_OPTIONS = OutputOptions()
@@ -42,7 +44,7 @@ class Outputs:
 
     ``screening`` : with the times of building the outputs. ``sc``, ``overlay`` : result picture
     and overlay picture, one series. ``pm`` : the parametric map, None if it is disabled or
-    impossible.
+    impossible. ``key`` : the Key Object Selection, None if it is disabled.
     """
 
     screening: Screening
@@ -50,6 +52,7 @@ class Outputs:
     sc: Dataset
     overlay: Dataset
     pm: Dataset | None
+    key: Dataset | None
     files: Mapping[FileRole, bytes]
 
 
@@ -90,13 +93,18 @@ def build_outputs(
             dxa=dxa,
         )
         with_unused_uids(sr, "sr", withdrawn)
+        key = build_key_objects(screening, sr, sc, at=at) if options.key_objects else None
+        if key is not None:
+            with_unused_uids(key, "key", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
     files: dict[FileRole, bytes] = {
         "sr": to_bytes(sr), "sc": to_bytes(sc), "overlay": to_bytes(overlay), "png": png,
     }  # fmt: skip
     if pm is not None:
         files["pm"] = to_bytes(pm)
-    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, files)
+    if key is not None:
+        files["key"] = to_bytes(key)
+    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, key, files)
 
 
 def write_files(

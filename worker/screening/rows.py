@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydicom import Dataset
 
 from db import outbox
+from db.models import ObjectRole
 from db.result_objects import NewObject
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 from worker.screening.outputs import FileRole, Outputs
 
 FILE_NAMES: Mapping[FileRole, str] = {
     "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm",
-    "pm": "pm.dcm", "png": "sc.png",
+    "pm": "pm.dcm", "key": "key.dcm", "png": "sc.png",
 }  # fmt: skip
 
 
@@ -65,12 +66,12 @@ def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObje
     ]
     if outputs.pm is not None:
         rows.append(_object_row("pm", outputs.pm, folder, spool_dir))
+    if outputs.key is not None:
+        rows.append(_object_row("key", outputs.key, folder, spool_dir))
     return rows
 
 
-def _object_row(
-    role: Literal["sr", "sc", "overlay", "pm"], ds: Dataset, folder: Path, spool_dir: Path
-) -> NewObject:
+def _object_row(role: ObjectRole, ds: Dataset, folder: Path, spool_dir: Path) -> NewObject:
     return NewObject(
         role=role,
         sop_class_uid=str(ds.SOPClassUID),

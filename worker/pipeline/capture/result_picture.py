@@ -26,6 +26,7 @@ from worker.pipeline.impression import impression, qualifications, recommendatio
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.previous import PreviousResult, picture_line, picture_note
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
+from worker.pipeline.warnings import topic_of
 
 WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 COLUMN = (WIDTH - 3 * EDGE) // 2
@@ -33,7 +34,7 @@ WHOLE_PX = 230
 LARGE_PX, GRADE_PX, BODY_PX, SMALL_PX = 33, 50, 24, 20
 MAX_WARNINGS = 3
 
-BACKGROUND, TRACK = (12, 12, 16), (64, 64, 72)
+BACKGROUND, TRACK, OTHER_BAR = (12, 12, 16), (50, 50, 56), (105, 105, 112)
 WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
 AMBER, GRAY = (255, 190, 0), (180, 180, 186)
 # Distinguishable with every color vision, and the worse the brighter in gray.
@@ -108,7 +109,8 @@ def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) ->
     y = page.text(f"{side} HIP", (x, y, COLUMN), SMALL_PX, PALE)
     words, color = NOT_ASSESSABLE, GRAY
     if hip.grade is not None:
-        words, color = hip.grade.value.upper(), GRADE_COLORS[hip.grade]
+        doubt = "?" if statements.uncertainty_remark(hip) else ""
+        words, color = f"{hip.grade.value.upper()}{doubt}", GRADE_COLORS[hip.grade]
     y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
     if panel is None:
         return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
@@ -130,10 +132,10 @@ def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) ->
 
 
 def _heat_text(hip: Hip) -> str:
-    """Return what the right panel of a graded hip shows."""
+    """Return what the second panel of a graded hip shows."""
     if is_heat_on_femur(hip):
-        return f"Right: Grad-CAM of {hip.grade}; outlines: femur, neck."
-    return f"Grad-CAM of {hip.grade} not drawn: it lies beside the femur."
+        return f"Grad-CAM of {hip.grade}; outlines: femur, neck."
+    return f"Grad-CAM of {hip.grade} not drawn: not on the femur."
 
 
 def _draw_bar(page: Page, hip: Hip, grade: Grade, at: tuple[int, int]) -> int:
@@ -148,7 +150,8 @@ def _draw_bar(page: Page, hip: Hip, grade: Grade, at: tuple[int, int]) -> int:
     top, bottom = y + 7, y + 23
     page.draw.rectangle([start, top, start + length, bottom], fill=TRACK)
     if (filled := round(length * probability)) > 0:
-        page.draw.rectangle([start, top, start + filled, bottom], fill=color)
+        fill = color if grade is hip.grade else OTHER_BAR
+        page.draw.rectangle([start, top, start + filled, bottom], fill=fill)
     return y + line_px(BODY_PX)
 
 
@@ -177,7 +180,9 @@ def _foot_lines(
     model = screening.model
     if note := picture_note(screening, previous):
         yield note, WHITE
-    shown, rest = screening.warnings[:MAX_WARNINGS], screening.warnings[MAX_WARNINGS:]
+    # The age is stated below the impression.
+    warnings = [w for w in screening.warnings if topic_of(w) != "WHO category"]
+    shown, rest = warnings[:MAX_WARNINGS], warnings[MAX_WARNINGS:]
     yield from ((f"Warning: {warning}", AMBER) for warning in shown)
     if rest:
         more = "1 more warning" if len(rest) == 1 else f"{len(rest)} more warnings"

@@ -1,7 +1,6 @@
 """The rejection note of a withdrawn result: a Key Object Selection Document (IHE RAD IOCM).
 
-IOD: PS3.3 A.35.4. Content: PS3.16 TID 2010. An image manager hides what such a note refers to
-(IHE RAD TF-3 4.66.4.2 and 4.66.4.3).
+An image manager hides what such a note refers to (IHE RAD TF-3 4.66.4.2 and 4.66.4.3).
 """
 
 from collections.abc import Sequence
@@ -10,21 +9,13 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from worker.pipeline.derived_header import (
-    MANUFACTURER,
-    copy_patient_and_study,
-    finalize,
-    reference,
-)
-from worker.pipeline.report.document import SOP_CLASS_UIDS, evidence
-from worker.pipeline.report.items import CONTAINS, container, text
+from worker.pipeline.derived_header import finalize
+from worker.pipeline.report.key_objects import key_object_document
 
 SERIES_NUMBER = 9009
 REJECTED = codes.DCM.RejectedForPatientSafetyReasons  # CID 7010, 113037
 WRONG_PATIENT = codes.DCM.IncorrectModalityWorklistEntry  # CID 7010, 113038
-TEMPLATE = "2010"
 
 
 def build_rejection_note(
@@ -37,35 +28,7 @@ def build_rejection_note(
     instance. ``title`` : a document title of CID 7010. ``why`` : a sentence without patient
     data. ``at`` : aware, the only clock value.
     """
-    ds = Dataset()
-    ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.SOPClassUID = KeyObjectSelectionDocumentStorage
-    ds.StudyInstanceUID = report.StudyInstanceUID
-    copy_patient_and_study(report, ds)
-    ds.Modality = "KO"
+    ds = key_object_document(report, objects, title, why)
     ds.SeriesNumber = SERIES_NUMBER
     ds.SeriesDescription = f"Withdrawn: {report.get('SeriesDescription', 'AI report')}"[:64]
-    ds.ReferencedPerformedProcedureStepSequence = []
-    ds.Manufacturer = MANUFACTURER
-    for keyword in ("ManufacturerModelName", "SoftwareVersions", "ReferencedRequestSequence"):
-        if keyword in report:
-            ds.add(report[keyword])
-    ds.InstanceNumber = 1
-    ds.CurrentRequestedProcedureEvidenceSequence = [evidence(objects)]
-    root = container(title, text(codes.DCM.KeyObjectDescription, why), template=TEMPLATE)
-    observer = [
-        item for item in report.ContentSequence if item.RelationshipType == "HAS OBS CONTEXT"
-    ]
-    ds.update(root)
-    ds.ContentSequence = [*observer, *root.ContentSequence, *map(_item, objects)]
     return finalize(ds, "ko", at)
-
-
-def _item(instance: Dataset) -> Dataset:
-    """Return the content item that refers to an object."""
-    item = Dataset()
-    item.RelationshipType = CONTAINS
-    is_report = instance.SOPClassUID in SOP_CLASS_UIDS.values()
-    item.ValueType = "COMPOSITE" if is_report else "IMAGE"
-    item.ReferencedSOPSequence = [reference(instance)]
-    return item

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def test_the_report_has_the_configured_sop_class() -> None:
     old = build_outputs(make_screening(), at=AT, options=OutputOptions("comprehensive"))
 
     assert old.sr.SOPClassUID.name == "Comprehensive SR Storage"
+
+
+def test_key_objects_are_built_where_they_are_wanted(built: Outputs) -> None:
+    wanted = build_outputs(make_screening(), at=AT, options=OutputOptions(key_objects=True))
+
+    assert built.key is None
+    assert "key" not in built.files
+    assert wanted.key is not None
+    assert dcmread(BytesIO(wanted.files["key"])).Modality == "KO"
+    assert wanted.sr.SOPInstanceUID == built.sr.SOPInstanceUID
+
+
+def test_pictures_of_a_withdrawn_result_get_new_uids_and_stay_one_series(
+    built: Outputs,
+) -> None:
+    withdrawn = {str(one.SOPInstanceUID) for one in (built.sc, built.overlay)}
+    again = build_outputs(make_screening(), at=AT, withdrawn=withdrawn)
+
+    assert not withdrawn & {str(again.sc.SOPInstanceUID), str(again.overlay.SOPInstanceUID)}
+    assert again.sc.SeriesInstanceUID == again.overlay.SeriesInstanceUID
+    assert again.sc.SeriesInstanceUID != built.sc.SeriesInstanceUID
 
 
 def test_result_json_is_a_list_that_reads_back() -> None:
