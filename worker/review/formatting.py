@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from common import times
+from worker.pipeline.statements import percent_text
 
 
 def local_time(moment: datetime | None) -> str:
@@ -11,15 +12,8 @@ def local_time(moment: datetime | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Format a proportion (0–1) in whole percent; – for None.
-
-    Only exactly 0 and 1 are shown as 0 % and 100 %.
-    """
-    if value is None:
-        return "–"
-    if 0 < value < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
+    """Format a proportion (0–1) as report and picture do; – for None."""
+    return "–" if value is None else percent_text(value)
 
 
 def size(count: float) -> str:
