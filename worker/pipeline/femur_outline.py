@@ -28,6 +28,9 @@ class OutlineParameters:
     neck_radii: float = 0.72
     trochanter_radii: float = 0.85
     trochanter_beyond_mm: float = 8.0
+    # Of the greater trochanter, from there up along the shaft.
+    tip_radii: float = 0.5
+    tip_mm: float = 16.0
     shaft_radii: float = 0.68
     # The outline ends below the lesser trochanter, or where the shaft leaves the plane.
     shaft_mm: float = 60.0
@@ -39,13 +42,17 @@ class OutlineParameters:
     trace_mm: float = 2.0
     step_mm: float = 1.0
     offset_step_mm: float = 0.5
-    offsets_mm: tuple[float, float] = (-9.0, 9.0)
+    offsets_mm: tuple[float, float] = (-9.0, 14.0)
     smooth_mm: float = 0.7
     edge_mm: float = 1.0
     clear_fall_hu_per_mm: float = 150.0
-    # Offset that costs as much as the clearest fall gains: the head is known to about 1 mm.
-    head_reach_mm: float = 5.0
-    reach_mm: float = 14.0
+    # Offset that costs as much as the clearest fall gains, (inward, outward): outside of the
+    # head the next fall is that of the socket.
+    head_reach_mm: tuple[float, float] = (10.0, 2.5)
+    reach_mm: tuple[float, float] = (20.0, 20.0)
+    # Cost of a clear fall farther inside: there the head ends, and what follows is the socket.
+    inner_fall_cost: float = 1.0
+    inner_fall_mm: float = 1.5
     max_slope: int = 2
     slope_cost: float = 0.03
     smooth_points: float = 1.5
@@ -64,12 +71,13 @@ class _Shape:
     head_mm: float
     trochanter: Floats
     beyond: Floats
+    tip: Floats
     down: Floats
     shaft_mm: float
     radius_mm: float
 
     def part_distances(self, points: Floats) -> Floats:
-        """Return (4, …) signed distances, mm, of (…, 2) points: head, neck, trochanter, shaft.
+        """Return (5, …) signed distances, mm, of (…, 2) points from the parts, the head first.
 
         Negative inside.
         """
@@ -83,6 +91,7 @@ class _Shape:
                 - PARAMETERS.neck_radii * radius,
                 np.linalg.norm(points - self.beyond, axis=-1)
                 - PARAMETERS.trochanter_radii * radius,
+                np.linalg.norm(points - self.tip, axis=-1) - PARAMETERS.tip_radii * radius,
                 np.maximum(shaft - PARAMETERS.shaft_radii * radius, self.below_end(points)),
             ]
         )
@@ -147,6 +156,7 @@ def _shape(plane: Plane, femur: Femur, spacing: Floats) -> _Shape | None:
         head_mm=math.sqrt(femur.radius_mm**2 - off_mm**2),
         trochanter=trochanter,
         beyond=plane.to_index(beyond_mm) * spacing,
+        tip=plane.to_index(beyond_mm - PARAMETERS.tip_mm * shaft) * spacing,
         down=down / np.linalg.norm(down),
         shaft_mm=float(in_plane[near].max(initial=PARAMETERS.min_shaft_mm)),
         radius_mm=femur.radius_mm,
@@ -185,13 +195,28 @@ def _best_offsets(plane: Plane, shape: _Shape, points: Floats, normals: Floats) 
     index = np.moveaxis(samples / spacing, -1, 0)
     values = map_coordinates(hu, index, order=1, mode="nearest")
     fall = -gaussian_filter1d(values, PARAMETERS.edge_mm / step, axis=1, order=1) / step
-    parts = shape.part_distances(points)
-    reach = np.where(parts.argmin(axis=0) == 0, PARAMETERS.head_reach_mm, PARAMETERS.reach_mm)
+    on_head = shape.part_distances(points).argmin(axis=0) == 0
     gain = np.clip(fall / PARAMETERS.clear_fall_hu_per_mm, 0, 1)
-    gain -= np.abs(offsets) / reach[:, None]
+    gain -= np.where(
+        on_head[:, None],
+        _cost(offsets, PARAMETERS.head_reach_mm) + PARAMETERS.inner_fall_cost * _before(gain),
+        _cost(offsets, PARAMETERS.reach_mm),
+    )
     at_end = shape.below_end(points) > -PARAMETERS.step_mm
     gain[at_end] = -np.abs(offsets)
     return np.asarray(offsets[_closed_path(gain)])
+
+
+def _before(falls: Floats) -> Floats:
+    """Return the clearest fall farther inside; ``falls`` : (n, offsets), inside first."""
+    shift = round(PARAMETERS.inner_fall_mm / PARAMETERS.offset_step_mm)
+    inside = np.maximum.accumulate(falls, axis=1)[:, :-shift]
+    return np.pad(inside, ((0, 0), (shift, 0)))
+
+
+def _cost(offsets: Floats, reach_mm: tuple[float, float]) -> Floats:
+    inward, outward = reach_mm
+    return np.where(offsets < 0, -offsets / inward, offsets / outward)
 
 
 def _closed_path(gain: Floats) -> npt.NDArray[np.intp]:

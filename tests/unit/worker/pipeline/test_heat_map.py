@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from worker.pipeline.crop import crop_hip
-from worker.pipeline.heat_map import heat_map_warning, share_on_femur
+from worker.pipeline.heat_map import heat_map_warning, is_heat_on_femur, share_on_femur
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import Hip
 from worker.pipeline.volume import Femur, Plane
@@ -77,3 +77,24 @@ def test_missing_and_empty_maps_have_no_warning() -> None:
     metal = Hip("R", femur=FEMUR, reason=Reason(ReasonCode.METAL, "12.0 ml of metal."))
 
     assert heat_map_warning([metal, hip(None), hip(np.zeros((250, 250), np.float32))]) is None
+
+
+def test_heat_counts_as_on_the_femur_with_its_peak_and_most_of_it() -> None:
+    strong_ischium = np.maximum(heat(HEAD, SHAFT), 1.2 * heat(ISCHIUM))
+
+    assert is_heat_on_femur(hip(heat(HEAD, SHAFT, ISCHIUM)))
+    assert not is_heat_on_femur(hip(strong_ischium))
+    assert share_on_femur(PLANE, CROP, FEMUR, strong_ischium) > 0.5
+    assert not is_heat_on_femur(hip(heat(HEAD, ISCHIUM, ILIUM)))
+    assert not is_heat_on_femur(hip(np.zeros((250, 250), np.float32)))
+    assert is_heat_on_femur(hip(None))
+
+
+def test_heat_inside_the_outline_is_on_the_femur() -> None:
+    x, z = ILIUM
+    around = tuple(
+        (x + right, 12.0, z + up) for right, up in ((-25, 25), (25, 25), (25, -25), (-25, -25))
+    )
+
+    assert not is_heat_on_femur(hip(heat(ILIUM)))
+    assert is_heat_on_femur(dataclasses.replace(hip(heat(ILIUM)), outline_mm=around))
