@@ -61,7 +61,13 @@ def test_validator_finds_no_error_and_no_unknown_warning(validator: str, folder:
 
 
 @pytest.mark.parametrize(
-    "check", [run.check_report_rules, run.check_rebuild, run.check_encoder_version]
+    "check",
+    [
+        run.check_report_rules,
+        run.check_rebuild,
+        run.check_encoder_version,
+        run.check_cornerstone,
+    ],
 )
 def test_our_own_rules_hold(
     check: Callable[[Sequence[VariedResult], Path], run.Summary],

@@ -93,14 +93,18 @@ class Ohif:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
             "console",
-            lambda message: self.errors.append(message.text) if message.type == "error" else None,
+            lambda message: (
+                self.errors.append(message.text) if message.type == "error" else None
+            ),
         )
         self.page.add_init_script("localStorage.setItem('basicViewerTour', 'shown')")
         self.page.goto(f"{url}/viewer?StudyInstanceUIDs={study_uid}")
         self.page.wait_for_function(
             f"window.services && {DISPLAY_SETS}.length >= {display_sets}"
         )
-        self.page.locator('[data-cy^="study-browser-thumbnail"]').nth(display_sets - 1).wait_for()
+        self.page.locator('[data-cy^="study-browser-thumbnail"]').nth(
+            display_sets - 1
+        ).wait_for()
         self._close_tour()
 
     def show_report(self) -> ShownReport:

@@ -105,7 +105,9 @@ class _OhifHandler(SimpleHTTPRequestHandler):
     def _forward(self) -> None:
         accept = {"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]}
         answer = requests.get(self._orthanc_url + self.path, headers=accept, timeout=60)
-        headers = {name: answer.headers[name] for name in COPIED_HEADERS if name in answer.headers}
+        headers = {
+            name: answer.headers[name] for name in COPIED_HEADERS if name in answer.headers
+        }
         self._answer(answer.status_code, headers, answer.content)
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:

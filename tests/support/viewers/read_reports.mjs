@@ -2,44 +2,54 @@
 // node read_reports.mjs FOLDER REPORTS.json
 // REPORTS.json: [{path, planes: {"SOP Instance UID:frame": imagePlaneModule}}]
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const [folder, reports] = process.argv.slice(2);
-const { resolve } = createRequire(pathToFileURL(`${folder}/package.json`));
 const load = (name) => import(pathToFileURL(`${folder}/node_modules/${name}`));
 const log = console.log;
 console.log = console.info = () => {};
 const failures = [];
 console.warn = (...words) => failures.push(words.map(String).join(" "));
 
-const { Cornerstone3DSR } = await load("@cornerstonejs/adapters/dist/esm/adapters/Cornerstone3D/index.js");
+const adapters = "@cornerstonejs/adapters/dist/esm/adapters";
+const { Cornerstone3DSR } = await load(`${adapters}/Cornerstone3D/index.js`);
+const { scoordToWorld } = await load(`${adapters}/helpers/scoordToWorld.js`);
 const core = await load("@cornerstonejs/core/dist/esm/index.js");
-const dcmjs = (await load("dcmjs/build/dcmjs.es.js")).default;
-const { DicomMessage, DicomMetaDictionary } = dcmjs.data;
-const { MeasurementReport, PlanarFreehandROI } = Cornerstone3DSR;
+const { DicomMessage, DicomMetaDictionary } = (await load("dcmjs/build/dcmjs.es.js")).default.data;
+const { MeasurementReport } = Cornerstone3DSR;
+
+const list = (value) => (Array.isArray(value) ? value : value ? [value] : []);
+const children = (item, meaning) =>
+  list(item?.ContentSequence).filter((one) => list(one.ConceptNameCodeSequence)[0]?.CodeMeaning === meaning);
+
+function readGroup(group, images, metadata) {
+  const SCOORDGroup = list(group.ContentSequence).find((one) => one.ValueType === "SCOORD");
+  const found = MeasurementReport.processSCOORDGroup({
+    SCOORDGroup, toolType: "PlanarFreehandROI", sopInstanceUIDToImageIdMap: images, metadata,
+  });
+  const { referencedImageId } = found;
+  return {
+    tracking_uid: children(group, "Tracking Unique Identifier")[0].UID,
+    image: referencedImageId,
+    points: scoordToWorld({ is3DMeasurement: false, referencedImageId }, SCOORDGroup),
+  };
+}
 
 function read({ path, planes }) {
   const bytes = readFileSync(path);
-  const file = DicomMessage.readFile(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  const end = bytes.byteOffset + bytes.length;
+  const file = DicomMessage.readFile(bytes.buffer.slice(bytes.byteOffset, end));
   const dataset = DicomMetaDictionary.naturalizeDataset(file.dict);
   const images = Object.fromEntries(Object.keys(planes).map((key) => [key, key]));
-  const metadata = { get: (kind, image) => (kind === "imagePlaneModule" ? planes[image] : undefined) };
+  const get = (kind, image) => (kind === "imagePlaneModule" ? planes[image] : undefined);
   core.metaData.removeAllProviders();
-  core.metaData.addProvider((kind, image) => metadata.get(kind, image), 1);
+  core.metaData.addProvider(get, 1);
   failures.length = 0;
-  // Our tracking identifiers name no tool of cornerstone; a closed outline is this one.
-  const hooks = { getToolClass: () => PlanarFreehandROI };
-  const found = MeasurementReport.generateToolState(dataset, images, metadata, hooks);
-  const groups = Object.values(found).flat().map((one) => ({
-    tracking_uid: one.TrackingUniqueIdentifier,
-    image: one.annotation.metadata.referencedImageId ?? null,
-    closed: one.annotation.data.contour.closed,
-    points: one.annotation.data.contour.polyline.map((point) => [...point]),
-    finding: one.finding?.CodeMeaning ?? null,
-    sites: one.findingSites.map((site) => site.CodeMeaning),
-  }));
-  return { path, groups, failures: [...failures] };
+  // What OHIF would load as measurements of its own, without the rest of the report.
+  const editable = Object.values(MeasurementReport.generateToolState(dataset, images, { get })).flat();
+  const measurements = children(dataset, "Imaging Measurements")[0];
+  const groups = children(measurements, "Measurement Group").map((one) => readGroup(one, images, { get }));
+  return { path, groups, editable: editable.length, failures: [...failures] };
 }
 
 log(JSON.stringify(JSON.parse(readFileSync(reports)).map(read)));
