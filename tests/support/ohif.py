@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from pydicom import Dataset
 
 # Wide as a reporting monitor: at 1280 px OHIF cuts the labels off at the edge of the viewport.
 MONITOR = {"width": 1920, "height": 1080}
 WAIT_MS = 120_000  # a shared machine renders WebGL on its processor
 VIEWPORT = '[data-cy="viewport-pane"]'
+THUMBNAIL = '[data-cy^="study-browser-thumbnail"]'
 NEXT = '[data-cy="viewport-action-arrows-right"], [data-cy="ohif-navigate-next"]'
-TOUR = ".shepherd-cancel-icon, .shepherd-button-secondary"
 
 DISPLAY_SETS = "services.displaySetService.getActiveDisplaySets()"
 # The report is parsed, and each region that its image can show is an annotation.
@@ -164,6 +164,10 @@ class Ohif:
     def close(self) -> None:
         """Close the page."""
         self.page.close()
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def _labels(self) -> tuple[Label, ...]:
         return tuple(

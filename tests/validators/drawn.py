@@ -5,6 +5,7 @@ Nothing here is read from the report but the hip and the region that a group is 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ def _half_of(screening: Screening, hip: Hip) -> Half:
 def _dense(points: Points) -> Points:
     """Return points along the polygon, at most ``STEP_MM`` apart."""
     parts = []
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         count = max(1, int(np.ceil(np.linalg.norm(end - start) / STEP_MM)))
         parts.append(start + (end - start) * np.arange(count)[:, None] / count)
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Validators that are readers: highdicom's parser, dcmqi, and the SR adapters of cornerstone."""
+"""Validators that are readers: highdicom, dcmqi, and the SR adapters of cornerstone."""
 
 import json
 import subprocess
