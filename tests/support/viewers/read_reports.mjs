@@ -48,7 +48,14 @@ function read({ path, planes }) {
   // What OHIF would load as measurements of its own, without the rest of the report.
   const editable = Object.values(MeasurementReport.generateToolState(dataset, images, { get })).flat();
   const measurements = children(dataset, "Imaging Measurements")[0];
-  const groups = children(measurements, "Measurement Group").map((one) => readGroup(one, images, { get }));
+  const groups = [];
+  for (const group of children(measurements, "Measurement Group")) {
+    try {
+      groups.push(readGroup(group, images, { get }));
+    } catch (error) {
+      failures.push(`a group is not read: ${error}`);
+    }
+  }
   return { path, groups, editable: editable.length, failures: [...failures] };
 }
 
