@@ -10,7 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from pydicom import DataElement, Dataset, config
+from pydicom import DataElement, Dataset, config, dcmread
 
 from tests.support.report_cases import built
 from tests.support.report_rules import groups, named
@@ -61,7 +61,13 @@ def test_validator_finds_no_error_and_no_unknown_warning(validator: str, folder:
 
 
 @pytest.mark.parametrize(
-    "check", [run.check_report_rules, run.check_rebuild, run.check_encoder_version]
+    "check",
+    [
+        run.check_report_rules,
+        run.check_rebuild,
+        run.check_encoder_version,
+        run.check_cornerstone,
+    ],
 )
 def test_our_own_rules_hold(
     check: Callable[[Sequence[VariedResult], Path], run.Summary],
@@ -147,3 +153,55 @@ def test_validator_finds_seeded_faults(
     row = run.run_validator(validator, paths)
 
     assert {finding.path for finding in (*row.errors, *row.unknown_warnings)} == set(paths)
+
+
+def move_region(sr: Dataset) -> None:
+    """Move the first region by 10 pixels to the right."""
+    region = named(groups(sr)[0], "111030")[0]
+    region.GraphicData = [
+        value + 10 * (index % 2 == 0) for index, value in enumerate(region.GraphicData)
+    ]
+
+
+def select_from_another_image(sr: Dataset) -> None:
+    source = named(groups(sr)[0], "111030")[0].ContentSequence[0]
+    source.ReferencedSOPSequence[0].ReferencedSOPInstanceUID += ".1"
+
+
+def remove_region(sr: Dataset) -> None:
+    group = groups(sr)[0]
+    regions = named(group, "111030")
+    group.ContentSequence = [item for item in group.ContentSequence if item not in regions]
+
+
+@pytest.mark.parametrize(
+    ("add_fault", "words"),
+    [
+        (move_region, "mm from where it was drawn"),
+        (select_from_another_image, "not read"),
+        (remove_region, "not read"),
+    ],
+)
+def test_cornerstone_finds_seeded_faults(
+    add_fault: Callable[[Dataset], object], words: str, tmp_path: Path
+) -> None:
+    results = [varied_result(0)]
+    for path in run.write_objects(results, tmp_path):
+        if path.name.endswith(".sr.dcm"):
+            broken = dcmread(path)
+            add_fault(broken)
+            broken.save_as(path)
+
+    row = run.check_cornerstone(results, tmp_path)
+
+    assert {finding.path.name for finding in row.errors} == {"000.sr.dcm"}
+    assert any(words in finding.text for finding in row.errors)
+
+
+def test_dcmqi_finds_a_report_of_another_title(tmp_path: Path) -> None:
+    broken = deepcopy(built("both hips")[2])
+    broken.ConceptNameCodeSequence[0].CodeValue = "126001"
+    path = tmp_path / "0.dcm"
+    path.write_bytes(to_bytes(broken))
+
+    assert [finding.path for finding in run.run_validator("dcmqi", [path]).errors] == [path]

@@ -1,5 +1,6 @@
 """A web server for OHIF out of ``build/viewers``, with DICOMweb of an Orthanc on its origin."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -115,4 +116,5 @@ class _OhifHandler(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # the page was closed meanwhile
+            self.wfile.write(body)

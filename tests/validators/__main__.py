@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.validators.run import (
     VALIDATORS,
     Summary,
+    check_cornerstone,
     check_encoder_version,
     check_rebuild,
     check_report_rules,
@@ -61,6 +62,7 @@ def _summaries(
     yield check_report_rules(results, folder)
     yield check_rebuild(results, folder)
     yield check_encoder_version(results, folder)
+    yield check_cornerstone(results, folder)
     for validator in validators:
         yield run_validator(validator, paths)
 

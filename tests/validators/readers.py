@@ -1,15 +1,24 @@
-"""Validators that are readers: highdicom's parser, and the requirements of OHIF's SR reader."""
+"""Validators that are readers: highdicom, dcmqi, and the SR adapters of cornerstone."""
 
-from collections.abc import Iterator, Sequence
+import json
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import highdicom
 from pydicom import Dataset, dcmread
 
-from tests.support.report_rules import groups, items, name, named
+from tests.support.ohif_server import require_viewers
+from tests.support.report_rules import groups, items, name, named, value
+from tests.support.servers import ROOT, missing, require_tool
 from tests.validators.finding import Finding
 
-POLYGONS = {"SCOORD": "POLYLINE", "SCOORD3D": "POLYGON"}
+READ_REPORTS = ROOT / "tests/support/viewers/read_reports.mjs"
+MIN_NODE = 20
+TOOL_SECONDS = 600
 
 
 def highdicom_srread(paths: Sequence[Path]) -> Iterator[Finding]:
@@ -29,79 +38,76 @@ def highdicom_srread(paths: Sequence[Path]) -> Iterator[Finding]:
                 yield Finding(path, "a group without tracking UID or finding")
 
 
-def ohif_reader(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Check the requirements of OHIF's SR reader.
+def dcmqi_reader(paths: Sequence[Path]) -> Iterator[Finding]:
+    """Check that ``tid1500reader`` of dcmqi returns every measurement with our value."""
+    program = Path(sysconfig.get_path("scripts")) / "tid1500reader"
+    if not program.exists():
+        missing("dcmqi is not installed (extra dev)")
+    with tempfile.TemporaryDirectory() as folder:
+        read = Path(folder) / "report.json"
+        for path in paths:
+            report = dcmread(path)
+            if report.Modality != "SR" or not groups(report):
+                continue
+            done = subprocess.run(
+                [program, "--inputDICOM", path, "--outputMetadata", read],
+                capture_output=True,
+                text=True,
+                timeout=TOOL_SECONDS,
+            )
+            if done.returncode or not read.exists():
+                yield Finding(path, f"not read: {(done.stderr or done.stdout)[-200:]}")
+                continue
+            yield from _differences(path, report, json.loads(read.read_text()))
+            read.unlink()
 
-    If one is not met, the reader throws or omits a group. They are the union of the assumptions
-    of several versions of OHIF 3 (``getSopClassHandlerModule`` of ``cornerstone-dicom-sr``);
-    OHIF itself does not run.
+
+def _differences(path: Path, report: Dataset, read: Mapping[str, Any]) -> Iterator[Finding]:
+    found = {one["TrackingUniqueIdentifier"]: one for one in read["Measurements"]}
+    for group in groups(report):
+        uid = str(named(group, "112040")[0].UID)
+        expected = {name(item): _number(item) for item in _numbers(group)}
+        got = {
+            one["quantity"]["CodeValue"]: float(one["value"])
+            for one in found.get(uid, {}).get("measurementItems", ())
+        }
+        if got != expected:
+            yield Finding(path, f"values of a group: {got}, expected {expected}")
+        site = found.get(uid, {}).get("FindingSite", {}).get("CodeValue")
+        if site != value(named(group, "363698007")[0]):
+            yield Finding(path, f"finding site of a group: {site}")
+
+
+def _numbers(group: Dataset) -> list[Dataset]:
+    return [item for item in items(group) if item.ValueType == "NUM"]
+
+
+def _number(item: Dataset) -> float:
+    return float(item.MeasuredValueSequence[0].NumericValue)
+
+
+def read_with_cornerstone(
+    planes: Mapping[Path, Mapping[str, Any]],
+) -> dict[Path, dict[str, Any]]:
+    """Return what the adapters read of each report: its groups, and its failures.
+
+    ``planes`` : of each report, the image planes of the images that it refers to.
     """
-    for path in paths:
-        report = dcmread(path)
-        if report.Modality == "SR":
-            for violation in ohif_violations(report):
-                yield Finding(path, violation)
-
-
-def ohif_violations(report: Dataset) -> Iterator[str]:
-    """Yield what OHIF would throw on, omit or display wrongly."""
-    if name(report) != "126000":
-        yield "not an Imaging Measurement Report: not read"
-    children = {name(item): item for item in report.ContentSequence}
-    if "111028" not in children or "126010" not in children:
-        yield "throws: no Image Library or no Imaging Measurements at the root"
-        return
-    library = [name(item) for item in children["111028"].get("ContentSequence", ())]
-    if "126200" not in library:
-        yield "throws: no Image Library Group"
-    seen = set()
-    for group in _children(children["126010"], "125007"):
-        tracking = _children(group, "112040")
-        if not tracking or not _children(group, "112039"):
-            yield "throws: a group without tracking identifier or UID"
-            continue
-        uid = str(tracking[0].UID)
-        if uid in seen:
-            yield "two groups with the same tracking UID are merged"
-        seen.add(uid)
-        yield from _group_violations(group)
-    referenced = {
-        str(one.ReferencedSOPInstanceUID)
-        for item in items(children["111028"])
-        for one in item.get("ReferencedSOPSequence", ())
-    }
-    if not referenced:
-        yield "the Image Library references no image"
-
-
-def _children(tree: Dataset, code_value: str) -> list[Dataset]:
-    return [item for item in tree.get("ContentSequence", ()) if name(item) == code_value]
-
-
-def _group_violations(group: Dataset) -> Iterator[str]:
-    """Yield violations of one group.
-
-    OHIF draws the first region; a label is the meaning, the number and the *code* of the unit.
-    """
-    regions = [item for item in group.ContentSequence if item.ValueType in POLYGONS]
-    if not regions:
-        yield "throws: a group without a region"
-        return
-    region = regions[0]
-    if region.GraphicType not in (POLYGONS[region.ValueType], "CIRCLE"):
-        yield f"not drawn: {region.GraphicType}"
-    if region.ValueType == "SCOORD":
-        source = region.get("ContentSequence", ())
-        if len(source) != 1 or "ReferencedSOPSequence" not in source[0]:
-            yield "throws: a region that is selected from no image"
-    elif "ReferencedFrameOfReferenceUID" not in region:
-        yield "not drawn: a 3D region without frame of reference"
-    uids = [item for item in group.ContentSequence if item.ValueType == "UIDREF"]
-    if name(uids[0]) != "112040":
-        yield "another UID comes first and is used as the tracking UID"
-    for number in (item for item in group.ContentSequence if item.ValueType == "NUM"):
-        unit = number.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue
-        if unit == "1":
-            yield "a label with the unit 1"
-    if not named(group, "363698007"):
-        yield "no finding site to display"
+    folder = require_viewers()
+    node = require_tool("node", "nodejs")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    if int(version.stdout[1:].partition(".")[0]) < MIN_NODE:
+        missing(f"Node.js {version.stdout.strip()} is too old: {MIN_NODE} or newer is needed")
+    with tempfile.TemporaryDirectory() as temporary:
+        reports = Path(temporary) / "reports.json"
+        given = [{"path": str(path), "planes": one} for path, one in planes.items()]
+        reports.write_text(json.dumps(given))
+        done = subprocess.run(
+            [node, READ_REPORTS, folder, reports],
+            capture_output=True,
+            text=True,
+            timeout=TOOL_SECONDS,
+        )
+    if done.returncode:
+        raise RuntimeError(f"the adapters of cornerstone failed: {done.stderr[-2000:]}")
+    return {Path(one["path"]): one for one in json.loads(done.stdout)}

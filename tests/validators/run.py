@@ -2,19 +2,28 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 from pydicom import Dataset, dcmread
 
 from tests.support.report_cases import AT
 from tests.support.report_rules import violations
+from tests.validators.drawn import (
+    MAX_DISTANCE_MM,
+    Outline,
+    distance_mm,
+    image_planes,
+    outlines,
+)
 from tests.validators.finding import Finding, known_reason
 from tests.validators.pacs import orthanc_c_store, orthanc_stow_rs
 from tests.validators.programs import dciodvfy, dcmtk, pixelmed
-from tests.validators.readers import highdicom_srread, ohif_reader
+from tests.validators.readers import dcmqi_reader, highdicom_srread, read_with_cornerstone
 from tests.validators.tables import dicom_validator
 from tests.validators.varied import VariedResult
 from worker.pipeline import uids
@@ -29,8 +38,8 @@ VALIDATORS: Mapping[str, Validator] = {
     "dciodvfy": dciodvfy,
     "dcmtk": dcmtk,
     "dicom-validator": dicom_validator,
+    "dcmqi": dcmqi_reader,
     "highdicom": highdicom_srread,
-    "OHIF's reader": ohif_reader,
     "Orthanc, C-STORE": orthanc_c_store,
     "Orthanc, STOW-RS": orthanc_stow_rs,
     "PixelMed": pixelmed,
@@ -96,6 +105,39 @@ def check_report_rules(results: Sequence[VariedResult], folder: Path) -> Summary
             for violation in violations(dcmread(path), capture, result.screening):
                 findings.append(Finding(path, violation))
     return _summarize("report rules", count, findings, start)
+
+
+def check_cornerstone(results: Sequence[VariedResult], folder: Path) -> Summary:
+    """Check that cornerstone's adapters return every outline where it was drawn."""
+    start, planes, expected = time.monotonic(), {}, {}
+    for number, result in enumerate(results):
+        overlay_path = _path(folder, number, "overlay")
+        overlay = dcmread(overlay_path) if overlay_path.exists() else None
+        for role in ("sr", "comprehensive"):
+            path = _path(folder, number, role)
+            planes[path] = image_planes(result.screening, overlay)
+            expected[path] = list(outlines(result.screening, dcmread(path), overlay))
+    findings = [
+        Finding(path, text)
+        for path, read in read_with_cornerstone(planes).items()
+        for text in _misread(read, expected[path])
+    ]
+    return _summarize("cornerstone", len(planes), findings, start)
+
+
+def _misread(read: Mapping[str, Any], expected: Sequence[Outline]) -> Iterator[str]:
+    yield from read["failures"]
+    if read["editable"]:
+        yield f"{read['editable']} groups would be loaded as measurements of the viewer"
+    found = {group["tracking_uid"]: group for group in read["groups"]}
+    for outline in expected:
+        group = found.get(outline.tracking_uid)
+        if group is None:
+            yield "a group is missing"
+        elif outline.image_uid not in group["image"]:
+            yield f"an outline on another image: {group['image']}"
+        elif (distance := distance_mm(np.array(group["points"]), outline)) > MAX_DISTANCE_MM:
+            yield f"an outline is {distance:.1f} mm from where it was drawn"
 
 
 def check_rebuild(results: Sequence[VariedResult], folder: Path) -> Summary:

@@ -1,6 +1,6 @@
 """Covered: injected faults that no validator finds and that our rules must find.
 
-Those that dciodvfy and PixelMed find are injected in ``integration/test_validators``.
+Those that validators and readers find are injected in ``integration/test_validators``.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from pydicom import Dataset
 
 from tests.support.report_cases import built
 from tests.support.report_rules import groups, items, name, named, not_evaluated, violations
-from tests.validators.readers import ohif_violations
 
 Fault = Callable[[Dataset], object]
 
@@ -200,38 +199,3 @@ def test_rules_find_what_is_missing_of_a_hip_that_was_not_assessed(fault: str) -
     seed(broken)
 
     assert any(words in complaint for complaint in violations(broken, capture, screening))
-
-
-# Faults that stop OHIF's reader, or make it omit something.
-UNREADABLE: dict[str, tuple[str, Fault]] = {
-    "another title": (
-        "not read",
-        lambda sr: setattr(sr.ConceptNameCodeSequence[0], "CodeValue", "126001"),
-    ),
-    "no library": ("no Image Library", lambda sr: drop(sr, "111028")),
-    "no library group": ("Image Library Group", lambda sr: drop(sr, "126200")),
-    "no measurements": ("Imaging Measurements", lambda sr: drop(sr, "126010")),
-    "no tracking UID": ("tracking identifier", lambda sr: drop(sr, "112040")),
-    "one tracking UID": ("merged", share_tracking_uid),
-    "no region": ("without a region", lambda sr: drop(sr, "111030")),
-    "no image": (
-        "selected from no image",
-        lambda sr: delattr(item(sr, "111030"), "ContentSequence"),
-    ),
-    "a graphic that is not drawn": (
-        "not drawn",
-        lambda sr: setattr(item(sr, "111030"), "GraphicType", "ELLIPSE"),
-    ),
-    "no site": ("finding site", lambda sr: drop(sr, "363698007")),
-}
-
-
-@pytest.mark.parametrize("fault", UNREADABLE)
-def test_reader_of_a_viewer_finds_an_injected_fault(fault: str) -> None:
-    words, seed = UNREADABLE[fault]
-    report = deepcopy(built("both hips")[2])
-    assert list(ohif_violations(report)) == []
-
-    seed(report)
-
-    assert any(words in complaint for complaint in ohif_violations(report))
