@@ -146,7 +146,7 @@ def test_unusable_manifest_is_reported_without_a_traceback(tmp_path: Path) -> No
     )
 
     assert result.exit_code == 2
-    assert "has no column t_score" in result.output
+    assert "no column t_score" in result.output
     assert "Traceback" not in result.output
 
 
