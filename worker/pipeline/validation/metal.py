@@ -144,8 +144,8 @@ def _enclosed(section: Hu) -> npt.NDArray[np.bool_]:
     """
     body = np.pad(section > BODY_HU, 1)
     inside = slice(1, -1)
-    borders: tuple[tuple[int | slice, int | slice], ...]
-    borders = ((0, inside), (-1, inside), (inside, 0), (inside, -1))
+    borders: list[tuple[int | slice, int | slice]]
+    borders = [(0, inside), (-1, inside), (inside, 0), (inside, -1)]
     edges = (section[0], section[-1], section[:, 0], section[:, -1])
     for border, edge in zip(borders, edges, strict=True):
         no_air = (edge > LUNG_HU[0]).mean() >= BORDER_IN_BODY
