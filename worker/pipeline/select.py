@@ -65,7 +65,7 @@ class SelectionParameters:
     # 0034: of fits nearer than this to the one of best quality, the roundest of good quality.
     # Farther ones are other spheres, which only neck and shaft distinguish.
     same_head_mm: float = 10.0
-    scored_fits: int = 3
+    scored_fits: int = 4
     # Distance of the middle of a partial field of view from that of the body.
     max_inward_mm: float = 40.0
 
@@ -139,6 +139,7 @@ def refine_fit(grid: Grid, candidate: FemurCandidate) -> FemurCandidate:
     fits = list[SphereCandidate]()
     for offset in np.vstack([np.zeros(3), RESTARTS_MM]) if weak else RESTARTS_MM:
         start = replace(sphere, center=sphere.center + offset)
+        start = start if weak else hill_climb(grid, start)
         fit = fit_roughly(grid, start, axis)
         if not _is_near(fit, [each.center for each in fits], PARAMETERS.same_fit_mm):
             fits.append(fit)

@@ -53,6 +53,9 @@ LUNG_HU, LUNG_MM, LUNG_MM3, BELOW_LUNG_MM = (-930, -500), 6.0, 5000.0, 120.0
 # 10–40 %, barium in the bowel none.
 AROUND_HU, AROUND_MM, AROUND_VOXELS, MIN_BONE_AROUND = 250, 6.0, 1.5, 0.05
 BODY_HU = -300
+# 0034: shares of a border without air, and with soft tissue, from which it lies inside of the
+# body: cut lungs have ribs beside them, foam has not.
+BORDER_IN_BODY, BORDER_WITH_BODY = 0.9, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def hips_below_mm(volume: Volume) -> float:
     lung = (hu > LUNG_HU[0]) & (hu < LUNG_HU[1])
     for level in range(hu.shape[1]):
         # Foam of a table or a cushion is as dense as a lung, but no body encloses it.
-        lung[:, level] &= ndimage.binary_fill_holes(hu[:, level] > BODY_HU)
+        lung[:, level] &= _enclosed(hu[:, level])
     # The edge of gas is as dense as a lung in one voxel; a lung is so all around.
     lung = ndimage.binary_erosion(lung)
     cut_mm3 = lung.sum(axis=(0, 2)) * float(np.prod(step * volume.spacing_mm))
@@ -132,6 +135,22 @@ def hips_below_mm(volume: Volume) -> float:
         return np.inf
     row = float(levels[-1] * step[1] + step[1] // 2)
     return float(volume.to_mm((0.0, row, 0.0))[2]) - BELOW_LUNG_MM
+
+
+def _enclosed(section: Hu) -> npt.NDArray[np.bool_]:
+    """Return the mask of (slices, columns) that the body encloses.
+
+    A border of the field of view with soft tissue and no air closes it, too.
+    """
+    body = np.pad(section > BODY_HU, 1)
+    inside = slice(1, -1)
+    borders: list[tuple[int | slice, int | slice]]
+    borders = [(0, inside), (-1, inside), (inside, 0), (inside, -1)]
+    edges = (section[0], section[-1], section[:, 0], section[:, -1])
+    for border, edge in zip(borders, edges, strict=True):
+        no_air = (edge > LUNG_HU[0]).mean() >= BORDER_IN_BODY
+        body[border] = no_air and (edge > BODY_HU).mean() >= BORDER_WITH_BODY
+    return np.asarray(ndimage.binary_fill_holes(body)[inside, inside])
 
 
 def _in_bone(volume: Volume, pieces: Pieces, chosen: npt.NDArray[np.bool_]) -> bool:

@@ -176,6 +176,14 @@ def test_metal_beside_or_above_the_lungs_replaces_no_hip() -> None:
     assert metal_in_place_of_hip(below, "L", ()) is not None
 
 
+def test_lung_cut_by_the_field_of_view_is_a_lung() -> None:
+    cut = with_prosthesis(soft_tissue((-180, -80, -160), (180, 80, 300)))
+    rows = cut.to_index([(0, 0, 60), (0, 0, -40)])[:, 1].astype(int)
+    cut.hu[30:, slice(*rows), 30:120] = -850
+
+    assert metal_in_place_of_hip(cut, "L", ()) is None
+
+
 def test_foam_below_the_patient_is_no_lung() -> None:
     volume = with_prosthesis(soft_tissue((-180, -120, -160), (180, 120, 100)))
     volume.hu[90:] = -850
