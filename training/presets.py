@@ -94,7 +94,7 @@ def override(preset: Preset, changes: Sequence[str]) -> Preset:
     """
     for change in changes:
         key, sign, text = change.partition("=")
-        sections = {"fit": preset.fit, "augment": preset.augment}
+        sections: dict[str, Any] = {"fit": preset.fit, "augment": preset.augment}
         keys = {one.name: name for name, each in sections.items() for one in fields(each)}
         if not sign or key not in keys:
             raise ValueError(

@@ -58,6 +58,13 @@ def parse_column_map(text: str, fields: Sequence[Field]) -> ColumnMap:
         f"The map of columns has an unknown key {quote(key)}; it may have {', '.join(known)}."
         for key in sorted(table.keys() - known)
     ]
+    problems += [
+        f"The map of columns has {key} = {quote(str(table[key]))}; expected a table [{key}]."
+        for key in ("columns", "values")
+        if not _is_table(table.get(key, {}), nested=key == "values")
+    ]
+    if problems:
+        raise TableError(problems)
     names = [each.name for each in fields]
     for section in ("columns", "values"):
         problems += [
@@ -76,6 +83,13 @@ def parse_column_map(text: str, fields: Sequence[Field]) -> ColumnMap:
         date_order=order,
         encoding=table.get("encoding"),
     )
+
+
+def _is_table(value: object, *, nested: bool) -> bool:
+    """Return whether a value is a table, and with ``nested`` a table of tables."""
+    if not isinstance(value, dict):
+        return False
+    return not nested or all(isinstance(each, dict) for each in value.values())
 
 
 def _words(words: Mapping[str, Any]) -> dict[str, str]:

@@ -161,7 +161,7 @@ def _operating_point(
     found: dict[str, Any] = {"wish": f"{point.measure} {point.target:g}"}
     for name, with_patient in variants_of(fitted).items():
         limit = None
-        for part in ("validation", "test"):
+        for part in PARTS[1:]:  # validation, then test
             hips = parts[part]
             logits = predict(fitted.network, hips, with_patient=with_patient).logits
             scores = probabilities(logits, temperatures[name])[:, operating_point.POSITIVE]

@@ -176,6 +176,7 @@ def test_a_map_names_columns_words_encoding_and_dates() -> None:
         ("order = 'dmy'\n", "unknown key 'order'"),
         ("date_order = 'ymd'\n", "date_order is 'ymd'; expected 'dmy' or 'mdy'"),
         ("[columns\n", "not TOML"),
+        ("[values]\nsex = 1\n", r"expected a table \[values\]"),
     ],
 )
 def test_a_wrong_map_is_refused(text: str, problem: str) -> None:
