@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from worker.pipeline.neck_axis import NeckAxis, encloses, sample
+from worker.pipeline.neck_axis import NeckAxis, encloses, sample, sample_evenly
 from worker.pipeline.neck_outline import (
     DEPTH,
     HEIGHT,
@@ -218,7 +218,7 @@ def _points(axis: NeckAxis, core: _Core) -> Floats:
 
 def _before_cortex(volume: Volume, axis: NeckAxis, core: _Core, cortex_hu: float) -> _Core:
     """Return the sections before the cortex of the shaft, where the core runs into it."""
-    dense = (sample(volume, _points(axis, core)) > cortex_hu).mean(axis=1)
+    dense = (sample_evenly(volume, _points(axis, core)) > cortex_hu).mean(axis=1)
     full = np.flatnonzero(dense > PARAMETERS.cortex_share)
     if not full.size:
         return core
@@ -240,7 +240,7 @@ def _measure(
         or (index > np.array(plane.hu.shape) - 1).any()
     ):
         return TOO_SMALL
-    values = sample(volume, points)
+    values = sample_evenly(volume, points)
     section_mm2 = np.pi * core.half_up_mm * core.half_behind_mm
     return NeckAttenuation(
         mean_hu=float(values.mean()),
