@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 Lines = list[dict[str, str]]
 SCREENED_AND_SENT = [
     "screening_started", "series_screened", "destination_did_not_answer",  # at Orthanc
-    "object_confirmed", "object_confirmed",
+    "object_confirmed", "object_confirmed", "object_confirmed",
 ]  # fmt: skip
 
 
