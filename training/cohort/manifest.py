@@ -10,6 +10,7 @@ from pathlib import Path
 from common.tables.errors import TableError, shorten
 from common.tables.headings import ColumnMap, Field, parse_column_map
 from common.tables.importer import ImportedTable, import_table
+from worker.pipeline.demographics import Sex
 from worker.pipeline.grading import MAX_DAYS_APART
 from worker.pipeline.volume import Side
 
@@ -47,7 +48,7 @@ class ManifestRow:
     patient_id: str
     t_score: float
     side: Side | None = None
-    sex: str | None = None
+    sex: Sex | None = None
     age: float | None = None
     height_m: float | None = None
     weight_kg: float | None = None

@@ -153,13 +153,13 @@ def read_listed(
     rows: Sequence[ManifestRow], files: Sequence[Path], require_dates: bool
 ) -> Series | Exclusion:
     """Return a series, or the reason for which the manifest or its header excludes it."""
+    # Without the header where the manifest has both dates, so that no file is read in vain.
+    if (early := date_exclusion(rows, required=False)) is not None:
+        return _exclusion(rows, early)
     if not files:
         folder = rows[0].series_dir
         text = "The folder is empty." if folder.is_dir() else "There is no such folder."
         return _exclusion(rows, (NO_FILES, text))
-    # Without the header where the manifest has both dates, so that no file is read in vain.
-    if (early := date_exclusion(rows, required=False)) is not None:
-        return _exclusion(rows, early)
     series = load.read_series(files)
     if isinstance(series, Rejected):
         return _exclusion(rows, (series.reason.code.value, series.reason.text))

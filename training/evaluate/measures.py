@@ -141,9 +141,10 @@ def _counted(name: str, grade: int | None, expected: Integers) -> npt.NDArray[np
     """Return the hips of which a share is the figure, (n,); None where it is no share."""
     if name == "accuracy":
         return np.ones(len(expected), bool)
+    of_grade: npt.NDArray[np.bool_] = expected == grade
     if name == "sensitivity":
-        return expected == grade
-    return expected != grade if name == "specificity" else None
+        return of_grade
+    return ~of_grade if name == "specificity" else None
 
 
 def extreme_interval(value: float, count: int) -> dict[str, float | None]:

@@ -69,7 +69,13 @@ def parse_table(data: bytes, *, today: date) -> list[NewDxa]:
 
 
 def _result(values: Mapping[str, Any]) -> NewDxa:
-    return NewDxa(**{name: values.get(name) for name in COLUMNS})
+    return NewDxa(
+        patient_id=values["patient_id"],
+        issuer_of_patient_id=values.get("issuer_of_patient_id"),
+        dxa_date=values["dxa_date"],
+        side=values.get("side"),
+        t_score=values["t_score"],
+    )
 
 
 def _date_problem(day: date, today: date) -> str:
