@@ -198,9 +198,13 @@ def test_cornerstone_finds_seeded_faults(
     assert any(words in finding.text for finding in row.errors)
 
 
-def test_dcmqi_finds_a_report_of_another_title(tmp_path: Path) -> None:
+def test_dcmqi_finds_a_number_that_readers_lose(tmp_path: Path) -> None:
     broken = deepcopy(built("both hips")[2])
-    broken.ConceptNameCodeSequence[0].CodeValue = "126001"
+    group = groups(broken)[0]
+    first, *_, last = (item for item in group.ContentSequence if item.ValueType == "NUM")
+    group.ContentSequence = [item for item in group.ContentSequence if item is not last]
+    last.RelationshipType = "INFERRED FROM"
+    first.ContentSequence = [*first.get("ContentSequence", ()), last]
     path = tmp_path / "0.dcm"
     path.write_bytes(to_bytes(broken))
 
