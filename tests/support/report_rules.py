@@ -22,6 +22,7 @@ GRADES = {
 }
 PRIVATE = "99OSTEOSCREEN"
 LOCAL_CODE_SEQUENCES = ("PerformedProcedureCodeSequence", "RequestedProcedureCodeSequence")
+MIN_POINTS = 9
 REGION_SIDES = {"24028007": "R", "7771000": "L"}
 
 
@@ -71,6 +72,7 @@ def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> li
         *_measured_area(sr, capture, screening),
         *_sides(sr, screening),
         *_conclusion(sr),
+        *_impression(sr, screening),
         *_references(sr, capture),
         *_algorithm(sr, screening),
         *_notice(sr, screening),
@@ -99,6 +101,9 @@ def _tracking(sr: Dataset) -> Iterator[str]:
 def _probabilities(sr: Dataset) -> Iterator[str]:
     for group in groups(sr):
         numbers = [item for item in items(group) if item.ValueType == "NUM"]
+        names = {name(item)[-2:] for item in numbers if name(item).startswith("P_")}
+        if names - {f"_{side_of(group)}"}:
+            yield "a probability with the name of the other side"
         percents = {
             GRADES[value(item.ContentSequence[0])]: float(
                 item.MeasuredValueSequence[0].NumericValue
@@ -134,6 +139,8 @@ def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iter
         for region in regions:
             dimensions = 3 if region.ValueType == "SCOORD3D" else 2
             points = np.reshape(region.GraphicData, (-1, dimensions))
+            if len(points) < MIN_POINTS:
+                yield "an outline of so few points that OHIF takes it for a rectangle"
             if region.GraphicType in ("POLYLINE", "POLYGON") and not np.allclose(
                 points[0], points[-1]
             ):
@@ -203,15 +210,44 @@ def _image_uid(region: Dataset) -> str:
 
 
 def _conclusion(sr: Dataset) -> Iterator[str]:
-    """The patient's grade is that of the worse hip, and its sides are those of graded hips."""
+    """The patient's grade is the worse one, and its side is that of the hips that have it."""
     graded = [group for group in groups(sr) if named(group, "BMD_CLASS")]
     grades = [GRADES.get(value(item)) for group in graded for item in named(group, "BMD_CLASS")]
     worst = max((g for g in grades if g), key=list(Grade).index, default=None)
     (patient,) = named(sr, "121077") or [None]
     if patient is None or GRADES.get(value(patient)) is not worst:
         yield "the conclusion is not that of the worse hip"
-    elif len(graded) == 1 and side_of(patient) != side_of(graded[0]):
-        yield "the conclusion names a hip that was not assessed"
+    elif graded:
+        worse = {side_of(g) for g in graded if grade_of(g) is worst}
+        if side_of(patient) != (worse.pop() if len(worse) == 1 else ""):
+            yield "the conclusion is not of the hips that have the grade"
+    assessed = [REGION_SIDES.get(value(item), "") for item in named(sr, "ASSESSED_SIDES")]
+    sides = {side_of(group) for group in graded}
+    if assessed != ([] if not sides else [sides.pop() if len(sides) == 1 else ""]):
+        yield "the assessed sides are not those of the groups"
+
+
+def grade_of(group: Dataset) -> Grade | None:
+    """Return the grade of the group of a hip."""
+    return GRADES.get(value(named(group, "BMD_CLASS")[0]))
+
+
+def _impression(sr: Dataset, screening: Screening) -> Iterator[str]:
+    """Text comes first: the impression, and DXA only by a model that has seen patients."""
+    texts = [item for item in sr.ContentSequence if item.ValueType == "TEXT"]
+    groups_at = [name(item) for item in sr.ContentSequence].index("111028")
+    if [name(item) for item in texts[:1]] != ["121073"]:
+        yield "the impression is not the first text"
+    elif sr.ContentSequence.index(texts[0]) > groups_at:
+        yield "the impression is not before the images"
+    elif ("DEMONSTRATION" in texts[0].TextValue) != screening.model.simulated:
+        yield "the impression does not say what the model is"
+    recommended = [value(item) for item in named(sr, "121075") if item.ValueType == "CODE"]
+    low = any(hip.grade in (Grade.OSTEOPENIA, Grade.OSTEOPOROSIS) for hip in screening.hips)
+    if low and not screening.model.simulated and recommended != ["241686001"]:
+        yield "low density without the recommendation of DXA"
+    if screening.model.simulated and named(sr, "121074"):
+        yield "a demonstration model recommends"
 
 
 def _references(sr: Dataset, capture: Dataset | None) -> Iterator[str]:

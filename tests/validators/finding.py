@@ -51,6 +51,15 @@ KNOWN_WARNINGS: Mapping[str, Mapping[str, str]] = {
         r"\(130401,.*/CODE \(370129005,SCT,\"Measurement Method\"\): Content Item not in": (
             "names the method out of CID 217"
         ),
+        r"\((121073|121074|121075|121080),DCM,\"[\w ]+\"\): Content Item not in template": (
+            "impression, recommendation and result picture: TID 1500 may be extended"
+        ),
+        r"/CODE \(130400,DCM,\"Geometric purpose of region\"\): Content Item not in": (
+            "TID 1410, row 3c; the tables of 2022 lack it"
+        ),
+        r"/IMAGE \(121112,DCM,\"Source of Measurement\"\): Content Item not in": (
+            "source slice through the neck: TID 1410 may be extended"
+        ),
         r"\"Qualitative Evaluations\"\)/CODE \(\w+,\w+,\"[\w ]+\"\)/CODE \(\w+,": (
             "side and reason of an evaluation: TID 1500 may be extended"
         ),

@@ -62,7 +62,9 @@ def _printed(path: Path, ds: Dataset) -> Iterator[Finding]:
     output += run_program([_tool("dsrdump"), path])
     yield from _dcmtk_findings(path, output)
     html = page.read_text("utf-8")
-    of_header = ("Patient: ", str(ds.CompletionFlagDescription)) if ds.Modality == "SR" else ()
+    of_header = (
+        ("Impression:", str(ds.CompletionFlagDescription)) if ds.Modality == "SR" else ()
+    )
     for text in ("Device Observer Name", *of_header):
         if text not in html:
             yield Finding(path, f"dsr2html does not print {text!r}")

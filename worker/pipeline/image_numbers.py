@@ -51,6 +51,15 @@ def neck_slice(screening: Screening, hip: Hip) -> Dataset | None:
     return _nearest_slice(headers, hip.femur.neck_mm)
 
 
+def image_of(screening: Screening, hip: Hip) -> int | None:
+    """Return the number of the image that a hip's plane is, or of that through its neck."""
+    if hip.plane is None:
+        return None
+    headers = screening.headers_of(hip)
+    header = source_slice(headers, hip.plane) or neck_slice(screening, hip)
+    return None if header is None else image_number(headers, header)
+
+
 def _nearest_slice(headers: Sequence[Dataset], point_mm: PointMm) -> Dataset:
     directions = header_values.directions_of(headers[0])
     if directions is None:

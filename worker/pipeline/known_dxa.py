@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from worker.pipeline import texts
 from worker.pipeline.grading import grade_of_t_score
-from worker.pipeline.statements import SIDE_WORDS
+from worker.pipeline.texts import SIDE_WORDS
 from worker.pipeline.volume import Side
 
 MAX_YEARS_APART = 2
 """Largest distance of a CT and a DXA that its report states, years."""
-REFERENCE = "DXA is the reference for bone density; this result does not replace it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ def dxa_lines(known: Sequence[KnownDxa]) -> Iterable[str]:
     """Yield one line a DXA result, oldest first, then which of the two counts."""
     for one in sorted(known, key=lambda dxa: (dxa.dxa_date, dxa.side or "")):
         grade = grade_of_t_score(one.t_score)
-        site = "" if one.side is None else f"{SIDE_WORDS[one.side]} hip, "
-        day = one.dxa_date.isoformat()
-        yield f"DXA on record, {day}: T-score {one.t_score:+.1f} ({site}{grade.value})."
+        site = "" if one.side is None else texts.DXA_SIDE.format(side=SIDE_WORDS[one.side])
+        yield texts.DXA_ON_RECORD.format(
+            date=one.dxa_date.isoformat(), t_score=f"{one.t_score:+.1f}", site=site, grade=grade
+        )
     if known:
-        yield REFERENCE
+        yield texts.DXA_IS_REFERENCE

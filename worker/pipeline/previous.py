@@ -8,14 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from worker.pipeline import texts
 from worker.pipeline.header_values import date_of
 from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
-from worker.pipeline.statements import SIDE_WORDS, both_hips, percents
+from worker.pipeline.statements import SIDE_WORDS, both_hips, percent_text
 
-CAVEAT = (
-    "A change of HU or probability may come from another scanner, tube voltage, contrast "
-    "phase or position. Only DXA measures a change of bone density."
-)
 DAYS_PER_MONTH, DAYS_PER_YEAR = 30.44, 365.25
 
 
@@ -53,18 +50,17 @@ def report_lines(screening: Screening, previous: Sequence[PreviousResult]) -> It
     """Yield one line a result, oldest first, with the change of each hip; then a caveat."""
     compared = False
     for earlier in sorted(previous, key=lambda one: one.study_date):
-        result = f"Previous result, {earlier.study_date.isoformat()}: {earlier.grade.value}"
+        day, grade = earlier.study_date.isoformat(), earlier.grade
         if not earlier.is_of(screening.model):
-            yield (
-                f"{result} (model {earlier.model_name} {earlier.model_version}). "
-                "Another model: not compared."
+            yield texts.PREVIOUS_OF_ANOTHER_MODEL.format(
+                date=day, grade=grade, name=earlier.model_name, version=earlier.model_version
             )
             continue
         compared = True
         hips = (_hip_change(hip, earlier.hips.get(hip.side)) for hip in both_hips(screening))
-        yield f"{result} (same model). {' '.join(hips)}"
+        yield texts.PREVIOUS.format(date=day, grade=grade, hips=" ".join(hips))
     if compared:
-        yield CAVEAT
+        yield texts.CHANGE_CAVEAT
 
 
 def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResult]) -> str:
@@ -78,13 +74,15 @@ def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResu
     then = earlier.hips[hip.side]
     when = _ago(screening, earlier).capitalize()
     if then.grade is None:
-        return f"{when}: not assessable."
-    words = f"{when}: {then.grade.value}"
+        return texts.PICTURE_NOT_ASSESSABLE.format(ago=when)
+    chance, neck = "", ""
     if hip.grade is not None and then.probabilities is not None:
-        words += f" (then {_percent(then.probabilities, hip.grade)} % {hip.grade.value})"
-    if then.neck_hu is None:
-        return f"{words}."
-    return f"{words}, neck {then.neck_hu:.0f} HU{_difference(hip, then.neck_hu, ' since')}."
+        percent = percent_text(then.probabilities[hip.grade])
+        chance = texts.PICTURE_PROBABILITY.format(percent=percent, grade=hip.grade)
+    if then.neck_hu is not None:
+        difference = _difference(hip, then.neck_hu, texts.PICTURE_DIFFERENCE)
+        neck = texts.PICTURE_NECK.format(hu=f"{then.neck_hu:.0f}", difference=difference)
+    return texts.PICTURE_PREVIOUS.format(ago=when, grade=then.grade, chance=chance, neck=neck)
 
 
 def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> str:
@@ -92,9 +90,11 @@ def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> st
     newest = next(iter(_newest_first(previous)), None)
     if newest is None or newest.is_of(screening.model):
         return ""
-    return (
-        f"{_ago(screening, newest).capitalize()}: {newest.grade.value}, "
-        f"by another model ({newest.model_name} {newest.model_version}): not compared."
+    return texts.PICTURE_OF_ANOTHER_MODEL.format(
+        ago=_ago(screening, newest).capitalize(),
+        grade=newest.grade,
+        name=newest.model_name,
+        version=newest.model_version,
     )
 
 
@@ -104,41 +104,38 @@ def _newest_first(previous: Sequence[PreviousResult]) -> list[PreviousResult]:
 
 def _hip_change(hip: Hip, then: PreviousHip | None) -> str:
     """Compare grade, probability of the current grade, and HU."""
+    before = texts.NOT_ASSESSABLE if then is None or then.grade is None else then.grade
+    now = texts.NOT_ASSESSABLE if hip.grade is None else hip.grade
     side = SIDE_WORDS[hip.side].capitalize()
-    before = "not assessable" if then is None or then.grade is None else then.grade.value
-    now = "not assessable" if hip.grade is None else hip.grade.value
-    parts = [f"{side} hip: {before} then, {now} now"]
-    if then is not None and then.probabilities is not None and hip.grade is not None:
-        old, new = _percent(then.probabilities, hip.grade), percents(hip, 0)[hip.grade]
-        parts.append(
-            f"probability of {hip.grade.value} {old} % then, {new:.0f} % now ({new - old:+.0f})"
+    parts = [texts.GRADE_CHANGE.format(side=side, old=before, new=now)]
+    if then is None:
+        return f"{parts[0]}."
+    if then.probabilities is not None and hip.probabilities is not None and hip.grade:
+        old, new = (
+            percent_text(one[hip.grade]) for one in (then.probabilities, hip.probabilities)
         )
-    if then is not None and then.neck_hu is not None and isinstance(hip.neck, NeckAttenuation):
-        parts.append(
-            f"neck {then.neck_hu:.0f} HU then, {hip.neck.mean_hu:.0f} HU now"
-            f"{_difference(hip, then.neck_hu)}"
-        )
+        parts.append(texts.PROBABILITY_CHANGE.format(grade=hip.grade, old=old, new=new))
+    if then.neck_hu is not None and isinstance(hip.neck, NeckAttenuation):
+        old, new = f"{then.neck_hu:.0f}", f"{hip.neck.mean_hu:.0f}"
+        difference = _difference(hip, then.neck_hu, texts.DIFFERENCE)
+        parts.append(texts.NECK_CHANGE.format(old=old, new=new, difference=difference))
     return "; ".join(parts) + "."
 
 
-def _percent(probabilities: Mapping[Grade, float], grade: Grade) -> int:
-    return round(100 * probabilities[grade])
-
-
-def _difference(hip: Hip, neck_hu: float, since: str = "") -> str:
+def _difference(hip: Hip, neck_hu: float, template: str) -> str:
     """Return the difference of the rounded values, as a reader would subtract them."""
     if not isinstance(hip.neck, NeckAttenuation):
         return ""
-    return f" ({round(hip.neck.mean_hu) - round(neck_hu):+d}{since})"
+    return template.format(hu=f"{round(hip.neck.mean_hu) - round(neck_hu):+d}")
 
 
 def _ago(screening: Screening, earlier: PreviousResult) -> str:
     today = date_of(screening.source, "StudyDate")
     if today is None:
-        return "earlier"
+        return texts.EARLIER
     days = (today - earlier.study_date).days
     if days < 60:
-        return f"{days} days ago"
+        return texts.DAYS_AGO.format(number=days)
     if days < 2 * DAYS_PER_YEAR:
-        return f"{days / DAYS_PER_MONTH:.0f} months ago"
-    return f"{days / DAYS_PER_YEAR:.1f} years ago"
+        return texts.MONTHS_AGO.format(number=f"{days / DAYS_PER_MONTH:.0f}")
+    return texts.YEARS_AGO.format(number=f"{days / DAYS_PER_YEAR:.1f}")

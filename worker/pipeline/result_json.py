@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker.pipeline.image_numbers import image_of
 from worker.pipeline.reasons import Check, Reason
 from worker.pipeline.results import Hip, ModelInfo, NeckAttenuation, Rejected, Screening
 from worker.pipeline.validation.eligibility import HIP_REQUIRES, SERIES_REQUIRES
@@ -35,8 +36,8 @@ def to_json(
         "state": "screened",
         "reason": None,
         "orientation": result.orientation,
-        "slice": _slice(result.deciding_hip.plane if result.deciding_hip else None),
-        "hips": [hip_json(hip) for hip in result.hips],
+        "slice": _deciding_slice(result),
+        "hips": [hip_json(hip, image_of(result, hip)) for hip in result.hips],
         "grade": None if result.grade is None else result.grade.value,
         "model": model_json(result.model),
         "warnings": list(result.warnings),
@@ -65,18 +66,24 @@ def _point(point: PointMm) -> list[float]:
     return [round(float(value), 2) for value in point]
 
 
-def _slice(plane: Plane | None) -> dict[str, Any] | None:
+def _deciding_slice(result: Screening) -> dict[str, Any] | None:
+    hip = result.deciding_hip
+    return None if hip is None else _slice(hip.plane, image_of(result, hip))
+
+
+def _slice(plane: Plane | None, image: int | None) -> dict[str, Any] | None:
     if plane is None:
         return None
     return {
         "index": plane.index,
+        "image": image,
         "source_sop_uid": plane.source_sop_uid,
         "position_mm": _point(plane.position_mm),
     }
 
 
-def hip_json(hip: Hip) -> dict[str, Any]:
-    """Return one hip as JSON values."""
+def hip_json(hip: Hip, image: int | None = None) -> dict[str, Any]:
+    """Return one hip as JSON values. ``image`` : ``image_of`` it, where it is in a result."""
     crop, femur = hip.crop, hip.femur
     return {
         "side": hip.side,
@@ -84,7 +91,7 @@ def hip_json(hip: Hip) -> dict[str, Any]:
         "reason": reason_json(hip.reason),
         "center_mm": _point(femur.center_mm) if femur else None,
         "neck_mm": _point(femur.neck_mm) if femur else None,
-        "slice": _slice(hip.plane),
+        "slice": _slice(hip.plane, image),
         "crop": None
         if crop is None
         else {

@@ -1,43 +1,32 @@
 """Sentences about a screening that SR and SC share."""
 
 import math
+from collections.abc import Sequence
+
+from pydicom import Dataset
 
 from common.dicom.patient_values import stated_text
+from worker.pipeline import texts
 from worker.pipeline.header_values import number_of
+from worker.pipeline.image_numbers import image_number, neck_slice, source_slice
 from worker.pipeline.plane_layout import differ_in_direction
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
+from worker.pipeline.results import Grade, Hip, ModelInfo, Screening
 from worker.pipeline.texts import SIDE_WORDS as SIDE_WORDS
 from worker.pipeline.volume import Plane, Side
-
-LIMITATIONS = (
-    "The grade estimates the WHO category of femoral DXA from the CT picture of the proximal "
-    "femur. No T-score and no bone mineral density are measured: HU of contrast-enhanced CT "
-    "are not calibrated. Nothing else was looked for, neither fracture nor lesion. "
-    "The diagnosis needs DXA or another reference measurement."
-)
 
 # The grade is uncertain where the second has at least this share of its probability.
 UNCERTAIN_SHARE = 0.6
 
-WORSE_HIP_RULE = "The patient's grade is that of the worse hip."
-
 
 def notice(model: ModelInfo) -> str:
     """Return the sentence on the permitted use, which every output shows."""
-    if model.simulated:
-        return (
-            "Demonstration model, trained on simulated CT: it has never seen a patient. "
-            "Not for clinical use."
-        )
-    return (
-        "Automatic result, not reviewed by a physician. Research use only, not for diagnosis."
-    )
+    return texts.DEMONSTRATION_NOTICE if model.simulated else texts.RESEARCH_NOTICE
 
 
 def short_notice(model: ModelInfo) -> str:
     """Return the notice for series descriptions, which have at most 64 characters."""
-    return "DEMO, not for clinical use" if model.simulated else "RESEARCH, not for diagnosis"
+    return texts.SHORT_DEMONSTRATION_NOTICE if model.simulated else texts.SHORT_RESEARCH_NOTICE
 
 
 def both_hips(screening: Screening) -> tuple[Hip, Hip]:
@@ -48,7 +37,7 @@ def both_hips(screening: Screening) -> tuple[Hip, Hip]:
 
 
 def _not_found(side: Side) -> Hip:
-    text = f"No {SIDE_WORDS[side]} proximal femur was found in the field of view."
+    text = texts.HIP_NOT_FOUND.format(side=SIDE_WORDS[side])
     return Hip(side=side, reason=Reason(ReasonCode.NO_FEMUR, text))
 
 
@@ -57,31 +46,14 @@ def graded_sides(screening: Screening) -> tuple[Side, ...]:
     return tuple(hip.side for hip in both_hips(screening) if hip.grade is not None)
 
 
-def percents(hip: Hip, decimals: int) -> dict[Grade, float]:
-    """Return the probabilities of a graded hip in %, rounded so that they sum to 100.
-
-    By largest remainders, the likelier grade first among equals, which keeps the order of the
-    grades.
-    """
-    probabilities = hip.probabilities or {}
-    steps = 10**decimals
-    exact = {grade: 100 * steps * float(probabilities[grade]) for grade in Grade}
-    whole = {grade: math.floor(value) for grade, value in exact.items()}
-    missing = 100 * steps - sum(whole.values())
-    by_remainder = sorted(Grade, key=lambda g: (whole[g] - exact[g], -exact[g]))
-    for grade in by_remainder[:missing]:
-        whole[grade] += 1
-    return {grade: value / steps for grade, value in whole.items()}
-
-
 def hip_sentence(hip: Hip) -> str:
     """Return grade and probability of one hip, or the reason why it has none."""
     side = SIDE_WORDS[hip.side].capitalize()
-    if hip.grade is None:
-        return f"{side} hip: NOT ASSESSABLE. {reason_text(hip)}"
+    if hip.grade is None or hip.probabilities is None:
+        return texts.HIP_WITHOUT_RESULT.format(side=side, reason=reason_text(hip))
     doubt = f", {words}" if (words := uncertainty_remark(hip)) else ""
-    percent = percents(hip, 0)[hip.grade]
-    return f"{side} hip: {hip.grade.value}{doubt}, probability {percent:.0f} %."
+    percent = percent_text(hip.probabilities[hip.grade])
+    return texts.HIP_RESULT.format(side=side, grade=hip.grade, doubt=doubt, percent=percent)
 
 
 def percent_text(probability: float) -> str:
@@ -106,12 +78,12 @@ def second_grade(hip: Hip) -> Grade | None:
 def uncertainty_remark(hip: Hip) -> str:
     """Return a remark where a second grade is nearly as likely, otherwise ``""``."""
     second = second_grade(hip)
-    return "" if second is None else f"uncertain: may be {second.value}"
+    return "" if second is None else texts.MAY_BE.format(grade=second)
 
 
 def reason_text(hip: Hip) -> str:
     """Return why a hip is not assessable, as a sentence."""
-    text = hip.reason.text if hip.reason else "no reason was recorded"
+    text = hip.reason.text if hip.reason else texts.NO_REASON
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
@@ -119,19 +91,13 @@ def patient_sentence(screening: Screening) -> str:
     """Return the patient's grade and the hips from which it was determined."""
     sides = graded_sides(screening)
     if screening.grade is None:
-        return "Patient: NOT ASSESSABLE (neither hip)."
+        return texts.PATIENT_WITHOUT_RESULT
     grades = {hip.grade for hip in both_hips(screening) if hip.grade is not None}
     if len(sides) == 1:
-        basis = f"{SIDE_WORDS[sides[0]]} hip only"
+        basis = texts.ONE_HIP_ONLY.format(side=SIDE_WORDS[sides[0]])
     else:
-        basis = "both hips" if len(grades) == 1 else "the worse hip"
-    return f"Patient: {screening.grade.value} ({basis})."
-
-
-def summary(screening: Screening) -> str:
-    """Return the whole result in three sentences."""
-    right, left = both_hips(screening)
-    return f"{patient_sentence(screening)} {hip_sentence(right)} {hip_sentence(left)}"
+        basis = texts.BOTH_HIPS if len(grades) == 1 else texts.WORSE_HIP
+    return texts.PATIENT.format(grade=screening.grade, basis=basis)
 
 
 def demographics(screening: Screening) -> str:
@@ -145,20 +111,35 @@ def demographics(screening: Screening) -> str:
     }
     missing = [name for name, value in present.items() if not value]
     inputs = (
-        "Image model only: demographics (sex, age, height, weight) were not used."
+        texts.IMAGE_MODEL_ONLY
         if screening.model.modality == "image"
-        else f"Model inputs: {screening.model.modality}."
+        else texts.MODEL_INPUTS.format(inputs=screening.model.modality)
     )
-    absent = f" Not in the source header: {', '.join(missing)}." if missing else ""
+    absent = texts.NOT_IN_HEADER.format(names=", ".join(missing)) if missing else ""
     return inputs + absent
 
 
-def neck_region(neck: NeckAttenuation) -> str:
-    """Return how the attenuation of the neck was measured."""
-    return (
-        f"Mean and SD of the {neck.pixels} pixels whose centers lie inside of the region: "
-        "trabecular bone between femoral head and trochanters, without cortex."
-    )
+def images_read(screening: Screening) -> str:
+    """Return the images that were read, of reformatted planes also those through the necks."""
+    names = {
+        hip.side: _name_with_neck(screening, hip)
+        for hip in both_hips(screening)
+        if hip.grade is not None
+    }
+    if not names:
+        return ""
+    if len(names) == 2 and len(set(names.values())) == 1:
+        return texts.IMAGES_READ.format(images=f"{texts.BOTH_HIPS} {names['R']}")
+    each = (f"{texts.HIP.format(side=SIDE_WORDS[side])} {name}" for side, name in names.items())
+    return texts.IMAGES_READ.format(images="; ".join(each))
+
+
+def _name_with_neck(screening: Screening, hip: Hip) -> str:
+    name, header = plane_name(screening, hip), neck_slice(screening, hip)
+    if header is None:
+        return name
+    image = _image_name(screening.headers_of(hip), header)
+    return texts.NECK_ON_IMAGE.format(name=name, image=image)
 
 
 def plane_name(screening: Screening, hip: Hip) -> str:
@@ -167,24 +148,24 @@ def plane_name(screening: Screening, hip: Hip) -> str:
     number = number_of(screening.headers_of(hip)[0], "SeriesNumber")
     if not screening.is_composed or number is None:
         return name
-    return f"series {number:.0f} {name}"
+    return texts.OF_SERIES.format(number=f"{number:.0f}", name=name)
 
 
 def _plane_name(screening: Screening, hip: Hip) -> str:
-    """Return the source's instance and frame number of a hip's plane, or its reformat."""
+    """Return the number of the image that a hip's plane is, or of its reformat."""
     plane = hip.plane
     if plane is None:
         return ""
-    if plane.source_sop_uid is None:
-        turn = turn_deg(plane)
-        name = f"coronal reformat {plane.index + 1}"
-        return f"{name} turned by {turn:.0f}°" if turn >= 1 else name
-    frame = "" if plane.source_frame is None else f" frame {plane.source_frame}"
-    for header in screening.headers:
-        number = number_of(header, "InstanceNumber")
-        if header.get("SOPInstanceUID") == plane.source_sop_uid and number:
-            return f"image {number:.0f}{frame}"
-    return frame.strip() or f"slice {plane.index + 1}"
+    headers = screening.headers_of(hip)
+    if (header := source_slice(headers, plane)) is not None:
+        return _image_name(headers, header)
+    name = texts.REFORMAT.format(number=plane.index + 1)
+    turn = turn_deg(plane)
+    return texts.TURNED.format(name=name, degrees=f"{turn:.0f}") if turn >= 1 else name
+
+
+def _image_name(headers: Sequence[Dataset], header: Dataset) -> str:
+    return texts.IMAGE.format(number=image_number(headers, header))
 
 
 def turn_deg(plane: Plane) -> float:
@@ -197,13 +178,5 @@ def separate_halves_remark(screening: Screening) -> str:
     """Return a remark on pictures of two planes of different directions, otherwise ``""``."""
     planes = [hip.plane for hip in both_hips(screening) if hip.grade and hip.plane]
     if screening.is_composed:
-        return (
-            "Right and left half are of two series: "
-            "measure within a half, not across the dashed line."
-        )
-    if not differ_in_direction(planes):
-        return ""
-    return (
-        "Right and left half are reformatted separately, each along its femoral neck: "
-        "measure within a half, not across the dashed line."
-    )
+        return texts.TWO_SERIES
+    return texts.TWO_DIRECTIONS if differ_in_direction(planes) else ""

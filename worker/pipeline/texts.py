@@ -41,3 +41,81 @@ CHANGED_BY_DEMOGRAPHICS = (
 )
 
 RECOMMENDATION = "Confirm with DXA before any decision about treatment."
+
+# What the whole result rests on.
+DEMONSTRATION_NOTICE = (
+    "Demonstration model, trained on simulated CT: it has never seen a patient. "
+    "Not for clinical use."
+)
+RESEARCH_NOTICE = (
+    "Automatic result, not reviewed by a physician. Research use only, not for diagnosis."
+)
+# For series descriptions, which have at most 64 characters.
+SHORT_DEMONSTRATION_NOTICE = "DEMO, not for clinical use"
+SHORT_RESEARCH_NOTICE = "RESEARCH, not for diagnosis"
+LIMITATIONS = (
+    "The grade estimates the WHO category of femoral DXA from the picture. Neither T-score nor "
+    "bone mineral density is measured; nothing else was looked for. The diagnosis needs DXA."
+)
+IMAGE_MODEL_ONLY = "Image model only: demographics (sex, age, height, weight) were not used."
+MODEL_INPUTS = "Model inputs: {inputs}."
+NOT_IN_HEADER = " Not in the source header: {names}."
+WARNING = "Warning: {warning}"
+CAPTURE = "Capture: {remark}"
+TWO_SERIES = (
+    "Right and left half are of two series: measure within a half, not across the dashed line."
+)
+TWO_DIRECTIONS = (
+    "Right and left half are reformatted separately, each along its femoral neck: "
+    "measure within a half, not across the dashed line."
+)
+
+# One hip.
+HIP_RESULT = "{side} hip: {grade}{doubt}, probability {percent}."
+HIP_WITHOUT_RESULT = "{side} hip: NOT ASSESSABLE. {reason}"
+HIP_NOT_FOUND = "No {side} proximal femur was found in the field of view."
+NO_REASON = "no reason was recorded"
+MAY_BE = "uncertain: may be {grade}"
+NECK_REGION = "Of the {pixels} pixels inside the outline: trabecular bone."
+NECK_NOT_MEASURED = "Neck attenuation was not measured. {reason}"
+
+# Patient.
+PATIENT = "Patient: {grade} ({basis})."
+PATIENT_WITHOUT_RESULT = "Patient: NOT ASSESSABLE (neither hip)."
+ONE_HIP_ONLY, WORSE_HIP = "{side} hip only", "the worse hip"
+
+# Images, numbered as viewers count them.
+IMAGE = "image {number}"
+REFORMAT, TURNED = "coronal reformat {number}", "{name} turned by {degrees}°"
+OF_SERIES = "series {number} {name}"
+NECK_ON_IMAGE = "{name}, neck on axial {image}"
+IMAGES_READ = "Read: {images}."
+
+# Earlier results. The picture has no dates: it must not reveal when the patient was examined.
+PREVIOUS = "Previous result, {date}: {grade} (same model). {hips}"
+PREVIOUS_OF_ANOTHER_MODEL = (
+    "Previous result, {date}: {grade} (model {name} {version}). Another model: not compared."
+)
+NOT_ASSESSABLE = "not assessable"
+GRADE_CHANGE = "{side} hip: {old} then, {new} now"
+PROBABILITY_CHANGE = "probability of {grade} was {old}, is {new} now"
+NECK_CHANGE = "neck was {old} HU, is {new} HU now{difference}"
+DIFFERENCE = " ({hu})"
+CHANGE_CAVEAT = (
+    "A change of HU or probability may come from another scanner, tube voltage, contrast "
+    "phase or position. Only DXA measures a change of bone density."
+)
+PICTURE_PREVIOUS = "{ago}: {grade}{chance}{neck}."
+PICTURE_NOT_ASSESSABLE = "{ago}: not assessable."
+PICTURE_PROBABILITY = " (then {percent} {grade})"
+PICTURE_NECK = ", neck {hu} HU{difference}"
+PICTURE_DIFFERENCE = " ({hu} since)"
+PICTURE_OF_ANOTHER_MODEL = "{ago}: {grade}, by another model ({name} {version}): not compared."
+EARLIER = "earlier"
+DAYS_AGO, MONTHS_AGO = "{number} days ago", "{number} months ago"
+YEARS_AGO = "{number} years ago"
+
+# DXA results on record.
+DXA_ON_RECORD = "DXA on record, {date}: T-score {t_score} ({site}{grade})."
+DXA_SIDE = "{side} hip, "
+DXA_IS_REFERENCE = "DXA is the reference for bone density; this result does not replace it."

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from worker.pipeline.statements import percent_text
+
 
 def local_time(moment: datetime | None) -> str:
     """Format a time in the time zone of the server; – for None."""
@@ -9,15 +11,8 @@ def local_time(moment: datetime | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Format a proportion (0–1) in whole percent; – for None.
-
-    Only exactly 0 and 1 are shown as 0 % and 100 %.
-    """
-    if value is None:
-        return "–"
-    if 0 < value < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
+    """Format a proportion (0–1) as report and picture do; – for None."""
+    return "–" if value is None else percent_text(value)
 
 
 def size(count: float) -> str:

@@ -33,18 +33,41 @@ LATERALITY: dict[Side, Code] = {"R": codes.SCT.Right, "L": codes.SCT.Left}  # CI
 
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")  # TID 1204
 CT_PROCEDURE = codes.LN.CTUnspecifiedBodyRegion  # CID 100
+
+# Body Part Examined (PS3.16 Annex L) without spaces and punctuation: the regions whose CT shows
+# hips, with their codes of CID 4031.
+REGIONS: dict[str, Code] = {
+    "ABDOMEN": codes.SCT.Abdomen,
+    "PELVIS": codes.SCT.Pelvis,
+    "ABDOMENPELVIS": codes.SCT.AbdomenAndPelvis,
+    "ABDPELVIS": codes.SCT.AbdomenAndPelvis,
+    "CHESTABDPELVIS": codes.SCT.ChestAbdomenAndPelvis,
+    "CHESTABDOMENPELVIS": codes.SCT.ChestAbdomenAndPelvis,
+    "HIP": codes.SCT.Hip,
+    "LEG": codes.SCT.LowerLimb,
+}
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")  # TID 1500
+DXA = codes.SCT.DualEnergyXRayAbsorptiometry  # CID 10005
 MEASUREMENT_METHOD = Code("370129005", "SCT", "Measurement Method")  # TID 1501
 SOURCE = Code("260753009", "SCT", "Source")  # as highdicom names images of TID 1601 and 1410
-PIXELS = Code("{pixels}", "UCUM", "Pixels")  # TID 1602
 
-# The three names are pre-coordinated because viewers print name, value and unit without
-# modifiers; PS3.16 does the same with (111047, DCM, "Probability of cancer").
-PROBABILITIES: dict[Grade, Code] = {
-    Grade.NORMAL: Code("P_NORMAL", PRIVATE_SCHEME, "Probability of normal bone density"),
-    Grade.OSTEOPENIA: Code("P_OSTEOPENIA", PRIVATE_SCHEME, "Probability of osteopenia"),
-    Grade.OSTEOPOROSIS: Code("P_OSTEOPOROSIS", PRIVATE_SCHEME, "Probability of osteoporosis"),
+# Pre-coordinated with grade and side because viewers print name, value and unit without
+# modifiers, and often without the site; PS3.16 names the finding in the same way with
+# (111047, DCM, "Probability of cancer").
+PROBABILITIES: dict[Side, dict[Grade, Code]] = {
+    side: {
+        grade: Code(
+            f"P_{grade.name}_{side}", PRIVATE_SCHEME, f"{word} hip: probability of {of}"
+        )
+        for grade, of in (
+            (Grade.NORMAL, "normal bone density"),
+            (Grade.OSTEOPENIA, "osteopenia"),
+            (Grade.OSTEOPOROSIS, "osteoporosis"),
+        )
+    }
+    for side, word in (("R", "Right"), ("L", "Left"))
 }
+ASSESSED_SIDES = Code("ASSESSED_SIDES", PRIVATE_SCHEME, "Assessed sides")
 BONE_DENSITY_CLASS = Code("BMD_CLASS", PRIVATE_SCHEME, "AI bone density class")
 NOT_EVALUATED = codes.SCT.NotEvaluated  # CID 3703
 NOT_EVALUATED_REASON = Code("NA_REASON", PRIVATE_SCHEME, "Reason why not evaluated")
@@ -91,17 +114,20 @@ PUBLIC: dict[Code, str] = {
     codes.DCM.DeviceObserverModelName: "TID 1004",
     codes.DCM.ProcedureReported: "TID 1500; the value out of CID 100",
     CT_PROCEDURE: "CID 100",
+    codes.DCM.Impression: "CID 3419, 6053, 7002",
+    codes.DCM.Recommendations: "PS3.16 Annex D",
+    codes.DCM.Recommendation: "CID 3419, 6053, 7002",
+    DXA: "CID 10005",
+    codes.DCM.BestIllustrationOfFinding: "CID 7003",
+    codes.DCM.SourceOfMeasurement: "CID 7003; TID 1501",
     codes.DCM.ImageLibrary: "TID 1600",
     codes.DCM.ImageLibraryGroup: "TID 1600",
     SOURCE: "SNOMED CT as highdicom names images of TID 1410 and 1600",
     codes.DCM.Modality: "TID 1602",
     codes.DCM.ComputedTomography: "CID 29",
+    codes.DCM.TargetRegion: "TID 1602",
+    **dict.fromkeys(REGIONS.values(), "CID 4031"),
     codes.DCM.FrameOfReferenceUID: "TID 1602",
-    codes.DCM.PixelDataRows: "TID 1602",
-    codes.DCM.PixelDataColumns: "TID 1602",
-    codes.DCM.HorizontalPixelSpacing: "TID 1604",
-    codes.DCM.VerticalPixelSpacing: "TID 1604",
-    codes.DCM.SliceThickness: "TID 1604",
     codes.DCM.ImagingMeasurements: "TID 1500",
     codes.DCM.AlgorithmName: "TID 4019",
     codes.DCM.AlgorithmVersion: "TID 4019",
@@ -120,6 +146,8 @@ PUBLIC: dict[Code, str] = {
     codes.SCT.Left: "CID 244",
     codes.SCT.Bilateral: "CID 244",
     codes.DCM.ImageRegion: "TID 1410",
+    codes.DCM.GeometricPurposeOfRegion: "TID 1410",
+    codes.SCT.BoundedBy: "CID 219",
     codes.DCM.VisualExplanation: "TID 1410",
     MEASUREMENT_METHOD: "TID 1410",
     codes.DCM.GradientWeightedClassActivation: "CID 217",
@@ -135,10 +163,8 @@ PUBLIC: dict[Code, str] = {
     NOT_EVALUATED: "CID 3703",
     codes.UCUM.Percent: "UCUM; CID 82",
     codes.UCUM.HounsfieldUnit: "UCUM; CID 82",
-    codes.UCUM.Millimeter: "UCUM; CID 7460",
     codes.UCUM.SquareMillimeter: "UCUM; CID 7461",
     codes.UCUM.NoUnits: "UCUM; CID 82",
-    PIXELS: "UCUM annotation; TID 1602",
     codes.DCM.AcquisitionEquipment: "CID 7005",
     codes.DCM.ProcessingEquipment: "CID 7005; IHE AIR",
     codes.DCM.SourceImageForImageProcessingOperation: "CID 7202",
@@ -148,7 +174,8 @@ PUBLIC: dict[Code, str] = {
 }
 
 PRIVATE: tuple[Code, ...] = (
-    *PROBABILITIES.values(),
+    *(name for names in PROBABILITIES.values() for name in names.values()),
+    ASSESSED_SIDES,
     BONE_DENSITY_CLASS,
     NOT_EVALUATED_REASON,
     USE_STATUS,

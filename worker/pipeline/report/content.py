@@ -1,6 +1,7 @@
 """The content tree of the SR: TID 1500 with the measurement groups of each hip (TID 1410)."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from highdicom.sr import UIDRefContentItem
 from highdicom.sr.value_types import ContentItem, ContentSequence
@@ -8,9 +9,11 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from worker.pipeline import header_values, statements
+from worker.pipeline import header_values, statements, texts
+from worker.pipeline.capture.secondary_capture import RESULT
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
 from worker.pipeline.derived_header import MANUFACTURER
+from worker.pipeline.image_numbers import neck_slice
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.image_library import image_library
 from worker.pipeline.report.items import (
@@ -28,6 +31,7 @@ from worker.pipeline.report.regions import RegionOf
 from worker.pipeline.results import (
     Grade,
     Hip,
+    HipCrop,
     ModelInfo,
     NeckAttenuation,
     NeckNotMeasured,
@@ -35,25 +39,40 @@ from worker.pipeline.results import (
 )
 from worker.pipeline.uids import device_uid, tracking_uid
 from worker.pipeline.value_representation import MAX_ITEMS
-from worker.pipeline.volume import Side
+from worker.pipeline.volume import Plane, Side
+
+# More than the model's six decimals of a probability: nothing but floating-point noise is lost.
+DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The texts of a report. ``recommendation`` : of DXA, ``""`` for none.
+
+    ``qualifications`` : of the impression. ``comments`` : after the conclusion. One item each.
+    """
+
+    impression: str
+    qualifications: Sequence[str]
+    recommendation: str
+    comments: Sequence[str]
 
 
 def content_tree(
-    screening: Screening,
-    pictures: Sequence[Dataset],
-    region_of: RegionOf,
-    comments: Iterable[str],
+    screening: Screening, pictures: Sequence[Dataset], region_of: RegionOf, words: Words
 ) -> ContentItem:
-    """Return the root container.
-
-    ``pictures`` : the images of the Grad-CAM. ``comments`` : texts after the conclusion, one
-    item each.
-    """
+    """Return the root container. ``pictures`` : the images of the result."""
     return container(
         codes.DCM.ImagingMeasurementReport,
         code(codes.DCM.LanguageOfContentItemAndDescendants, report_codes.ENGLISH, MODIFIER),
         *_device_observer(screening.model),
         *_procedures_reported(screening.source),
+        *_impression(words),
+        *(
+            image(codes.DCM.BestIllustrationOfFinding, picture)
+            for picture in pictures
+            if not _is_explanation(picture)
+        ),
         image_library(screening),
         container(
             codes.DCM.ImagingMeasurements,
@@ -62,9 +81,22 @@ def content_tree(
             *_hip_groups(screening, pictures, region_of),
             relationship=CONTAINS,
         ),
-        _conclusion(screening, comments),
+        _conclusion(screening, words.comments),
         template="1500",
     )
+
+
+def _impression(words: Words) -> Iterable[ContentItem]:
+    """Yield what is read first: impression, its qualifications, recommendation."""
+    yield text(codes.DCM.Impression, words.impression)
+    yield from (text(codes.DCM.Comment, sentence) for sentence in words.qualifications)
+    if words.recommendation:
+        yield container(
+            codes.DCM.Recommendations,
+            code(codes.DCM.Recommendation, report_codes.DXA),
+            text(codes.DCM.Recommendation, words.recommendation),
+            relationship=CONTAINS,
+        )
 
 
 def _device_observer(model: ModelInfo) -> list[ContentItem]:
@@ -81,7 +113,8 @@ def _device_observer(model: ModelInfo) -> list[ContentItem]:
 def _procedures_reported(source: Dataset) -> list[ContentItem]:
     """Return the imaging procedures, not the algorithm (IHE AIR), from CID 100.
 
-    CT where the source states none or private codes, which the header holds.
+    CT where the source states none or private codes, which the header holds. CID 100 has no CT
+    of a body part; the image library names that of the source.
     """
     public = {
         (concept.value, concept.scheme_designator): concept
@@ -111,17 +144,13 @@ def _algorithm(model: ModelInfo) -> list[ContentItem]:
 
 def _parameters(model: ModelInfo) -> list[ContentItem]:
     """Return the remaining items of TID 4019, which the report holds once."""
-    window = f"window center {WINDOW_CENTER_HU} HU, width {WINDOW_WIDTH_HU} HU"
+    parameters = (
+        f"Input {model.modality}, window center {WINDOW_CENTER_HU} HU, width "
+        f"{WINDOW_WIDTH_HU} HU; trained on {model.training_data}; "
+        f"weights SHA-256 {model.sha256}"
+    )
     return [
-        *(
-            text(codes.DCM.AlgorithmParameters, parameter, MODIFIER)
-            for parameter in (
-                f"Weights SHA-256 {model.sha256}",
-                f"Input: {model.modality}; {window}",
-                f"Training data: {model.training_data}",
-                statements.WORSE_HIP_RULE,
-            )
-        ),
+        text(codes.DCM.AlgorithmParameters, parameters, MODIFIER),
         code(codes.DCM.AlgorithmFamily, codes.DCM.ArtificialIntelligence, MODIFIER),
     ]
 
@@ -143,11 +172,12 @@ def _hip_groups(
             screening,
             hip.side,
             report_codes.PROXIMAL_FEMUR,
-            region_of(hip.plane, hip.crop.corners_mm),
+            *_femur_region(hip, hip.plane, hip.crop, region_of),
             *_probabilities(hip),
             code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[hip.grade]),
             *_neck_not_measured(hip),
-            *(_visual_explanation(picture) for picture in pictures),
+            *(_visual_explanation(ds) for ds in pictures if _is_explanation(ds)),
+            *_neck_image(screening, hip),
         )
         if isinstance(hip.neck, NeckAttenuation):
             yield _group(
@@ -159,19 +189,37 @@ def _hip_groups(
             )
 
 
+def _femur_region(
+    hip: Hip, plane: Plane, crop: HipCrop, region_of: RegionOf
+) -> Iterable[ContentItem]:
+    """Yield the outline of the femur, which bounds it, or the crop, which does not."""
+    if hip.outline_mm is None:
+        yield region_of(plane, crop.corners_mm)
+        return
+    yield code(codes.DCM.GeometricPurposeOfRegion, codes.SCT.BoundedBy)
+    yield region_of(plane, hip.outline_mm)
+
+
+def _neck_image(screening: Screening, hip: Hip) -> Iterable[ContentItem]:
+    """Yield the source slice through the neck where the plane was reformatted."""
+    if (header := neck_slice(screening, hip)) is not None:
+        yield image(codes.DCM.SourceOfMeasurement, header)
+
+
 def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
     if isinstance(hip.neck, NeckNotMeasured):
-        yield text(codes.DCM.Comment, f"Neck attenuation was not measured. {hip.neck.text}")
+        yield text(codes.DCM.Comment, texts.NECK_NOT_MEASURED.format(reason=hip.neck.text))
 
 
 def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
     """Yield TID 1419 for the region of the group, which the last item describes."""
-    mean, sd, unit = round(neck.mean_hu, 1), round(neck.sd_hu, 1), codes.UCUM.HounsfieldUnit
-    area = round(neck.area_mm2, 1)
+    unit = codes.UCUM.HounsfieldUnit
+    mean, sd = round(neck.mean_hu, DECIMALS), round(neck.sd_hu, DECIMALS)
     yield number(codes.DCM.MeanAttenuationCoefficient, mean, unit)
     yield number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit)
+    area = round(neck.area_mm2, DECIMALS)
     yield number(codes.SCT.Area, area, codes.UCUM.SquareMillimeter)
-    yield text(codes.DCM.Comment, statements.neck_region(neck))
+    yield text(codes.DCM.Comment, texts.NECK_REGION.format(pixels=neck.pixels))
 
 
 def _group(
@@ -202,12 +250,19 @@ def _site(structure: Code, laterality: Code) -> ContentItem:
 
 
 def _probabilities(hip: Hip) -> Iterable[ContentItem]:
-    percents = statements.percents(hip, 1)
+    probabilities = hip.probabilities or {}
     for grade in Grade:
-        item = number(report_codes.PROBABILITIES[grade], percents[grade], codes.UCUM.Percent)
+        percent = round(100 * float(probabilities[grade]), DECIMALS)
+        name = report_codes.PROBABILITIES[hip.side][grade]
+        item = number(name, percent, codes.UCUM.Percent)
         finding = code(codes.DCM.Finding, report_codes.GRADES[grade], MODIFIER)
         item.ContentSequence = ContentSequence([finding])
         yield item
+
+
+def _is_explanation(picture: Dataset) -> bool:
+    """Return whether a picture has the Grad-CAM on its grid, as the result picture has not."""
+    return RESULT not in picture.ImageType
 
 
 def _visual_explanation(picture: Dataset) -> ContentItem:
@@ -223,16 +278,18 @@ def _visual_explanation(picture: Dataset) -> ContentItem:
 def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
     """Return the qualitative evaluations of TID 1500.
 
-    The patient's grade, hips without a grade, status of use, comments.
+    The patient's grade, assessed sides, hips without a grade, status of use, comments.
     """
     status = (
         report_codes.DEMONSTRATION_ONLY
         if screening.model.simulated
         else report_codes.RESEARCH_ONLY
     )
+    assessed = statements.graded_sides(screening)
     return container(
         report_codes.QUALITATIVE_EVALUATIONS,
         _patient(screening),
+        *(code(report_codes.ASSESSED_SIDES, _laterality(assessed)) for _ in assessed[:1]),
         *(_not_evaluated(hip) for hip in statements.both_hips(screening) if hip.grade is None),
         code(report_codes.USE_STATUS, status),
         *(text(codes.DCM.Comment, comment) for comment in comments),
@@ -241,18 +298,21 @@ def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
 
 
 def _patient(screening: Screening) -> ContentItem:
-    """Return the grade of the worse hip; its site names the assessed sides only."""
-    sides = statements.graded_sides(screening)
+    """Return the patient's grade; its site names the hips that have this grade."""
     grade = screening.grade
     conclusion = code(
         codes.DCM.Conclusion,
         report_codes.NOT_EVALUATED if grade is None else report_codes.GRADES[grade],
     )
-    laterality = report_codes.LATERALITY[sides[0]] if len(sides) == 1 else codes.SCT.Bilateral
+    sides = [hip.side for hip in statements.both_hips(screening) if hip.grade is grade]
     conclusion.ContentSequence = ContentSequence(
-        [_site(report_codes.PROXIMAL_FEMUR, laterality)]
+        [_site(report_codes.PROXIMAL_FEMUR, _laterality(sides))]
     )
     return conclusion
+
+
+def _laterality(sides: Sequence[Side]) -> Code:
+    return report_codes.LATERALITY[sides[0]] if len(sides) == 1 else codes.SCT.Bilateral
 
 
 def _not_evaluated(hip: Hip) -> ContentItem:

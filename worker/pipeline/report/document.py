@@ -6,7 +6,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from worker.pipeline import statements
+from worker.pipeline import statements, texts
 from worker.pipeline.derived_header import (
     MANUFACTURER,
     derived_dataset,
@@ -15,10 +15,16 @@ from worker.pipeline.derived_header import (
     reference,
 )
 from worker.pipeline.header_values import items_of, text_of
+from worker.pipeline.impression import (
+    impression,
+    is_under_who_age,
+    qualifications,
+    recommendation,
+)
 from worker.pipeline.known_dxa import KnownDxa, dxa_lines
 from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report import codes
-from worker.pipeline.report.content import content_tree
+from worker.pipeline.report.content import Words, content_tree
 from worker.pipeline.report.regions import SopClass, region_builder
 from worker.pipeline.results import Screening
 from worker.pipeline.uids import CODING_SCHEME_UID
@@ -42,7 +48,7 @@ def build_report(
 ) -> Dataset:
     """Build the SR of a screening, ready to be written; equal arguments give equal bytes.
 
-    ``pictures`` : images of the Grad-CAM, the Secondary Capture first; none where no hip is
+    ``pictures`` : result picture, overlay picture and parametric map; none where no hip is
     graded. ``at`` : aware, the only clock value. ``predecessor`` : the SR of this series that
     the new one replaces. ``previous`` : results of earlier studies of this patient. ``dxa`` :
     DXA results of the patient on record.
@@ -68,9 +74,13 @@ def build_report(
     if predecessor is not None:
         ds.PredecessorDocumentsSequence = [evidence([predecessor])]
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
-    comments = _comments(screening, previous, dxa)
-    region_of = region_builder(screening, pictures, sop_class)
-    ds.update(content_tree(screening, pictures, region_of, comments))
+    words = Words(
+        impression(screening, previous),
+        tuple(qualifications(screening)),
+        recommendation(screening),
+        tuple(_comments(screening, previous, dxa)),
+    )
+    ds.update(content_tree(screening, pictures, region_builder(screening, pictures), words))
     return finalize(ds, "sr", at)
 
 
@@ -78,15 +88,18 @@ def _comments(
     screening: Screening, previous: Sequence[PreviousResult], dxa: Sequence[KnownDxa]
 ) -> Iterable[str]:
     yield statements.notice(screening.model)
-    yield statements.summary(screening)
+    if images := statements.images_read(screening):
+        yield images
     yield from report_lines(screening, previous)
     yield from dxa_lines(dxa)
     yield statements.demographics(screening)
-    yield statements.LIMITATIONS
+    yield texts.LIMITATIONS
     if halves := statements.separate_halves_remark(screening):
-        yield f"Capture: {halves}"
+        yield texts.CAPTURE.format(remark=halves)
     for warning in screening.warnings:
-        yield f"Warning: {warning}"
+        # The qualifications of the impression say it.
+        if not (warning.startswith("WHO category") and is_under_who_age(screening)):
+            yield texts.WARNING.format(warning=warning)
 
 
 def evidence(instances: Iterable[Dataset]) -> Dataset:
@@ -133,6 +146,6 @@ def _private_scheme() -> Dataset:
     item.CodingSchemeDesignator = codes.PRIVATE_SCHEME
     item.CodingSchemeUID = CODING_SCHEME_UID
     item.CodingSchemeName = "Concepts of the osteoscreen structured report"
-    item.CodingSchemeVersion = "1"
+    item.CodingSchemeVersion = "2"
     item.CodingSchemeResponsibleOrganization = MANUFACTURER
     return item

@@ -1,5 +1,6 @@
 """The image library of the SR."""
 
+import re
 from collections.abc import Sequence
 
 from highdicom.sr import UIDRefContentItem
@@ -8,10 +9,10 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from worker.pipeline import header_values
+from worker.pipeline.image_numbers import neck_slice, source_slice
 from worker.pipeline.report import codes as report_codes
-from worker.pipeline.report.items import ACQUISITION, CONTAINS, code, container, image, number
+from worker.pipeline.report.items import ACQUISITION, CONTAINS, code, container, image
 from worker.pipeline.results import Screening
-from worker.pipeline.volume import PointMm
 
 
 def image_library(screening: Screening) -> ContentItem:
@@ -42,58 +43,28 @@ def _group(
 def key_slices(screening: Screening) -> list[Dataset]:
     """Return the source slices that a reader should open first.
 
-    The slice of each graded hip's plane, or the one nearest to its neck where the plane was
+    The slice of each graded hip's plane, or the one through its neck where the plane was
     reformatted across slices; the middle one where no hip is graded.
     """
-    slices = {
-        (str(header.SOPInstanceUID), header_values.frame_of(header)): header
-        for header in screening.headers
-    }
     chosen: dict[int, Dataset] = {}
     for hip in screening.hips:
-        if hip.plane is None or hip.femur is None or hip.grade is None:
+        if hip.plane is None or hip.grade is None:
             continue
-        header = slices.get((hip.plane.source_sop_uid or "", hip.plane.source_frame))
-        if header is None:
-            header = _nearest_slice(screening.headers_of(hip), hip.femur.neck_mm)
-        chosen[id(header)] = header
+        header = source_slice(screening.headers, hip.plane) or neck_slice(screening, hip)
+        if header is not None:
+            chosen[id(header)] = header
     return list(chosen.values()) or [screening.headers[len(screening.headers) // 2]]
 
 
-def _nearest_slice(headers: Sequence[Dataset], point_mm: PointMm) -> Dataset:
-    directions = header_values.directions_of(headers[0])
-    if directions is None:
-        return headers[0]
-    normal = header_values.normal_of(directions)
-    distances = header_values.distances_along(headers, normal)
-    if distances is None:
-        return headers[0]
-    return headers[int(abs(distances - normal @ point_mm).argmin())]
-
-
 def _image_descriptors(header: Dataset) -> list[ContentItem]:
-    """Return TID 1602 and 1604 for all images of the group, where the source states them."""
+    """Return what TID 1602 describes of all images of the group.
+
+    The optional rows repeat the header of the images, and are left out for the reader's sake.
+    """
     items = [code(codes.DCM.Modality, codes.DCM.ComputedTomography, ACQUISITION)]
+    body_part = header_values.text_of(header, "BodyPartExamined").upper()
+    if region := report_codes.REGIONS.get(re.sub("[^A-Z]", "", body_part)):
+        items.append(code(codes.DCM.TargetRegion, region, ACQUISITION))
     if uid := header_values.uid_of(header, "FrameOfReferenceUID"):
         items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, uid, ACQUISITION))
-    spacing = header_values.spacing_of(header) or (None, None)
-    numbers = (
-        (codes.DCM.PixelDataRows, header_values.number_of(header, "Rows"), report_codes.PIXELS),
-        (
-            codes.DCM.PixelDataColumns,
-            header_values.number_of(header, "Columns"),
-            report_codes.PIXELS,
-        ),
-        (codes.DCM.HorizontalPixelSpacing, spacing[1], codes.UCUM.Millimeter),
-        (codes.DCM.VerticalPixelSpacing, spacing[0], codes.UCUM.Millimeter),
-        (
-            codes.DCM.SliceThickness,
-            header_values.number_of(header, "SliceThickness"),
-            codes.UCUM.Millimeter,
-        ),
-    )
-    return items + [
-        number(name, value, unit, ACQUISITION)
-        for name, value, unit in numbers
-        if value is not None
-    ]
+    return items

@@ -1,4 +1,4 @@
-"""Coordinates of regions: on a source slice, in the frame of reference, or on the capture."""
+"""Coordinates of regions, on a source slice or on the overlay picture."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from highdicom.sr import Scoord3DContentItem, ScoordContentItem
+from highdicom.sr import ScoordContentItem
 from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from worker.pipeline import header_values, statements
 from worker.pipeline.capture.secondary_capture import overlay_of
+from worker.pipeline.image_numbers import source_slice
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import image
@@ -25,6 +26,7 @@ SopClass = Literal["comprehensive3d", "comprehensive"]
 Outline = Sequence[PointMm]
 """Vertices on a plane, patient LPS mm, the first not repeated."""
 RegionOf = Callable[[Plane, Outline], ContentItem]
+MIN_POINTS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +89,38 @@ def capture_grid(capture: Dataset, screening: Screening, plane: Plane) -> Grid:
     )
 
 
-def region_builder(
-    screening: Screening, pictures: Sequence[Dataset], sop_class: SopClass
-) -> RegionOf:
+def region_builder(screening: Screening, pictures: Sequence[Dataset]) -> RegionOf:
     """Return a function that builds the region of an outline on a plane.
 
-    The region is on the source slice (SCOORD) where the plane is one, and in the frame of
-    reference (SCOORD3D) where the plane was reformatted. Comprehensive SR has no SCOORD3D:
-    there a region on a reformatted plane is on the capture, the only image that shows it.
+    The region is on the source slice where the plane is one. A plane that was reformatted is
+    shown by the overlay picture only, and the region is on that: viewers do not draw a POLYGON
+    in the frame of reference (SCOORD3D).
     """
-    sources = {
-        (str(header.SOPInstanceUID), header_values.frame_of(header)): header
-        for header in screening.headers
-    }
 
     def region_of(plane: Plane, outline: Outline) -> ContentItem:
-        source = sources.get((plane.source_sop_uid or "", plane.source_frame))
+        source = source_slice(screening.headers, plane)
         grid = None if source is None else source_grid(source)
-        frame_of_reference = header_values.uid_of(screening.headers[0], "FrameOfReferenceUID")
-        closed = [*outline, outline[0]]
-        if grid is None and sop_class == "comprehensive3d" and frame_of_reference:
-            return _in_space(closed, frame_of_reference)
-        return _on_image(grid or capture_grid(overlay_of(pictures), screening, plane), closed)
+        return _on_image(
+            grid or capture_grid(overlay_of(pictures), screening, plane), _closed(outline)
+        )
 
     return region_of
 
 
-def _on_image(grid: Grid, closed: Outline) -> ContentItem:
+def _closed(outline: Outline) -> Points:
+    """Return the (n, 3) vertices of a closed outline, the first repeated, at least nine.
+
+    OHIF takes a closed polyline of five points for an editable rectangle, and offers to load
+    the report as one without its other content.
+    """
+    points = np.asarray(outline, dtype=float)
+    while len(points) < MIN_POINTS - 1:
+        middles = (points + np.roll(points, -1, axis=0)) / 2
+        points = np.stack([points, middles], axis=1).reshape(-1, 3)
+    return np.vstack([points, points[:1]])
+
+
+def _on_image(grid: Grid, closed: Points) -> ContentItem:
     """Return a closed POLYLINE, which encloses an area (PS3.3 C.18.6.1.2)."""
     points = grid.to_pixels(closed)
     item = ScoordContentItem(
@@ -122,14 +129,3 @@ def _on_image(grid: Grid, closed: Outline) -> ContentItem:
     source = image(report_codes.SOURCE, grid.image, relationship="SELECTED FROM")
     item.ContentSequence = ContentSequence([source])
     return item
-
-
-def _in_space(closed: Outline, frame_of_reference_uid: str) -> ContentItem:
-    """Return a POLYGON, which is closed and planar (PS3.3 C.18.9.1.2)."""
-    return Scoord3DContentItem(
-        codes.DCM.ImageRegion,
-        "POLYGON",
-        np.array(closed),
-        frame_of_reference_uid,
-        relationship_type="CONTAINS",
-    )

@@ -7,8 +7,9 @@ from pydicom import Dataset
 
 from tests.support.factories import make_screening
 from tests.support.report_cases import AT
-from worker.pipeline.known_dxa import REFERENCE, KnownDxa, dxa_lines, is_recent
+from worker.pipeline.known_dxa import KnownDxa, dxa_lines, is_recent
 from worker.pipeline.report.document import build_report
+from worker.pipeline.texts import DXA_IS_REFERENCE
 
 LEFT = KnownDxa(date(2024, 11, 3), -2.5, "L")
 PATIENT = KnownDxa(date(2024, 2, 1), 0.4, None)
@@ -32,7 +33,7 @@ def test_each_result_has_its_date_score_site_and_category() -> None:
     assert list(dxa_lines([LEFT, PATIENT])) == [
         "DXA on record, 2024-02-01: T-score +0.4 (normal).",
         "DXA on record, 2024-11-03: T-score -2.5 (left hip, osteoporosis).",
-        REFERENCE,
+        DXA_IS_REFERENCE,
     ]
 
 

@@ -41,10 +41,10 @@ def test_change_of_each_hip_is_grade_probability_and_attenuation() -> None:
 
     assert line == (
         "Previous result, 2025-03-20: osteopenia (same model). "
-        "Right hip: osteopenia then, osteopenia now; probability of osteopenia 65 % then, "
-        "64 % now (-1); neck 175 HU then, 161 HU now (-14). "
-        "Left hip: osteopenia then, osteoporosis now; probability of osteoporosis 15 % then, "
-        "83 % now (+68); neck 175 HU then, 161 HU now (-14)."
+        "Right hip: osteopenia then, osteopenia now; probability of osteopenia was 65 %, "
+        "is 64 % now; neck was 175 HU, is 161 HU now (-14). "
+        "Left hip: osteopenia then, osteoporosis now; probability of osteoporosis was 15 %, "
+        "is 83 % now; neck was 175 HU, is 161 HU now (-14)."
     )
     assert "Only DXA measures a change" in caveat
 

@@ -153,6 +153,9 @@ def test_demographics_are_used_where_all_are_known_and_otherwise_the_crop_alone(
         each.classify(pixels, "R").probabilities for each in (with_patient, multimodal)
     )
     assert probabilities_with != probabilities_without
+    alone = max(probabilities_without, key=probabilities_without.__getitem__)
+    assert with_patient.classify(pixels, "R").image_grade is alone
+    assert multimodal.classify(pixels, "R").image_grade is None
     for lacking in ("sex", "age", "height_m", "weight_kg"):
         alone = multimodal.for_patient(replace(whole, **{lacking: None}))
         assert (alone.info.modality, alone.temperature) == ("image", 2.0)

@@ -82,8 +82,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "no tracking UID": ("tracking UIDs", lambda sr: drop(groups(sr)[NECK], "112040")),
     "two groups of one tracking UID": ("tracking UIDs", share_tracking_uid),
     "no tracking identifier": ("tracking identifier", lambda sr: drop(sr, "112039")),
-    "sum of 80 %": ("sum to 100", lambda sr: number(sr, "P_NORMAL", "1")),
-    "probability of 170 %": ("out of range", lambda sr: number(sr, "P_NORMAL", "170")),
+    "sum of 80 %": ("sum to 100", lambda sr: number(sr, "P_NORMAL_R", "1")),
+    "probability of 170 %": ("out of range", lambda sr: number(sr, "P_NORMAL_R", "170")),
     "a class that is not the likeliest": (
         "most probable",
         lambda sr: recode(groups(sr)[HIP], "BMD_CLASS", "17621005"),
@@ -96,6 +96,29 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "point outside of the image": (
         "outside the image",
         lambda sr: outline(sr, 1, 1, 900, 1, 900, 9, 1, 9, 1, 1),
+    ),
+    "polyline of five points": (
+        "so few points",
+        lambda sr: outline(sr, 1, 1, 2, 1, 2, 2, 1, 2, 1, 1),
+    ),
+    "conclusion of both sides": (
+        "not of the hips that have the grade",
+        lambda sr: recode(item(sr, "121077"), "272741003", "51440002"),
+    ),
+    "another assessed side": (
+        "assessed sides",
+        lambda sr: recode(sr, "ASSESSED_SIDES", "24028007"),
+    ),
+    "no impression": ("impression is not the first", lambda sr: drop(sr, "121073")),
+    "impression without what the model is": (
+        "what the model is",
+        lambda sr: setattr(item(sr, "121073"), "TextValue", "Low density suggested."),
+    ),
+    "probability of the other side": (
+        "name of the other side",
+        lambda sr: setattr(
+            item(sr, "P_NORMAL_R").ConceptNameCodeSequence[0], "CodeValue", "P_NORMAL_L"
+        ),
     ),
     "no region": ("exactly one region", lambda sr: drop(groups(sr)[NECK], "111030")),
     "wrong side": ("laterality", lambda sr: recode(groups(sr)[NECK], "272741003", "7771000")),

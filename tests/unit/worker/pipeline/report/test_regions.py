@@ -8,9 +8,9 @@ import pytest
 from matplotlib.path import Path
 from pydicom import Dataset
 
-from tests.support.factories import plane_and_crop
-from tests.support.report_cases import AT, built
-from tests.support.report_rules import groups, named
+from tests.support.factories import make_screening, plane_and_crop, with_hip
+from tests.support.report_cases import AT, built, pictures_of
+from tests.support.report_rules import groups, named, value
 from worker.pipeline.capture.overlay import draw_overlay
 from worker.pipeline.crop import window
 from worker.pipeline.neck import neck_attenuation, pixels_inside
@@ -29,7 +29,7 @@ def regions(report: Dataset, structure: str) -> list[Dataset]:
     ]
 
 
-def crops(report: Dataset) -> list[Dataset]:
+def femurs(report: Dataset) -> list[Dataset]:
     return regions(report, "310651003")
 
 
@@ -63,30 +63,49 @@ def source_of(screening: Screening, region: Dataset) -> Dataset:
 @pytest.mark.parametrize(
     "case", ["crop inside the field of view", "coronal, pixels not square", "two planes"]
 )
-def test_region_on_the_source_slice_is_the_crop(case: str) -> None:
+def test_region_on_the_source_slice_is_the_outline_of_the_femur(case: str) -> None:
     screening, _, report = built(case)
-    for hip, region in zip(screening.hips, crops(report), strict=True):
-        plane, crop = plane_and_crop(hip)
+    for hip, region in zip(screening.hips, femurs(report), strict=True):
+        plane, _ = plane_and_crop(hip)
         header = source_of(screening, region)
-        pixels = points(region)
 
         assert header.SOPInstanceUID == plane.source_sop_uid
-        corners = np.array([*crop.corners_mm, crop.corners_mm[0]])
-        limit = header.Columns, header.Rows
-        inside = (pixels > 0).all(axis=1) & (pixels < limit).all(axis=1)
-        assert inside.any()
-        np.testing.assert_allclose(to_mm(header, pixels)[inside], corners[inside], atol=1e-3)
+        assert hip.outline_mm is not None
+        outline = to_mm(header, points(region))
+        np.testing.assert_allclose(outline[:-1], hip.outline_mm, atol=1e-3)
+        np.testing.assert_array_equal(outline[0], outline[-1])
 
 
-def test_region_of_a_crop_inside_the_field_of_view_is_not_clipped() -> None:
-    for region in crops(built("crop inside the field of view")[2]):
-        sides = np.linalg.norm(np.diff(points(region), axis=0), axis=1) * 0.9
-        np.testing.assert_allclose(sides, 250 * 500 / 512, atol=1e-3)
+@pytest.mark.parametrize("case", ["both hips", "axial"])
+def test_only_the_outline_of_the_femur_bounds_its_finding(case: str) -> None:
+    for group in groups(built(case)[2]):
+        structure = named(group, "121071")[0].ConceptCodeSequence[0].CodeValue
+        purposes = [value(item) for item in named(group, "130400")]
+
+        assert purposes == (["75958009"] if structure == "310651003" else [])
+
+
+def test_crop_is_the_region_where_the_femur_has_no_outline_and_bounds_nothing() -> None:
+    screening = with_hip(make_screening(), 0, outline_mm=None)
+    report = build_report(screening, pictures_of("both hips"), at=AT)
+    region = femurs(report)[0]
+    _, crop = plane_and_crop(screening.hips[0])
+
+    assert named(groups(report)[0], "130400") == []
+    # Nine points, the corners among them.
+    assert len(points(region)) == 9
+    inside = points(region)[2:7:2]
+    corners = to_mm(source_of(screening, region), inside)
+    header = source_of(screening, region)
+    limit = header.Columns, header.Rows
+    kept = (inside > 0).all(axis=1) & (inside < limit).all(axis=1)
+    assert kept.any()
+    np.testing.assert_allclose(corners[kept], np.array(crop.corners_mm)[1:][kept], atol=1e-3)
 
 
 def test_flipped_source_mirrors_the_columns_of_the_region() -> None:
-    mirrored = points(crops(built("flipped source")[2])[0])
-    straight = points(crops(built("both hips")[2])[0])
+    mirrored = points(femurs(built("flipped source")[2])[0])
+    straight = points(femurs(built("both hips")[2])[0])
 
     np.testing.assert_allclose(mirrored[:, 0], 512 - straight[:, 0], atol=1e-3)
     np.testing.assert_allclose(mirrored[:, 1], straight[:, 1], atol=1e-3)
@@ -114,7 +133,7 @@ def test_attenuation_is_that_of_the_source_pixels_inside_the_region(case: str) -
         assert hip.femur is not None
         hips.append(replace(hip, neck=neck_attenuation(plane, hip.femur)))
     screening = replace(screening, hips=tuple(hips))
-    report = build_report(screening, [built(case)[1]], at=AT)
+    report = build_report(screening, pictures_of(case), at=AT)
     for hip, group in zip(screening.hips, groups(report)[1::2], strict=True):
         region = named(group, "111030")[0]
         header = source_of(screening, region)
@@ -150,14 +169,35 @@ def test_neck_that_was_not_measured_has_its_reason_in_the_group_of_the_hip() -> 
     assert left == []
 
 
-def test_region_of_a_reformatted_plane_is_given_in_space() -> None:
-    screening, _, report = built("axial")
-    for hip, region in zip(screening.hips, crops(report), strict=True):
-        _, crop = plane_and_crop(hip)
+@pytest.mark.parametrize("case", ["axial", "axial, pixels not square"])
+def test_region_of_a_reformatted_plane_is_on_the_overlay_picture(case: str) -> None:
+    screening, overlay, report = built(case)
+    spacing = [float(mm) for mm in overlay.PixelSpacing]
+    for hip, region in zip(screening.hips, femurs(report), strict=True):
+        plane, _ = plane_and_crop(hip)
+        assert hip.outline_mm is not None
+        expected = (plane.to_index(hip.outline_mm) + 0.5) * (
+            plane.row_spacing_mm / spacing[0],
+            plane.column_spacing_mm / spacing[1],
+        )
 
-        assert region.ValueType == "SCOORD3D"
-        assert region.ReferencedFrameOfReferenceUID == screening.headers[0].FrameOfReferenceUID
-        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
+        assert (region.ValueType, region.GraphicType) == ("SCOORD", "POLYLINE")
+        assert image_uid(region) == overlay.SOPInstanceUID
+        np.testing.assert_allclose(points(region)[:-1, ::-1], expected, atol=0.01)
+
+
+def test_reformatted_hip_refers_to_the_axial_slice_through_its_neck() -> None:
+    screening, _, report = built("axial")
+    headers = {str(header.SOPInstanceUID): header for header in screening.headers}
+    hips = [group for group in groups(report) if named(group, "130400")]
+
+    for hip, group in zip(screening.hips, hips, strict=True):
+        (image,) = named(group, "121112")
+        uid = str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        assert hip.femur is not None
+        height = float(headers[uid].ImagePositionPatient[2])
+        assert height == pytest.approx(hip.femur.neck_mm[2], abs=1.5)
+    assert named(built("both hips")[2], "121112") == []
 
 
 @pytest.mark.parametrize(
@@ -201,22 +241,11 @@ def test_region_on_a_capture_of_turned_planes_holds_the_pixels_that_were_measure
         assert picture[on_capture].mean() == pytest.approx(expected, abs=0.5)
 
 
-def test_crop_on_a_capture_of_turned_planes_ends_at_the_seam() -> None:
+def test_femur_on_a_picture_of_turned_planes_ends_at_the_seam() -> None:
     _, _, report = built("axial, planes turned apart", "comprehensive")
-    right, left = (points(region)[:, 0] for region in crops(report))
+    right, left = (points(region)[:, 0] for region in femurs(report))
 
     assert right.max() <= left.min()
-
-
-def test_regions_of_turned_planes_lie_in_space_on_each_plane() -> None:
-    screening, _, report = built("axial, planes turned apart")
-    for hip, region in zip(screening.hips, crops(report), strict=True):
-        plane, crop = plane_and_crop(hip)
-        normal = np.cross(plane.column_direction, plane.row_direction)
-
-        np.testing.assert_allclose(points(region)[:4], crop.corners_mm, atol=1e-3)
-        offsets = points(region) - plane.position_mm
-        np.testing.assert_allclose(offsets @ normal, 0, atol=1e-2)
 
 
 def test_region_of_a_frame_names_the_frame() -> None:
@@ -238,7 +267,7 @@ def test_region_of_a_frame_names_the_frame() -> None:
 
 def test_region_on_the_capture_stays_on_the_anatomy() -> None:
     _, capture, report = built("axial", "comprehensive")
-    rows = max(float(points(region)[:, 1].max()) for region in crops(report))
+    rows = max(float(points(region)[:, 1].max()) for region in femurs(report))
 
     assert rows <= capture.Rows
 
