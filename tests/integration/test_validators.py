@@ -5,6 +5,7 @@ A test fails on any error, and on any warning without a reason in ``tests.valida
 ``docs/validators.md``). Not covered: DICOM tables newer than the validators'.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,8 +15,10 @@ from pydicom import DataElement, Dataset, config
 
 from tests.support.report_cases import built
 from tests.support.report_rules import groups, named
+from tests.support.servers import require_tool
 from tests.validators import run
 from tests.validators.finding import KNOWN_WARNINGS
+from tests.validators.programs import run_program
 from tests.validators.varied import (
     HEADERS,
     HIPS,
@@ -147,3 +150,18 @@ def test_validator_finds_seeded_faults(
     row = run.run_validator(validator, paths)
 
     assert {finding.path for finding in (*row.errors, *row.unknown_warnings)} == set(paths)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("case", ["both normal, model of a site", "both hips", "axial"])
+def test_a_usual_report_is_short_as_dsr2html_prints_it(case: str, tmp_path: Path) -> None:
+    """Main text, without the table of the header, small print and annexes."""
+    report, page = tmp_path / "sr.dcm", tmp_path / "sr.html"
+    report.write_bytes(to_bytes(built(case)[2]))
+    run_program([require_tool("dsr2html", "dcmtk"), "+Cm", report, page])
+    text = page.read_text("utf-8")
+    main = text[text.index("<h1>Imaging") : text.index("<h1>Annex")]
+    words = re.sub("<[^>]+>", " ", re.sub("<small>.*?</small>", " ", main, flags=re.S)).split()
+
+    assert words[3] == "Impression:"
+    assert len(words) < 350

@@ -233,14 +233,11 @@ def grade_of(group: Dataset) -> Grade | None:
 
 
 def _impression(sr: Dataset, screening: Screening) -> Iterator[str]:
-    """Text comes first: the impression, and DXA only by a model that has seen patients."""
-    texts = [item for item in sr.ContentSequence if item.ValueType == "TEXT"]
-    groups_at = [name(item) for item in sr.ContentSequence].index("111028")
-    if [name(item) for item in texts[:1]] != ["121073"]:
-        yield "the impression is not the first text"
-    elif sr.ContentSequence.index(texts[0]) > groups_at:
-        yield "the impression is not before the images"
-    elif ("DEMONSTRATION" in texts[0].TextValue) != screening.model.simulated:
+    """The impression comes first; only a model that has seen patients recommends DXA."""
+    content = [item for item in sr.ContentSequence if item.RelationshipType == "CONTAINS"]
+    if name(content[0]) != "121073":
+        yield "the impression is not the first content"
+    elif ("DEMONSTRATION" in content[0].TextValue) != screening.model.simulated:
         yield "the impression does not say what the model is"
     recommended = [value(item) for item in named(sr, "121075") if item.ValueType == "CODE"]
     low = any(hip.grade in (Grade.OSTEOPENIA, Grade.OSTEOPOROSIS) for hip in screening.hips)

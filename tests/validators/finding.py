@@ -54,6 +54,9 @@ KNOWN_WARNINGS: Mapping[str, Mapping[str, str]] = {
         r"\((121073|121074|121075|121080),DCM,\"[\w ]+\"\): Content Item not in template": (
             "impression, recommendation and result picture: TID 1500 may be extended"
         ),
+        r"/CODE \(123014,DCM,\"Target Region\"\): Content Item not in": (
+            "body part of the procedure: TID 1500 may be extended"
+        ),
         r"/CODE \(130400,DCM,\"Geometric purpose of region\"\): Content Item not in": (
             "TID 1410, row 3c; the tables of 2022 lack it"
         ),

@@ -125,7 +125,7 @@ PUBLIC: dict[Code, str] = {
     SOURCE: "SNOMED CT as highdicom names images of TID 1410 and 1600",
     codes.DCM.Modality: "TID 1602",
     codes.DCM.ComputedTomography: "CID 29",
-    codes.DCM.TargetRegion: "TID 1602",
+    codes.DCM.TargetRegion: "TID 1602, here of the procedure",
     **dict.fromkeys(REGIONS.values(), "CID 4031"),
     codes.DCM.FrameOfReferenceUID: "TID 1602",
     codes.DCM.ImagingMeasurements: "TID 1500",

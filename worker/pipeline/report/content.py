@@ -1,5 +1,6 @@
 """The content tree of the SR: TID 1500 with the measurement groups of each hip (TID 1410)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
     """Return the imaging procedures, not the algorithm (IHE AIR), from CID 100.
 
     CT where the source states none or private codes, which the header holds. CID 100 has no CT
-    of a body part; the image library names that of the source.
+    of a body part, so that of the source modifies the procedure.
     """
     public = {
         (concept.value, concept.scheme_designator): concept
@@ -128,10 +129,16 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
         for item in header_values.items_of(source, "ProcedureCodeSequence")[:MAX_ITEMS]
     ]
     procedures = [public[key] for key in keys if key in public]
-    return [
+    items = [
         code(codes.DCM.ProcedureReported, procedure, MODIFIER)
         for procedure in procedures or [report_codes.CT_PROCEDURE]
     ]
+    body_part = re.sub("[^A-Z]", "", header_values.text_of(source, "BodyPartExamined").upper())
+    if region := report_codes.REGIONS.get(body_part):
+        for item in items:
+            target = code(codes.DCM.TargetRegion, region, MODIFIER)
+            item.ContentSequence = ContentSequence([target])
+    return items
 
 
 def _algorithm(model: ModelInfo) -> list[ContentItem]:

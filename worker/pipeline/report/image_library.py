@@ -1,6 +1,5 @@
 """The image library of the SR."""
 
-import re
 from collections.abc import Sequence
 
 from highdicom.sr import UIDRefContentItem
@@ -62,9 +61,6 @@ def _image_descriptors(header: Dataset) -> list[ContentItem]:
     The optional rows repeat the header of the images, and are left out for the reader's sake.
     """
     items = [code(codes.DCM.Modality, codes.DCM.ComputedTomography, ACQUISITION)]
-    body_part = header_values.text_of(header, "BodyPartExamined").upper()
-    if region := report_codes.REGIONS.get(re.sub("[^A-Z]", "", body_part)):
-        items.append(code(codes.DCM.TargetRegion, region, ACQUISITION))
     if uid := header_values.uid_of(header, "FrameOfReferenceUID"):
         items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, uid, ACQUISITION))
     return items

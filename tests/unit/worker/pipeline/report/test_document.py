@@ -218,9 +218,10 @@ def test_anatomy_of_the_procedure_is_the_body_part_of_the_source(
 ) -> None:
     report = report_of(make_screening(make_ct_headers(BodyPartExamined=part)))
 
-    regions = named(named(report, "126200")[0], "123014")
+    (procedure,) = named(report, "121058")
+    assert value(procedure) == "25045-6"
+    regions = named(procedure, "123014")
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in regions] == region
-    assert [value(item) for item in named(report, "121058")] == ["25045-6"]
 
 
 def test_report_of_two_hips_that_cannot_be_assessed_names_both() -> None:

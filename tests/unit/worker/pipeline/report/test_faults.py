@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "assessed sides",
         lambda sr: recode(sr, "ASSESSED_SIDES", "24028007"),
     ),
-    "no impression": ("impression is not the first", lambda sr: drop(sr, "121073")),
+    "no impression": ("impression is not the first content", lambda sr: drop(sr, "121073")),
     "impression without what the model is": (
         "what the model is",
         lambda sr: setattr(item(sr, "121073"), "TextValue", "Low density suggested."),

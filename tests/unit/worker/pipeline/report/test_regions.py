@@ -104,8 +104,8 @@ def test_crop_is_the_region_where_the_femur_has_no_outline_and_bounds_nothing() 
 
 
 def test_flipped_source_mirrors_the_columns_of_the_region() -> None:
-    mirrored = points(femurs(built("flipped source")[2])[0])
-    straight = points(femurs(built("both hips")[2])[0])
+    mirrored = points(necks(built("flipped source")[2])[0])
+    straight = points(necks(built("both hips")[2])[0])
 
     np.testing.assert_allclose(mirrored[:, 0], 512 - straight[:, 0], atol=1e-3)
     np.testing.assert_allclose(mirrored[:, 1], straight[:, 1], atol=1e-3)
