@@ -23,7 +23,8 @@ from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Screening
 from worker.pipeline.screen import Stopwatch
 
-FileRole = Literal["sr", "sc", "overlay", "pm", "key", "png"]
+DicomRole = Literal["sr", "sc", "overlay", "pm", "key"]
+FileRole = DicomRole | Literal["png"]
 
 
 @dataclass(frozen=True, slots=True)

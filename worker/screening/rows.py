@@ -7,10 +7,9 @@ from typing import Any
 from pydicom import Dataset
 
 from db import outbox
-from db.models import ObjectRole
 from db.result_objects import NewObject
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
-from worker.screening.outputs import FileRole, Outputs
+from worker.screening.outputs import DicomRole, FileRole, Outputs
 
 FILE_NAMES: Mapping[FileRole, str] = {
     "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm",
@@ -71,7 +70,7 @@ def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObje
     return rows
 
 
-def _object_row(role: ObjectRole, ds: Dataset, folder: Path, spool_dir: Path) -> NewObject:
+def _object_row(role: DicomRole, ds: Dataset, folder: Path, spool_dir: Path) -> NewObject:
     return NewObject(
         role=role,
         sop_class_uid=str(ds.SOPClassUID),

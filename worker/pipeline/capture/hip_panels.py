@@ -140,7 +140,8 @@ def _heat(panel: Panel) -> Floats:
     grid = np.meshgrid(*index, indexing="ij")
     if panel.hip.heat_map is None:
         return np.zeros(PANEL_PX)
-    return np.clip(map_coordinates(panel.hip.heat_map, grid, order=1, cval=0.0), 0, 1)
+    heat = map_coordinates(panel.hip.heat_map, grid, order=1, cval=0.0)
+    return np.asarray(np.clip(heat, 0, 1), np.float64)
 
 
 def _marked(image: Image.Image, side: str) -> Image.Image:

@@ -146,5 +146,5 @@ def test_report_refers_to_the_map_only_where_the_option_is_set() -> None:
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
         for item in named(wanted.sr, "130401")
     ]
-    assert shown == [one.SOPInstanceUID for one in (wanted.sc, wanted.overlay, wanted.pm)] * 2
+    assert shown == [one.SOPInstanceUID for one in (wanted.overlay, wanted.pm)] * 2
     assert dcmread(BytesIO(wanted.files["pm"])).SOPInstanceUID == wanted.pm.SOPInstanceUID

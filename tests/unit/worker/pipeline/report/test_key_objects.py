@@ -10,6 +10,7 @@ from tests.support.report_cases import AT, built, pictures_of
 from tests.validators.run import run_validator
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.key_objects import build_key_objects
+from worker.pipeline.report.rejection_note import REJECTED, build_rejection_note
 
 
 def selection_of(case: str, at: timedelta = timedelta()) -> Dataset:
@@ -68,6 +69,14 @@ def test_its_uids_depend_on_content_and_not_on_the_time() -> None:
     assert now.SOPInstanceUID == later.SOPInstanceUID
     assert now.SeriesInstanceUID == later.SeriesInstanceUID
     assert selection_of("axial").SOPInstanceUID != now.SOPInstanceUID
+
+
+def test_the_note_of_a_withdrawn_result_names_it_as_a_document() -> None:
+    report, selection = built("both hips")[2], selection_of("both hips")
+    note = build_rejection_note(report, [report, selection], REJECTED, "Withdrawn.", at=AT)
+
+    items = [one for one in note.ContentSequence if "ReferencedSOPSequence" in one]
+    assert [one.ValueType for one in items] == ["COMPOSITE", "COMPOSITE"]
 
 
 @pytest.mark.parametrize(

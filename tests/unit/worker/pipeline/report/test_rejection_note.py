@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from tests.support.report_cases import AT, built
+from tests.support.report_cases import AT, built, pictures_of
 from tests.validators.run import run_validator
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.derived_header import to_bytes, with_unused_uids
@@ -24,9 +24,10 @@ WHY = "Withdrawn by an operator of osteoscreen."
 
 def objects_of(case: str = "both hips") -> tuple[Dataset, list[Dataset]]:
     """Return the SR of a case, and all its objects."""
-    screening, capture, report = built(case)
+    screening, _, report = built(case)
     heat_maps = build_parametric_map(screening, at=AT)
-    return report, [one for one in (report, capture, heat_maps) if one is not None]
+    objects = (report, *pictures_of(case), heat_maps)
+    return report, [one for one in objects if one is not None]
 
 
 def note_of(title: Code = REJECTED) -> Dataset:
@@ -67,7 +68,7 @@ def test_it_refers_to_exactly_the_objects_twice() -> None:
     }
     assert (study.StudyInstanceUID, listed) == (note.StudyInstanceUID, expected)
     items = [one for one in note.ContentSequence if "ReferencedSOPSequence" in one]
-    assert [one.ValueType for one in items] == ["COMPOSITE", "IMAGE", "IMAGE"]
+    assert [one.ValueType for one in items] == ["COMPOSITE", "IMAGE", "IMAGE", "IMAGE"]
     assert {one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in items} == {
         one.SOPInstanceUID for one in objects
     }
