@@ -79,11 +79,6 @@ MAY_BE = "uncertain: may be {grade}"
 NECK_REGION = "Of the {pixels} pixels inside the outline: trabecular bone."
 NECK_NOT_MEASURED = "Neck attenuation was not measured. {reason}"
 
-# Patient.
-PATIENT = "Patient: {grade} ({basis})."
-PATIENT_WITHOUT_RESULT = "Patient: NOT ASSESSABLE (neither hip)."
-ONE_HIP_ONLY, WORSE_HIP = "{side} hip only", "the worse hip"
-
 # Images, numbered as viewers count them.
 IMAGE = "image {number}"
 REFORMAT, TURNED = "coronal reformat {number}", "{name} turned by {degrees}°"
