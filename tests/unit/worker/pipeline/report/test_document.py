@@ -212,11 +212,11 @@ def test_predecessor_is_referenced() -> None:
     assert new.SOPInstanceUID != report_of(make_screening()).SOPInstanceUID
 
 
-def test_evidence_is_every_slice_and_the_capture() -> None:
+def test_evidence_is_every_slice_and_both_pictures() -> None:
     screening, capture, report = built("axial")
     series = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
 
-    assert [len(item.ReferencedSOPSequence) for item in series] == [len(screening.headers), 1]
+    assert [len(item.ReferencedSOPSequence) for item in series] == [len(screening.headers), 2]
     assert series[1].SeriesInstanceUID == capture.SeriesInstanceUID
 
 
