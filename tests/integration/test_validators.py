@@ -5,6 +5,7 @@ A test fails on any error, and on any warning without a reason in ``tests.valida
 ``docs/validators.md``). Not covered: DICOM tables newer than the validators'.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,8 +15,10 @@ from pydicom import DataElement, Dataset, config, dcmread
 
 from tests.support.report_cases import built
 from tests.support.report_rules import groups, named
+from tests.support.servers import require_tool
 from tests.validators import run
 from tests.validators.finding import KNOWN_WARNINGS
+from tests.validators.programs import run_program
 from tests.validators.varied import (
     HEADERS,
     HIPS,
@@ -198,10 +201,29 @@ def test_cornerstone_finds_seeded_faults(
     assert any(words in finding.text for finding in row.errors)
 
 
-def test_dcmqi_finds_a_report_of_another_title(tmp_path: Path) -> None:
+def test_dcmqi_finds_a_number_that_readers_lose(tmp_path: Path) -> None:
     broken = deepcopy(built("both hips")[2])
-    broken.ConceptNameCodeSequence[0].CodeValue = "126001"
+    group = groups(broken)[0]
+    first, *_, last = (item for item in group.ContentSequence if item.ValueType == "NUM")
+    group.ContentSequence = [item for item in group.ContentSequence if item is not last]
+    last.RelationshipType = "INFERRED FROM"
+    first.ContentSequence = [*first.get("ContentSequence", ()), last]
     path = tmp_path / "0.dcm"
     path.write_bytes(to_bytes(broken))
 
     assert [finding.path for finding in run.run_validator("dcmqi", [path]).errors] == [path]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("case", ["both normal, model of a site", "both hips", "axial"])
+def test_a_usual_report_is_short_as_dsr2html_prints_it(case: str, tmp_path: Path) -> None:
+    """Main text, without the table of the header, small print and annexes."""
+    report, page = tmp_path / "sr.dcm", tmp_path / "sr.html"
+    report.write_bytes(to_bytes(built(case)[2]))
+    run_program([require_tool("dsr2html", "dcmtk"), "+Cm", report, page])
+    text = page.read_text("utf-8")
+    main = text[text.index("<h1>Imaging") : text.index("<h1>Annex")]
+    words = re.sub("<[^>]+>", " ", re.sub("<small>.*?</small>", " ", main, flags=re.S)).split()
+
+    assert words[3] == "Impression:"
+    assert len(words) < 350

@@ -13,6 +13,9 @@ from pydicom import Dataset
 # Wide as a reporting monitor: at 1280 px OHIF cuts the labels off at the edge of the viewport.
 MONITOR = {"width": 1920, "height": 1080}
 WAIT_MS = 120_000  # a shared machine renders WebGL on its processor
+# A picture that is on the screen has at least this standard deviation of its gray values.
+MIN_CONTRAST = 10.0
+MAX_LOOKS, LOOK_MS = 40, 250
 VIEWPORT = '[data-cy="viewport-pane"]'
 THUMBNAIL = '[data-cy^="study-browser-thumbnail"]'
 NEXT = '[data-cy="viewport-action-arrows-right"], [data-cy="ohif-navigate-next"]'
@@ -153,9 +156,14 @@ class Ohif:
             self.page.locator(VIEWPORT).first.click()
             self.page.keyboard.press("ArrowDown")
         self.page.wait_for_function(f"({CURRENT_IMAGE})().includes('/instances/{uid}/')")
-        self._settle()
-        shot = self.page.locator(VIEWPORT).first.screenshot()
-        return np.asarray(Image.open(BytesIO(shot)).convert("L"))
+        for _ in range(MAX_LOOKS):
+            self._settle()
+            shot = self.page.locator(VIEWPORT).first.screenshot()
+            gray = np.asarray(Image.open(BytesIO(shot)).convert("L"))
+            if float(gray.std()) >= MIN_CONTRAST:
+                break
+            self.page.wait_for_timeout(LOOK_MS)
+        return gray
 
     def screenshot(self) -> Image.Image:
         """Return the page."""

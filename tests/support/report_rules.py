@@ -12,55 +12,29 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.sr._concepts_dict import concepts
 
+from tests.support.report_tree import (
+    GRADES,
+    REGION_SIDES,
+    grade_of,
+    groups,
+    items,
+    name,
+    named,
+    not_evaluated,
+    side_of,
+    value,
+)
 from worker.pipeline.results import Grade, Screening
 
+__all__ = [
+    "GRADES", "REGION_SIDES", "groups", "items", "name", "named", "not_evaluated",
+    "public_meanings", "side_of", "value", "violations",
+]  # fmt: skip
+
 UNITS = {"%", "[hnsf'U]", "mm", "mm2", "{pixels}"}
-GRADES = {
-    "17621005": Grade.NORMAL,
-    "312894000": Grade.OSTEOPENIA,
-    "64859006": Grade.OSTEOPOROSIS,
-}
 PRIVATE = "99OSTEOSCREEN"
 LOCAL_CODE_SEQUENCES = ("PerformedProcedureCodeSequence", "RequestedProcedureCodeSequence")
 MIN_POINTS = 9
-REGION_SIDES = {"24028007": "R", "7771000": "L"}
-
-
-def items(tree: Dataset) -> Iterator[Dataset]:
-    """Yield every content item below an item, depth first."""
-    for item in tree.get("ContentSequence", ()):
-        yield item
-        yield from items(item)
-
-
-def name(item: Dataset) -> str:
-    """Return the code value of an item's concept name."""
-    return str(item.ConceptNameCodeSequence[0].CodeValue)
-
-
-def value(item: Dataset) -> str:
-    """Return the code value of a CODE item."""
-    return str(item.ConceptCodeSequence[0].CodeValue)
-
-
-def named(tree: Dataset, code_value: str) -> list[Dataset]:
-    """Return all items with one concept name."""
-    return [item for item in items(tree) if name(item) == code_value]
-
-
-def groups(sr: Dataset) -> list[Dataset]:
-    """Return the measurement groups."""
-    return named(sr, "125007")
-
-
-def not_evaluated(sr: Dataset) -> list[Dataset]:
-    """Return the evaluations of hips that were not graded."""
-    return [item for item in named(sr, "BMD_CLASS") if value(item) == "373121007"]
-
-
-def side_of(group: Dataset) -> str:
-    """Return R or L for a group or an evaluation, empty for both sides."""
-    return REGION_SIDES.get(value(named(group, "272741003")[0]), "")
 
 
 def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> list[str]:
@@ -225,11 +199,6 @@ def _conclusion(sr: Dataset) -> Iterator[str]:
     sides = {side_of(group) for group in graded}
     if assessed != ([] if not sides else [sides.pop() if len(sides) == 1 else ""]):
         yield "the assessed sides are not those of the groups"
-
-
-def grade_of(group: Dataset) -> Grade | None:
-    """Return the grade of the group of a hip."""
-    return GRADES.get(value(named(group, "BMD_CLASS")[0]))
 
 
 def _impression(sr: Dataset, screening: Screening) -> Iterator[str]:

@@ -90,8 +90,10 @@ def _image_plane(
         "rowCosines": directions[:3],
         "columnCosines": directions[3:],
         "imagePositionPatient": position,
-        "rowPixelSpacing": spacing[0],
-        "columnPixelSpacing": spacing[1],
+        # Exchanged: the function that places outlines takes one for the other (cornerstone3D
+        # issue 2758), which shows on pixels that are not square.
+        "rowPixelSpacing": spacing[1],
+        "columnPixelSpacing": spacing[0],
         "frameOfReferenceUID": "",
     }
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from pydicom import Dataset
 
 from deploy.demo.chromium import SOFTWARE_GPU, open_chromium
-from tests.support.ohif import Label, Ohif, ShownReport
+from tests.support.ohif import MIN_CONTRAST, Label, Ohif, ShownReport
 from tests.support.ohif_server import ohif_server
 from tests.support.phantom_ct import ct_images
 from tests.support.servers import Orthanc, missing, running_orthanc
@@ -28,8 +28,6 @@ DICOMWEB = {
     "SeriesMetadata": "Full",
 }
 MIN_FONT_PX = 12.0
-MIN_CONTRAST = 10.0
-"""Standard deviation of the gray values of a viewport that shows a picture."""
 PICTURES = ("sc", "overlay")
 
 

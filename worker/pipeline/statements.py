@@ -87,19 +87,6 @@ def reason_text(hip: Hip) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def patient_sentence(screening: Screening) -> str:
-    """Return the patient's grade and the hips from which it was determined."""
-    sides = graded_sides(screening)
-    if screening.grade is None:
-        return texts.PATIENT_WITHOUT_RESULT
-    grades = {hip.grade for hip in both_hips(screening) if hip.grade is not None}
-    if len(sides) == 1:
-        basis = texts.ONE_HIP_ONLY.format(side=SIDE_WORDS[sides[0]])
-    else:
-        basis = texts.BOTH_HIPS if len(grades) == 1 else texts.WORSE_HIP
-    return texts.PATIENT.format(grade=screening.grade, basis=basis)
-
-
 def demographics(screening: Screening) -> str:
     """Return the inputs of the model, and which of them the source header lacks."""
     source = screening.source

@@ -81,11 +81,6 @@ NECK_REGION = (
 )
 NECK_NOT_MEASURED = "Neck attenuation was not measured. {reason}"
 
-# Patient.
-PATIENT = "Patient: {grade} ({basis})."
-PATIENT_WITHOUT_RESULT = "Patient: NOT ASSESSABLE (neither hip)."
-ONE_HIP_ONLY, WORSE_HIP = "{side} hip only", "the worse hip"
-
 # Images, numbered as viewers count them.
 IMAGE = "image {number}"
 REFORMAT, TURNED = "coronal reformat {number}", "{name} turned by {degrees}°"

@@ -98,14 +98,17 @@ def build_outputs(
         if key is not None:
             with_unused_uids(key, "key", withdrawn)
     timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
-    files: dict[FileRole, bytes] = {
-        "sr": to_bytes(sr), "sc": to_bytes(sc), "overlay": to_bytes(overlay), "png": png,
-    }  # fmt: skip
-    if pm is not None:
-        files["pm"] = to_bytes(pm)
-    if key is not None:
-        files["key"] = to_bytes(key)
+    files = _encode({"sr": sr, "sc": sc, "overlay": overlay, "pm": pm, "key": key}, png)
     return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, key, files)
+
+
+def _encode(objects: Mapping[DicomRole, Dataset | None], png: bytes) -> dict[FileRole, bytes]:
+    """Return the files of the objects that were built."""
+    files: dict[FileRole, bytes] = {
+        role: to_bytes(ds) for role, ds in objects.items() if ds is not None
+    }
+    files["png"] = png
+    return files
 
 
 def write_files(

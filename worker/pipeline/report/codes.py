@@ -51,6 +51,7 @@ DXA = codes.SCT.DualEnergyXRayAbsorptiometry  # CID 10005
 MEASUREMENT_METHOD = Code("370129005", "SCT", "Measurement Method")  # TID 1501
 SOURCE = Code("260753009", "SCT", "Source")  # as highdicom names images of TID 1601 and 1410
 
+SIDES: dict[Side, str] = {"R": "Right", "L": "Left"}
 # Pre-coordinated with grade and side because viewers print name, value and unit without
 # modifiers, and often without the site; PS3.16 names the finding in the same way with
 # (111047, DCM, "Probability of cancer").
@@ -65,7 +66,7 @@ PROBABILITIES: dict[Side, dict[Grade, Code]] = {
             (Grade.OSTEOPOROSIS, "osteoporosis"),
         )
     }
-    for side, word in (("R", "Right"), ("L", "Left"))
+    for side, word in SIDES.items()
 }
 ASSESSED_SIDES = Code("ASSESSED_SIDES", PRIVATE_SCHEME, "Assessed sides")
 BONE_DENSITY_CLASS = Code("BMD_CLASS", PRIVATE_SCHEME, "AI bone density class")

@@ -10,11 +10,9 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from worker.pipeline import header_values, statements, texts
-from worker.pipeline.capture.secondary_capture import RESULT
+from worker.pipeline import header_values, statements
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
 from worker.pipeline.derived_header import MANUFACTURER
-from worker.pipeline.image_numbers import neck_slice
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.image_library import image_library
 from worker.pipeline.report.items import (
@@ -25,25 +23,18 @@ from worker.pipeline.report.items import (
     code,
     container,
     image,
-    number,
     text,
 )
+from worker.pipeline.report.measurements import algorithm, hip_groups, is_explanation, site
 from worker.pipeline.report.regions import RegionOf
 from worker.pipeline.results import (
-    Grade,
     Hip,
-    HipCrop,
     ModelInfo,
-    NeckAttenuation,
-    NeckNotMeasured,
     Screening,
 )
-from worker.pipeline.uids import device_uid, tracking_uid
+from worker.pipeline.uids import device_uid
 from worker.pipeline.value_representation import MAX_ITEMS
-from worker.pipeline.volume import Plane, Side
-
-# More than the model's six decimals of a probability: nothing but floating-point noise is lost.
-DECIMALS = 4
+from worker.pipeline.volume import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +63,14 @@ def content_tree(
         *(
             image(codes.DCM.BestIllustrationOfFinding, picture)
             for picture in pictures
-            if not _is_explanation(picture)
+            if not is_explanation(picture)
         ),
         image_library(screening),
         container(
             codes.DCM.ImagingMeasurements,
-            *_algorithm(screening.model),
+            *algorithm(screening.model),
             *_parameters(screening.model),
-            *_hip_groups(screening, pictures, region_of),
+            *hip_groups(screening, pictures, region_of),
             relationship=CONTAINS,
         ),
         _conclusion(screening, words.comments),
@@ -141,14 +132,6 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
     return items
 
 
-def _algorithm(model: ModelInfo) -> list[ContentItem]:
-    """Return name and version (TID 4019), repeated in every group, where viewers read them."""
-    return [
-        text(codes.DCM.AlgorithmName, model.name, MODIFIER),
-        text(codes.DCM.AlgorithmVersion, model.version, MODIFIER),
-    ]
-
-
 def _parameters(model: ModelInfo) -> list[ContentItem]:
     """Return the remaining items of TID 4019, which the report holds once."""
     parameters = (
@@ -160,126 +143,6 @@ def _parameters(model: ModelInfo) -> list[ContentItem]:
         text(codes.DCM.AlgorithmParameters, parameters, MODIFIER),
         code(codes.DCM.AlgorithmFamily, codes.DCM.ArtificialIntelligence, MODIFIER),
     ]
-
-
-def _hip_groups(
-    screening: Screening, pictures: Sequence[Dataset], region_of: RegionOf
-) -> Iterable[ContentItem]:
-    """Yield TID 1410 for each region.
-
-    Every measurement group has a region: OHIF takes the first coordinates of every group and
-    stops reading the report at one without.
-    """
-    for hip in statements.both_hips(screening):
-        if hip.grade is None:
-            continue
-        if hip.plane is None or hip.crop is None:
-            raise ValueError(f"The graded hip {hip.side} has no plane or crop.")
-        yield _group(
-            screening,
-            hip.side,
-            report_codes.PROXIMAL_FEMUR,
-            *_femur_region(hip, hip.plane, hip.crop, region_of),
-            *_probabilities(hip),
-            code(report_codes.BONE_DENSITY_CLASS, report_codes.GRADES[hip.grade]),
-            *_neck_not_measured(hip),
-            *(_visual_explanation(ds) for ds in pictures if _is_explanation(ds)),
-            *_neck_image(screening, hip),
-        )
-        if isinstance(hip.neck, NeckAttenuation):
-            yield _group(
-                screening,
-                hip.side,
-                report_codes.FEMORAL_NECK,
-                region_of(hip.plane, hip.neck.outline_mm),
-                *_attenuation(hip.neck),
-            )
-
-
-def _femur_region(
-    hip: Hip, plane: Plane, crop: HipCrop, region_of: RegionOf
-) -> Iterable[ContentItem]:
-    """Yield the outline of the femur, which bounds it, or the crop, which does not."""
-    if hip.outline_mm is None:
-        yield region_of(plane, crop.corners_mm)
-        return
-    yield code(codes.DCM.GeometricPurposeOfRegion, codes.SCT.BoundedBy)
-    yield region_of(plane, hip.outline_mm)
-
-
-def _neck_image(screening: Screening, hip: Hip) -> Iterable[ContentItem]:
-    """Yield the source slice through the neck where the plane was reformatted."""
-    if (header := neck_slice(screening, hip)) is not None:
-        yield image(codes.DCM.SourceOfMeasurement, header)
-
-
-def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
-    if isinstance(hip.neck, NeckNotMeasured):
-        yield text(codes.DCM.Comment, texts.NECK_NOT_MEASURED.format(reason=hip.neck.text))
-
-
-def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
-    """Yield TID 1419 for the region of the group, which the last item describes."""
-    unit = codes.UCUM.HounsfieldUnit
-    mean, sd = round(neck.mean_hu, DECIMALS), round(neck.sd_hu, DECIMALS)
-    yield number(codes.DCM.MeanAttenuationCoefficient, mean, unit)
-    yield number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit)
-    area = round(neck.area_mm2, DECIMALS)
-    yield number(codes.SCT.Area, area, codes.UCUM.SquareMillimeter)
-    yield text(codes.DCM.Comment, texts.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000))
-
-
-def _group(
-    screening: Screening, side: Side, structure: Code, *items: ContentItem
-) -> ContentItem:
-    """Return TID 1410: the items that every region begins with, then ``items``."""
-    laterality = report_codes.LATERALITY[side]
-    study = str(screening.source.StudyInstanceUID)
-    uid = tracking_uid(study, laterality.meaning, structure.value)
-    title = f"{laterality.meaning}: {structure.meaning.lower()}"
-    return container(
-        codes.DCM.MeasurementGroup,
-        text(codes.DCM.TrackingIdentifier, title, CONTEXT),
-        UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
-        # The structure, not the grade: searches for findings must not count it as a diagnosis.
-        code(codes.DCM.Finding, structure),
-        _site(structure, laterality),
-        *_algorithm(screening.model),
-        *items,
-        relationship=CONTAINS,
-    )
-
-
-def _site(structure: Code, laterality: Code) -> ContentItem:
-    site = code(codes.SCT.FindingSite, structure, MODIFIER)
-    site.ContentSequence = ContentSequence([code(codes.SCT.Laterality, laterality, MODIFIER)])
-    return site
-
-
-def _probabilities(hip: Hip) -> Iterable[ContentItem]:
-    probabilities = hip.probabilities or {}
-    for grade in Grade:
-        percent = round(100 * float(probabilities[grade]), DECIMALS)
-        name = report_codes.PROBABILITIES[hip.side][grade]
-        item = number(name, percent, codes.UCUM.Percent)
-        finding = code(codes.DCM.Finding, report_codes.GRADES[grade], MODIFIER)
-        item.ContentSequence = ContentSequence([finding])
-        yield item
-
-
-def _is_explanation(picture: Dataset) -> bool:
-    """Return whether a picture has the Grad-CAM on its grid, as the result picture has not."""
-    return RESULT not in picture.ImageType
-
-
-def _visual_explanation(picture: Dataset) -> ContentItem:
-    """Return an image of the Grad-CAM with its method from CID 217."""
-    item = image(codes.DCM.VisualExplanation, picture)
-    method = code(
-        report_codes.MEASUREMENT_METHOD, codes.DCM.GradientWeightedClassActivation, MODIFIER
-    )
-    item.ContentSequence = ContentSequence([method])
-    return item
 
 
 def _conclusion(screening: Screening, comments: Iterable[str]) -> ContentItem:
@@ -313,7 +176,7 @@ def _patient(screening: Screening) -> ContentItem:
     )
     sides = [hip.side for hip in statements.both_hips(screening) if hip.grade is grade]
     conclusion.ContentSequence = ContentSequence(
-        [_site(report_codes.PROXIMAL_FEMUR, _laterality(sides))]
+        [site(report_codes.PROXIMAL_FEMUR, _laterality(sides))]
     )
     return conclusion
 
@@ -328,7 +191,7 @@ def _not_evaluated(hip: Hip) -> ContentItem:
     item = code(report_codes.BONE_DENSITY_CLASS, report_codes.NOT_EVALUATED)
     item.ContentSequence = ContentSequence(
         [
-            _site(report_codes.PROXIMAL_FEMUR, report_codes.LATERALITY[hip.side]),
+            site(report_codes.PROXIMAL_FEMUR, report_codes.LATERALITY[hip.side]),
             code(report_codes.NOT_EVALUATED_REASON, reason, PROPERTY),
             text(codes.DCM.Comment, statements.hip_sentence(hip), PROPERTY),
         ]

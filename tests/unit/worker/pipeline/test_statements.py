@@ -29,14 +29,6 @@ def test_percents_are_rounded_plainly_and_only_certainty_is_0_or_100(
     assert statements.percent_text(probability) == text
 
 
-def test_patient_sentence_names_only_the_hips_that_were_assessed() -> None:
-    assert statements.patient_sentence(make_screening()) == (
-        "Patient: osteoporosis (the worse hip)."
-    )
-    one = make_screening(right=METAL, left=Grade.NORMAL)
-    assert statements.patient_sentence(one) == "Patient: normal (left hip only)."
-
-
 def test_reason_is_a_sentence() -> None:
     for text in ("metal at the hip", "Metal at the hip.", "metal at the hip."):
         hip = Hip("L", reason=replace(METAL, text=text))
@@ -117,12 +109,6 @@ def test_grade_with_a_nearly_as_likely_one_is_uncertain(
 
     assert statements.uncertainty_remark(hip) == doubt
     assert ("uncertain" in statements.hip_sentence(hip)) is bool(doubt)
-
-
-def test_patient_whose_hips_have_one_grade_has_it_from_both() -> None:
-    one = make_screening(right=Grade.NORMAL, left=Grade.NORMAL)
-
-    assert statements.patient_sentence(one) == "Patient: normal (both hips)."
 
 
 def test_value_that_cannot_be_read_is_not_called_absent() -> None:

@@ -179,7 +179,7 @@ OMISSIONS: dict[str, tuple[str, Fault]] = {
     "not evaluated, unsaid": ("passed over", lambda sr: drop(evaluations(sr), "BMD_CLASS")),
     "no reason": ("no reason", lambda sr: drop(evaluations(sr), "NA_REASON")),
     "conclusion of both hips": (
-        "was not assessed",
+        "not of the hips that have the grade",
         lambda sr: recode(item(sr, "121077"), "272741003", "51440002"),
     ),
 }

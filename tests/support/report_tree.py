@@ -1,0 +1,56 @@
+"""The content tree of our SR: items by the codes of their concept names."""
+
+from collections.abc import Iterator
+
+from pydicom import Dataset
+
+from worker.pipeline.results import Grade
+
+GRADES = {
+    "17621005": Grade.NORMAL,
+    "312894000": Grade.OSTEOPENIA,
+    "64859006": Grade.OSTEOPOROSIS,
+}
+REGION_SIDES = {"24028007": "R", "7771000": "L"}
+
+
+def items(tree: Dataset) -> Iterator[Dataset]:
+    """Yield every content item below an item, depth first."""
+    for item in tree.get("ContentSequence", ()):
+        yield item
+        yield from items(item)
+
+
+def name(item: Dataset) -> str:
+    """Return the code value of an item's concept name."""
+    return str(item.ConceptNameCodeSequence[0].CodeValue)
+
+
+def value(item: Dataset) -> str:
+    """Return the code value of a CODE item."""
+    return str(item.ConceptCodeSequence[0].CodeValue)
+
+
+def named(tree: Dataset, code_value: str) -> list[Dataset]:
+    """Return all items with one concept name."""
+    return [item for item in items(tree) if name(item) == code_value]
+
+
+def groups(sr: Dataset) -> list[Dataset]:
+    """Return the measurement groups."""
+    return named(sr, "125007")
+
+
+def not_evaluated(sr: Dataset) -> list[Dataset]:
+    """Return the evaluations of hips that were not graded."""
+    return [item for item in named(sr, "BMD_CLASS") if value(item) == "373121007"]
+
+
+def side_of(group: Dataset) -> str:
+    """Return R or L for a group or an evaluation, empty for both sides."""
+    return REGION_SIDES.get(value(named(group, "272741003")[0]), "")
+
+
+def grade_of(group: Dataset) -> Grade | None:
+    """Return the grade of the group of a hip."""
+    return GRADES.get(value(named(group, "BMD_CLASS")[0]))
