@@ -149,6 +149,7 @@ def test_conclusion_is_the_worse_grade_of_both_hips() -> None:
     assert "grade osteoporosis (left hip; right hip osteopenia)" in impression_of(report)
 
 
+@pytest.mark.covers("H11")
 def test_report_of_two_hips_that_cannot_be_assessed_names_both() -> None:
     """The pipeline rejects such a series and sends nothing; the report could be written."""
     report = build_report(make_screening(right=METAL, left=None), [], at=AT)
@@ -186,6 +187,7 @@ def test_unused_and_missing_demographics_are_named(
     assert (missing in text) if missing else ("Not in the source" not in text)
 
 
+@pytest.mark.covers("H13")
 def test_notice_limitations_and_warnings_are_comments() -> None:
     found = comments(report_of(make_screening(warnings=("slices overlap",))))
 
