@@ -97,7 +97,8 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     assert len(by_uid) == 2
     assert all(frame is not None for _, frame in shown)
     assert referenced == shown
-    assert sorted(listed) == sorted([*by_uid, str(capture.SOPInstanceUID)])
+    pictures = [str(ds.SOPInstanceUID) for ds in (capture, overlay)]
+    assert sorted(listed) == sorted([*by_uid, *pictures])
     # In the content tree, an image of many frames is never referenced without its frame.
     assert sum("ReferencedFrameNumber" not in item for item in sources) == len(by_uid)
     frames = {
@@ -107,7 +108,7 @@ def test_report_and_capture_refer_to_the_frames_that_were_read(
     }
     assert frames == shown
     dciodvfy = require_tool("dciodvfy", "dicom3tools")
-    for ds in (report, capture):
+    for ds in (report, capture, overlay):
         path = tmp_path / "validated.dcm"
         path.write_bytes(to_bytes(ds))
         found = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)

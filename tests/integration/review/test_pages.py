@@ -104,7 +104,7 @@ def test_the_page_of_a_delivered_series(
 
     expect(page.get_by_text("Demonstration model, trained on simulated CT.")).to_be_visible()
     picture = page.get_by_role("img", name="Coronal slice")
-    assert picture.evaluate("image => image.complete && image.naturalWidth") == 512
+    assert picture.evaluate("image => image.complete && image.naturalWidth") == 1024
     hips = page.get_by_role("region", name="Hips")
     expect(hips).to_contain_text("104 ± 37 HU")
     expect(hips).to_contain_text("83 %")

@@ -109,7 +109,7 @@ def test_features_that_are_no_numbers_are_rejected(model: ImageModel, pixels: Pi
     assert replace(model, out_of_distribution=broken).classify(pixels, "R").reason == Reason(
         ReasonCode.OUT_OF_DISTRIBUTION,
         "The crop is unlike the hips that the model was trained on "
-        "(distance nan, limit 1000000000.0).",
+        "(distance nan, limit 1000000000.00).",
     )
 
 
