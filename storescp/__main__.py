@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
+from queue import SimpleQueue
 
 from common import health
 from common.logging import configure_logging, get_logger
@@ -42,12 +43,14 @@ def main() -> None:
     settings = load_settings(StoreScpSettings)
     _require_senders(settings)
     configure_logging(settings.log_format)
-    stop = threading.Event()
+    # A signal may interrupt the wait anywhere: ``put`` is reentrant, ``Event.set`` is not and
+    # would wait for a lock that the interrupted thread has.
+    stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
     with ExitStack() as services:
-        receivers = _start_services(settings, services, on_failure=stop.set)
-        stop.wait()
+        receivers = _start_services(settings, services, on_failure=lambda: stop.put(None))
+        stop.get()
         log.info("storescp_stopping")
     log.info("storescp_stopped")
     if receivers.failed:

@@ -6,9 +6,9 @@ needs to confirm the arrival of its objects. It accepts every peer; not for clin
 
 import argparse
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 from pydicom import Dataset
 from pydicom.uid import UID
@@ -53,8 +53,8 @@ def main() -> None:
     ae.supported_contexts = AllStoragePresentationContexts
     ae.add_supported_context(Verification)
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    stopped: SimpleQueue[None] = SimpleQueue()  # whose ``put`` may interrupt its ``get``
+    signal.signal(signal.SIGTERM, lambda *_: stopped.put(None))
     server = ae.start_server(
         ("127.0.0.1", arguments.port),
         block=False,
@@ -64,7 +64,7 @@ def main() -> None:
         ],
     )
     print(f"receiving at {arguments.ae_title}@127.0.0.1:{arguments.port}", flush=True)
-    stopped.wait()
+    stopped.get()
     server.shutdown()
 
 

@@ -116,7 +116,7 @@ def test_the_page_of_a_delivered_series(
     expect(deliveries).to_contain_text("Report (SR)")
     expect(deliveries).to_contain_text("0x0000")
     history = page.get_by_role("region", name="History").first
-    expect(history).to_contain_text("accepted by the destination: pacs, Picture (SC)")
+    expect(history).to_contain_text("accepted by the destination: pacs, Result picture (SC)")
 
 
 @pytest.mark.parametrize(
