@@ -33,7 +33,7 @@ ENTRY_KEYS = {
 }  # fmt: skip
 HIP_KEYS = {
     "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",
-    "probabilities", "grade", "checks",
+    "neck_method", "probabilities", "grade", "checks",
 }  # fmt: skip
 
 

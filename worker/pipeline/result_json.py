@@ -5,7 +5,14 @@ from typing import Any
 
 from worker.pipeline.image_numbers import image_of
 from worker.pipeline.reasons import Check, Reason
-from worker.pipeline.results import Hip, ModelInfo, NeckAttenuation, Rejected, Screening
+from worker.pipeline.results import (
+    NECK_METHOD,
+    Hip,
+    ModelInfo,
+    NeckAttenuation,
+    Rejected,
+    Screening,
+)
 from worker.pipeline.validation.eligibility import HIP_REQUIRES, SERIES_REQUIRES
 from worker.pipeline.volume import Plane, PointMm
 
@@ -103,6 +110,7 @@ def hip_json(hip: Hip, image: int | None = None) -> dict[str, Any]:
         "neck_hu": round(hip.neck.mean_hu, 1)
         if isinstance(hip.neck, NeckAttenuation)
         else None,
+        "neck_method": NECK_METHOD if isinstance(hip.neck, NeckAttenuation) else None,
         "probabilities": None
         if hip.probabilities is None
         else {grade.value: round(p, 4) for grade, p in hip.probabilities.items()},

@@ -84,6 +84,11 @@ class NeckAttenuation:
     outline_mm: tuple[PointMm, ...]
 
 
+NECK_METHOD = "volume"
+"""``neck_method`` in ``result.json``. Values of another method are not comparable; results of
+versions before this one have none (docs/decisions/0035-neck-in-the-volume.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class NeckNotMeasured:
     """A sentence that says why the attenuation of a neck was not measured."""

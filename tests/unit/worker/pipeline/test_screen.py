@@ -27,7 +27,7 @@ ENTRY = {
 }  # fmt: skip
 HIP = {
     "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",
-    "probabilities", "grade", "checks",
+    "neck_method", "probabilities", "grade", "checks",
 }  # fmt: skip
 
 
