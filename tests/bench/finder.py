@@ -1,15 +1,14 @@
 """``python -m tests.bench.finder``: accuracy of the finder on volumes with known femurs.
 
 Three parts: ``suite`` (simulated volumes of the full range, a third without hips), ``stress``
-(single cases with an expected result each) and ``real`` (CT from the folder that
-``OSTEOSCREEN_REALCT`` names; omitted without it). Prints a table and every failure by name,
+(single cases with an expected result each) and ``real`` (CT from the folder of
+``tests/support/real_ct.py``; omitted without it). Prints a table and every failure by name,
 JSON last. ``--cache`` keeps the rendered volumes, so that a second run takes the time of the
 finder only. Empty the cache after a change of the simulator.
 """
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from typing import Any
 from tests.bench import finder_plot, finder_real, finder_stress, finder_table
 from tests.bench.finder_cases import Case, plan, volume_of
 from tests.bench.finder_measure import Outcome, known_hips, measure
+from tests.support.real_ct import FOLDER, HAS_REAL_CT
 from training.progress import ProgressBars
 from training.simulate.truth import truth
 
@@ -58,11 +58,10 @@ def tasks_of(part: str, options: argparse.Namespace) -> list[Task]:
         return [partial(run_case, case, options.cache) for case in cases]
     if part == "stress":
         return [partial(finder_stress.run_case, n, options.cache) for n in finder_stress.CASES]
-    folder = os.environ.get("OSTEOSCREEN_REALCT")
-    if not folder:
+    if not HAS_REAL_CT:
         return []
     names = finder_real.names()
-    return [partial(finder_real.run_case, Path(folder), case, how) for case, how in names]
+    return [partial(finder_real.run_case, FOLDER, case, how) for case, how in names]
 
 
 def print_groups(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -1,30 +1,23 @@
 """The finder on real CT without a hip, and with a hip that is hard to find.
 
-``OSTEOSCREEN_REALCT`` names the folder. Covered: hearts and vessels full of contrast medium, as
-they are, mirrored and cropped; heads that end above their necks; flexed thighs in a narrow
-field of view. Not covered: grades (no patient of the folder has a DXA result).
+Covered: hearts and vessels full of contrast medium, as they are, mirrored and cropped; heads
+that end above their necks; flexed thighs in a narrow field of view. Not covered: grades (no
+patient of the folder has a DXA result).
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.real_ct import RealCt
+from tests.support.real_ct import FOLDER, RealCt, realct
 from worker.pipeline import select
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
 from worker.pipeline.volume import Side, Volume
 
-# Read before the session fixture clears the settings of the caller.
-FOLDER = os.environ.get("OSTEOSCREEN_REALCT")
-
-pytestmark = [
-    pytest.mark.realct,
-    pytest.mark.skipif(not FOLDER, reason="OSTEOSCREEN_REALCT names no folder with real CT"),
-]
+pytestmark = [*realct, pytest.mark.slow]
 
 PLANES = (("coronal", "4"), ("axial", "3"))
 FINE = (("coronal", "2"), ("axial", "1"))
@@ -33,8 +26,7 @@ SIDES: tuple[Side, Side] = ("R", "L")
 
 @pytest.fixture(scope="module")
 def real_ct() -> RealCt:
-    assert FOLDER is not None
-    return RealCt(Path(FOLDER))
+    return RealCt(FOLDER)
 
 
 def read(ct: RealCt, case: str, out: Path, plane: str, thickness: str) -> Volume:
