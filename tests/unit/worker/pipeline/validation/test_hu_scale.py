@@ -58,6 +58,12 @@ def with_ascites(hu: Floats, fluid: float) -> Floats:
     return np.where(muscle, hu - 52 + fluid, hu)
 
 
+def with_organ(hu: Floats, organ: float) -> Floats:
+    """Return the volume with an organ in place of almost half of its muscle."""
+    muscle = (hu > 0) & (hu < 110) & (np.indices(hu.shape)[1] < 28)
+    return np.where(muscle, hu - 52 + organ, hu)
+
+
 @pytest.mark.parametrize(
     "hu",
     [
@@ -79,12 +85,15 @@ def with_ascites(hu: Floats, fluid: float) -> Floats:
         with_ascites(tissues(), -8),
         with_ascites(tissues(), 6),
         without_air(with_ascites(tissues(), 6)),
+        with_organ(tissues(), 130),
+        without_air(with_organ(tissues(), 150)),
     ],
     ids=[
         "usual", "low dose", "sharp kernel", "obese", "thin", "80 kVp and contrast medium",
         "140 kVp", "water at 15", "water at −15", "intercept −1000", "padding −2000",
         "air removed", "crop without air", "crop of an obese patient", "metal",
-        "ascites below water", "ascites", "crop with ascites",
+        "ascites below water", "ascites", "crop with ascites", "liver with contrast medium",
+        "crop with an organ of the arterial phase",
     ],
 )  # fmt: skip
 def test_valid_volumes_pass(hu: Floats) -> None:
