@@ -111,7 +111,7 @@ def test_a_service_cannot_change_what_is_appended(
 
 
 @pytest.mark.covers("T10")
-def test_the_review_page_appends_to_the_access_log_and_nobody_else(owner_url: str) -> None:
+def test_only_the_review_page_appends_to_the_access_log(owner_url: str) -> None:
     insert = (
         "INSERT INTO access (at, who, role, address, what, detail)"
         " VALUES (now(), 'a', 'reader', '127.0.0.1', 'list', '{}')"
