@@ -4,12 +4,16 @@ N-ACTION response, after the A-RELEASE-RQ, on the next association, more than on
 Not covered: reports on an association of the PACS (test_delivery_commitment.py).
 """
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
+from pynetdicom.presentation import PresentationContext, negotiate_as_requestor
 
+from common.dicomnet.commitment import Report
 from tests.support.commitment_timing import accept_without_query, deliver, report_at
 from tests.support.deliveries import make_due_delivery, with_pacs, write_object
 from tests.support.odd_pacs import Conversation, Manner, Message, OddPacs, report
@@ -37,6 +41,40 @@ def outcome_of(path: Path, manner: Manner) -> Outcome | None:
 def test_a_report_around_the_response_is_recorded(path: Path, after_ms: int) -> None:
     for _ in range(3):
         assert outcome_of(path, report_at(after_ms / 1000)) == Accepted("0x0000", "commitment")
+
+
+def test_a_report_that_overtakes_the_acceptance_is_recorded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_late(*args: Any) -> list[PresentationContext]:
+        time.sleep(0.3)
+        return negotiate_as_requestor(*args)
+
+    monkeypatch.setattr("pynetdicom.acse.negotiate_as_requestor", read_late)
+    earlier = report_request("2.25.1", "1.2.9")
+
+    def associate(conversation: Conversation) -> None:
+        accept_without_query(conversation)
+        conversation.report(earlier)
+
+    with OddPacs(Manner(associate=associate)) as pacs:
+        delivered = deliver([path], pacs, seconds=LIMIT_SECONDS)
+
+    assert delivered is not None
+    outcomes, reports = delivered
+    assert outcomes[path.stem] == Accepted("0x0000", "commitment")
+    assert reports.of_earlier_deliveries() == (Report("2.25.1", frozenset({"1.2.9"}), {}),)
+
+
+def report_request(transaction_uid: str, sop_instance_uid: str) -> Dataset:
+    """Return Action Information of a request (PS3.4 Table J.3.2-1)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = SecondaryCaptureImageStorage
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    request = Dataset()
+    request.TransactionUID = transaction_uid
+    request.ReferencedSOPSequence = [item]
+    return request
 
 
 class Postponed:

@@ -24,7 +24,8 @@ from worker.delivery.result import Accepted, Outcome, Refused, Unreachable
 
 COMMITMENT = StorageCommitmentPushModel
 ANSWER_SECONDS = 1.0
-"""Longest wait for the thread that answers a report, before the association is released."""
+"""Longest wait for another thread of pynetdicom: the one that reads the answer to our request
+for an association, the one that answers a report."""
 MAX_REPORTS = 1000
 
 log = get_logger(__name__)
@@ -36,8 +37,9 @@ class CommitmentReports:
     They belong to ``transaction_uid``, the transaction of this delivery, or to an earlier one:
     a destination may report on any association. A report is kept by pynetdicom's network
     thread, in the order of arrival, before it is answered. It therefore counts even where the
-    association ends before the answer. The Storage SCP receives reports on associations that
-    the destination opens.
+    association ends before the answer. The network thread may be ahead of the thread that reads
+    A-ASSOCIATE-AC, and then waits for it: pynetdicom would abort the association. The Storage
+    SCP receives reports on associations that the destination opens.
     """
 
     def __init__(self, transaction_uid: str) -> None:
@@ -47,11 +49,13 @@ class CommitmentReports:
         self._unreadable: set[int] = set()
         self._received = self._answered = 0
         self._changed = threading.Condition()
+        self._established = threading.Event()
 
     @property
     def handlers(self) -> Handlers:
         """Handlers of the events of pynetdicom."""
         return (
+            (evt.EVT_ESTABLISHED, lambda _: self._established.set()),
             (evt.EVT_DIMSE_RECV, self._keep),
             (evt.EVT_N_EVENT_REPORT, self._answer),
             (evt.EVT_DIMSE_SENT, self._count_answer),
@@ -81,6 +85,7 @@ class CommitmentReports:
     def _keep(self, event: evt.Event) -> None:
         if not isinstance(event.message, N_EVENT_REPORT_RQ):
             return
+        self._established.wait(ANSWER_SECONDS)
         report = _decode(event)
         with self._changed:
             self._received += 1
