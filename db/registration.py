@@ -151,36 +151,46 @@ def register_revision(
     )
     series = _insert_or_lock(session, study, completed.series_instance_uid, by)
     digest = content_sha256(completed.instances)
-    if series.state is not SeriesState.RECEIVING and (
+    receiving = series.state is SeriesState.RECEIVING
+    if not receiving and (
         series.content_sha256 == digest or are_known(session, series.id, completed.instances)
     ):
-        series.spool_mtime_ns = completed.spool_mtime_ns
-        series.change_refused = None
-        return Registered(
-            series.id, series.revision, changed=False, correlation_id=series.correlation_id
-        )
+        return _keep_revision(series, completed)
     present = {one.sop_instance_uid for one in completed.instances} | completed.quarantined
-    missing = missing_instances(session, series.id, present)
-    if missing and series.state is not SeriesState.RECEIVING:
-        return _refuse_change(session, series, completed, len(missing), by)
+    missing = len(missing_instances(session, series.id, present))
+    if missing and not receiving:
+        return _refuse_change(session, series, completed, missing, by)
+    completed = replace(completed, refused_count=completed.refused_count + missing)
+    return _queue_revision(session, study, series, completed, digest, by)
+
+
+def _keep_revision(series: Series, completed: CompletedSeries) -> Registered:
+    series.spool_mtime_ns = completed.spool_mtime_ns
+    series.change_refused = None
+    return Registered(
+        series.id, series.revision, changed=False, correlation_id=series.correlation_id
+    )
+
+
+def _queue_revision(
+    session: Session,
+    study: Study,
+    series: Series,
+    completed: CompletedSeries,
+    digest: str,
+    by: ChangedBy,
+) -> Registered:
+    """Write the instances and queue them; ``digest`` : of their content."""
     revision = series.revision + (series.content_sha256 != digest)
     opened_as = series.correlation_id if series.state is SeriesState.RECEIVING else None
     correlation_id = completed.correlation_id or opened_as or new_correlation_id()
     _reopen(session, series, by)
     upsert_instances(session, series.id, revision, completed.instances)
     due = study.result_per is ResultPer.SERIES
-    completed = replace(completed, refused_count=completed.refused_count + len(missing))
-    values = _revision_values(completed, now=now) | {
-        "next_attempt_at": now if due else None,
+    values = _revision_values(completed, now=by.at) | {
+        "next_attempt_at": by.at if due else None,
         "revision": revision,
         "content_sha256": digest,
-        "correlation_id": correlation_id,
-    }
-    detail = {
-        "completed_by": completed.completed_by,
-        "instances": len(completed.instances),
-        "expected": completed.expected_count,
-        "refused": completed.refused_count,
         "correlation_id": correlation_id,
     }
     move_series(
@@ -189,7 +199,7 @@ def register_revision(
         Transition(SeriesState.RECEIVING, SeriesState.QUEUED),
         by,
         values=values,
-        detail=detail,
+        detail=_event_detail(completed, correlation_id),
     )
     if not due:
         series_registered(
@@ -200,6 +210,16 @@ def register_revision(
             correlation_id=correlation_id,
         )
     return Registered(series.id, revision, changed=True, correlation_id=correlation_id, due=due)
+
+
+def _event_detail(completed: CompletedSeries, correlation_id: str) -> dict[str, Any]:
+    return {
+        "completed_by": completed.completed_by,
+        "instances": len(completed.instances),
+        "expected": completed.expected_count,
+        "refused": completed.refused_count,
+        "correlation_id": correlation_id,
+    }
 
 
 def _refuse_change(
