@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from contourpy import contour_generator
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
 from worker.pipeline.neck import SUBPIXELS
@@ -38,7 +39,7 @@ class OutlineParameters:
     max_depth_mm: float = 10.0
     # Rounding of the corners between the parts; tuned.
     blend_mm: float = 4.0
-    # Points of the search, along the outline and outward.
+    # Grid of the first outline; points of the search, along the outline and outward.
     trace_mm: float = 2.0
     step_mm: float = 1.0
     offset_step_mm: float = 0.5
@@ -60,7 +61,6 @@ class OutlineParameters:
 
 
 PARAMETERS = OutlineParameters()
-MAX_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +76,18 @@ class _Shape:
     shaft_mm: float
     radius_mm: float
 
+    @property
+    def end(self) -> Floats:
+        """Point of the shaft axis where the outline ends."""
+        return np.asarray(self.trochanter + self.shaft_mm * self.down)
+
     def part_distances(self, points: Floats) -> Floats:
         """Return (5, …) signed distances, mm, of (…, 2) points from the parts, the head first.
 
         Negative inside.
         """
         radius = self.radius_mm
-        end = self.trochanter + self.shaft_mm * self.down
-        shaft = _to_segment(points, self.trochanter, end + self.radius_mm * self.down)
+        shaft = _to_segment(points, self.trochanter, self.end + radius * self.down)
         return np.stack(
             [
                 np.linalg.norm(points - self.head, axis=-1) - self.head_mm,
@@ -165,17 +169,18 @@ def _shape(plane: Plane, femur: Femur, spacing: Floats) -> _Shape | None:
 
 def _trace(shape: _Shape) -> Floats:
     """Return (n, 2) points ``step_mm`` apart around the shape, the first not repeated."""
-    step = PARAMETERS.trace_mm
-    point = shape.head - shape.head_mm * _unit(shape.trochanter - shape.head)
-    points = [point]
-    for _ in range(MAX_STEPS):
-        normal = shape.normals(point)
-        point = point + step * np.array([-normal[1], normal[0]])
-        for _ in range(2):
-            point = point - shape.distance(point) * normal
-        if len(points) > 2 and np.linalg.norm(point - points[0]) < step:
-            break
-        points.append(point)
+    start = shape.head - shape.head_mm * _unit(shape.trochanter - shape.head)
+    corners = np.array([shape.head, shape.trochanter, shape.beyond, shape.tip, shape.end])
+    margin_mm = 1.5 * shape.radius_mm
+    rows, columns = (
+        np.arange(low - margin_mm, high + margin_mm, PARAMETERS.trace_mm)
+        for low, high in zip(corners.min(axis=0), corners.max(axis=0), strict=True)
+    )
+    distances = shape.distance(np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1))
+    contours = contour_generator(columns, rows, distances, line_type="Separate")
+    lines = [np.asarray(line) for line in contours.lines(0.0)]
+    outline = max(lines, key=len)[:-1, ::-1]
+    points = np.roll(outline, -np.linalg.norm(outline - start, axis=1).argmin(), axis=0)
     closed = np.array([*points, points[0]])
     lengths = np.linalg.norm(np.diff(closed, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])
@@ -228,12 +233,16 @@ def _closed_path(gain: Floats) -> npt.NDArray[np.intp]:
     rows = np.concatenate([gain, gain, gain])
     moves = np.arange(-PARAMETERS.max_slope, PARAMETERS.max_slope + 1)
     cost = PARAMETERS.slope_cost * moves**2
-    best, came = rows[0], np.zeros(rows.shape, np.intp)
+    came = np.zeros(rows.shape, np.intp)
+    # ``best`` is a view of ``padded``, and so are the moves that lead to each column.
+    padded = np.full(rows.shape[1] + 2 * PARAMETERS.max_slope, -np.inf)
+    best = padded[PARAMETERS.max_slope : -PARAMETERS.max_slope]
+    best[:] = rows[0]
+    moved = np.lib.stride_tricks.sliding_window_view(padded, len(moves))
     for row in range(1, len(rows)):
-        padded = np.pad(best, PARAMETERS.max_slope, constant_values=-np.inf)
-        options = np.lib.stride_tricks.sliding_window_view(padded, len(moves)) - cost
+        options = moved - cost
         came[row] = options.argmax(axis=1) - PARAMETERS.max_slope
-        best = options.max(axis=1) + rows[row]
+        best[:] = options.max(axis=1) + rows[row]
     path = np.empty(len(rows), np.intp)
     path[-1] = best.argmax()
     for row in range(len(rows) - 1, 0, -1):
