@@ -197,7 +197,7 @@ def built(
 
     They are shared by all callers: copy before changing.
     """
-    screening, pictures = CASES[case](), pictures_of(case)
+    screening, pictures = screening_of(case), pictures_of(case)
     report = build_report(screening, pictures, at=AT, sop_class=sop_class)
     return screening, overlay_of(pictures), dcmread(BytesIO(to_bytes(report)))
 
@@ -205,5 +205,11 @@ def built(
 @cache
 def pictures_of(case: str) -> tuple[Dataset, Dataset]:
     """Return result picture and overlay picture of a case, as read from their files."""
-    result, overlay = build_captures(CASES[case](), at=AT)
+    result, overlay = build_captures(screening_of(case), at=AT)
     return dcmread(BytesIO(to_bytes(result))), dcmread(BytesIO(to_bytes(overlay)))
+
+
+@cache
+def screening_of(case: str) -> Screening:
+    """Return the screening of a case."""
+    return CASES[case]()

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tests.support.factories import make_ct_headers, make_screening
-from tests.support.report_cases import AT, CASES
+from tests.support.report_cases import AT, CASES, screening_of
 from tests.support.report_rules import named
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.derived_header import to_bytes
@@ -60,7 +60,7 @@ def hottest_mm(hip: Hip) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("case", ["both hips", "two planes", "axial, planes turned apart"])
 def test_heat_lies_in_the_patient_where_the_crop_was(case: str) -> None:
-    screening = CASES[case]()
+    screening = screening_of(case)
     ds = map_of(screening)
     heat = values(ds)
     middle = ds.Columns // 2
@@ -81,7 +81,7 @@ def test_heat_lies_in_the_patient_where_the_crop_was(case: str) -> None:
     [("both hips", 1), ("two planes", 2), ("axial, planes turned apart", 2)],
 )
 def test_each_plane_is_one_frame(case: str, frames: int) -> None:
-    ds = map_of(CASES[case]())
+    ds = map_of(screening_of(case))
 
     assert ds.NumberOfFrames == frames
     assert len(ds.PerFrameFunctionalGroupsSequence) == frames

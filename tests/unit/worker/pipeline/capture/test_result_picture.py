@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import ImageFont
 
 from tests.support.factories import make_screening, plane_and_crop, with_hip
-from tests.support.report_cases import CASES, CLINICAL_MODEL, METAL
+from tests.support.report_cases import CASES, CLINICAL_MODEL, METAL, screening_of
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
     PX_PER_MM,
@@ -53,7 +53,7 @@ def test_a_usual_result_is_a_square_and_a_long_one_grows_downward() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_case_has_a_picture(case: str) -> None:
-    screening = CASES[case]()
+    screening = screening_of(case)
     if screening.grade is None:
         pytest.skip("no hip is graded")
     picture = draw_result(screening)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydicom import Dataset
 
-from tests.support.report_cases import AT, CASES, built
+from tests.support.report_cases import AT, CASES, built, screening_of
 from worker.pipeline.capture.parametric_map import build_parametric_map
 
 TWO_SERIES = [case for case in CASES if "series" in case]
@@ -82,4 +82,4 @@ def test_the_report_says_which_side_is_of_which_series(case: str) -> None:
 
 @pytest.mark.parametrize("case", TWO_SERIES)
 def test_there_is_no_parametric_map_of_two_series(case: str) -> None:
-    assert build_parametric_map(CASES[case](), at=AT) is None
+    assert build_parametric_map(screening_of(case), at=AT) is None
