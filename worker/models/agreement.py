@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from worker.pipeline.results import Grade
 
@@ -87,6 +86,8 @@ def agreement(pairs: Iterable[Pair]) -> Agreement:
 def _wilson(successes: int, of: int) -> tuple[float, float] | None:
     if not of:
         return None
+    from scipy.stats import binomtest  # a sixth of the start of a worker
+
     interval = binomtest(successes, of).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
