@@ -1,8 +1,8 @@
 """Covered: SIGTERM ends a worker within its grace period: idle, in a screening that hangs, in a
-query that gets no answer, while Redis or PostgreSQL are away or do not answer.
+delivery to a PACS that stops to read, does not answer a query or sends no report, while Redis
+or PostgreSQL are away or do not answer.
 
-Not covered: a delivery to a PACS that stops reading (test_delivery_deadline.py); a screening
-that ends in time (test_worker.py).
+Not covered: a screening that ends in time (test_worker.py).
 """
 
 import os
@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from common.dicomnet import status
 from db.states import SeriesState
 from deploy.demo.embedded import Server
 from tests.faults.conftest import start_worker
+from tests.support.commitment_timing import accept_without_query
 from tests.support.odd_manners import hang
-from tests.support.odd_pacs import Manner, OddPacs
+from tests.support.odd_pacs import Conversation, Manner, Message, OddPacs
 from tests.support.quick_series import QuickSeries
 from tests.support.servers import wait_for
 from tests.support.system_under_test import TIMEOUT_SECONDS, SystemUnderTest
@@ -94,21 +96,39 @@ def test_a_screening_that_hangs_is_given_back(
     assert (series.state, series.attempts) == (SeriesState.QUEUED, 0)
 
 
-def test_a_query_without_an_answer_does_not_delay_the_end(
-    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
-) -> None:
-    queried: list[object] = []
+def silent_at(step: str, reached: list[str]) -> Manner:
+    """Return a PACS that neither reads nor answers from this step on."""
 
-    def find(*arguments: object) -> None:
-        queried.append(arguments)
+    def silent(*_: object) -> None:
+        reached.append(step)
         hang()
 
-    with OddPacs(Manner(find=find)) as pacs:
+    def accept(conversation: Conversation) -> None:
+        conversation.accept()
+        silent()
+
+    def act(conversation: Conversation, request: Message) -> None:
+        conversation.respond(request, status.SUCCESS)
+        silent()
+
+    if step == "object":
+        return Manner(associate=accept)
+    if step == "report":
+        return Manner(associate=accept_without_query, action=act)
+    return Manner(find=silent)
+
+
+@pytest.mark.parametrize("step", ["object", "query", "report"])
+def test_a_pacs_that_does_not_answer_does_not_delay_the_end(
+    step: str, system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
+) -> None:
+    reached: list[str] = []
+    with OddPacs(silent_at(step, reached)) as pacs:
         destination = {"name": "odd", "kind": "dimse", "ae_title": "ODD", "host": "127.0.0.1"}
         system.settings["DESTINATIONS"] = [{**destination, "port": pacs.port}]
         start_worker(system)
         system.send_all(quick.write(tmp_path / "series"))
-        wait_for(lambda: queried, "the query", TIMEOUT_SECONDS)
+        wait_for(lambda: reached, f"the {step}", TIMEOUT_SECONDS)
 
         assert end(system) == 0
 

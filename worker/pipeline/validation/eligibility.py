@@ -135,6 +135,24 @@ def check_femurs(volume: Volume, femurs: Sequence[Femur]) -> tuple[Check, ...]:
     return apply_rules(FEMURS_RULES, volume, femurs)
 
 
+def stretched(volume: Volume, femurs: Sequence[Femur]) -> RuleResult:
+    """Reject an impossible geometry, except where metal alone rules out a grade.
+
+    Streaks of metal change the image along some axes only, and the reader is told of the metal.
+    """
+    found = implausible_geometry(volume, femurs)
+    if isinstance(found, Reason) and only_metal(volume, femurs):
+        return "Not judged: every hip in view holds metal."
+    return found
+
+
+def only_metal(volume: Volume, femurs: Sequence[Femur]) -> bool:
+    """Return whether each femur holds metal, or metal is in place of a hip without a femur."""
+    if femurs:
+        return all(isinstance(metal_at_hip(volume, femur), Reason) for femur in femurs)
+    return any(metal_in_place_of_hip(volume, side, ()) is not None for side in SIDE_WORDS)
+
+
 def check_hip(volume: Volume, femur: Femur) -> tuple[Check, ...]:
     """Check a femur that was found."""
     found = f"Head of {femur.radius_mm:.0f} mm radius, confidence {femur.confidence:.2f}."
@@ -176,8 +194,8 @@ VOLUME_RULES: "Rules[[Volume]]" = {
 }
 FEMURS_RULES: "Rules[[Volume, Sequence[Femur]]]" = {
     "proportions": (
-        "spacing that gives heads and body human proportions",
-        implausible_geometry,
+        "spacing that gives heads and body human proportions, unless all hips hold metal",
+        stretched,
     ),
 }
 HIP_RULES: "Rules[[Volume, Femur]]" = {

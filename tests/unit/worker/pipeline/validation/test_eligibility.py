@@ -2,15 +2,18 @@
 Not covered: headers that cannot be sorted (test_images), metal and the field of view in detail
 (test_metal, test_field_of_view)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.support.ct_volume import AXIAL, CORONAL, SAGITTAL, ct_headers, sorted_series
 from tests.support.hip_volume import LEFT, RIGHT, put, soft_tissue
 from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.statements import SIDE_WORDS
 from worker.pipeline.validation import eligibility, images
 from worker.pipeline.validation.rules import first_failure
-from worker.pipeline.volume import PointMm, Series
+from worker.pipeline.volume import Femur, PointMm, Series
 
 
 def series(count: int = 12, **geometry_and_elements: object) -> Series:
@@ -132,6 +135,34 @@ def test_metal_comes_before_the_field_of_view() -> None:
     assert code_of(
         first_failure(eligibility.check_hip(soft_tissue((-114, -80, -160)), RIGHT))
     ) is (ReasonCode.NO_FEMUR)
+
+
+@pytest.mark.parametrize("with_metal", [(), (LEFT,), (RIGHT, LEFT)], ids=len)
+@pytest.mark.covers("H3")
+def test_metal_in_all_hips_comes_before_an_impossible_geometry(
+    with_metal: tuple[Femur, ...],
+) -> None:
+    femurs = (replace(RIGHT, radius_mm=31.0), LEFT)
+    volume = soft_tissue()
+    for femur in with_metal:
+        put(volume, femur.center_mm, 16, 3071)
+
+    reason = first_failure(eligibility.check_femurs(volume, femurs))
+
+    assert code_of(reason) is (ReasonCode.GAPS if len(with_metal) < 2 else None)
+
+
+def test_metal_in_place_of_a_hip_comes_before_an_impossible_geometry() -> None:
+    volume = soft_tissue()
+    volume.hu[:, ::8] += 200  # changes from head to foot only
+    stretched = first_failure(eligibility.check_femurs(volume, ()))
+    put(volume, LEFT.center_mm, 20, 400)
+    put(volume, LEFT.center_mm, 16, 3071)
+
+    assert code_of(stretched) is ReasonCode.GAPS
+    assert first_failure(eligibility.check_femurs(volume, ())) is None
+    reasons = [first_failure(eligibility.missing_hip(volume, side, ())) for side in SIDE_WORDS]
+    assert [code_of(one) for one in reasons] == [ReasonCode.NO_FEMUR, ReasonCode.METAL]
 
 
 def test_side_without_femur_has_metal_or_no_femur() -> None:
