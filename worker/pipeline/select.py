@@ -82,7 +82,11 @@ def find_femurs(volume: Volume) -> tuple[Femur, ...]:
     """
     if min(volume.hu.shape) < 2:
         return ()
-    grid = build_grid(volume)
+    return find_femurs_in(build_grid(volume))
+
+
+def find_femurs_in(grid: Grid) -> tuple[Femur, ...]:
+    """Do the same where the working copy of the volume exists."""
     found = _find_candidates(grid, find_spheres(grid))
     return tuple(_femur(grid, refine_fit(grid, each)) for each in found)
 
