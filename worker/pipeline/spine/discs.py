@@ -36,8 +36,8 @@ class DiscParameters:
     # Distance of the middles of neighboring discs, and how it may change.
     spacing_mm: tuple[float, float] = (20.0, 44.0)
     change_cost: float = 3.0
-    # A chain is smooth, a spine with a compressed vertebra is not: each disc moves to where it
-    # is clearest, up to this far.
+    # A chain is smooth, a spine with a compressed vertebra is not: a clear disc moves to where
+    # it is clearest, up to this far.
     move_mm: float = 6.0
 
 
@@ -53,10 +53,11 @@ def find_discs(column: Column) -> tuple[float, ...]:
 
 
 def _clearest(reward: Floats, plane: int) -> int:
-    """Return the plane of highest reward near one of the chain."""
+    """Return the plane of highest reward near one of the chain, this one if none is clear."""
     reach = round(PARAMETERS.move_mm / STEP_MM)
     first, last = max(0, plane - reach), min(len(reward), plane + reach + 1)
-    return first + int(reward[first:last].argmax())
+    best = first + int(reward[first:last].argmax())
+    return best if reward[best] > 0 else plane
 
 
 def _disc_contrast(column: Column) -> Floats:

@@ -1,16 +1,15 @@
 """Levels of the vertebrae: counted from the sacrum, checked by the last rib."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from worker.pipeline.lumbar_results import Level
 from worker.pipeline.spine.column import STEP_MM, Column
 
 Floats = npt.NDArray[np.float64]
-Level = Literal["L1", "L2", "L3", "L4", "L5"]
 FROM_SACRUM: tuple[Level, ...] = ("L5", "L4", "L3", "L2", "L1")
 
 

@@ -1,42 +1,21 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from worker.pipeline.femurs.grid import Grid, build_grid
+from worker.pipeline.lumbar_results import Level, NotMeasured, Region, Spine, Vertebra
 from worker.pipeline.spine.canal import find_canal
 from worker.pipeline.spine.column import Column, straighten
 from worker.pipeline.spine.discs import PARAMETERS as DISCS
 from worker.pipeline.spine.discs import find_discs
-from worker.pipeline.spine.levels import FROM_SACRUM, Level, last_rib, lumbosacral_disc
-from worker.pipeline.spine.region import NotMeasured, Region, measure_region
+from worker.pipeline.spine.levels import FROM_SACRUM, last_rib, lumbosacral_disc
+from worker.pipeline.spine.region import measure_region
 from worker.pipeline.volume import Volume
 
 # A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
 # of 20 % (doi 10.1002/jbmr.5650080915).
 COMPRESSED_SHARE = 0.8
 REPORTED: tuple[Level, ...] = ("L1", "L2", "L3", "L4")
-
-
-@dataclass(frozen=True, slots=True)
-class Vertebra:
-    """One lumbar vertebra, measured or with a reason why not."""
-
-    level: Level
-    region: Region | NotMeasured
-
-
-@dataclass(frozen=True, slots=True)
-class Spine:
-    """The lumbar vertebrae L1 to L4 of a volume, from head to feet.
-
-    ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
-    levels were found.
-    """
-
-    vertebrae: tuple[Vertebra, ...]
-    text: str
 
 
 NO_SPINE = Spine((), "No lumbar spine was found in the field of view.")

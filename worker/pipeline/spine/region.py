@@ -1,15 +1,15 @@
 """The trabecular region of one vertebra in the axial plane through the middle of its body."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from worker.pipeline.lumbar_results import NotMeasured, Region
 from worker.pipeline.neck_axis import encloses, sample
 from worker.pipeline.validation.metal import METAL_HU, METAL_MM3
-from worker.pipeline.volume import PointMm, Volume, to_point
+from worker.pipeline.volume import Volume, to_point
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,34 +52,6 @@ class RegionParameters:
 
 
 PARAMETERS = RegionParameters()
-
-
-class NotMeasured(StrEnum):
-    """Why the attenuation of a vertebra is not measured."""
-
-    OUT_OF_VIEW = "The body is not completely in the field of view."
-    NO_OUTLINE = "The outline of the body cannot be seen."
-    METAL = "There is metal in the vertebra or beside it."
-    DENSE = "There is cement, a cage or dense bone in the body."
-    COMPRESSED = "The body is lower than its neighbors: a compression fracture is possible."
-    IMPLAUSIBLE = "The attenuation is not that of trabecular bone."
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """An ellipse of trabecular bone in an axial plane of the patient.
-
-    ``mean_hu``, ``sd_hu`` : over points of a slab of 5 mm. ``center_mm`` : patient LPS.
-    ``outline_mm`` : vertices, patient LPS, the first not repeated. ``half_axes_mm`` : to the
-    left and backward.
-    """
-
-    mean_hu: float
-    sd_hu: float
-    area_mm2: float
-    center_mm: PointMm
-    half_axes_mm: tuple[float, float]
-    outline_mm: tuple[PointMm, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

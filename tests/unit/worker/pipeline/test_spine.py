@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.support.spine_phantom import THORACIC, SpinePhantom, build_volume
+from worker.pipeline.lumbar_results import NotMeasured, Region, Spine
 from worker.pipeline.spine import measure
-from worker.pipeline.spine.measure import Spine, measure_spine
-from worker.pipeline.spine.region import NotMeasured, Region
+from worker.pipeline.spine.measure import measure_spine
 from worker.pipeline.volume import Volume
 
 HU = {"L1": 90.0, "L2": 130.0, "L3": 170.0, "L4": 210.0}
