@@ -28,8 +28,8 @@ from worker.context import utc_now
 pytestmark = pytest.mark.servers
 
 ENTRY_KEYS = {
-    "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "model",
-    "warnings", "checks", "timings_ms", "outputs",
+    "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "measurements",
+    "spine", "model", "warnings", "checks", "timings_ms", "outputs",
 }  # fmt: skip
 HIP_KEYS = {
     "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",

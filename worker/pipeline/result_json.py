@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from worker.pipeline.image_numbers import image_of
+from worker.pipeline.lumbar_json import measurements_json, spine_json
 from worker.pipeline.reasons import Check, Reason
 from worker.pipeline.results import (
     NECK_METHOD,
@@ -32,6 +33,8 @@ def to_json(
             "slice": None,
             "hips": [hip_json(hip) for hip in result.hips],
             "grade": None,
+            "measurements": measurements_json(result.lumbar),
+            "spine": spine_json(result.lumbar),
             "model": None,
             "warnings": list(result.warnings),
             "checks": _checks(SERIES_REQUIRES, result.checks),
@@ -46,6 +49,8 @@ def to_json(
         "slice": _deciding_slice(result),
         "hips": [hip_json(hip, image_of(result, hip)) for hip in result.hips],
         "grade": None if result.grade is None else result.grade.value,
+        "measurements": measurements_json(result.lumbar),
+        "spine": spine_json(result.lumbar),
         "model": model_json(result.model),
         "warnings": list(result.warnings),
         "checks": _checks(SERIES_REQUIRES, result.checks),

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.header_values import source_header
+from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.reasons import Check, Reason, RuleResult
 from worker.pipeline.volume import Femur, Orientation, Plane, PointMm, Side
 
@@ -40,6 +41,8 @@ class Rejected:
     warnings: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     """The rules of the series that were applied, in order."""
+    lumbar: LumbarMeasurements | None = None
+    """Measurements of the lumbar spine, None where the search for it was not reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,7 @@ class Screening:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    lumbar: LumbarMeasurements | None = None
 
     @property
     def source(self) -> Dataset:

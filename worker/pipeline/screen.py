@@ -9,11 +9,13 @@ from pathlib import Path
 from worker.pipeline import crop, load, select
 from worker.pipeline.demographics import demographics_of
 from worker.pipeline.femur_outline import femur_outline
+from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import source_header
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Check, Reason, ReasonCode
 from worker.pipeline.results import Hip, Model, Rejected, Screening
+from worker.pipeline.spine.lumbar import measure_lumbar
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.pipeline.validation.rules import first_failure, to_check
@@ -86,7 +88,24 @@ def _screen_pixels(
     if reason is not None:
         return _rejected(series, reason, checks, stopwatch)
     with stopwatch.step("select"):
-        femurs = select.find_femurs(volume)
+        grid = build_grid(volume)
+        femurs = select.find_femurs(volume, grid)
+    with stopwatch.step("spine"):
+        lumbar = measure_lumbar(series, grid)
+    return replace(
+        _screen_femurs(series, volume, femurs, checks, model, stopwatch), lumbar=lumbar
+    )
+
+
+def _screen_femurs(
+    series: Series,
+    volume: Volume,
+    femurs: Sequence[Femur],
+    checks: tuple[Check, ...],
+    model: Model,
+    stopwatch: Stopwatch,
+) -> Screening | Rejected:
+    """Screen the hips of a volume that has passed ``checks``."""
     with stopwatch.step("eligible"):
         checks = (*checks, *eligibility.check_femurs(volume, femurs))
     reason = first_failure(checks)

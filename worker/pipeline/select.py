@@ -75,14 +75,15 @@ PARAMETERS = SelectionParameters()
 RESTARTS_MM = PARAMETERS.restart_mm * np.vstack([np.eye(3), -np.eye(3)])
 
 
-def find_femurs(volume: Volume) -> tuple[Femur, ...]:
+def find_femurs(volume: Volume, grid: Grid | None = None) -> tuple[Femur, ...]:
     """Find the proximal femurs of a canonical coronal volume, right first.
 
-    Return none where no candidate is good enough: there is no guess.
+    ``grid`` : its working copy, if it exists. Return none where no candidate is good enough:
+    there is no guess.
     """
     if min(volume.hu.shape) < 2:
         return ()
-    grid = build_grid(volume)
+    grid = grid or build_grid(volume)
     found = _find_candidates(grid, find_spheres(grid))
     return tuple(_femur(grid, refine_fit(grid, each)) for each in found)
 

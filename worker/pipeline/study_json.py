@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.pipeline.image_numbers import image_of
+from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
 from worker.pipeline.reasons import Reason
 from worker.pipeline.result_json import hip_json, model_json, reason_json, to_json
 from worker.pipeline.results import Rejected, Screening
@@ -19,6 +20,7 @@ def study_json(
 ) -> dict[str, Any]:
     """Return one entry of ``study.json``; its keys are a public contract."""
     result, files = study.result, outputs or {}
+    lumbar = first_measured(one.result.lumbar for one in study.series if one.result is not None)
     return {
         "study_uid": study_instance_uid,
         "state": study.state,
@@ -32,7 +34,8 @@ def study_json(
             for hip in study.hips
         ],
         "grade": result.grade.value if result is not None and result.grade else None,
-        "measurements": [],
+        "measurements": measurements_json(lumbar),
+        "spine": spine_json(lumbar),
         "model": None if result is None else model_json(result.model),
         "warnings": [] if result is None else list(result.warnings),
         "outputs": {
@@ -65,6 +68,7 @@ def _not_used(one: SeriesOutcome, reason: Reason) -> Rejected:
         facts.orientation,
         timings_ms=own.timings_ms if own is not None else {},
         checks=own.checks if isinstance(own, Screening) else facts.checks,
+        lumbar=own.lumbar if own is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from worker.pipeline.header_values import text_of
 from worker.pipeline.validation.image_texts import plain
 
 Phase = Literal["portal", "unknown", "other"]
+ContrastPhase = Literal["none", "arterial", "portal", "late", "unknown"]
 
 # The paper's phase begins 80 s after the injection (Ha 2024). Chosen, not measured: the liver
 # is enhanced from about 60 to 100 s.
@@ -21,13 +22,28 @@ PORTAL = re.compile(
     r"(?<![a-z0-9])(?:portal\w*|porto\w*|porte|pv|pvp|ven|venos\w*|venous|veineux|veineuse|vein"
     r"|(?:60|65|70|75|80|85|90) ?s(?:ec|ek)?)(?![a-z])"
 )
-OTHER = re.compile(
-    r"(?<![a-z])(?:art|arterial\w*|arteriell\w*|arterielle|arteriel|arteriosa|angio\w*|cta"
-    r"|nativ\w*|non~?contrast|non~?enhanced|unenhanced|plain|precontrast|pre~contrast|nc|ncct"
+_ARTERIAL = r"art|arterial\w*|arteriell\w*|arterielle|arteriel|arteriosa|angio\w*|cta"
+_NATIVE = (
+    r"nativ\w*|non~?contrast|non~?enhanced|unenhanced|plain|precontrast|pre~contrast|nc|ncct"
     r"|(?:without|w/o|no|ohne|sans|sin|senza)~(?:contrast\w*|injection|iv|km|mdc|c)"
-    r"|delayed|delay|late|spat\w*|tardif|tardive|tardia|tardio|excret\w*|urogr\w*|nephro\w*"
-    r"|equilibrium)(?![a-z])".replace("~", "[ ./-]*")
 )
+_LATE = (
+    r"delayed|delay|late|spat\w*|tardif|tardive|tardia|tardio|excret\w*|urogr\w*|nephro\w*"
+    r"|equilibrium"
+)
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(patterns)})(?![a-z])".replace("~", "[ ./-]*"))
+
+
+OTHER = _words(_ARTERIAL, _NATIVE, _LATE)
+NAMED: dict[ContrastPhase, re.Pattern[str]] = {
+    "none": _words(_NATIVE),
+    "arterial": _words(_ARTERIAL),
+    "portal": PORTAL,
+    "late": _words(_LATE),
+}
 
 
 def phase_of(ds: Dataset) -> Phase:
@@ -43,6 +59,23 @@ def phase_of(ds: Dataset) -> Phase:
     if seconds is None:
         return "unknown"
     return "portal" if PORTAL_S[0] <= seconds <= PORTAL_S[1] else "other"
+
+
+def contrast_phase(ds: Dataset) -> ContrastPhase:
+    """Return the phase by the description, otherwise by the time since the injection.
+
+    ``unknown`` where neither says it, or where the description names several.
+    """
+    description = plain(text_of(ds, "SeriesDescription"))
+    named = [phase for phase, pattern in NAMED.items() if pattern.search(description)]
+    if named:
+        return named[0] if len(named) == 1 else "unknown"
+    seconds = _seconds_since_injection(ds)
+    if seconds is None:
+        return "unknown"
+    if PORTAL_S[0] <= seconds <= PORTAL_S[1]:
+        return "portal"
+    return "arterial" if seconds < PORTAL_S[0] else "late"
 
 
 def _seconds_since_injection(ds: Dataset) -> float | None:

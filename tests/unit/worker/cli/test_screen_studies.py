@@ -28,7 +28,7 @@ from worker.screening.outputs import DEFAULT_OPTIONS
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STUDY = "1.2.826.0.1.3680043.8.498.5"
 KEYS = {
-    "study_uid", "state", "reason", "series", "hips", "grade", "measurements", "model",
+    "study_uid", "state", "reason", "series", "hips", "grade", "measurements", "spine", "model",
     "warnings", "outputs",
 }  # fmt: skip
 NO_FEMUR = Reason(ReasonCode.NO_FEMUR, "Not in the field of view.")

@@ -22,8 +22,8 @@ from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen import screen
 
 ENTRY = {
-    "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "model",
-    "warnings", "checks", "timings_ms", "outputs",
+    "series_uid", "state", "reason", "orientation", "slice", "hips", "grade", "measurements",
+    "spine", "model", "warnings", "checks", "timings_ms", "outputs",
 }  # fmt: skip
 HIP = {
     "side", "state", "reason", "center_mm", "neck_mm", "slice", "crop", "neck_hu",

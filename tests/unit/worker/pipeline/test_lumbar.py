@@ -1,0 +1,122 @@
+"""Measurements of the lumbar spine from files to ``result.json`` and ``study.json``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ct_volume import write_ct
+from tests.support.spine_phantom import SpinePhantom, build_volume
+from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
+from worker.pipeline.lumbar_results import LumbarMeasurements
+from worker.pipeline.model.package import SHIPPED_DIR, load
+from worker.pipeline.result_json import to_json
+from worker.pipeline.results import Rejected
+from worker.pipeline.screen import screen
+from worker.pipeline.spine import measure
+
+KEYS = {
+    "site", "side", "level_certain", "reason", "mean_hu", "sd_hu", "area_mm2", "center_mm",
+    "outline_mm", "hu_120kvp", "limits",
+}  # fmt: skip
+HU = {"L1": 104.0, "L2": 130.0, "L3": 170.0, "L4": 210.0}
+CORONAL = (4.0, 1.8, 1.8)
+
+
+def screened(folder: Path, phantom: SpinePhantom, **elements: Any) -> Rejected:
+    """Screen a phantom without hips, written as a coronal series."""
+    volume = build_volume(phantom)
+    behind_mm, down_mm, left_mm = volume.spacing_mm
+    paths = write_ct(
+        folder,
+        volume.hu,
+        origin=tuple(volume.affine[:3, 3]),
+        step=(0.0, behind_mm, 0.0),
+        spacing=(down_mm, left_mm),
+        **elements,
+    )
+    result = screen(paths, load(SHIPPED_DIR))
+    assert isinstance(result, Rejected)
+    assert result.reason.code == "NO_FEMUR"
+    return result
+
+
+@pytest.fixture(scope="module")
+def without_hips(tmp_path_factory: pytest.TempPathFactory) -> Rejected:
+    """A series of 120 kV and the usual kernel."""
+    folder = tmp_path_factory.mktemp("phantom")
+    phantom = SpinePhantom(CORONAL, trabecular_hu=HU, dense=("L3",))
+    return screened(folder, phantom, KVP=120, SliceThickness=4, ConvolutionKernel="STANDARD")
+
+
+def test_series_without_hips_has_its_spine_measured(without_hips: Rejected) -> None:
+    entry = to_json(without_hips)
+    found = {one["site"]: one for one in entry["measurements"]}
+    assert list(found) == ["L1", "L2", "L3", "L4"]
+    assert all(set(one) == KEYS and one["level_certain"] for one in found.values())
+    for level in ("L1", "L2", "L4"):
+        assert found[level]["mean_hu"] == pytest.approx(HU[level], abs=5)
+        assert found[level]["hu_120kvp"] == found[level]["mean_hu"]
+        assert found[level]["reason"] is None
+        assert len(found[level]["outline_mm"]) >= 9
+    assert entry["spine"] == {
+        "text": measure.AGREE, "kvp": 120.0, "thickness_mm": 4.0, "kernel": "soft",
+        "phase": "unknown",
+    }  # fmt: skip
+    assert "spine" in entry["timings_ms"]
+
+
+def test_refused_vertebra_has_a_reason_and_no_value(without_hips: Rejected) -> None:
+    found = measurements_json(without_hips.lumbar)[2]
+    assert found["reason"]["code"] == "DENSE"
+    assert "cement" in found["reason"]["text"]
+    assert found["mean_hu"] is None
+    assert found["limits"] == []
+
+
+def test_limits_are_read_at_l1(without_hips: Rejected) -> None:
+    first, second, *_ = measurements_json(without_hips.lumbar)
+    value = round(first["mean_hu"])
+    assert first["limits"] == [
+        {
+            "source": "Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003",
+            "reading": f"L1 {value} HU: ≤ {limit} HU, {meaning}",
+            "holds": True,
+            "why_not": None,
+        }
+        for limit, meaning in ((110, "more than 90 % specific"), (160, "90 % sensitive"))
+    ]
+    assert second["limits"] == []
+
+
+@pytest.mark.parametrize("kvp", [None, 100.0])
+def test_no_value_of_120_kv_without_it(without_hips: Rejected, kvp: float | None) -> None:
+    lumbar = without_hips.lumbar
+    assert lumbar is not None
+    other = replace(lumbar, conditions=replace(lumbar.conditions, kvp=kvp))
+    first = measurements_json(other)[0]
+    assert first["hu_120kvp"] is None
+    assert first["mean_hu"] == pytest.approx(HU["L1"], abs=5)
+
+
+def test_uncertain_level_has_a_text_and_no_value(tmp_path: Path) -> None:
+    result = screened(tmp_path, SpinePhantom(CORONAL, lumbar=6))
+    entry = to_json(result)
+    assert entry["measurements"] == []
+    assert entry["spine"]["text"] == measure.DISAGREE.text
+
+
+def test_study_takes_the_first_series_with_measurements(without_hips: Rejected) -> None:
+    measured = without_hips.lumbar
+    assert measured is not None
+    empty = replace(measured, measurements=(), text=measure.NO_SACRUM.text)
+    cases: list[tuple[list[LumbarMeasurements | None], LumbarMeasurements | None]] = [
+        ([None, empty, measured], measured),
+        ([None, empty], empty),
+        ([None], None),
+    ]
+    for found, expected in cases:
+        assert first_measured(found) is expected
+    assert measurements_json(None) == []
+    assert spine_json(None) is None

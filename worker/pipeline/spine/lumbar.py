@@ -1,0 +1,27 @@
+"""The measurements of the lumbar spine of a series, read by published limits."""
+
+from worker.pipeline.femurs.grid import Grid
+from worker.pipeline.lumbar_results import (
+    Conditions,
+    LumbarMeasurement,
+    LumbarMeasurements,
+    Region,
+    Vertebra,
+)
+from worker.pipeline.spine.measure import measure_spine_in
+from worker.pipeline.spine.validity import conditions_of, read_limits
+from worker.pipeline.volume import Series
+
+
+def measure_lumbar(series: Series, grid: Grid) -> LumbarMeasurements:
+    """Measure L1 to L4 where their levels are certain. ``grid`` : that of the femurs."""
+    spine, conditions = measure_spine_in(grid), conditions_of(series)
+    found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
+    return LumbarMeasurements(found, spine.text, conditions)
+
+
+def _with_limits(vertebra: Vertebra, conditions: Conditions) -> LumbarMeasurement:
+    if not isinstance(vertebra.region, Region):
+        return LumbarMeasurement(vertebra, ())
+    limits = read_limits(vertebra, vertebra.region.mean_hu, conditions)
+    return LumbarMeasurement(vertebra, limits)

@@ -1,0 +1,73 @@
+"""Attenuation of the lumbar vertebrae of a volume."""
+
+import numpy as np
+
+from worker.pipeline.femurs.grid import Grid, build_grid
+from worker.pipeline.lumbar_results import Level, NotMeasured, Region, Spine, Vertebra
+from worker.pipeline.spine.canal import find_canal
+from worker.pipeline.spine.column import Column, straighten
+from worker.pipeline.spine.discs import PARAMETERS as DISCS
+from worker.pipeline.spine.discs import find_discs
+from worker.pipeline.spine.levels import FROM_SACRUM, last_rib, lumbosacral_disc
+from worker.pipeline.spine.region import measure_region
+from worker.pipeline.volume import Volume
+
+# A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
+# of 20 % (doi 10.1002/jbmr.5650080915).
+COMPRESSED_SHARE = 0.8
+REPORTED: tuple[Level, ...] = ("L1", "L2", "L3", "L4")
+
+
+NO_SPINE = Spine((), "No lumbar spine was found in the field of view.")
+NO_SACRUM = Spine((), "The level of the vertebrae is uncertain: no sacrum was found.")
+NO_RIB = Spine((), "The level of the vertebrae is uncertain: no last pair of ribs was found.")
+DISAGREE = Spine(
+    (), "The level of the vertebrae is uncertain: sacrum and last ribs give different levels."
+)
+AGREE = "Levels were counted from the sacrum; the last pair of ribs agrees."
+
+
+def measure_spine(volume: Volume) -> Spine:
+    """Find the lumbar vertebrae of a canonical coronal volume and measure L1 to L4.
+
+    Levels need both the sacrum and the last pair of ribs: a wrong level is worse than none.
+    """
+    if min(volume.hu.shape) < 2:
+        return NO_SPINE
+    return measure_spine_in(build_grid(volume))
+
+
+def measure_spine_in(grid: Grid) -> Spine:
+    """Do the same where the working copy of the volume exists."""
+    canal = find_canal(grid)
+    column = None if canal is None else straighten(grid, canal)
+    discs = () if column is None else find_discs(column)
+    if column is None or len(discs) < 2:
+        return NO_SPINE
+    last_disc = lumbosacral_disc(column, discs)
+    if last_disc is None:
+        return NO_SACRUM
+    discs = tuple(disc for disc in discs if disc <= last_disc)
+    ribs = last_rib(column, discs[:-1])
+    if ribs is None:
+        return NO_RIB
+    if len(discs) - 2 - ribs != len(FROM_SACRUM):
+        return DISAGREE
+    return Spine(tuple(_vertebrae(column, discs)), AGREE)
+
+
+def _vertebrae(column: Column, discs: tuple[float, ...]) -> list[Vertebra]:
+    vertebrae = []
+    heights = np.diff(discs)
+    for level in REPORTED:
+        index = len(heights) - 1 - FROM_SACRUM.index(level)
+        neighbors = (heights[index - 1] + heights[index + 1]) / 2
+        region: Region | NotMeasured
+        if heights[index] < COMPRESSED_SHARE * neighbors:
+            region = NotMeasured.COMPRESSED
+        else:
+            middle = (discs[index] + discs[index + 1]) / 2
+            rough = column.place(middle, DISCS.core_middle_mm)
+            region = measure_region(column.grid.volume, rough)
+        vertebrae.append(Vertebra(level, region))
+    return vertebrae

@@ -1,0 +1,71 @@
+"""Whether a series meets the conditions of a published limit."""
+
+from worker.pipeline import header_values
+from worker.pipeline.lumbar_results import Conditions, LimitReading, Vertebra
+from worker.pipeline.ranking.kernel import kernel_kind
+from worker.pipeline.ranking.phase import contrast_phase
+from worker.pipeline.spine.published_limits import PublishedLimit, limits_of
+from worker.pipeline.validation.monoenergetic import monoenergetic_warning
+from worker.pipeline.volume import Series
+
+# Headers hold rounded values.
+KVP_TOLERANCE = 2.0
+THICKNESS_TOLERANCE_MM = 0.1
+
+
+def conditions_of(series: Series) -> Conditions:
+    """Return how a series was acquired. Monoenergetic images have no tube voltage."""
+    header = series.headers[0]
+    kvp = header_values.number_of(header, "KVP")
+    return Conditions(
+        kvp=None if monoenergetic_warning(series) else kvp,
+        thickness_mm=header_values.number_of(header, "SliceThickness"),
+        kernel=kernel_kind(header),
+        phase=contrast_phase(header),
+    )
+
+
+def read_limits(
+    vertebra: Vertebra, mean_hu: float, conditions: Conditions
+) -> tuple[LimitReading, ...]:
+    """Read a measurement by the limits of its level."""
+    return tuple(
+        LimitReading(limit.citation, _reading(limit, mean_hu), why_not(limit, conditions))
+        for limit in limits_of(vertebra.level)
+    )
+
+
+def _reading(limit: PublishedLimit, mean_hu: float) -> str:
+    """Return the rounded value and the limit; the side is that of the rounded value."""
+    shown = round(mean_hu)
+    sign = "≤" if shown <= limit.limit_hu else ">"
+    return f"{limit.level} {shown} HU: {sign} {limit.limit_hu:.0f} HU, {limit.meaning}"
+
+
+def why_not(limit: PublishedLimit, conditions: Conditions) -> str | None:
+    """Return why a limit does not hold for a series, None where it does."""
+    reasons = (
+        _voltage(limit, conditions),
+        _thickness(limit, conditions),
+        "sharp reconstruction kernel" if conditions.kernel == "sharp" else None,
+        f"{conditions.phase} phase" if conditions.phase in ("arterial", "late") else None,
+    )
+    found = [reason for reason in reasons if reason is not None]
+    return "; ".join(found) or None
+
+
+def _voltage(limit: PublishedLimit, conditions: Conditions) -> str | None:
+    if conditions.kvp is None:
+        return f"tube voltage not stated, {limit.kvp:.0f} kV needed"
+    if abs(conditions.kvp - limit.kvp) > KVP_TOLERANCE:
+        return f"tube voltage {conditions.kvp:.0f} kV, {limit.kvp:.0f} kV needed"
+    return None
+
+
+def _thickness(limit: PublishedLimit, conditions: Conditions) -> str | None:
+    needed = f"{limit.max_thickness_mm:.0f} mm or less needed"
+    if conditions.thickness_mm is None:
+        return f"slice thickness not stated, {needed}"
+    if conditions.thickness_mm > limit.max_thickness_mm + THICKNESS_TOLERANCE_MM:
+        return f"slice thickness {conditions.thickness_mm:.1f} mm, {needed}"
+    return None
