@@ -25,10 +25,11 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("event", "study_event"), APPEND),
         **dict.fromkeys(("screening", "delivery"), UPDATE),
         "result_object": READ,
+        "audit_message": INSERT_ONLY,
     },
     "osteoscreen_worker": {
         **dict.fromkeys(("study", "series", "held_instance"), UPDATE),
-        **dict.fromkeys(("screening", "delivery", "pause"), CHANGE),
+        **dict.fromkeys(("screening", "delivery", "pause", "audit_message"), CHANGE),
         **dict.fromkeys(("event", "study_event", "hip", "result_object"), APPEND),
         **dict.fromkeys(("shadow_hip", "model_release"), APPEND),
         **dict.fromkeys(("instance", "dxa_result"), READ),
@@ -38,7 +39,7 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "pause": CHANGE,
         **dict.fromkeys(("event", "study_event", "feedback", "dxa_result"), APPEND),
         **dict.fromkeys(("screening", "hip", "result_object", "instance"), READ),
-        "access": INSERT_ONLY,
+        **dict.fromkeys(("access", "audit_message"), INSERT_ONLY),
     },
 }
 """Rights by role and table."""

@@ -84,6 +84,7 @@ def _base_environment(account: pwd.struct_passwd) -> dict[str, str]:
     return {
         **kept,
         "HOME": account.pw_dir,
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's remarks about the processor
         "LOGNAME": os.environ.get("SUDO_USER") or "root",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }

@@ -60,6 +60,7 @@ def setup(config: Path, account: pwd.struct_passwd, arguments: Sequence[str]) ->
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
+    sys.stdout.flush()
     status = run(
         python_command(["doctor"]),
         account,
