@@ -17,9 +17,7 @@ mkdir -p "$root/opt/osteoscreen"
 "$uv" pip install --quiet --python "$venv/bin/python" --link-mode=copy --no-deps .
 # With the paths of the installed files, which error messages show.
 "$venv/bin/python" -m compileall -q -j 0 -s "$root" -p / "$venv/lib" || true
-"$1/bin/python" -m docs.generate.sbom "$root/usr/share/doc/osteoscreen"
-rm "$root"/usr/share/doc/osteoscreen/osteoscreen-storescp.cdx.json \
-    "$root"/usr/share/doc/osteoscreen/osteoscreen-worker-gpu.cdx.json
+"$venv/bin/python" docs/generate/sbom.py "$root/usr/share/doc/osteoscreen" worker
 deploy/deb/stage.sh "$root" "$("$venv/bin/python" -c 'import sys; print(sys.version_info[1])')"
 dpkg-deb --root-owner-group -Zzstd --build "$root" "$out"
 rm -rf "$root"
