@@ -12,7 +12,7 @@ PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # tests/conftest.py orders the modules.
 PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help demo test check format bench fresh fuzz docs lock wheels sbom clean
+.PHONY: help demo test check format bench fresh fuzz docs lock wheels sbom deb clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -60,6 +60,9 @@ wheels: $(READY) ## check that every locked package has a wheel for each Python 
 
 sbom: $(READY) ## write the bills of materials (CycloneDX) of the images to build/sbom
 	$(BIN)/python -m docs.generate.sbom build/sbom
+
+deb: $(READY) ## build the Debian package in build/deb, for the Python of this system
+	deploy/deb/build.sh $(VENV) build/deb
 
 clean: ## remove generated files
 	rm -rf $(VENV) demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

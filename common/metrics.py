@@ -92,6 +92,11 @@ OLDEST_WAITING_SECONDS = Gauge(
     "Time since completion of the longest waiting series; 0 if none is waiting",
     registry=REGISTRY,
 )
+AUDIT_OLDEST_SECONDS = Gauge(
+    "osteoscreen_audit_oldest_seconds",
+    "Age of the oldest audit message that the repository has not read; 0 if there is none",
+    registry=REGISTRY,
+)
 SPOOL_FREE_BYTES = Gauge(
     "osteoscreen_spool_free_bytes",
     "Free bytes of the file system of the spool; NaN if it cannot be read",

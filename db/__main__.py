@@ -11,12 +11,23 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from common.settings.base import CommonSettings
 from common.settings.load import load_settings
-from db import migrate, roles
+from db import migrate, provision, roles
 from db.session import make_engine
 
 HEALTH_SECONDS = 10
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def create(server_url: str = provision.LOCAL_SERVER) -> None:
+    """Create user and database of OSTEOSCREEN_DATABASE_URL, as superuser of SERVER_URL.
+
+    What exists is kept; the user gets the password of the URL.
+    """
+    owner_url = load_settings(CommonSettings).database_url
+    for name in provision.create_database(server_url, owner_url):
+        print(f"created: {name}")
 
 
 @app.command()

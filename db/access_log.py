@@ -3,12 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from db.audit import note, note_series
 from db.models import Access
+
+AUTHENTICATION = {
+    "login": "login",
+    "login_refused": "login_refused",
+    "logout": "logout",
+    "session_idle": "logout",
+    "session_ended": "logout",
+}
+"""Audited event by entry of the access log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +52,9 @@ def record_access(
             detail=dict(detail or {}),
         )
     )
+    named = {"service": "review", "host": gethostname(), "address": actor.address or None}
+    user = actor.who or "anonymous"
+    if what in AUTHENTICATION:
+        note(session, AUTHENTICATION[what], at=now, user=user, **named)
+    shown = [series_id] if series_id is not None else list((detail or {}).get("series", ()))
+    note_series(session, "read", shown, at=now, user=user, **named)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from socket import gethostname
 from typing import Any, Literal
 
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
+from db.audit import note_series
 from db.deliveries import Claim, lock_result, mark_delivered
 from db.leases import Lease, finish_run
 from db.models import Delivery, HipResult, ResultObject
@@ -145,7 +147,19 @@ def mark_sent(session: Session, claim: Claim, *, status: str, now: datetime) -> 
         "last_status": status,
         "error": None,
     }
-    return _finish(session, claim, "sent", values, now=now)
+    if not _finish(session, claim, "sent", values, now=now):
+        return False
+    note_series(
+        session,
+        "sent",
+        [claim.series_id],
+        at=now,
+        service="worker",
+        host=gethostname(),
+        peer=claim.destination,
+        instances={claim.sop_class_uid: 1},
+    )
+    return True
 
 
 def mark_confirmed(

@@ -1,7 +1,9 @@
 """Register a complete series with all its instances as a revision."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from socket import gethostname
 from typing import Any, Literal
 
 from sqlalchemy import select, update
@@ -9,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.logging import new_correlation_id
+from db.audit import note
 from db.instances import (
     NewInstance,
     are_known,
@@ -201,6 +204,7 @@ def _queue_revision(
         values=values,
         detail=_event_detail(completed, correlation_id),
     )
+    _audit(session, completed, by)
     if not due:
         series_registered(
             session,
@@ -220,6 +224,23 @@ def _event_detail(completed: CompletedSeries, correlation_id: str) -> dict[str, 
         "refused": completed.refused_count,
         "correlation_id": correlation_id,
     }
+
+
+def _audit(session: Session, completed: CompletedSeries, by: ChangedBy) -> None:
+    """Note the reception; the address is that of the last sender."""
+    last = max(completed.instances, key=lambda one: one.received_at, default=None)
+    note(
+        session,
+        "received",
+        at=by.at,
+        service="storescp",
+        host=gethostname(),
+        peer=completed.calling_ae_title or (last and last.calling_ae_title),
+        address=last and last.source_address,
+        patient_id=completed.facts.patient_id,
+        study_instance_uid=completed.study_instance_uid,
+        instances=Counter(one.sop_class_uid for one in completed.instances),
+    )
 
 
 def _refuse_change(

@@ -25,10 +25,11 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("event", "study_event"), APPEND),
         **dict.fromkeys(("screening", "delivery"), UPDATE),
         "result_object": READ,
+        "audit_message": INSERT_ONLY,
     },
     "osteoscreen_worker": {
         **dict.fromkeys(("study", "series", "held_instance"), UPDATE),
-        **dict.fromkeys(("screening", "delivery", "pause"), CHANGE),
+        **dict.fromkeys(("screening", "delivery", "pause", "audit_message"), CHANGE),
         **dict.fromkeys(("event", "study_event", "hip", "result_object"), APPEND),
         **dict.fromkeys(("shadow_hip", "model_release"), APPEND),
         **dict.fromkeys(("instance", "dxa_result"), READ),
@@ -38,7 +39,7 @@ RIGHTS: Mapping[str, Mapping[str, str]] = {
         "pause": CHANGE,
         **dict.fromkeys(("event", "study_event", "feedback", "dxa_result"), APPEND),
         **dict.fromkeys(("screening", "hip", "result_object", "instance"), READ),
-        "access": INSERT_ONLY,
+        **dict.fromkeys(("access", "audit_message"), INSERT_ONLY),
     },
 }
 """Rights by role and table."""
@@ -122,6 +123,15 @@ def set_log_parameters(engine: Engine) -> bool:
     return True
 
 
+def has_log_parameters(engine: Engine) -> bool:
+    """Return whether ``LOG_PARAMETERS`` are in force for this database."""
+    with engine.connect() as connection:
+        return all(
+            connection.scalar(text(f"SHOW {name}")) == value
+            for name, value in LOG_PARAMETERS.items()
+        )
+
+
 def log_statements(engine: Engine) -> list[str]:
     """Return the statements that set ``LOG_PARAMETERS`` for this database."""
     quote = engine.dialect.identifier_preparer.quote_identifier
@@ -139,8 +149,9 @@ def _create_role(connection: Connection, login: Login) -> None:
     # The server gets a verifier, so that its log cannot contain the password.
     raw = connection.connection.driver_connection
     verifier = encrypt_password(login.password, login.name, raw, "scram-sha-256")
+    # NOCREATEDB, the default of a new role, may only be stated by one with CREATEDB (since 16).
     connection.execute(
-        text(f"ALTER ROLE {login.name} LOGIN NOCREATEDB NOCREATEROLE PASSWORD :verifier"),
+        text(f"ALTER ROLE {login.name} LOGIN PASSWORD :verifier"),
         {"verifier": verifier},
     )
 

@@ -63,6 +63,6 @@ def make_engine(database_url: str, *, application_name: str) -> Engine:
     )
 
 
-def make_sessions(engine: Engine) -> Sessions:
-    """Return a session factory for ``engine``."""
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: Engine, *, audit: bool = False) -> Sessions:
+    """Return a session factory for ``engine``; ``audit``: whether ``db.audit.note`` writes."""
+    return sessionmaker(engine, expire_on_commit=False, info={"audit": audit})

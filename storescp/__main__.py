@@ -16,6 +16,7 @@ from common.settings.storescp import StoreScpSettings
 from common.spool.layout import free_bytes_or_nan
 from common.spool.writer import SpoolWriter, clean_incoming
 from common.task_publisher import TaskPublisher
+from db.audit import note_activity
 from db.migrate import SchemaNotCurrent, database_probe, require_current_schema
 from db.session import DatabaseUnavailable, Engine, make_engine, make_sessions
 from storescp.association.admission import peer_is_allowed
@@ -115,6 +116,9 @@ def _start_services(
             stow.start()
     registrar.start()
     services.callback(registrar.stop)
+    sessions = make_sessions(engine, audit=settings.audit_syslog is not None)
+    note_activity(sessions, "start", "storescp")
+    services.callback(note_activity, sessions, "stop", "storescp")
     if poller is not None:
         poller.start()
     stops = [one.stop for one in (poller, stow, receivers) if one is not None]

@@ -54,7 +54,7 @@ class WorkerContext:
     @cached_property
     def sessions(self) -> Sessions:
         """Session factory; ``with context.sessions.begin() as session:`` is one transaction."""
-        return make_sessions(self.engine)
+        return make_sessions(self.engine, audit=self.settings.audit_syslog is not None)
 
     @cached_property
     def spool(self) -> SpoolWriter:

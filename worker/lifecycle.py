@@ -13,7 +13,9 @@ from common.metrics import SPOOL_FREE_BYTES
 from common.settings.load import exit_on_oserror
 from common.spool.layout import free_bytes_or_nan
 from common.task_publisher import SCREENING_QUEUE, TaskPublisher
+from db.audit import note_activity
 from db.migrate import SchemaNotCurrent, database_probe
+from worker.audit_sender import AuditSender
 from worker.context import WorkerContext
 from worker.delivery.send import send
 from worker.models.demonstration import demonstration_problem
@@ -34,6 +36,7 @@ class WorkerLifecycle:
         self._publisher = publisher
         self._sweeper = sweeper
         self._deadline = ShutdownDeadline(context)
+        self._audit = AuditSender(context.settings, context.sessions)
 
     def connect(self) -> None:
         """Connect the handlers; the signals keep this object alive."""
@@ -84,13 +87,17 @@ class WorkerLifecycle:
         self._load_models()
 
     def _start_sweeper(self, **_: Any) -> None:
+        note_activity(self._context.sessions, "start", "worker")
         self._sweeper.start()
+        self._audit.start()
 
     def _limit_shutdown(self, **_: Any) -> None:
         self._deadline.request()
 
     def _stop_sweeper(self, **_: Any) -> None:
         self._sweeper.stop()
+        note_activity(self._context.sessions, "stop", "worker")
+        self._audit.stop()
 
     def _load_models(self) -> None:
         from worker.pipeline.model.package import ModelError  # TensorFlow: seconds

@@ -49,6 +49,16 @@ def _parse_network(value: Any) -> Any:
     return ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
 
 
+def _parse_address(value: Any) -> Any:
+    """Parse ``host:port``; the address of IPv6 in brackets."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.strip().rpartition(":")
+    if not host:
+        raise ValueError("expected host:port")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
 AeTitle = Annotated[str, Field(pattern=AE_TITLE_PATTERN)]
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpNetworks = Annotated[
@@ -121,6 +131,17 @@ class CommonSettings(BaseSettings):
     )
     tls_key: FilePath | None = Field(
         None, description="Key of the TLS certificate (PEM), without a password"
+    )
+
+    audit_syslog: Annotated[
+        tuple[str, Annotated[int, Field(ge=1, le=65535)]] | None,
+        NoDecode,
+        BeforeValidator(_parse_address),
+    ] = Field(
+        None,
+        description="Audit record repository as `host:port`: audit messages (DICOM PS3.15 A.5)"
+        " are sent there by syslog over TLS (RFC 5425, port 6514 as a rule), with `TLS_CA` and,"
+        " if set, `TLS_CERT`; no audit messages when unset. Set it for all services alike",
     )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -36,6 +36,20 @@ def load_settings(cls: type[S]) -> S:
             return settings
     print("\n".join(lines), file=sys.stderr)
     raise SystemExit(2)
+
+
+def wrong_values(cls: type[BaseSettings], values: Mapping[str, str]) -> list[str]:
+    """Return one line for each wrong one of these values of a service.
+
+    ``values`` : by field; the settings of this process may not contain others.
+    """
+    try:
+        cls(**dict[str, Any](values, _env_file=None))
+    except ValidationError as error:
+        return [_error_line(cls, problem) for problem in error.errors(include_url=False)]
+    except ValueError as error:  # a list or table that is not valid JSON
+        return [f"{PREFIX}…: {error}"]
+    return []
 
 
 @contextmanager

@@ -67,6 +67,13 @@ class ReviewSettings(CommonSettings):
         repr=False,
         json_schema_extra=SECRET,
     )
+    review_idle_minutes: int = Field(
+        30,
+        ge=1,
+        le=720,
+        description="Minutes without a request after which a user who logged in with a token is"
+        " logged off; 12 hours after the login in any case",
+    )
     review_trusted_proxies: IpNetworks = Field(
         (),
         description="Addresses of reverse proxies with TLS (comma-separated, each a single"

@@ -1,5 +1,6 @@
 """Tables, one module per subject; this package exports all of them."""
 
+from db.models.audit import AuditMessage
 from db.models.base import Base
 from db.models.candidates import ModelRelease, ShadowHipResult
 from db.models.delivery import NOTE, Delivery, ObjectRole, Pause, ResultObject
@@ -12,6 +13,7 @@ from db.models.study import Study, StudyEvent
 __all__ = [
     "NOTE",
     "Access",
+    "AuditMessage",
     "Base",
     "Delivery",
     "DxaResult",

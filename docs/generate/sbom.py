@@ -1,6 +1,6 @@
-"""Write bills of materials (CycloneDX 1.5): ``python -m docs.generate.sbom DIR``.
+"""Write bills of materials (CycloneDX 1.5): ``python -m docs.generate.sbom DIR [IMAGE]``.
 
-One file for each image, from its locked packages. Without a time or a random number: the same
+One file for each image, or for one of them, from its locked packages. Without a time or a random number: the same
 lock gives the same file.
 """
 
@@ -102,17 +102,17 @@ def _component(package: Package) -> dict[str, Any]:
     return component
 
 
-def write_bills(folder: Path) -> None:
-    """Write the bill of each image."""
+def write_bills(folder: Path, images: Sequence[str] = IMAGES) -> None:
+    """Write the bill of each of these images."""
     folder.mkdir(parents=True, exist_ok=True)
     project = (ROOT / "pyproject.toml").read_text()
     found = re.search(r'^version = "(.+)"', project, re.MULTILINE)
     version = found[1] if found else "unknown"
-    for image in IMAGES:
+    for image in images:
         packages = locked_packages(REQUIREMENTS / f"{image}.txt")
         text = json.dumps(bill(image, packages, version), indent=1)
         (folder / f"osteoscreen-{image}.cdx.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":
-    write_bills(Path(sys.argv[1]))
+    write_bills(Path(sys.argv[1]), sys.argv[2:] or IMAGES)

@@ -60,7 +60,7 @@ class Registrar(threading.Thread):
         self._pending = pending
         self._associations = associations
         self._engine = engine
-        self._sessions = make_sessions(engine)
+        self._sessions = make_sessions(engine, audit=settings.audit_syslog is not None)
         self._publisher = publisher
         self._settings = settings
         self._result_per = ResultPer(settings.result_per)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.settings.environment_file import read_environment_file
-from worker.cli import osteoscreenctl
+from worker.cli import as_service
 
 ROOT = Path(__file__).parents[2]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -44,7 +44,7 @@ def test_a_command_has_user_settings_and_secrets_of_the_services(
     )
     secrets = {"DATABASE_URL": b"postgresql://x", "TLS_KEY": b"key"}
 
-    status = osteoscreenctl.run(
+    status = as_service.run(
         ["/bin/sh", "-c", script], account, {"OSTEOSCREEN_SPOOL_DIR": "/srv/spool"}, secrets
     )
 
@@ -84,10 +84,10 @@ def test_the_program_starts_operator_commands(tmp_path: Path) -> None:
     assert "no user nosuchuser on this host" in no_user.stderr
     # The setting comes from the file of the secret.
     assert (worker.returncode, worker.stderr) == (2, DATABASE_URL_PROBLEM)
-    assert osteoscreenctl.secrets(tmp_path / "secrets", "db") == {
+    assert as_service.secret_values(tmp_path / "secrets", "db") == {
         "DATABASE_URL": b"sqlite://owner"
     }
-    assert osteoscreenctl.secrets(tmp_path / "secrets", "status") == {
+    assert as_service.secret_values(tmp_path / "secrets", "status") == {
         "DATABASE_URL": b"sqlite://worker"
     }
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,28 @@ def test_licenses_are_those_of_the_locked_packages() -> None:
         # A package of another platform is not installed, or was not where the list was made.
         assert found is None or stated in (found.replace("|", "/"), "other platform")
         assert stated != "not stated", name
+
+
+@pytest.mark.parametrize("image", sbom.IMAGES)
+def test_every_image_and_the_package_have_their_bill_of_materials(
+    image: str, tmp_path: Path
+) -> None:
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text()
+    stage = dockerfile.partition(f" AS build-{image}\n")[2].partition("\nFROM ")[0]
+    commands = [stage, (ROOT / "deploy/deb/build.sh").read_text()]
+    command = re.compile(rf"python\"? docs/generate/sbom.py \S+ {image}$", re.MULTILINE)
+
+    written = [bool(command.search(text)) for text in commands]
+    # As a file of its own, with nothing but the standard library.
+    subprocess.run(
+        [sys.executable, "-I", ROOT / "docs/generate/sbom.py", tmp_path, image], check=True
+    )
+
+    assert written == [True, image == "worker"]
+    assert [one.name for one in tmp_path.iterdir()] == [f"osteoscreen-{image}.cdx.json"]
+    assert dockerfile.count("--from=build-") == len(sbom.IMAGES)
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert {"pyproject.toml", "docs/generate/sbom.py", "requirements"} <= sent
 
 
 @pytest.mark.parametrize("image", sbom.IMAGES)

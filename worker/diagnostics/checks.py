@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kombu import Connection
 
+from common.audit.syslog import SyslogServer, send_messages
 from common.settings.worker import WorkerSettings
 from common.spool.layout import free_bytes
 from common.spool.quarantine import list_quarantined
@@ -34,6 +35,8 @@ def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
     yield check_quarantine(settings.spool_dir)
     yield from check_record(settings)
     yield from check_models(settings)
+    if settings.audit_syslog is not None:
+        yield check_audit(settings)
     if not settings.destinations:
         yield Diagnostic(
             "destinations",
@@ -71,6 +74,19 @@ def check_broker(settings: WorkerSettings) -> Diagnostic:
         remedy = "start Redis, or correct OSTEOSCREEN_BROKER_URL"
         return Diagnostic("broker", False, f"{where}: {first_line(error)}", remedy)
     return Diagnostic("broker", True, where)
+
+
+def check_audit(settings: WorkerSettings) -> Diagnostic:
+    """Check that the audit record repository accepts TLS; no message is sent."""
+    host, port = settings.audit_syslog or ("", 0)
+    try:
+        send_messages(SyslogServer(host, port), settings.tls, ())
+    except (OSError, ValueError) as error:
+        remedy = (
+            "start the repository, or correct OSTEOSCREEN_AUDIT_SYSLOG or OSTEOSCREEN_TLS_CA"
+        )
+        return Diagnostic("audit", False, f"{host}:{port}: {first_line(error)}", remedy)
+    return Diagnostic("audit", True, f"{host}:{port}")
 
 
 def check_spool(spool_dir: Path) -> Diagnostic:

@@ -1,5 +1,7 @@
 """The FastAPI application: middleware, routes and error pages."""
 
+from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -10,9 +12,17 @@ from starlette.staticfiles import StaticFiles
 
 from common.logging import get_logger
 from common.settings.review import ReviewSettings
-from db.session import DatabaseUnavailable, InvalidValue, make_engine, make_sessions
+from db.access_log import record_access
+from db.session import (
+    DatabaseUnavailable,
+    InvalidValue,
+    Sessions,
+    make_engine,
+    make_sessions,
+)
 from worker.errors import stack_of
 from worker.review.authentication import Authenticator
+from worker.review.clock import now
 from worker.review.middleware import AuthenticationMiddleware, SecurityHeadersMiddleware
 from worker.review.pages import (
     actions,
@@ -25,7 +35,9 @@ from worker.review.pages import (
     worklist,
 )
 from worker.review.rendering import STATIC_DIR, make_templates, render
+from worker.review.sessions import EndedSession
 from worker.review.state import AppState
+from worker.review.token_holders import tokens_path
 
 ROUTERS = (
     login.router,
@@ -48,16 +60,19 @@ log = get_logger(__name__)
 def make_app(settings: ReviewSettings) -> FastAPI:
     """Return the application; it connects to the database at the first request."""
     engine = make_engine(settings.database_url, application_name="osteoscreen review")
-    authenticator = Authenticator(settings)
+    authenticator = Authenticator(settings, tokens_file=tokens_path())
     # No OpenAPI schema or documentation, which would list the routes to anonymous clients.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.app_state = AppState(
-        settings, engine, make_sessions(engine), authenticator, make_templates()
-    )
+    sessions = make_sessions(engine, audit=settings.audit_syslog is not None)
+    app.state.app_state = AppState(settings, engine, sessions, authenticator, make_templates())
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC_DIR), name="static")
-    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(
+        AuthenticationMiddleware,
+        authenticator=authenticator,
+        record_ended=partial(_record_ended, sessions),
+    )
     app.add_middleware(SecurityHeadersMiddleware)  # added last, so it is the outermost
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -66,6 +81,16 @@ def make_app(settings: ReviewSettings) -> FastAPI:
     app.add_exception_handler(DatabaseUnavailable, _database_unavailable)
     app.add_exception_handler(Exception, _internal_error)
     return app
+
+
+def _record_ended(sessions: Sessions, ended: Sequence[EndedSession]) -> None:
+    """Write the log-offs that no user asked for into the access log."""
+    try:
+        with sessions.begin() as session:
+            for one in ended:
+                record_access(session, one.actor, one.what, now=now())
+    except DatabaseUnavailable:
+        log.warning("log_off_not_recorded", sessions=len(ended))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

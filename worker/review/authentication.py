@@ -1,7 +1,4 @@
-"""Authentication by the headers of a trusted proxy or by a session opened with a token.
-
-Sessions are kept in memory: a restart of the process ends all of them.
-"""
+"""Authentication by the headers of a trusted proxy or by a session opened with a token."""
 
 import hashlib
 import hmac
@@ -9,42 +6,37 @@ import ipaddress
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
-from common.settings.review import ReviewSettings, Role
+from common.settings.review import ReviewSettings
 from worker.review.login_limit import LoginLimit
+from worker.review.sessions import EndedSession, Sessions
+from worker.review.token_holders import TokenHolders
 from worker.review.users import User, highest_role
 
 SESSION_COOKIE = "osteoscreen_session"
 LOGIN_COOKIE = "osteoscreen_login"
-SESSION_SECONDS = 12 * 3600
-MAX_SESSIONS = 10_000
 MAX_NAME_LENGTH = 128
 MAX_ADDRESS_LENGTH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A login by token, valid until ``ends_at`` on the authenticator's clock."""
-
-    name: str
-    role: Role
-    ends_at: float
 
 
 class Authenticator:
     """Identifies users by trusted proxies, tokens and sessions. Shared by all threads."""
 
     def __init__(
-        self, settings: ReviewSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: ReviewSettings,
+        clock: Callable[[], float] = time.monotonic,
+        tokens_file: Path | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._sessions: dict[str, Session] = {}
+        holders = TokenHolders(settings, tokens_file)
+        idle_seconds = 60.0 * settings.review_idle_minutes
+        self._sessions = Sessions(holders, clock, idle_seconds=idle_seconds)
         self._login_limit = LoginLimit()
 
     def identify(self, connection: HTTPConnection) -> User | None:
@@ -61,26 +53,11 @@ class Authenticator:
                 role = highest_role(",".join(roles).split(","))
                 return User(name[:MAX_NAME_LENGTH], role, address, self.csrf(f"proxy {name}"))
         session_id = connection.cookies.get(SESSION_COOKIE, "")
-        session = self._sessions.get(session_id)
-        if session is None or session.ends_at < self._clock():
-            return None
-        return User(session.name, session.role, address, self.csrf(f"session {session_id}"))
+        return self.session_user(session_id, address)
 
-    def open_session(self, token: str) -> str | None:
+    def open_session(self, token: str, address: str = "") -> str | None:
         """Return the ID of a new session, or None if the token is unknown."""
-        given = hashlib.sha256(token.encode()).digest()
-        match = None
-        for holder in self._settings.review_tokens:  # no early exit: constant time
-            known = hashlib.sha256(holder.token.get_secret_value().encode()).digest()
-            if hmac.compare_digest(known, given):
-                match = holder
-        if match is None:
-            return None
-        self._remove_oldest_sessions()
-        session_id = secrets.token_urlsafe(32)
-        ends_at = self._clock() + SESSION_SECONDS
-        self._sessions[session_id] = Session(match.name, match.role, ends_at)
-        return session_id
+        return self._sessions.open(token, address)
 
     def login_wait_seconds(self, connection: HTTPConnection) -> float:
         """Return the time until the browser's address may try a token; 0 if it may now."""
@@ -90,14 +67,17 @@ class Authenticator:
         """Count a wrong token for the browser's address."""
         self._login_limit.failed(self.address(connection), now=self._clock())
 
-    def session_user(self, session_id: str, address: str) -> User:
-        """Return the user of a session that was just opened."""
-        session = self._sessions[session_id]
-        return User(session.name, session.role, address, self.csrf(f"session {session_id}"))
+    def session_user(self, session_id: str, address: str) -> User | None:
+        """Return the user of a session, None if it has ended."""
+        return self._sessions.user(session_id, address, self.csrf(f"session {session_id}"))
 
     def close_session(self, connection: HTTPConnection) -> None:
         """End the session of a request."""
-        self._sessions.pop(connection.cookies.get(SESSION_COOKIE, ""), None)
+        self._sessions.close(connection.cookies.get(SESSION_COOKIE, ""))
+
+    def take_ended(self) -> list[EndedSession]:
+        """Return the sessions that have ended without a log-out since the last call."""
+        return self._sessions.take_ended()
 
     def csrf(self, secret: str) -> str:
         """Return the CSRF token for a session, a proxy's user or a login page."""
@@ -126,14 +106,6 @@ class Authenticator:
     def is_secure(self, connection: HTTPConnection) -> bool:
         """Return whether cookies may be ``Secure``: TLS ends here or at a trusted proxy."""
         return connection.url.scheme == "https" or self.is_trusted(connection)
-
-    def _remove_oldest_sessions(self) -> None:
-        # Sessions end in the order in which they were opened.
-        for session_id in list(islice(self._sessions, 10)):
-            session = self._sessions.get(session_id)
-            ended = session is None or session.ends_at < self._clock()
-            if ended or len(self._sessions) >= MAX_SESSIONS:
-                self._sessions.pop(session_id, None)
 
 
 def is_same_token(given: str, expected: str) -> bool:

@@ -4,15 +4,18 @@ Both act before the body is read, so that an upload of an anonymous client is no
 """
 
 import re
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.review.authentication import Authenticator
+from worker.review.sessions import EndedSession
 
 ANONYMOUS_PATHS = re.compile(r"/(login|health|static/[\w.-]+)")
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -57,9 +60,15 @@ class SecurityHeadersMiddleware:
 class AuthenticationMiddleware:
     """Sets ``request.state.user`` and stops requests that are not allowed."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        record_ended: Callable[[Sequence[EndedSession]], None],
+    ) -> None:
         self.app = app
         self.authenticator = authenticator
+        self.record_ended = record_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with an error or the login page."""
@@ -69,6 +78,8 @@ class AuthenticationMiddleware:
             return  # no WebSocket
         request = Request(scope)
         scope.setdefault("state", {})["user"] = self.authenticator.identify(request)
+        if ended := self.authenticator.take_ended():
+            await run_in_threadpool(self.record_ended, ended)
         denial = denial_response(request)
         await (denial or self.app)(scope, receive, send)
 

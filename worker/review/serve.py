@@ -12,6 +12,7 @@ from common.logging import configure_logging, get_logger
 from common.settings.load import exit_on_oserror, load_settings
 from common.settings.review import ReviewSettings
 from common.tls import server_context
+from db.audit import note_activity
 from db.migrate import SchemaNotCurrent, require_current_schema
 from worker.review.app import make_app
 
@@ -55,7 +56,10 @@ def serve() -> None:
         )
     scheme = "http" if settings.tls_cert is None else "https"
     log.info("review_ready", address=f"{scheme}://{host}:{port}/")
+    sessions = app.state.app_state.sessions
+    note_activity(sessions, "start", "review")
     server.run(sockets=[listener])
+    note_activity(sessions, "stop", "review")
 
 
 def _config(app: object, settings: ReviewSettings) -> uvicorn.Config:

@@ -14,12 +14,12 @@ from db.access_log import AuditActor, record_access
 from worker.review.authentication import (
     LOGIN_COOKIE,
     SESSION_COOKIE,
-    SESSION_SECONDS,
     is_same_token,
 )
 from worker.review.clock import now
 from worker.review.dependencies import CurrentUser, VerifiedForm, form_text
 from worker.review.rendering import redirect, render
+from worker.review.sessions import SESSION_SECONDS
 from worker.review.state import AppState, CurrentState, get_app_state
 
 router = APIRouter()
@@ -56,9 +56,11 @@ async def log_in(request: Request, app_state: CurrentState) -> Response:
     if (wait_seconds := authenticator.login_wait_seconds(request)) > 0:
         raise _too_many_attempts(request, wait_seconds)
     target = form_text(form, "next")
-    session_id = authenticator.open_session(form_text(form, "token", max_length=1000))
     address = authenticator.address(request)
-    if session_id is None:
+    token = form_text(form, "token", max_length=1000)
+    session_id = authenticator.open_session(token, address)
+    user = session_id and authenticator.session_user(session_id, address)
+    if not session_id or not user:
         authenticator.count_failed_login(request)
         log.warning("login_refused", address=address)
         await run_in_threadpool(
@@ -66,7 +68,6 @@ async def log_in(request: Request, app_state: CurrentState) -> Response:
         )
         await asyncio.sleep(REFUSAL_SECONDS)
         return _login_page(request, app_state, target, problem="This token is not known.")
-    user = authenticator.session_user(session_id, address)
     await run_in_threadpool(_record, app_state, user.audit_actor, "login")
     response = redirect(_local_path(target))
     _set_cookie(request, response, SESSION_COOKIE, session_id)
