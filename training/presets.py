@@ -51,6 +51,7 @@ class AugmentSettings:
     flip_columns: bool
     flip_rows: bool
     noise_hu: float
+    offset_hu: float
     sharpness: float
     slice_mm: float
     probability: float

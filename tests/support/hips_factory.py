@@ -15,6 +15,7 @@ from training.cohort import dataset
 from training.cohort.dataset import Hips, Record
 from training.cohort.source import Source
 from training.presets import Preset
+from worker.pipeline.femur_shape import STEP_MM
 
 
 def make_hips(
@@ -50,13 +51,15 @@ def make_hips(
         )
         for index, score in enumerate(t.tolist())
     )
-    return Hips(records, pixels.astype(np.float16))
+    on_femur = np.full((count, 250, 250), -20, np.int8)
+    return Hips(records, pixels.astype(np.float16), on_femur)
 
 
 def write_hips(folder: Path, hips: Hips, outlines: npt.NDArray[Any] | None = None) -> None:
     """Write a data set to ``folder``, split by patient."""
     shard = folder / "shard.npz"
-    dataset.save_shard(shard, hips.records, list(hips.pixels), outlines)
+    femurs = None if hips.femurs is None else list(hips.femurs * np.float32(STEP_MM))
+    dataset.save_shard(shard, hips.records, list(hips.pixels), femurs, outlines)
     dataset.assemble([shard], folder, Source(simulated=True, split="shares", seed=0))
 
 

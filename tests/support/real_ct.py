@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.support.ct_volume import load_series
@@ -67,6 +68,22 @@ class RealCt:
         array, spacing, origin = self._writer.load(self._file(case))
         last = np.multiply(np.subtract(array.shape, 1), spacing)[::-1]
         return list(map(float, origin)), list(map(float, origin + last))
+
+    def femur_at(
+        self, case: str, side: Side, points_mm: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_] | None:
+        """Return whether each of (…, 3) points lies in a labeled femur; None without labels."""
+        if not Path(self._file(f"{case}_labels")).exists():
+            return None
+        labels, spacing, origin = self._writer.load(self._file(f"{case}_labels"))
+
+        def label_of(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+            index = np.rint((points - origin)[..., ::-1] / spacing).astype(int)
+            inside = np.all((index >= 0) & (index < labels.shape), axis=-1)
+            clipped = np.clip(index, 0, np.subtract(labels.shape, 1))
+            return np.where(inside, labels[tuple(np.moveaxis(clipped, -1, 0))], 0)
+
+        return np.asarray(label_of(points_mm) == label_of(np.array(self.heads_mm(case)[side])))
 
     def _file(self, case: str) -> str:
         return str(self.folder / f"{case}.nii.gz")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from training.cohort import dataset, shards
 from training.cohort import planes as cohort_planes
@@ -102,16 +101,17 @@ def render_shard(path: Path, job: tuple[int, Sequence[PlannedPatient]]) -> None:
     """Write all labeled hips of some patients to ``path``."""
     start = time.process_time()
     seed, part = job
-    records, pixels, outlines = [], [], []
+    records, pixels, femurs, outlines = [], [], [], []
     for patient in part:
         for number, scan in enumerate(sample_scans(patient, seed)):
             cut = cut_crop(scan)
             mirrored = np.s_[:, ::-1] if scan.hip.side == "L" else np.s_[:, :]
             records.append(record_of(patient.number, number, scan))
             pixels.append(cut.pixels[mirrored])
+            femurs.append(cut.femur_mm[mirrored])
             outlines.append(outline_of(scan.subject, cut, scan.hip.side)[mirrored])
     seconds = time.process_time() - start
-    dataset.save_shard(path, records, pixels, outlines, seconds=seconds)
+    dataset.save_shard(path, records, pixels, femurs, outlines=outlines, seconds=seconds)
 
 
 def sample_scans(patient: PlannedPatient, seed: int) -> Iterator[Scan]:
@@ -146,9 +146,9 @@ def cut_crop(scan: Scan) -> HipCrop:
 
 def crop_of(
     rng: np.random.Generator, subject: Subject, acquisition: Acquisition, hip: HipTruth
-) -> npt.NDArray[np.float32]:
-    """Return the (250, 250) float32 crop, 0–255, of one hip, with the finder's error added."""
-    return cut_crop(Scan(subject, acquisition, hip, sample_found_femur(rng, hip))).pixels
+) -> HipCrop:
+    """Return the crop of one hip, with the finder's error added."""
+    return cut_crop(Scan(subject, acquisition, hip, sample_found_femur(rng, hip)))
 
 
 def record_of(patient: int, number: int, scan: Scan) -> Record:

@@ -2,6 +2,7 @@
 
 ``hips.csv``     one line per hip: patient, scan, DXA, demographics, acquisition
 ``pixels.npy``   (n, 250, 250) float16, 0–255 (a step is at most 1 HU), as right hips
+``femurs.npy``   (n, 250, 250) int8, distance of each pixel from the finder's femur, half mm
 ``outlines.npy`` (n, 250, 32) uint8, packed bits of the femur mask; only where it is known
 ``source.json``, ``split.csv``  origin and split (``training.cohort.source``)
 """
@@ -33,11 +34,12 @@ from training.cohort.split import (
     split_by_patient,
 )
 from worker.pipeline.crop import CROP_PX
+from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.grading import grade_of_t_score, worse_grade
 from worker.pipeline.results import Grade
 from worker.pipeline.volume import Orientation, Side
 
-TABLE, PIXELS, OUTLINES = "hips.csv", "pixels.npy", "outlines.npy"
+TABLE, PIXELS, FEMURS, OUTLINES = "hips.csv", "pixels.npy", "femurs.npy", "outlines.npy"
 
 Pixels = npt.NDArray[np.float16]
 Mask = npt.NDArray[np.bool_]
@@ -82,10 +84,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Hips:
-    """Labeled hips; index i of records, pixels and outlines is the same hip."""
+    """Labeled hips; index i of records, pixels, femurs and outlines is the same hip.
+
+    ``femurs`` : (n, 250, 250) int8, distances from the finder's femur in steps of
+    ``femur_shape.STEP_MM``; None in data sets of versions before 4.
+    """
 
     records: tuple[Record, ...]
     pixels: Pixels
+    femurs: npt.NDArray[np.int8] | None = None
     outlines: npt.NDArray[np.uint8] | None = None
 
     @property
@@ -114,6 +121,7 @@ class Hips:
         return Hips(
             tuple(self.records[i] for i in indices.tolist()),
             self.pixels[indices],
+            None if self.femurs is None else self.femurs[indices],
             None if self.outlines is None else self.outlines[indices],
         )
 
@@ -122,10 +130,13 @@ def save_shard(
     path: Path,
     records: Sequence[Record],
     pixels: Sequence[npt.NDArray[np.floating]],
+    femurs: Sequence[npt.NDArray[np.floating]] | None = None,
     outlines: Sequence[Mask] | None = None,
     **extra: Any,
 ) -> None:
     """Write some hips to one file; ``extra`` : further arrays.
+
+    ``femurs`` : distances from the finder's femur, mm.
 
     The file is renamed into place, so that a file under its final name is complete.
     """
@@ -134,6 +145,9 @@ def save_shard(
         "pixels": np.array(pixels, np.float16).reshape(-1, CROP_PX, CROP_PX),
         **extra,
     }
+    if femurs is not None:
+        steps = np.rint(np.array(femurs, np.float32) / STEP_MM)
+        arrays["femurs"] = steps.astype(np.int8).reshape(-1, CROP_PX, CROP_PX)
     if outlines is not None:
         arrays["outlines"] = np.packbits(np.array(outlines, bool), axis=-1)
     partial = path.with_suffix(".partial.npz")
@@ -149,26 +163,26 @@ def assemble(shards: Iterable[Path], out_dir: Path, source: Source) -> int:
     """
     check_seed(out_dir, source.seed)
     records: list[Record] = []
-    pixels, outlines = [], []
+    arrays: dict[str, list[npt.NDArray[Any]]] = {PIXELS: [], FEMURS: [], OUTLINES: []}
     for path in shards:
         with np.load(path, allow_pickle=False) as shard:
             records += [Record(**entry) for entry in json.loads(str(shard["records"]))]
-            pixels.append(shard["pixels"])
-            if "outlines" in shard:
-                outlines.append(shard["outlines"])
+            for name, parts in arrays.items():
+                if (key := name.removesuffix(".npy")) in shard:
+                    parts.append(shard[key])
     if not records:
         raise ValueError(f"no hip is left for a data set in {out_dir}; check the exclusions")
     if source.split == "hash":
-        parts = read_parts(out_dir, TABLE)
-        records = hash_records(records, source.seed, parts)
-        write_parts(out_dir, parts | {r.patient: r.part for r in records if r.part})
+        known = read_parts(out_dir, TABLE)
+        records = hash_records(records, source.seed, known)
+        write_parts(out_dir, known | {r.patient: r.part for r in records if r.part})
     else:
         records = split_records(records, source.seed)
     write_source(out_dir, source)
     (out_dir / TABLE).unlink(missing_ok=True)
-    np.save(out_dir / PIXELS, np.concatenate(pixels))
-    if outlines:
-        np.save(out_dir / OUTLINES, np.concatenate(outlines))
+    for name, parts in arrays.items():
+        if parts:
+            np.save(out_dir / name, np.concatenate(parts))
     with (out_dir / TABLE).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Record)])
         table.writeheader()
@@ -241,13 +255,17 @@ def load(folder: Path) -> Hips:
     """
     records = load_records(folder)
     pixels = np.load(folder / PIXELS)
-    outlines = np.load(folder / OUTLINES) if (folder / OUTLINES).exists() else None
-    if len(pixels) != len(records) or (outlines is not None and len(outlines) != len(records)):
+    femurs, outlines = (
+        np.load(folder / name) if (folder / name).exists() else None
+        for name in (FEMURS, OUTLINES)
+    )
+    known = [array for array in (pixels, femurs, outlines) if array is not None]
+    if any(len(array) != len(records) for array in known):
         raise ValueError(
             f"{folder}: {len(records)} lines in {TABLE} but {len(pixels)} crops; write it again"
         )
     check_no_leak([r.patient for r in records], [str(r.part) for r in records])
-    return Hips(records, pixels, outlines)
+    return Hips(records, pixels, femurs, outlines)
 
 
 def load_records(folder: Path) -> tuple[Record, ...]:
@@ -257,9 +275,11 @@ def load_records(folder: Path) -> tuple[Record, ...]:
 
 
 def sha256(folder: Path) -> str:
-    """Return the SHA-256 of the table and the pixels."""
+    """Return the SHA-256 of the table, the pixels and the distances from the femur."""
     digest = hashlib.sha256()
-    for name in (TABLE, PIXELS):
+    for name in (TABLE, PIXELS, FEMURS):
+        if not (folder / name).exists():
+            continue
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -19,19 +19,20 @@ from worker.pipeline.crop import CROP_PX
 from worker.pipeline.femurs import planes
 from worker.pipeline.reformat import canonical, resample_rows, slab_grid, slab_means
 from worker.pipeline.results import HipCrop
-from worker.pipeline.volume import Femur, Plane, PointMm, Volume
+from worker.pipeline.volume import Femur, Plane, PointMm, Volume, to_point
 from worker.pipeline.volume_layout import PLANE_DISTANCE_MM
 
 # Standard deviations along each axis that reproduce the distances measured on 300 held-out
 # volumes (docs/decisions/0002): head p50 0.7, p95 3.8 mm; neck p50 3.1, p95 7.0 mm.
 HEAD_ERROR_MM = 1.2
 NECK_ERROR_MM = 2.3
+SHAFT_ERROR_DEG = 2.0
 # Half of the rendered region: half a crop (122 mm) and a margin for filters.
 REACH_MM = 128.0
 
 
 def sample_found_femur(rng: np.random.Generator, hip: HipTruth) -> Femur:
-    """Return the true head and neck with a random error of the finder's size added."""
+    """Return the true femur with a random error of the finder's size added."""
 
     def displaced(point: PointMm, error_mm: float) -> PointMm:
         x, y, z = np.add(point, rng.normal(0.0, error_mm, 3)).tolist()
@@ -39,7 +40,17 @@ def sample_found_femur(rng: np.random.Generator, hip: HipTruth) -> Femur:
 
     center = displaced(hip.center_mm, HEAD_ERROR_MM)
     neck = displaced(hip.neck_mm, NECK_ERROR_MM)
-    return Femur(hip.side, center, hip.radius_mm, neck, confidence=1.0)
+    trochanter = displaced(hip.trochanter_mm, NECK_ERROR_MM)
+    down = hip.shaft_direction + rng.normal(0.0, np.radians(SHAFT_ERROR_DEG), 3)
+    return Femur(
+        hip.side,
+        center,
+        hip.radius_mm,
+        neck,
+        confidence=1.0,
+        trochanter_mm=trochanter,
+        shaft_direction=to_point(down / np.linalg.norm(down)),
+    )
 
 
 def plane_of(subject: Subject, acquisition: Acquisition, femur: Femur) -> Plane:

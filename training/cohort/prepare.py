@@ -41,7 +41,7 @@ from worker.pipeline.volume import Series, Side
 
 SIDES: tuple[Side, Side] = ("R", "L")
 NO_FILES = "NO_FILES"
-SHARD_FORMAT = 2
+SHARD_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], boo
     series = read_listed(rows, files, require_dates)
     cropped = crop_series(series) if isinstance(series, Series) else series
     records: list[Record] = []
-    pixels = []
+    pixels, femurs = [], []
     excluded: list[Exclusion] = []
     if isinstance(cropped, Exclusion):
         excluded.append(cropped)
@@ -140,10 +140,12 @@ def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], boo
                     excluded.append(_exclusion(rows, (hip.code.value, hip.text), side))
                     continue
                 records.append(record_of(row, side, cropped))
-                pixels.append(hip.pixels if side == "R" else hip.pixels[:, ::-1])
+                mirrored = np.s_[:, ::-1] if side == "L" else np.s_[:, :]
+                pixels.append(hip.pixels[mirrored])
+                femurs.append(hip.femur_mm[mirrored])
     identities = [_identity(rows, series)] if isinstance(series, Series) else []
     dataset.save_shard(
-        path, records, pixels,
+        path, records, pixels, femurs,
         excluded=json.dumps([asdict(entry) for entry in excluded]),
         identity=json.dumps([asdict(entry) for entry in identities]),
     )  # fmt: skip

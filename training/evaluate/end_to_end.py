@@ -153,7 +153,9 @@ def _evaluation(
     reason = rejected if hip is None else hip.reason
     if hip is not None and hip.probabilities is not None and hip.crop is not None:
         # A second prediction without demographics is fast.
-        alone = replace(model, patient_temperature=None).classify(hip.crop.pixels, hip.side)
+        alone = replace(model, patient_temperature=None).classify(
+            hip.crop.pixels, hip.side, hip.crop.femur_mm
+        )
         return replace(
             expected,
             image=tuple(alone.probabilities[grade] for grade in GRADES),

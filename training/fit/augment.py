@@ -1,4 +1,4 @@
-"""Augmentation of crops by geometry, slice thickness, sharpness and noise; HU are not scaled.
+"""Augmentation of crops by geometry, slice thickness, sharpness, noise and offset of HU.
 
 All values are drawn from one seed inside the TensorFlow graph, so that ``tf.data`` runs the
 augmentation in parallel with the training and the same seed gives the same pixels.
@@ -20,7 +20,8 @@ Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Function of (n, 250, 250, c) float32 images and a (2,) int32 seed; returns changed images.
 
 Each image changes differently. The first channel is the crop, 0–255; further channels are
-outlines, 0–1, which follow the geometry of the crop and do not change otherwise.
+outlines, 0–1, and distances from the femur, which follow the geometry of the crop and do not
+change otherwise.
 """
 
 
@@ -52,6 +53,11 @@ def augmentation(preset: AugmentSettings) -> Augmentation:
             sharpness = _uniform(count, seeds[3], preset.sharpness, preset.probability)
             high = batch - tf.nn.avg_pool2d(batch, 3, 1, "SAME")
             batch += sharpness[:, None, None, None] * high
+        if preset.offset_hu:
+            offset = _uniform(
+                count, seeds[6], preset.offset_hu * GRAY_PER_HU, preset.probability
+            )
+            batch += offset[:, None, None, None]
         if preset.noise_hu:
             limit = preset.noise_hu * GRAY_PER_HU
             noise = tf.abs(_uniform(count, seeds[4], limit, preset.probability))

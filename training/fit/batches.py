@@ -11,10 +11,12 @@ from training.fit.augment import augmentation
 from training.presets import Preset
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.demographics import Demographics
+from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.model.networks import (
     CROP,
     FEMUR,
     FEMUR_CELL_PX,
+    FEMUR_MM,
     GRADES,
     LOGITS,
     PATIENT,
@@ -57,6 +59,7 @@ class Batches:
     ) -> None:
         self._preset, self._seed, self._inputs = preset, seed, frozenset(inputs)
         self._pixels = tf.constant(hips.pixels) if CROP in inputs else None
+        self._femurs = tf.constant(femurs_of(hips)) if FEMUR_MM in inputs else None
         self._outlines = tf.constant(hips.outlines) if FEMUR in truths else None
         self._patients = tf.constant(patient_vectors(hips))
         values = {LOGITS: tf.constant(labels(hips)), T_SCORE: tf.constant(hips.t_scores)}
@@ -84,14 +87,17 @@ class Batches:
             inputs[PATIENT] = self._hide_some(patients, seed + tf.constant([0, 1]))
         expected = {name: tf.gather(truth, chosen) for name, truth in self._truths.items()}
         if self._pixels is not None:
-            images = tf.cast(tf.gather(self._pixels, chosen), tf.float32)[..., tf.newaxis]
+            channels = [tf.cast(tf.gather(self._pixels, chosen), tf.float32)[..., tf.newaxis]]
             if self._outlines is not None:
-                outlines = unpack_outlines(tf.gather(self._outlines, chosen))
-                images = tf.concat([images, outlines], axis=-1)
-            images = self._augment(images, seed)
+                channels.append(unpack_outlines(tf.gather(self._outlines, chosen)))
+            if self._femurs is not None:
+                channels.append(to_mm(tf.gather(self._femurs, chosen)))
+            images = self._augment(tf.concat(channels, axis=-1), seed)
             inputs[CROP] = images[..., :1]
             if self._outlines is not None:
-                expected[FEMUR] = femur_cells(images[..., 1:])
+                expected[FEMUR] = femur_cells(images[..., 1:2])
+            if self._femurs is not None:
+                inputs[FEMUR_MM] = images[..., -1:]
         return inputs, expected
 
     def _hide_some(self, patients: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -99,6 +105,21 @@ class Batches:
         share = self._preset.fit.patient_dropout
         dice = tf.random.stateless_uniform((tf.shape(patients)[0], 1), seed)
         return tf.where(dice < share, 0.0, patients)
+
+
+def femurs_of(hips: Hips) -> npt.NDArray[np.int8]:
+    """Return the distances from the femur. Raises ValueError where the data set has none."""
+    if hips.femurs is None:
+        raise ValueError(
+            "the data set does not say where its femurs are: an older version wrote it; write "
+            "it again by the command that made it"
+        )
+    return hips.femurs
+
+
+def to_mm(femurs: tf.Tensor | npt.NDArray[np.int8]) -> tf.Tensor:
+    """Return (n, 250, 250) int8 steps as (n, 250, 250, 1) float32 mm."""
+    return tf.cast(femurs, tf.float32)[..., tf.newaxis] * STEP_MM
 
 
 def unpack_outlines(outlines: tf.Tensor) -> tf.Tensor:

@@ -187,7 +187,7 @@ def variants_of(fitted: Fitted) -> dict[str, bool]:
 
 
 def _accepts_missing_demographics(fitted: Fitted) -> bool:
-    return str(fitted.network.name) == "osteoscreen"
+    return str(fitted.network.name).startswith("osteoscreen")
 
 
 def _format_epoch(epoch: Epoch) -> str:

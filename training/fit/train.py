@@ -19,7 +19,14 @@ import tensorflow as tf
 from keras import layers, ops
 
 from training.cohort.dataset import Hips
-from training.fit.batches import OUTPUT_BATCH, Batches, labels, patient_vectors
+from training.fit.batches import (
+    OUTPUT_BATCH,
+    Batches,
+    femurs_of,
+    labels,
+    patient_vectors,
+    to_mm,
+)
 from training.fit.schedule import Epoch, best_epoch, is_finished, learning_rate
 from training.presets import FitSettings, Preset
 from worker.pipeline.model import package
@@ -27,6 +34,7 @@ from worker.pipeline.model.networks import (
     CROP,
     FEATURES,
     FEMUR,
+    FEMUR_MM,
     LOGITS,
     PATIENT,
     T_SCORE,
@@ -208,6 +216,8 @@ def predict(network: keras.Model, hips: Hips, *, with_patient: bool = True) -> N
         if CROP in network.input:
             pixels = hips.pixels[part].astype(np.float32)[..., np.newaxis]
             batch[CROP] = tf.constant(pixels)
+        if FEMUR_MM in network.input:
+            batch[FEMUR_MM] = to_mm(femurs_of(hips)[part])
         result = run({name: batch[name] for name in network.input})
         for name, value in result.items():
             collected.setdefault(name, []).append(value.numpy().astype(np.float32))

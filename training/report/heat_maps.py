@@ -9,6 +9,7 @@ from training.cohort.dataset import Hips
 from training.fit.batches import patient_vectors
 from training.fit.run import MODEL
 from training.report.results import Results
+from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.model import package
 
 Maps = npt.NDArray[np.float16]
@@ -28,14 +29,22 @@ def heat_maps(results: Results) -> dict[str, Maps]:
             continue
         explain = package.load(model.run_dir / MODEL).explain
         demographics = patients if model.variant == "both" else np.zeros_like(patients)
+        test = results.test
+        distances = [None] * len(patients) if test.femurs is None else test.femurs
         maps[model.name] = np.array(
             [
-                explain(pixels.astype(np.float32), patient).heat_map
-                for pixels, patient in zip(results.test.pixels, demographics, strict=True)
+                explain(pixels.astype(np.float32), patient, _mm(steps)).heat_map
+                for pixels, patient, steps in zip(
+                    test.pixels, demographics, distances, strict=True
+                )
             ],
             np.float16,
         )
     return maps
+
+
+def _mm(steps: npt.NDArray[np.int8] | None) -> npt.NDArray[np.float32] | None:
+    return None if steps is None else steps.astype(np.float32) * np.float32(STEP_MM)
 
 
 def femur_share(

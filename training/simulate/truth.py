@@ -16,6 +16,7 @@ from worker.pipeline.volume import PointMm, Side
 class HipTruth:
     """Truth about one hip in patient LPS mm.
 
+    ``trochanter_mm`` : where the axes of neck and shaft meet.
     ``shaft_direction`` : unit vector down the shaft. ``neck_hu`` : mean attenuation of the
     natural bone within 5 mm of the neck's middle at 120 kVp, without noise and blur.
     """
@@ -24,6 +25,7 @@ class HipTruth:
     center_mm: PointMm
     radius_mm: float
     neck_mm: PointMm
+    trochanter_mm: PointMm
     intertrochanteric_mm: PointMm
     shaft_direction: PointMm
     neck_hu: float
@@ -47,6 +49,7 @@ def _hip_truth(subject: Subject, hip: HipAnatomy) -> HipTruth:
         center_mm=_point(femur.frame.place((0.0, 0.0, 0.0))),
         radius_mm=hip.head_radius_mm,
         neck_mm=_point(femur.frame.place((NECK_MIDDLE * x, 0.0, NECK_MIDDLE * z))),
+        trochanter_mm=_point(femur.frame.place((x, 0.0, z))),
         intertrochanteric_mm=_point(femur.frame.place((x, 0.0, z - 18.0))),
         shaft_direction=_point(direction),
         neck_hu=neck_attenuation(subject, hip),

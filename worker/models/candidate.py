@@ -51,7 +51,7 @@ def predictions_of(model: Model, screening: Screening) -> Iterator[CandidatePred
     for hip in screening.hips:
         if hip.crop is None:
             continue
-        classified = model.classify(hip.crop.pixels, hip.side)
+        classified = model.classify(hip.crop.pixels, hip.side, hip.crop.femur_mm)
         probabilities = classified.probabilities
         yield CandidatePrediction(
             side=hip.side,

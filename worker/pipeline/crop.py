@@ -5,6 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from worker.pipeline.femur_shape import femur_distance
 from worker.pipeline.results import HipCrop
 from worker.pipeline.volume import AIR_HU, Femur, Plane, PointMm
 
@@ -43,6 +44,9 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
     rows = crop_weights(plane.hu.shape[0], plane.row_spacing_mm, row)
     columns = crop_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
     hu = rows @ (plane.hu.astype(np.float32) - AIR_HU) @ columns.T + AIR_HU
+    from_corner = (np.arange(CROP_PX, dtype=np.float64) + 0.5) * CROP_PIXEL_MM
+    rows_mm = (row - 0.5) * plane.row_spacing_mm + from_corner
+    columns_mm = (column - 0.5) * plane.column_spacing_mm + from_corner
     return HipCrop(
         row=row,
         col=column,
@@ -50,6 +54,7 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
         pixel_mm=CROP_PIXEL_MM,
         pixels=window(hu),
         corners_mm=_corners(plane, row, column),
+        femur_mm=femur_distance(plane, femur, rows_mm, columns_mm),
     )
 
 

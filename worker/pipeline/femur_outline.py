@@ -6,7 +6,6 @@ around the bone (dynamic programming). Where no fall is seen, as at a joint spac
 the pixels, the first outline stays.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,8 @@ import numpy.typing as npt
 from contourpy import contour_generator
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
+from worker.pipeline.femur_shape import FemurShape, femur_shape
 from worker.pipeline.neck import SUBPIXELS
-from worker.pipeline.validation.field_of_view import neck_axis_of, trochanter_of
 from worker.pipeline.volume import Femur, Plane, PointMm
 
 Floats = npt.NDArray[np.float64]
@@ -23,22 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class OutlineParameters:
-    """Shape and search of the outline. Radii are in radii of the head."""
+    """Search of the outline."""
 
-    # Anatomy: half-widths of neck, of the trochanters and of the upper shaft.
-    neck_radii: float = 0.72
-    trochanter_radii: float = 0.85
-    trochanter_beyond_mm: float = 8.0
-    # Of the greater trochanter, from there up along the shaft.
-    tip_radii: float = 0.5
-    tip_mm: float = 16.0
-    shaft_radii: float = 0.68
-    # The outline ends below the lesser trochanter, or where the shaft leaves the plane.
-    shaft_mm: float = 60.0
-    min_shaft_mm: float = 10.0
-    max_depth_mm: float = 10.0
-    # Rounding of the corners between the parts; tuned.
-    blend_mm: float = 4.0
     # Grid of the first outline; points of the search, along the outline and outward.
     trace_mm: float = 2.0
     step_mm: float = 1.0
@@ -63,69 +48,13 @@ class OutlineParameters:
 PARAMETERS = OutlineParameters()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shape:
-    """The finder's femur on the plane, mm along (rows, columns) from its first pixel center."""
-
-    head: Floats
-    head_mm: float
-    trochanter: Floats
-    beyond: Floats
-    tip: Floats
-    down: Floats
-    shaft_mm: float
-    radius_mm: float
-
-    @property
-    def end(self) -> Floats:
-        """Point of the shaft axis where the outline ends."""
-        return np.asarray(self.trochanter + self.shaft_mm * self.down)
-
-    def part_distances(self, points: Floats) -> Floats:
-        """Return (5, …) signed distances, mm, of (…, 2) points from the parts, the head first.
-
-        Negative inside.
-        """
-        radius = self.radius_mm
-        shaft = _to_segment(points, self.trochanter, self.end + radius * self.down)
-        return np.stack(
-            [
-                np.linalg.norm(points - self.head, axis=-1) - self.head_mm,
-                _to_segment(points, self.head, self.trochanter)
-                - PARAMETERS.neck_radii * radius,
-                np.linalg.norm(points - self.beyond, axis=-1)
-                - PARAMETERS.trochanter_radii * radius,
-                np.linalg.norm(points - self.tip, axis=-1) - PARAMETERS.tip_radii * radius,
-                np.maximum(shaft - PARAMETERS.shaft_radii * radius, self.below_end(points)),
-            ]
-        )
-
-    def below_end(self, points: Floats) -> Floats:
-        """Return the (…) mm of (…, 2) points below the lower end of the outline."""
-        return np.asarray((points - self.trochanter) @ self.down - self.shaft_mm)
-
-    def distance(self, points: Floats) -> Floats:
-        """Return the (…) signed distances of (…, 2) points from the union, rounded inside."""
-        blend = PARAMETERS.blend_mm
-        parts = self.part_distances(points)
-        return np.asarray(-blend * np.log(np.exp(-parts / blend).sum(axis=0)))
-
-    def normals(self, points: Floats) -> Floats:
-        """Return (…, 2) unit vectors outward at (…, 2) points."""
-        steps = 0.25 * np.eye(2)
-        slopes = [self.distance(points + step) - self.distance(points - step) for step in steps]
-        gradient = np.stack(slopes, axis=-1)
-        length = np.linalg.norm(gradient, axis=-1, keepdims=True)
-        return np.asarray(gradient / np.maximum(length, 1e-9))
-
-
 def femur_outline(plane: Plane, femur: Femur) -> tuple[PointMm, ...] | None:
     """Return the vertices around the femur on its plane, patient LPS mm.
 
     The first is not repeated; they are about 3 mm apart. None where the plane misses the head.
     """
     spacing = np.array([plane.row_spacing_mm, plane.column_spacing_mm])
-    shape = _shape(plane, femur, spacing)
+    shape = femur_shape(plane, femur)
     if shape is None:
         return None
     first = _trace(shape)
@@ -139,35 +68,7 @@ def femur_outline(plane: Plane, femur: Femur) -> tuple[PointMm, ...] | None:
     return tuple((x, y, z) for x, y, z in plane.to_mm(rounded).tolist())
 
 
-def _shape(plane: Plane, femur: Femur, spacing: Floats) -> _Shape | None:
-    """Project a femur on the plane; None where the plane misses the head."""
-    head: Floats = plane.to_index(femur.center_mm) * spacing
-    off_mm = math.dist(femur.center_mm, plane.to_mm(head / spacing))
-    if off_mm >= femur.radius_mm:
-        return None
-    meeting_mm = trochanter_of(femur)
-    trochanter = plane.to_index(meeting_mm) * spacing
-    beyond_mm = meeting_mm + PARAMETERS.trochanter_beyond_mm * neck_axis_of(femur)
-    directions = np.array([plane.row_direction, plane.column_direction])
-    shaft = np.array(femur.shaft_direction or (0.0, 0.0, -1.0))
-    down = directions @ shaft
-    normal = np.cross(*directions)
-    slope, depth = float(shaft @ normal), float((meeting_mm - plane.position_mm) @ normal)
-    in_plane = np.arange(PARAMETERS.min_shaft_mm, PARAMETERS.shaft_mm + 0.5)
-    near = np.abs(depth + slope * in_plane) <= max(PARAMETERS.max_depth_mm, abs(depth))
-    return _Shape(
-        head=head,
-        head_mm=math.sqrt(femur.radius_mm**2 - off_mm**2),
-        trochanter=trochanter,
-        beyond=plane.to_index(beyond_mm) * spacing,
-        tip=plane.to_index(beyond_mm - PARAMETERS.tip_mm * shaft) * spacing,
-        down=down / np.linalg.norm(down),
-        shaft_mm=float(in_plane[near].max(initial=PARAMETERS.min_shaft_mm)),
-        radius_mm=femur.radius_mm,
-    )
-
-
-def _trace(shape: _Shape) -> Floats:
+def _trace(shape: FemurShape) -> Floats:
     """Return (n, 2) points ``step_mm`` apart around the shape, the first not repeated."""
     start = shape.head - shape.head_mm * _unit(shape.trochanter - shape.head)
     corners = np.array([shape.head, shape.trochanter, shape.beyond, shape.tip, shape.end])
@@ -188,7 +89,7 @@ def _trace(shape: _Shape) -> Floats:
     return np.column_stack([np.interp(at, along, axis) for axis in closed.T])
 
 
-def _best_offsets(plane: Plane, shape: _Shape, points: Floats, normals: Floats) -> Floats:
+def _best_offsets(plane: Plane, shape: FemurShape, points: Floats, normals: Floats) -> Floats:
     """Return the (n,) mm by which each point moves outward to the surface of the bone."""
     low, high = PARAMETERS.offsets_mm
     step = PARAMETERS.offset_step_mm
@@ -252,13 +153,6 @@ def _closed_path(gain: Floats) -> npt.NDArray[np.intp]:
 
 def _smooth(points: Floats) -> Floats:
     return np.asarray(gaussian_filter1d(points, PARAMETERS.smooth_points, axis=0, mode="wrap"))
-
-
-def _to_segment(points: Floats, start: Floats, end: Floats) -> Floats:
-    """Return the (…) distances of (…, 2) points from a segment."""
-    along = end - start
-    share = np.clip((points - start) @ along / max(float(along @ along), 1e-9), 0, 1)
-    return np.asarray(np.linalg.norm(points - start - share[..., None] * along, axis=-1))
 
 
 def _unit(vector: Floats) -> Floats:

@@ -61,6 +61,8 @@ class HipCrop:
     (fractional, pixel edges: 0.0 is the outer edge of the first pixel).
     ``pixels`` : (250, 250) float32, 0–255 after window and scaling (Ha 2024, Eq. 1–4).
     ``corners_mm`` : the four corners, patient LPS, clockwise from top-left.
+    ``femur_mm`` : (250, 250) float32, signed distances of the pixels from the finder's femur,
+    mm, negative inside (``femur_shape.femur_distance``).
     """
 
     row: float
@@ -69,6 +71,7 @@ class HipCrop:
     pixel_mm: float
     pixels: npt.NDArray[np.float32]
     corners_mm: tuple[PointMm, PointMm, PointMm, PointMm]
+    femur_mm: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,16 @@ class Model(Protocol):
         """Return the model for one patient; its ``info`` names the inputs that it uses."""
         ...
 
-    def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
-        """Grade one crop, (250, 250) float32, 0–255, not mirrored."""
+    def classify(
+        self,
+        pixels: npt.NDArray[np.float32],
+        side: Side,
+        femur_mm: npt.NDArray[np.float32] | None = None,
+    ) -> Classification:
+        """Grade one crop, (250, 250) float32, 0–255, not mirrored.
+
+        ``femur_mm`` : (250, 250) of the crop (``HipCrop.femur_mm``).
+        """
         ...
 
 

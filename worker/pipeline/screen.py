@@ -159,7 +159,7 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
         neck = neck_attenuation(volume, plane, femur)
         outline_mm = femur_outline(plane, femur)
     with stopwatch.step("classify"):
-        classification = model.classify(hip_crop.pixels, femur.side)
+        classification = model.classify(hip_crop.pixels, femur.side, hip_crop.femur_mm)
     checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
     reason = first_failure(checks)
     accepted = reason is None

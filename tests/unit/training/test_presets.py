@@ -19,7 +19,7 @@ def test_the_papers_training_is_as_written(name: str) -> None:
     assert augment.flip_rows
     assert augment.flip_columns
     assert augment.probability == 0.5
-    assert augment.noise_hu == augment.sharpness == augment.slice_mm == 0
+    assert augment.noise_hu == augment.offset_hu == augment.sharpness == augment.slice_mm == 0
 
 
 def test_the_papers_image_network_is_as_written() -> None:

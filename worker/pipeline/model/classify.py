@@ -10,7 +10,7 @@ from worker.pipeline.demographics import Demographics
 from worker.pipeline.model.explain import Explain
 from worker.pipeline.model.networks import GRADES
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
-from worker.pipeline.results import Classification, Grade, ModelInfo
+from worker.pipeline.results import Classification, ModelInfo
 from worker.pipeline.volume import Side
 
 WITH_DEMOGRAPHICS = "image, sex, age, height, weight"
@@ -71,14 +71,22 @@ class ImageModel:
             patient=patient,
         )
 
-    def classify(self, pixels: npt.NDArray[np.float32], side: Side) -> Classification:
+    def classify(
+        self,
+        pixels: npt.NDArray[np.float32],
+        side: Side,
+        femur_mm: npt.NDArray[np.float32] | None = None,
+    ) -> Classification:
         """Grade one crop, (250, 250) float32, 0–255, not mirrored.
 
-        The network takes right hips: a left one is mirrored, and its heat map mirrored back.
+        ``femur_mm`` : (250, 250) of the crop. The network takes right hips: a left one is
+        mirrored, and its heat map mirrored back. Raises ValueError where the network needs
+        ``femur_mm`` and it is not given.
         """
         patient = None if self.patient is None else self.patient.vector()
         crop = _as_right(pixels, side)
-        explained = self.explain(crop, patient)
+        femur_mm = None if femur_mm is None else _as_right(femur_mm, side)
+        explained = self.explain(crop, patient, femur_mm)
         return Classification(
             probabilities=dict(
                 zip(
@@ -89,12 +97,10 @@ class ImageModel:
             ),
             heat_map=np.ascontiguousarray(_as_right(explained.heat_map, side)),
             in_distribution=self._check_distribution(explained.features),
-            image_grade=None if patient is None else self._image_grade(crop),
+            image_grade=None
+            if patient is None
+            else GRADES[int(self.explain(crop, None, femur_mm).logits.argmax())],
         )
-
-    def _image_grade(self, crop: npt.NDArray[np.float32]) -> Grade:
-        """Return the most probable grade without demographics; no temperature changes it."""
-        return GRADES[int(self.explain(crop).logits.argmax())]
 
     def _check_distribution(self, features: npt.NDArray[np.float32]) -> RuleResult:
         """Reject features farther from the training data than the limit."""

@@ -15,7 +15,14 @@ import tensorflow as tf
 
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.demographics import VALUES, Demographics
-from worker.pipeline.model.networks import CROP, FEATURES, LAST_CONVOLUTION, LOGITS, PATIENT
+from worker.pipeline.model.networks import (
+    CROP,
+    FEATURES,
+    FEMUR_MM,
+    LAST_CONVOLUTION,
+    LOGITS,
+    PATIENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,16 @@ class Explain(Protocol):
     """Callable that computes logits, features and heat map of one crop. Thread-safe."""
 
     def __call__(
-        self, pixels: npt.NDArray[np.float32], patient: npt.NDArray[np.float32] | None = None
+        self,
+        pixels: npt.NDArray[np.float32],
+        patient: npt.NDArray[np.float32] | None = None,
+        femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Explained:
         """Explain one crop.
 
         ``pixels`` : (250, 250) float32, 0–255. ``patient`` : (10,) ``Demographics.vector``.
+        ``femur_mm`` : (250, 250) ``HipCrop.femur_mm``. Raises ValueError where the network
+        needs it and it is not given.
         """
         ...
 
@@ -50,34 +62,50 @@ def compile_explain(network: keras.Model) -> Explain:
     traced = tf.function(_one_pass(network), autograph=False).get_concrete_function(
         tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
         tf.TensorSpec((2 * VALUES,), tf.float32),
+        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
     )
-    unknown = Demographics().vector()
+    unknown, blank = Demographics().vector(), np.zeros((CROP_PX, CROP_PX), np.float32)
 
     def explain(
-        pixels: npt.NDArray[np.float32], patient: npt.NDArray[np.float32] | None = None
+        pixels: npt.NDArray[np.float32],
+        patient: npt.NDArray[np.float32] | None = None,
+        femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Explained:
+        if femur_mm is None and FEMUR_MM in network.input:
+            raise ValueError(f"{network.name} needs the distances from the femur")
         logits, features, heat_map = traced(
             tf.constant(pixels, tf.float32),
             tf.constant(unknown if patient is None else patient, tf.float32),
+            tf.constant(blank if femur_mm is None else femur_mm, tf.float32),
         )
         return Explained(logits.numpy(), features.numpy(), heat_map.numpy())
 
-    explain(np.zeros((CROP_PX, CROP_PX), dtype=np.float32))
+    explain(blank, femur_mm=blank)
     return explain
 
 
-def _one_pass(network: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+def _one_pass(
+    network: keras.Model,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
     """Return the forward pass with Grad-CAM.
 
     The gradient runs through the head of the network only: the trunk needs no backward pass.
     """
     maps_layer = network.get_layer(LAST_CONVOLUTION)
-    trunk = keras.Model(network.input[CROP], [maps_layer.output, network.output[FEATURES]])
+    seen = [name for name in (CROP, FEMUR_MM) if name in network.input]
+    trunk = keras.Model(
+        [network.input[name] for name in seen], [maps_layer.output, network.output[FEATURES]]
+    )
     beside = [network.input[PATIENT]] if PATIENT in network.input else []
     head = keras.Model([maps_layer.output, *beside], network.output[LOGITS])
 
-    def one_pass(pixels: tf.Tensor, patient: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        maps, features = trunk(pixels[tf.newaxis, :, :, tf.newaxis], training=False)
+    def one_pass(
+        pixels: tf.Tensor, patient: tf.Tensor, femur_mm: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        pictures = {CROP: pixels, FEMUR_MM: femur_mm}
+        maps, features = trunk(
+            [pictures[name][tf.newaxis, :, :, tf.newaxis] for name in seen], training=False
+        )
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(maps)
             logits = head([maps, *([patient[tf.newaxis]] if beside else [])], training=False)[0]

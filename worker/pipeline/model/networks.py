@@ -2,14 +2,16 @@
 
 A network takes ``CROP`` (n, 250, 250, 1) float32, 0–255 (the windowed crop of
 ``worker.pipeline.crop``), or ``PATIENT`` (n, 10) float32 (``Demographics.vector``), or both,
-by name. It returns ``LOGITS`` (n, 3), for the grades in ``GRADES`` order before temperature
-and softmax, and ``FEATURES`` (n, k), in which the distance from the training data is
-measured; ``osteoscreen`` also ``T_SCORE`` (n, 2) and ``FEMUR`` (n, 16, 16, 1), the logit of
-each cell of 16 × 16 px that it shows femur. Grad-CAM uses the layer ``LAST_CONVOLUTION``.
+by name; ``osteoscreen-femur`` also ``FEMUR_MM`` (n, 250, 250, 1) float32, the distances of the
+pixels from the finder's femur (``HipCrop.femur_mm``). It returns ``LOGITS`` (n, 3), for the
+grades in ``GRADES`` order before temperature and softmax, and ``FEATURES`` (n, k), in which the
+distance from the training data is measured; ``osteoscreen`` and ``osteoscreen-femur`` also
+``T_SCORE`` (n, 2) and ``FEMUR`` (n, 16, 16, 1), the logit of each cell of 16 × 16 px that it
+shows femur. Grad-CAM uses the layer ``LAST_CONVOLUTION``.
 Every layer is named, because weights, Grad-CAM and score refer to layers by name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers, ops
@@ -21,12 +23,15 @@ from worker.pipeline.results import Grade
 
 CROP = "crop"
 PATIENT = "patient"
+FEMUR_MM = "femur_mm"
 LAST_CONVOLUTION = "last_convolution"
 FEATURES = "features"
 LOGITS = "logits"
 T_SCORE = "t_score"
 FEMUR = "femur"
 FEMUR_CELL_PX = 16
+RIM_MM = 4.0
+EDGE_MM = 1.0
 
 GRADES = tuple(Grade)
 """The order of logits and probabilities."""
@@ -122,14 +127,44 @@ def _classifier(
 
 
 def _osteoscreen() -> keras.Model:
-    """Build the compact trunk with the patient's values, predicting a T-score."""
+    """Build the network of versions 2 and 3, which finds the femur in the crop itself."""
     crop, patient = _crop(), _patient()
-    x, means = _compact_trunk(crop)
+    x, means = _compact_trunk(_units(crop))
     maps = layers.Conv2D(96, 1, activation="relu", name="maps")(x)
     femur = layers.Conv2D(1, 1, dtype="float32", name=FEMUR)(x)
-    seen = layers.GlobalAveragePooling2D(name="pooled")(
-        FemurMaskedPooling(name=LAST_CONVOLUTION)([maps, femur])
+    pooled = FemurMaskedPooling(name=LAST_CONVOLUTION)([maps, femur])
+    outputs = _t_score_head(pooled, patient, means)
+    return keras.Model(
+        {CROP: crop, PATIENT: patient}, outputs | {FEMUR: femur}, name="osteoscreen"
     )
+
+
+def _osteoscreen_femur() -> keras.Model:
+    """Build the network that sees the finder's femur alone.
+
+    Pixels beside the femur become soft tissue, and cells beside it have no weight.
+    """
+    crop, patient = _crop(), _patient()
+    femur_mm = keras.Input((CROP_PX, CROP_PX, 1), name=FEMUR_MM)
+    share = FemurShare(name="femur_share")(femur_mm)
+    x, means = _compact_trunk(layers.Multiply(name="femur_only")([_units(crop), share]))
+    maps = layers.Conv2D(96, 1, activation="relu", name="maps")(x)
+    femur = layers.Conv2D(1, 1, dtype="float32", name=FEMUR)(x)
+    cells = layers.AveragePooling2D(FEMUR_CELL_PX, padding="same", name="femur_cells")(share)
+    pooled = FemurMaskedPooling(name=LAST_CONVOLUTION)([maps, femur, cells])
+    outputs = _t_score_head(pooled, patient, means)
+    return keras.Model(
+        {CROP: crop, PATIENT: patient, FEMUR_MM: femur_mm},
+        outputs | {FEMUR: femur},
+        name="osteoscreen-femur",
+    )
+
+
+def _t_score_head(
+    maps: keras.KerasTensor, patient: keras.KerasTensor, means: list[keras.KerasTensor]
+) -> dict[str, keras.KerasTensor]:
+    """Return logits and T-score from the mean of the maps and the patient's values."""
+    seen = layers.GlobalAveragePooling2D(name="pooled")(maps)
     known = layers.Dense(32, activation="relu", name="patient_dense_1")(patient)
     known = layers.Dense(32, activation="relu", name="patient_dense_2")(known)
     x = layers.Concatenate(name="both")([layers.Dropout(0.2, name="dropout")(seen), known])
@@ -138,25 +173,35 @@ def _osteoscreen() -> keras.Model:
     t_score = LogisticTScore(dtype="float32", name=T_SCORE)(posterior)
     logits = GradeLogits(dtype="float32", name=LOGITS)(t_score)
     features = layers.Concatenate(dtype="float32", name=FEATURES)([*means, seen])
-    return keras.Model(
-        {CROP: crop, PATIENT: patient},
-        {LOGITS: logits, FEATURES: features, T_SCORE: t_score, FEMUR: femur},
-        name="osteoscreen",
-    )
+    return {LOGITS: logits, FEATURES: features, T_SCORE: t_score}
 
 
 class FemurMaskedPooling(layers.Layer):  # type: ignore[misc]
     """Mask of the maps by the predicted femur, scaled to keep the mean over the femur.
 
-    Input: maps (n, h, w, c) and the femur's logits (n, h, w, 1). Grade and Grad-CAM can depend
-    on the femur only.
+    Input: maps (n, h, w, c), the femur's logits (n, h, w, 1) and, where the finder's femur is
+    known, its share of each cell (n, h, w, 1). Grade and Grad-CAM can depend on the femur only.
     """
 
-    def call(self, both: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
+    def call(self, given: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
         """The constant in the denominator keeps the maps near 0 where almost no femur is."""
-        maps, logits = both
+        maps, logits, *shares = given
         femur = ops.cast(ops.sigmoid(logits), maps.dtype)
+        for share in shares:
+            femur = femur * ops.cast(share, maps.dtype)
         return maps * femur / (ops.mean(femur, axis=(1, 2), keepdims=True) + 0.02)
+
+
+class FemurShare(layers.Layer):  # type: ignore[misc]
+    """Share of the femur, 0–1, from distances in mm: all on the bone, none 10 mm off.
+
+    The rim holds the cortex where the finder's femur is a few mm off; real heads were found
+    within 4 mm (0034).
+    """
+
+    def call(self, femur_mm: keras.KerasTensor) -> keras.KerasTensor:
+        """Half at ``RIM_MM``."""
+        return ops.sigmoid((RIM_MM - femur_mm) / EDGE_MM)
 
 
 class LogisticTScore(layers.Layer):  # type: ignore[misc]
@@ -193,7 +238,7 @@ class GradeLogits(layers.Layer):  # type: ignore[misc]
 def _compact() -> keras.Model:
     """Build the compact trunk with softmax logits: the first shipped model."""
     crop = _crop()
-    x, means = _compact_trunk(crop)
+    x, means = _compact_trunk(_units(crop))
     maps = layers.Conv2D(96, 1, activation="relu", name=LAST_CONVOLUTION)(x)
     pooled = layers.GlobalAveragePooling2D(name="pooled")(maps)
     dropped = layers.Dropout(0.2, name="dropout")(pooled)
@@ -202,8 +247,13 @@ def _compact() -> keras.Model:
     return keras.Model({CROP: crop}, {LOGITS: logits, FEATURES: features}, name="compact")
 
 
+def _units(crop: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the crop in units of 250 HU: 0–255 is −500–1500 HU, soft tissue (40 HU) is 0."""
+    return layers.Rescaling(1 / 32, offset=-69 / 32, name="rescaling")(crop)
+
+
 def _compact_trunk(
-    crop: keras.KerasTensor,
+    x: keras.KerasTensor,
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
     """Return a small residual network, and the means of its stages' maps.
 
@@ -212,8 +262,6 @@ def _compact_trunk(
     16 px of the crop. The means of every stage are features, not only those of the last:
     texture and layout, which the grade does not need, distinguish a hip from other images.
     """
-    # 0–255 is −500–1500 HU: soft tissue (40 HU, 69) becomes 0, and 250 HU become 1.
-    x = layers.Rescaling(1 / 32, offset=-69 / 32, name="rescaling")(crop)
     x = _convolution(x, 16, kernel=5, strides=2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     taps = [x]
@@ -252,6 +300,7 @@ def _convolution(
 
 
 PRESETS: dict[str, Callable[[], keras.Model]] = {
+    "osteoscreen-femur": _osteoscreen_femur,
     "osteoscreen": _osteoscreen,
     "paper-image": _paper_image,
     "paper-clinical": _paper_clinical,

@@ -18,11 +18,12 @@ NO_CHANGE = AugmentSettings(
     flip_columns=False,
     flip_rows=False,
     noise_hu=0,
+    offset_hu=0,
     sharpness=0,
     slice_mm=0,
     probability=1.0,
 )
-OURS = presets.load("osteoscreen").augment
+OURS = presets.load("osteoscreen-femur").augment
 
 Pixels = npt.NDArray[np.float32]
 
@@ -64,13 +65,23 @@ def test_crops_of_a_batch_change_differently(crops: Pixels) -> None:
     assert len({picture.tobytes() for picture in changed(crops, OURS)}) == len(crops)
 
 
-@pytest.mark.parametrize("name", ["osteoscreen", "paper-image"])
+@pytest.mark.parametrize("name", ["osteoscreen-femur", "paper-image"])
 def test_uniform_tissue_keeps_its_attenuation(name: str) -> None:
     crops = np.full((24, 250, 250), 100, np.float32)
 
-    result = changed(crops, presets.load(name).augment)
+    result = changed(crops, replace(presets.load(name).augment, offset_hu=0))
 
     np.testing.assert_allclose(result.mean(axis=(1, 2)), 100, atol=1.5 * GRAY_PER_HU)
+
+
+def test_offset_of_the_scanner_stays_within_its_range(crops: Pixels) -> None:
+    result = changed(crops, replace(NO_CHANGE, offset_hu=15.0)) - crops
+
+    assert np.ptp(result, axis=(1, 2)).max() < 1e-3
+    offsets_hu = result[:, 0, 0] / GRAY_PER_HU
+    assert np.abs(offsets_hu).max() <= 15.01
+    assert offsets_hu.min() < -5
+    assert offsets_hu.max() > 5
 
 
 def test_an_offset_of_hu_is_kept(crops: Pixels) -> None:
@@ -130,7 +141,7 @@ def test_outlines_follow_the_geometry_of_their_crops_only(crops: Pixels) -> None
     result = both_changed(np.stack([crops, outlines], axis=-1), OURS)
     moved = both_changed(
         np.stack([crops, outlines], axis=-1),
-        replace(OURS, noise_hu=0, sharpness=0, slice_mm=0),
+        replace(OURS, noise_hu=0, offset_hu=0, sharpness=0, slice_mm=0),
     )
 
     np.testing.assert_allclose(result[..., 1], moved[..., 1], atol=1e-6)

@@ -1,5 +1,7 @@
 """Batches of hips: hidden demographics, each hip once, cells of the femur outline, labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from tests.support.hips_factory import make_hips
 from training import presets
 from training.fit.batches import Batches, femur_cells, labels, unpack_outlines
 from worker.pipeline.crop import CROP_PX
+from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.grading import grade_of_t_score
-from worker.pipeline.model.networks import CROP, GRADES, LOGITS, PATIENT, T_SCORE
+from worker.pipeline.model.networks import CROP, FEMUR_MM, GRADES, LOGITS, PATIENT, T_SCORE
 
 
 def test_batches_hide_the_demographics_of_some_patients_and_keep_each_hip_once() -> None:
@@ -27,6 +30,33 @@ def test_batches_hide_the_demographics_of_some_patients_and_keep_each_hip_once()
     grades = np.concatenate([expected[LOGITS][:, 0] for _, expected in seen])
     assert [GRADES[i] for i in grades] == [grade_of_t_score(t) for t in t_scores.tolist()]
     assert [inputs[CROP].shape for inputs, _ in seen] == [(32, CROP_PX, CROP_PX, 1)] * 2
+
+
+def test_distances_from_the_femur_move_with_their_crops() -> None:
+    hips = make_hips(32, 1)
+    edge = np.clip(np.arange(250) - 120, -100, 100).astype(np.int8)
+    steps = np.broadcast_to(edge, (32, 250, 250)).copy()
+    shown = (69 - steps / 2).astype(np.float16)
+    preset = presets.override(
+        presets.load("osteoscreen-femur"),
+        ["noise_hu=0", "offset_hu=0", "sharpness=0", "slice_mm=0"],
+    )
+    batches = Batches(
+        replace(hips, pixels=shown, femurs=steps), preset, 3, {CROP, FEMUR_MM}, {LOGITS}
+    )
+
+    inputs, _ = next(iter(batches.epoch(1)))
+
+    moved = inputs[FEMUR_MM].numpy()
+    np.testing.assert_allclose(69 - moved, inputs[CROP].numpy(), atol=0.05)
+    assert np.abs(moved[0, :, :, 0] - steps[0] * STEP_MM).max() > 1
+
+
+def test_hips_without_distances_are_refused_where_the_network_needs_them() -> None:
+    hips = replace(make_hips(4, 1), femurs=None)
+
+    with pytest.raises(ValueError, match="write it again"):
+        Batches(hips, presets.load("osteoscreen"), 3, {CROP, FEMUR_MM}, {LOGITS})
 
 
 def test_femur_cells_are_the_shares_of_the_packed_outline() -> None:

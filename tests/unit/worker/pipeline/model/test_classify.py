@@ -3,7 +3,9 @@ network. Not covered: the accuracy of the grades (the shipped model's metrics)."
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -166,3 +168,24 @@ def test_demographics_are_used_where_all_are_known_and_otherwise_the_crop_alone(
 
 def test_model_of_the_crop_alone_never_takes_demographics(model: ImageModel) -> None:
     assert model.for_patient(Demographics("F", 80.0, 1.55, 50.0)) is model
+
+
+def test_the_finders_femur_is_required_and_mirrored_with_its_hip(
+    tmp_path: Path, pixels: Pixels
+) -> None:
+    keras.utils.set_random_seed(9)
+    description = replace(DESCRIPTION, preset="osteoscreen-femur")
+    package.save(tmp_path, build("osteoscreen-femur"), description)
+    model = package.load(tmp_path)
+    rows, columns = np.mgrid[:250, :250]
+    femur_mm = np.hypot(rows - 100, columns - 190).astype(np.float32) - 40
+
+    right = model.classify(pixels, "R", femur_mm)
+    left, elsewhere = (
+        model.classify(pixels[:, ::-1], "L", each) for each in (femur_mm[:, ::-1], femur_mm)
+    )
+
+    assert left.probabilities == right.probabilities
+    assert elsewhere.probabilities != right.probabilities
+    with pytest.raises(ValueError, match="needs the distances from the femur"):
+        model.classify(pixels, "R")
