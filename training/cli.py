@@ -7,9 +7,12 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from training import presets
 
 from training.input_errors import BAD_INPUT, input_errors
 from training.quiet import import_quietly
@@ -31,6 +34,31 @@ Columns = Annotated[
 RequireDates = Annotated[
     bool, typer.Option(help="Exclude series without the dates of both CT and DXA")
 ]
+
+
+Preset = Annotated[
+    str, typer.Option(help="Name of a table in training/presets.toml, or in --preset-file")
+]
+PresetFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="TOML file of presets of your own (docs/training.md)"),
+]
+Epochs = Annotated[
+    int,
+    typer.Option(min=0, help="Maximum epochs; 0: as in the paper, 500 with early stopping"),
+]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Random seed of weights, order and augmentation")
+]
+Changes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="KEY=VALUE of the preset; may be given several times"),
+]
+Initial = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--from", help="Model package whose weights the run starts from"),
+]
+DataSet = Annotated[Path, typer.Option(help="Data set written by simulate --cohort or prepare")]
 
 
 @app.command()
@@ -151,30 +179,16 @@ def prepare(
 
 @app.command()
 def fit(
-    data: Annotated[
-        Path, typer.Option(help="Data set written by simulate --cohort or prepare")
-    ],
+    data: DataSet,
     out: Annotated[
         Path, typer.Option(help="Folder of the run; an interrupted run is continued")
     ],
-    preset: Annotated[
-        str, typer.Option(help="Name of a table in training/presets.toml")
-    ] = "osteoscreen",
-    epochs: Annotated[
-        int,
-        typer.Option(min=0, help="Maximum epochs; 0: as in the paper, 500 with early stopping"),
-    ] = 0,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of weights, order and augmentation")
-    ] = 1,
-    set_: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", help="KEY=VALUE of the preset; may be given several times"),
-    ] = None,
-    from_: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--from", help="Model package whose weights the run starts from"),
-    ] = None,
+    preset: Preset = "osteoscreen",
+    preset_file: PresetFile = None,
+    epochs: Epochs = 0,
+    seed: Seed = 1,
+    set_: Changes = None,
+    from_: Initial = None,
     operating_point: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="sensitivity=0.9 or specificity=0.9, for osteoporosis"),
@@ -182,17 +196,65 @@ def fit(
 ) -> None:
     """Train a preset, calibrate it and measure it on the held-out patients."""
     import_quietly("tensorflow")
-    from training import presets, progress
+    from training import progress
     from training.evaluate.operating_point import parse
     from training.fit.run import Options, fit_and_measure
 
     with input_errors(), progress.ProgressBars() as bars:
-        chosen = presets.override(presets.load(preset).within(epochs), set_ or ())
+        chosen = _chosen(preset, preset_file, epochs, set_)
         point = None if operating_point is None else parse(operating_point)
         fit_and_measure(
             data, out, chosen, options=Options(seed, point, from_), command=_command(),
             progress=bars,
         )  # fmt: skip
+    typer.echo(f"run written to {out}")
+
+
+@app.command()
+def cross_validate(
+    data: DataSet,
+    out: Annotated[
+        Path, typer.Option(help="Output folder; an interrupted command is continued")
+    ],
+    folds: Annotated[int, typer.Option(help="Folds of the patients; at least 3")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats, each with other folds")] = 1,
+    preset: Preset = "osteoscreen",
+    preset_file: PresetFile = None,
+    epochs: Epochs = 0,
+    seed: Seed = 1,
+    set_: Changes = None,
+    from_: Initial = None,
+) -> None:
+    """Train and measure k times without the test set, and report the hips out of fold."""
+    import_quietly("tensorflow")
+    from training import progress
+    from training.fit import cross_validation
+    from training.fit.run import Options
+    from training.report.cross_validation import write_cross_validation
+
+    with input_errors(), progress.ProgressBars() as bars:
+        result = cross_validation.cross_validate(
+            data, out, _chosen(preset, preset_file, epochs, set_),
+            plan=cross_validation.Plan(folds, repeats), options=Options(seed, None, from_),
+            command=_command(), progress=bars,
+        )  # fmt: skip
+        page = write_cross_validation(data, out, result)
+    typer.echo(f"{len(result['runs'])} runs written to {out}, report to {page}")
+
+
+@app.command()
+def ensemble(
+    cross_validation: Annotated[Path, typer.Argument(help="Folder written by cross-validate")],
+    data: DataSet,
+    out: Annotated[Path, typer.Option(help="Folder of the run; created if missing")],
+) -> None:
+    """Make one run of all runs of a cross-validation and measure it on the test set."""
+    import_quietly("tensorflow")
+    from training import progress
+    from training.fit.ensemble import make_ensemble
+
+    with input_errors(), progress.ProgressBars() as bars:
+        make_ensemble(data, cross_validation, out, command=_command(), progress=bars)
     typer.echo(f"run written to {out}")
 
 
@@ -287,6 +349,16 @@ def package(
             run, out, measured, _command(), identity=Identity(name, version), force=force
         )
     typer.echo(f"model package written to {out}, SHA-256 of its weights {digest}")
+
+
+def _chosen(
+    name: str, file: Path | None, epochs: int, changes: list[str] | None
+) -> "presets.Preset":
+    """Return a preset with its budget of epochs and its changes."""
+    from training import presets
+
+    preset = presets.load(name) if file is None else presets.load_own(file, name)
+    return presets.override(preset.within(epochs), changes or ())
 
 
 def _print(lines: Iterable[str]) -> None:

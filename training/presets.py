@@ -7,7 +7,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-CHOICES = ("decay", "cosine", "float32", "mixed_bfloat16")
+CHOICES = {
+    "schedule": ("decay", "cosine"),
+    "precision": ("float32", "mixed_bfloat16"),
+    "class_weights": ("none", "balanced"),
+}
 PATH = Path(__file__).with_name("presets.toml")
 
 
@@ -24,6 +28,8 @@ class FitSettings:
     """Optimizer, learning rate schedule and stopping rule.
 
     ``early_stop`` : epochs without a lower validation loss after which training stops.
+    ``class_weights`` : ``balanced`` gives each grade the same weight in the loss of the grade,
+    however many training hips have it.
     """
 
     batch: int
@@ -39,6 +45,7 @@ class FitSettings:
     femur_weight: float
     patient_dropout: float
     precision: Literal["float32", "mixed_bfloat16"]
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,36 +102,86 @@ def override(preset: Preset, changes: Sequence[str]) -> Preset:
     """
     for change in changes:
         key, sign, text = change.partition("=")
-        sections: dict[str, Any] = {"fit": preset.fit, "augment": preset.augment}
-        keys = {one.name: name for name, each in sections.items() for one in fields(each)}
-        if not sign or key not in keys:
-            raise ValueError(
-                f"--set {change}: expected KEY=VALUE with one of {', '.join(keys)}"
-            )
-        section = sections[keys[key]]
-        value = _value_like(getattr(section, key), text, change)
-        preset = replace(preset, **{keys[key]: replace(section, **{key: value})})
+        where = f"--set {change}"
+        if not sign:
+            raise ValueError(f"{where}: expected KEY=VALUE with one of {', '.join(_keys())}")
+        preset = _with_value(preset, key, text, where)
     return preset
 
 
-def _value_like(old: object, text: str, change: str) -> object:
+def _keys() -> dict[str, str]:
+    """Return the section of each key."""
+    sections = {"fit": FitSettings, "augment": AugmentSettings}
+    return {one.name: name for name, each in sections.items() for one in fields(each)}
+
+
+def _with_value(preset: Preset, key: str, text: str, where: str) -> Preset:
+    """Return the preset with one other value. ``where`` : place of the value, for messages."""
+    keys = _keys()
+    if key not in keys:
+        raise ValueError(f"{where}: expected KEY=VALUE with one of {', '.join(keys)}")
+    section: Any = getattr(preset, keys[key])
+    value = _value_like(key, getattr(section, key), text, where)
+    changed = replace(section, **{key: value})
+    return replace(preset, **{keys[key]: changed})
+
+
+def _value_like(key: str, old: object, text: str, where: str) -> object:
     """Return a value of the type of the preset's own."""
     if isinstance(old, bool):
         if text not in ("true", "false"):
-            raise ValueError(f"--set {change}: expected true or false")
+            raise ValueError(f"{where}: expected true or false")
         return text == "true"
     if isinstance(old, str):
-        if text not in CHOICES:
-            raise ValueError(f"--set {change}: expected one of {', '.join(CHOICES)}")
+        if text not in CHOICES[key]:
+            raise ValueError(f"{where}: expected one of {', '.join(CHOICES[key])}")
         return text
     try:
         value = int(text) if isinstance(old, int) else float(text)
     except ValueError:
         kind = "a whole number" if isinstance(old, int) else "a number"
-        raise ValueError(f"--set {change}: expected {kind}, as {old}") from None
+        raise ValueError(f"{where}: expected {kind}, as {old}") from None
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"--set {change}: expected a number that is not negative")
+        raise ValueError(f"{where}: expected a number that is not negative")
     return value
+
+
+def load_own(path: Path, name: str) -> Preset:
+    """Return a preset of a file of one's own: a preset of osteoscreen with other values.
+
+    ``[NAME]`` has ``base``, and ``[NAME.fit]`` and ``[NAME.augment]`` the values that differ.
+
+    Raises FileNotFoundError, and ValueError for what is unknown or of another type.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    table = tables.get(name)
+    if not isinstance(table, dict) or not isinstance(table.get("base"), str):
+        known = [key for key, one in tables.items() if isinstance(one, dict) and "base" in one]
+        raise ValueError(
+            f"{path} has no table [{name}] with `base`, the preset that it changes; it has: "
+            f"{', '.join(known) or 'none'}"
+        )
+    preset = replace(load(table["base"]), name=name, version="1.0")
+    for section, values in table.items():
+        if section != "base":
+            preset = _with_section(preset, section, values, f"{path} [{name}.{section}]")
+    return preset
+
+
+def _with_section(preset: Preset, section: str, values: object, where: str) -> Preset:
+    """Return the preset with the values of one table of a file."""
+    if section not in ("fit", "augment") or not isinstance(values, dict):
+        raise ValueError(f"{where}: expected base, and the tables fit and augment")
+    known = [key for key, each in _keys().items() if each == section]
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"{where} {key}: expected one of {', '.join(known)}")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        preset = _with_value(preset, key, text, f"{where} {key} = {text}")
+    return preset
 
 
 def load(name: str, path: Path = PATH) -> Preset:

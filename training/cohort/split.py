@@ -80,14 +80,19 @@ def part_of_patient(
     A keyed hash of the ID is compared with the shares. Other patients, their number and their
     order have no influence, so that a cohort can grow. The shares are met on average only.
     """
-    key = f"osteoscreen split {seed}".encode()
-    digest = hashlib.blake2b(patient.encode(), key=key, digest_size=8).digest()
-    position = int.from_bytes(digest, "big") / 2**64
+    position = hash_position(patient, f"osteoscreen split {seed}")
     if position < test_share:
         return "test"
     if position < test_share + validation_share * (1 - test_share):
         return "validation"
     return "train"
+
+
+def hash_position(patient: str, key: str) -> float:
+    """Return the place of a patient between 0 and 1 (exclusive) by a keyed hash of the ID."""
+    digest = hashlib.blake2b(patient.encode(), key=key.encode(), digest_size=8).digest()
+    # The upper 53 bits: a quotient of all 64 may be rounded up to 1.
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
 def _check_strata(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from training.cohort.dataset import Record
+from training.cohort.folds import Fold
 from training.fit.train import STATE
 from training.presets import Preset
 
@@ -19,11 +20,18 @@ START, PATIENTS = "start.json", "patients.csv"
 
 
 def bind(
-    run_dir: Path, data_sha256: str, preset: Preset, seed: int, *, initial: str | None = None
+    run_dir: Path,
+    data_sha256: str,
+    preset: Preset,
+    seed: int,
+    *,
+    initial: str | None = None,
+    fold: Fold | None = None,
 ) -> None:
     """Write ``start.json``, or check it where the run was started before.
 
     ``initial`` : SHA-256 of the weights that the run starts from, None for random ones.
+    ``fold`` : of a cross-validation, None for the split of the data set.
 
     Raises ValueError where the run belongs to other data or to another configuration.
     """
@@ -33,6 +41,7 @@ def bind(
                 "data_sha256": data_sha256,
                 "seed": seed,
                 "initial": initial,
+                **({} if fold is None else {"fold": asdict(fold)}),
                 "preset": asdict(preset),
             }
         )
@@ -40,6 +49,7 @@ def bind(
     path = run_dir / START
     if path.exists():
         started = json.loads(path.read_text())
+        started["preset"]["fit"].setdefault("class_weights", "none")  # runs of older versions
         differences = [
             f"{name} {old!r}, now {new!r}" for name, old, new in _differences(started, wanted)
         ]
@@ -68,11 +78,11 @@ def _differences(
 
 
 def write_patients(run_dir: Path, records: tuple[Record, ...]) -> None:
-    """Write the part of every patient."""
+    """Write the part of every patient who has one."""
     with (run_dir / PATIENTS).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["patient", "part"])
-        table.writerows(sorted({(record.patient, str(record.part)) for record in records}))
+        table.writerows(sorted({(r.patient, r.part) for r in records if r.part is not None}))
 
 
 def read_patients(run_dir: Path) -> dict[str, str] | None:

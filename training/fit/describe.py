@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from training.cohort import dataset
-from training.cohort.dataset import Hips
+from training.cohort.dataset import Hips, Record
 from training.cohort.source import Source, read_source
 from training.cohort.split import SplitPart
 from training.fit.envelope import measure_envelope
@@ -47,7 +47,9 @@ def describe_training(
         "command": command,
         "seed": seed,
         "date": datetime.now(UTC).date().isoformat(),
-        "data": training_data(parts, simulated=simulated),
+        "data": training_data(
+            [record for part in parts.values() for record in part.records], simulated=simulated
+        ),
         "simulated": simulated,
         "data_sha256": dataset.sha256(data_dir),
         "acquisition": asdict(measure_envelope(train, preset.augment)),
@@ -91,9 +93,8 @@ def run_version(
     return f"{preset.version}+data.{data_sha256[:8]}"
 
 
-def training_data(parts: Mapping[SplitPart, Hips], *, simulated: bool) -> str:
+def training_data(records: Collection[Record], *, simulated: bool) -> str:
     """Return the description of the data that SR and model card print."""
-    records = [record for part in parts.values() for record in part.records]
     scans, patients = len({r.scan for r in records}), len({r.patient for r in records})
     if simulated:
         return (

@@ -1,5 +1,7 @@
 """Out-of-distribution score, fitted to the features of the training data."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,3 +35,17 @@ def fit_out_of_distribution_score(
     distances = unlimited.distance(validation)
     limit = float(np.quantile(distances, 1 - FALSE_ALARMS)) * MARGIN
     return OutOfDistributionScore(unlimited.mean, unlimited.whitening, round(limit, 4))
+
+
+def describe(
+    score: OutOfDistributionScore, distances: npt.NDArray[np.floating]
+) -> dict[str, Any]:
+    """Return ``familiarity`` of ``run.json``; ``distances`` : (n,) of the test hips."""
+    return {
+        "limit": score.limit,
+        "directions": score.whitening.shape[1],
+        "false_alarms_allowed": FALSE_ALARMS,
+        "margin": MARGIN,
+        "test_flagged": round(float(np.mean(distances > score.limit)), 4),
+        "test_median": round(float(np.median(distances)), 4),
+    }

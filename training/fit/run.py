@@ -21,14 +21,15 @@ import numpy as np
 
 from training.cohort import dataset
 from training.cohort.dataset import Hips
+from training.cohort.folds import Fold, assign
 from training.cohort.split import PARTS, SplitPart
 from training.evaluate import operating_point
-from training.evaluate.measures import measure_performance
+from training.evaluate.measures import RESAMPLES, measure_performance
 from training.evaluate.operating_point import OperatingPoint
 from training.fit import out_of_distribution
 from training.fit.batches import Batches, labels
 from training.fit.binding import bind, write_patients
-from training.fit.calibration import calibrate
+from training.fit.calibration import calibrate, coverage_quantile
 from training.fit.describe import (
     check_parts,
     describe_training,
@@ -42,7 +43,7 @@ from training.presets import Preset
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import OutOfDistributionScore, probabilities
-from worker.pipeline.model.networks import CROP, FEATURES, PATIENT
+from worker.pipeline.model.networks import CROP, FEATURES, PATIENT, T_SCORE
 
 MODEL, SUMMARY, TEST = "model", "run.json", "test.npz"
 
@@ -63,12 +64,16 @@ class Progress(Protocol):
 class Options:
     """Choices of ``fit`` beside the preset.
 
-    ``initial_dir`` : package whose weights the run starts from.
+    ``initial_dir`` : package whose weights the run starts from. ``fold`` : of a
+    cross-validation; the test hips are then those of the fold. ``resamples`` : bootstrap
+    samples of the intervals; 0 for none.
     """
 
     seed: int = 1
     operating_point: OperatingPoint | None = None
     initial_dir: Path | None = None
+    fold: Fold | None = None
+    resamples: int = RESAMPLES
 
 
 def fit_and_measure(
@@ -88,6 +93,8 @@ def fit_and_measure(
     other data or another configuration.
     """
     hips, source = dataset.load(data_dir), require_source(data_dir)
+    if options.fold is not None:
+        hips = assign(hips, options.fold)
     parts = {part: hips.part(part) for part in PARTS}
     check_parts(data_dir, parts)
     initial = _begin(data_dir, run_dir, preset, options)
@@ -108,6 +115,8 @@ def fit_and_measure(
     if initial is not None:
         training["initial"] = initial.to_json()
         training["data"] += f"; started from {initial.name} {initial.version}"
+    if options.fold is not None:
+        training["fold"] = asdict(options.fold)
     summary = {
         "model": {
             "name": preset.name,
@@ -116,13 +125,16 @@ def fit_and_measure(
             "temperatures": temperatures,
         },
         "training": training,
-        **_test(fitted, run_dir, parts["test"], temperatures, score, seed),
+        **_test(fitted, run_dir, parts["test"], temperatures, score, options),
     }
     if options.operating_point is not None:
         summary["operating_point"] = _operating_point(
             fitted, parts, temperatures, options.operating_point
         )
     if CROP in fitted.network.input:
+        quantile = _t_score_quantile(fitted, parts["validation"])
+        if quantile is not None:
+            summary["model"]["t_score_quantile"] = quantile
         _save_package(run_dir / MODEL, fitted, preset, summary, score)
     (run_dir / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
@@ -135,7 +147,8 @@ def _begin(
     directory = options.initial_dir
     initial = None if directory is None else read_initial(directory, preset)
     digest = None if initial is None else initial.sha256
-    bind(run_dir, dataset.sha256(data_dir), preset, options.seed, initial=digest)
+    checksum = dataset.sha256(data_dir)
+    bind(run_dir, checksum, preset, options.seed, initial=digest, fold=options.fold)
     if directory is not None:
         copy_weights(directory, run_dir)
     return initial
@@ -172,6 +185,18 @@ def _operating_point(
             measured = operating_point.measure_at(limit, scores, positive, hips.patients)
             found[name][part] = measured
     return found
+
+
+def _t_score_quantile(fitted: Fitted, validation: Hips) -> float | None:
+    """Return the wider of the intervals of all variants, in scales of the distribution."""
+    if T_SCORE not in fitted.network.output:
+        return None
+    found = []
+    for with_patient in variants_of(fitted).values():
+        outputs = predict(fitted.network, validation, with_patient=with_patient)
+        if outputs.t_score is not None:
+            found.append(coverage_quantile(outputs.t_score, validation.t_scores))
+    return round(max(found), 4)
 
 
 def variants_of(fitted: Fitted) -> dict[str, bool]:
@@ -214,7 +239,7 @@ def _test(
     test: Hips,
     temperatures: dict[str, float],
     score: OutOfDistributionScore | None,
-    seed: int,
+    options: Options,
 ) -> dict[str, Any]:
     """Write ``test.npz`` and return the figures of the test hips."""
     arrays: dict[str, Any] = {}
@@ -224,20 +249,15 @@ def _test(
         arrays[name] = probabilities(outputs.logits, temperatures[name])
         if outputs.t_score is not None:
             arrays[f"{name}_t_score"] = outputs.t_score
-        rng = np.random.default_rng([seed, 3])
-        measured[name] = measure_performance(arrays[name], labels(test), test.patients, rng)
+        rng = np.random.default_rng([options.seed, 3])
+        measured[name] = measure_performance(
+            arrays[name], labels(test), test.patients, rng, options.resamples
+        )
     np.savez(run_dir / TEST, **arrays)
     result: dict[str, Any] = {"test": measured}
     if score is not None:
         distances = score.distance(outputs.features)
-        result["familiarity"] = {
-            "limit": score.limit,
-            "directions": score.whitening.shape[1],
-            "false_alarms_allowed": out_of_distribution.FALSE_ALARMS,
-            "margin": out_of_distribution.MARGIN,
-            "test_flagged": round(float(np.mean(distances > score.limit)), 4),
-            "test_median": round(float(np.median(distances)), 4),
-        }
+        result["familiarity"] = out_of_distribution.describe(score, distances)
     return result
 
 
@@ -263,6 +283,7 @@ def _save_package(
         calibration=package.Calibration(
             temperature=temperatures.get("image", 1.0),
             patient_temperature=temperatures.get("both"),
+            t_score_quantile=summary["model"].get("t_score_quantile"),
             out_of_distribution=score,
             envelope=Envelope.from_json(summary["training"]["acquisition"]),
         ),

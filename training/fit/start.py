@@ -33,6 +33,11 @@ def read_initial(model_dir: Path, preset: Preset) -> InitialModel:
     Raises ModelError for an unusable package and ValueError for that of another network.
     """
     header = package.verify(model_dir)
+    if "members" in header:
+        raise ValueError(
+            f"{model_dir} is an ensemble of {len(header['members'])} networks; start from the "
+            "package of one of them, or of another run"
+        )
     if header["preset"] != preset.network:
         raise ValueError(
             f"{model_dir} has the network {header['preset']}, the preset {preset.name} has "

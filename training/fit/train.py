@@ -29,12 +29,13 @@ from training.fit.batches import (
 )
 from training.fit.schedule import Epoch, best_epoch, is_finished, learning_rate
 from training.presets import FitSettings, Preset
-from worker.pipeline.model import package
+from worker.pipeline.model import weights as weights_file
 from worker.pipeline.model.networks import (
     CROP,
     FEATURES,
     FEMUR,
     FEMUR_MM,
+    GRADES,
     LOGITS,
     PATIENT,
     T_SCORE,
@@ -85,7 +86,7 @@ def fit(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    history, network, model = _start(preset, run_dir, outlined=train.outlines is not None)
+    history, network, model = _start(preset, run_dir, train)
     batches = Batches(train, preset, seed, network.input, model.output)
     expected = labels(validation)
     best = network.get_weights()
@@ -141,18 +142,15 @@ def recompute_batch_norm(network: keras.Model, batches: tf.data.Dataset) -> None
 
 
 def _start(
-    preset: Preset, run_dir: Path, *, outlined: bool
+    preset: Preset, run_dir: Path, train: Hips
 ) -> tuple[list[Epoch], keras.Model, keras.Model]:
-    """Return the history so far, the network, and the compiled model of its trained outputs.
-
-    ``outlined`` : the data set has femur outlines.
-    """
+    """Return the history so far, the network, and the compiled model of its trained outputs."""
     keras.mixed_precision.set_global_policy(preset.fit.precision)
     with strategy().scope():
         network = build(preset.network)
         if (run_dir / INITIAL).exists():
-            package.set_weights(network, run_dir / INITIAL)
-        trained = (LOGITS, T_SCORE, *((FEMUR,) if outlined else ()))
+            weights_file.set_weights(network, run_dir / INITIAL)
+        trained = (LOGITS, T_SCORE, *((FEMUR,) if train.outlines is not None else ()))
         heads = {name: network.output[name] for name in trained if name in network.output}
         model = keras.Model(network.input, heads)
         weights = {
@@ -162,7 +160,7 @@ def _start(
         }
         model.compile(
             optimizer=_optimizer(preset.fit),
-            loss={name: LOSSES[name] for name in heads},
+            loss={name: _loss(name, preset.fit, train) for name in heads},
             loss_weights={name: weights[name] for name in heads},
         )
         model.optimizer.build(model.trainable_variables)
@@ -203,6 +201,33 @@ LOSSES = {
     T_SCORE: t_score_loss,
     FEMUR: keras.losses.BinaryCrossentropy(from_logits=True),
 }
+
+
+def _loss(name: str, fit: FitSettings, train: Hips) -> Any:
+    if name == LOGITS and fit.class_weights == "balanced":
+        return weighted_grade_loss(class_weights(labels(train)))
+    return LOSSES[name]
+
+
+def class_weights(expected: npt.NDArray[np.intp]) -> Floats:
+    """Return the (3,) weight of each grade: inverse to its hips, with a mean of 1 over hips.
+
+    A grade without hips has the weight 0.
+    """
+    counts = np.bincount(expected, minlength=len(GRADES)).astype(np.float32)
+    weights = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
+    return np.asarray(weights * len(expected) / np.count_nonzero(counts), np.float32)
+
+
+def weighted_grade_loss(weights: Floats) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return the loss of (n, 1) grades and (n, 3) logits, weighted by the true grade."""
+
+    def loss(expected: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        grades = ops.cast(expected[:, 0], "int32")
+        each = ops.sparse_categorical_crossentropy(grades, logits, from_logits=True)
+        return each * ops.take(ops.convert_to_tensor(weights), grades)
+
+    return loss
 
 
 def predict(network: keras.Model, hips: Hips, *, with_patient: bool = True) -> NetworkOutputs:

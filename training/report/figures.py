@@ -148,6 +148,8 @@ def learning_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
     loss, accuracy = figure.subplots(1, 2)
     for (name, summary), color in zip(summaries.items(), COLORS, strict=False):
         history = summary["training"]["history"]
+        if not history:  # an ensemble
+            continue
         epochs = [epoch["number"] for epoch in history]
         loss.plot(epochs, [e["validation_loss"] for e in history], color=color, label=name)
         accuracy.plot(epochs, [e["validation_accuracy"] for e in history], color=color)

@@ -65,17 +65,29 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         f"{training['hips']['validation']} / {training['hips']['test']} hips of "
         f"{training['patients']['train']} / {training['patients']['validation']} / "
         f"{training['patients']['test']} patients (train / validation / test).",
+        _selection(model, training),
+        f"- Fitting took {training['fitting_wall_seconds'] / 60:.0f} min on "
+        f"{training['cores']} shared cores.",
+        "",
+    ]
+
+
+def _selection(model: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    if "members" in model:
+        return (
+            f"- Ensemble of the {model['members']} runs of a cross-validation, whose "
+            "calibrated probabilities are averaged; each was selected and calibrated on a fold "
+            "that it was not trained on, and no test hip was used before."
+        )
+    return (
         f"- Epoch {training['best_epoch']} of {training['epochs']} by validation loss, of at "
         f"most {training['preset']['fit']['epochs']}; "
         + ", ".join(
             f"temperature {value} ({VARIANTS[name]})"
             for name, value in model["temperatures"].items()
         )
-        + " from the validation hips.",
-        f"- Fitting took {training['fitting_wall_seconds'] / 60:.0f} min on "
-        f"{training['cores']} shared cores.",
-        "",
-    ]
+        + " from the validation hips."
+    )
 
 
 def _objections(packaging: Mapping[str, Any]) -> list[str]:

@@ -3,28 +3,18 @@
 The report is one self-contained HTML page, with its figures also as PNG files.
 """
 
-import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from training.report import figures, tables
 from training.report.heat_maps import Maps, femur_share, heat_maps
+from training.report.page import figure_element, table_element, write_page
 from training.report.results import Results, read_results
 from training.report.subgroups import subgroups
-from training.report.tables import Table
-
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto }
-table { border-collapse: collapse; margin: .6rem 0 1.2rem; font-size: 13px }
-td, th { border-bottom: 1px solid #ccc; padding: .25rem .6rem; text-align: left }
-tr.published { color: #666; font-style: italic }
-img { max-width: 100% } figcaption, .note { color: #444; font-size: 13px }
-.warning { border-left: 4px solid #d55e00; padding: .3rem .8rem; background: #fff4ec }
-"""
 
 
 def write_report(data_dir: Path, run_dirs: Sequence[Path], out_dir: Path) -> Path:
@@ -33,20 +23,10 @@ def write_report(data_dir: Path, run_dirs: Sequence[Path], out_dir: Path) -> Pat
     Raises ValueError where a run was trained on other data.
     """
     results = read_results(data_dir, run_dirs)
-    (out_dir / "figures").mkdir(parents=True, exist_ok=True)
     parts = [_introduction(results)]
-    parts += [_table(table) for table in tables.all_tables(results)]
-    parts += [
-        _figure(out_dir, name, caption, figure) for name, caption, figure in _figures(results)
-    ]
-    page = out_dir / "report.html"
-    body = "\n".join(parts)
-    page.write_text(
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>osteoscreen: report"
-        f"</title><style>{STYLE}</style><body>{body}</body></html>\n",
-        encoding="utf-8",
-    )
-    return page
+    parts += [table_element(table) for table in tables.all_tables(results)]
+    parts += [figure_element(out_dir, *each) for each in _figures(results)]
+    return write_page(out_dir / "report.html", "osteoscreen: report", parts)
 
 
 def _introduction(results: Results) -> str:
@@ -61,9 +41,7 @@ def _introduction(results: Results) -> str:
     hips, patients = training[0]["hips"], training[0]["patients"]
     split = " / ".join(f"{hips[part]} hips of {patients[part]} patients" for part in hips)
     budget = "; ".join(
-        f"{name}: {t['epochs']} of at most {t['preset']['fit']['epochs']} epochs, "
-        f"best {t['best_epoch']}, {t['fitting_wall_seconds'] / 60:.0f} min"
-        for name, t in zip(results.summaries, training, strict=True)
+        _budget(name, each) for name, each in zip(results.summaries, training, strict=True)
     )
     return (
         f"<h1>Report</h1>{warning}<p>Data: {html.escape(training[0]['data'])}. One split by "
@@ -75,27 +53,13 @@ def _introduction(results: Results) -> str:
     )
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-    rows = "".join(
-        f"<tr{' class=published' if row[0].startswith('Ha 2024') else ''}>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-        + "</tr>"
-        for row in table.rows
-    )
-    note = f"<p class='note'>{html.escape(table.note)}</p>" if table.note else ""
-    return f"<h2>{html.escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>{note}"
-
-
-def _figure(out_dir: Path, name: str, caption: str, figure: Figure) -> str:
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format="png")
-    (out_dir / "figures" / f"{name}.png").write_bytes(picture.getvalue())
-    data = base64.b64encode(picture.getvalue()).decode()
+def _budget(name: str, training: Mapping[str, Any]) -> str:
+    if not training["history"]:
+        return f"{name}: {len(training['member_epochs'])} members"
+    most = training["preset"]["fit"]["epochs"]
     return (
-        f"<figure id='{name}'><img alt='{html.escape(caption)}' "
-        f"src='data:image/png;base64,{data}'>"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f"{name}: {training['epochs']} of at most {most} epochs, "
+        f"best {training['best_epoch']}, {training['fitting_wall_seconds'] / 60:.0f} min"
     )
 
 

@@ -2,9 +2,12 @@
 
 Grad-CAM: Selvaraju et al., ICCV 2017, Eq. 1–2: the maps of the last convolution, weighted by
 the mean gradient of the top grade's score before softmax, summed, negative values set to 0.
+Of an ensemble, the maps are those of all members, and the score is the logarithm of the mean
+probability of the top grade.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +25,7 @@ from worker.pipeline.model.networks import (
     LAST_CONVOLUTION,
     LOGITS,
     PATIENT,
+    T_SCORE,
 )
 
 
@@ -30,12 +34,23 @@ class Explained:
     """Logits, features and heat map of one crop.
 
     ``logits`` : (3,) float32. ``features`` : (k,) float32. ``heat_map`` : (250, 250) float32,
-    0–1, evidence for the top grade, all 0 where there is none.
+    0–1, evidence for the top grade, all 0 where there is none. ``t_score`` : (2,) float32,
+    middle and scale of the logistic distribution of the T-score; None for a network without.
     """
 
     logits: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     heat_map: npt.NDArray[np.float32]
+    t_score: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One network of an ensemble and its temperatures, without and with demographics."""
+
+    network: keras.Model
+    temperature: float = 1.0
+    patient_temperature: float = 1.0
 
 
 class Explain(Protocol):
@@ -57,64 +72,123 @@ class Explain(Protocol):
 
 
 def compile_explain(network: keras.Model) -> Explain:
-    """Trace the pass for one crop and run it once, so that the first hip is not slow."""
+    """Trace the pass of one network for one crop (``compile_ensemble``)."""
+    return compile_ensemble((Member(network),))
+
+
+def compile_ensemble(members: Sequence[Member]) -> Explain:
+    """Trace the pass for one crop and run it once, so that the first hip is not slow.
+
+    The logits of several members are the logarithms of their mean calibrated probabilities.
+    """
     # Without control flow to convert; AutoGraph would leave bytecode in the temporary folder.
-    traced = tf.function(_one_pass(network), autograph=False).get_concrete_function(
+    traced = tf.function(
+        _one_pass([member.network for member in members]), autograph=False
+    ).get_concrete_function(
         tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
         tf.TensorSpec((2 * VALUES,), tf.float32),
         tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
+        tf.TensorSpec((len(members),), tf.float32),
     )
     unknown, blank = Demographics().vector(), np.zeros((CROP_PX, CROP_PX), np.float32)
+    alone = [member.temperature for member in members]
+    with_patient = [member.patient_temperature for member in members]
+    needs_femur = any(FEMUR_MM in member.network.input for member in members)
 
     def explain(
         pixels: npt.NDArray[np.float32],
         patient: npt.NDArray[np.float32] | None = None,
         femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Explained:
-        if femur_mm is None and FEMUR_MM in network.input:
-            raise ValueError(f"{network.name} needs the distances from the femur")
-        logits, features, heat_map = traced(
+        if femur_mm is None and needs_femur:
+            raise ValueError("the model needs the distances from the femur")
+        found = traced(
             tf.constant(pixels, tf.float32),
             tf.constant(unknown if patient is None else patient, tf.float32),
             tf.constant(blank if femur_mm is None else femur_mm, tf.float32),
+            tf.constant(alone if patient is None else with_patient, tf.float32),
         )
-        return Explained(logits.numpy(), features.numpy(), heat_map.numpy())
+        logits, features, heat_map, *t_score = (value.numpy() for value in found)
+        return Explained(logits, features, heat_map, *t_score)
 
     explain(blank, femur_mm=blank)
     return explain
 
 
-def _one_pass(
-    network: keras.Model,
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+def _one_pass(networks: Sequence[keras.Model]) -> Callable[..., tuple[tf.Tensor, ...]]:
     """Return the forward pass with Grad-CAM.
 
-    The gradient runs through the head of the network only: the trunk needs no backward pass.
+    The gradient runs through the heads of the networks only: a trunk needs no backward pass.
     """
+    trunks, heads = zip(*map(_trunk_and_head, networks), strict=True)
+    with_patient = PATIENT in networks[0].input
+
+    def one_pass(
+        pixels: tf.Tensor, patient: tf.Tensor, femur_mm: tf.Tensor, temperatures: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        pictures = {
+            CROP: pixels[tf.newaxis, :, :, tf.newaxis],
+            FEMUR_MM: femur_mm[tf.newaxis, :, :, tf.newaxis],
+        }
+        passes = [
+            trunk({name: pictures[name] for name in trunk.input}, training=False)
+            for trunk in trunks
+        ]
+        maps = [each for each, _ in passes]
+        beside = [patient[tf.newaxis]] if with_patient else []
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(maps)
+            outputs = [
+                head([each, *beside], training=False)
+                for head, each in zip(heads, maps, strict=True)
+            ]
+            logits = _joint_logits([each[LOGITS][0] for each in outputs], temperatures)
+            score = tf.reduce_max(logits)
+        heat = tf.zeros(())
+        for each, slope in zip(maps, tape.gradient(score, maps), strict=True):
+            weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
+            heat += tf.reduce_sum(weights * each, axis=-1, keepdims=True)
+        features = tf.concat([each[0] for _, each in passes], axis=0)
+        t_scores = [each[T_SCORE][0] for each in outputs if T_SCORE in each]
+        joint = [joint_t_score(tf.stack(t_scores))] if t_scores else []
+        return logits, features, _to_crop(tf.nn.relu(heat)), *joint
+
+    return one_pass
+
+
+def _trunk_and_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     maps_layer = network.get_layer(LAST_CONVOLUTION)
     seen = [name for name in (CROP, FEMUR_MM) if name in network.input]
     trunk = keras.Model(
-        [network.input[name] for name in seen], [maps_layer.output, network.output[FEATURES]]
+        {name: network.input[name] for name in seen},
+        [maps_layer.output, network.output[FEATURES]],
     )
     beside = [network.input[PATIENT]] if PATIENT in network.input else []
-    head = keras.Model([maps_layer.output, *beside], network.output[LOGITS])
+    outputs = {
+        name: network.output[name] for name in (LOGITS, T_SCORE) if name in network.output
+    }
+    return trunk, keras.Model([maps_layer.output, *beside], outputs)
 
-    def one_pass(
-        pixels: tf.Tensor, patient: tf.Tensor, femur_mm: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        pictures = {CROP: pixels, FEMUR_MM: femur_mm}
-        maps, features = trunk(
-            [pictures[name][tf.newaxis, :, :, tf.newaxis] for name in seen], training=False
-        )
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(maps)
-            logits = head([maps, *([patient[tf.newaxis]] if beside else [])], training=False)[0]
-            score = tf.reduce_max(logits)
-        weights = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2), keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1, keepdims=True))
-        return logits, features[0], _to_crop(heat)
 
-    return one_pass
+def _joint_logits(logits: Sequence[tf.Tensor], temperatures: tf.Tensor) -> tf.Tensor:
+    """Return the logits of one network as they are, or those of an ensemble, (3,)."""
+    if len(logits) == 1:
+        return logits[0]
+    shares = tf.nn.softmax(tf.stack(logits) / temperatures[:, tf.newaxis], axis=-1)
+    return tf.math.log(tf.reduce_mean(shares, axis=0) + 1e-9)
+
+
+def joint_t_score(t_scores: tf.Tensor) -> tf.Tensor:
+    """Return middle and scale (2,) with the mean and the variance of a mixture of (m, 2).
+
+    The variance of a logistic distribution is (π · scale)² / 3.
+    """
+    if t_scores.shape[0] == 1:
+        return t_scores[0]
+    middles, scales = t_scores[:, 0], t_scores[:, 1]
+    inside = tf.reduce_mean(scales**2)
+    between = 3.0 * tf.math.reduce_variance(middles) / math.pi**2
+    return tf.stack([tf.reduce_mean(middles), tf.sqrt(inside + between)])
 
 
 def _to_crop(heat: tf.Tensor) -> tf.Tensor:

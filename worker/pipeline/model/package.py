@@ -3,7 +3,8 @@
 ``model.json``       identity, preprocessing, label order, calibration, checksums, acquisition
                      of the training scans
 ``weights.npz``      one array a variable, by its path, for a network built from its preset:
-                     no pickle, no serialized layers
+                     no pickle, no serialized layers. Of an ensemble, each path begins with
+                     the number of the member, and ``model.json`` has ``members``
 ``familiarity.npz``  out-of-distribution score: mean, whitening and limit; a model without it
                      cannot detect crops unlike its training data
 ``metrics.json``     measurements on held-out data
@@ -12,7 +13,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ import numpy.typing as npt
 
 from worker.pipeline import crop
 from worker.pipeline.acquisition import Envelope
+from worker.pipeline.model import weights
 from worker.pipeline.model.classify import ImageModel, OutOfDistributionScore
-from worker.pipeline.model.explain import compile_explain
-from worker.pipeline.model.networks import CROP, GRADES, build
+from worker.pipeline.model.explain import compile_ensemble
+from worker.pipeline.model.networks import CROP, GRADES
 from worker.pipeline.results import ModelInfo
 
 FORMAT = 1
@@ -70,10 +72,13 @@ class Calibration:
     """What the fit has measured on held-out data, for use with the network.
 
     ``patient_temperature`` : temperature with demographics, for a model that takes them.
+    ``t_score_quantile`` : distance, in scales of its distribution, within which 95 % of the
+    validation T-scores lie; None for a model that predicts none. The worker reports no T-score.
     """
 
     temperature: float = 1.0
     patient_temperature: float | None = None
+    t_score_quantile: float | None = None
     out_of_distribution: OutOfDistributionScore | None = None
     envelope: Envelope | None = None
 
@@ -93,25 +98,63 @@ def save(
     """
     if CROP not in network.input:
         raise ValueError(f"{description.name} sees no picture: the worker cannot use it")
-    model_dir.mkdir(parents=True, exist_ok=True)
-    (model_dir / HEADER).unlink(missing_ok=True)
-    np.savez(model_dir / WEIGHTS, **_weights(network))
-    _save_score(model_dir / OUT_OF_DISTRIBUTION, calibration.out_of_distribution)
-    (model_dir / METRICS).write_text(json.dumps(dict(metrics or {}), indent=1) + "\n")
-    (model_dir / CARD).write_text(card)
-    files = [name for name in (WEIGHTS, OUT_OF_DISTRIBUTION) if (model_dir / name).exists()]
-    header = {
+    texts = {METRICS: json.dumps(dict(metrics or {}), indent=1) + "\n", CARD: card}
+    arrays = weights.arrays_of(network)
+    _write(model_dir, arrays, calibration, texts, _identity(description))
+
+
+def save_ensemble(
+    model_dir: Path,
+    members: Sequence[Path],
+    description: Description,
+    *,
+    calibration: Calibration,
+    metrics: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one package of several packages of one network, whose probabilities are averaged.
+
+    Raises ModelError for an unusable package, and ValueError for those of several networks.
+    """
+    headers = [verify(member) for member in members]
+    if {header["preset"] for header in headers} != {description.preset}:
+        raise ValueError("the members of an ensemble must be of one network")
+    arrays = weights.join([member / WEIGHTS for member in members])
+    names = ("temperature", "patient_temperature")
+    temperatures = [{name: header[name] for name in names} for header in headers]
+    texts = {METRICS: json.dumps(dict(metrics or {}), indent=1) + "\n", CARD: ""}
+    identity = _identity(description) | {"members": temperatures}
+    _write(model_dir, arrays, calibration, texts, identity)
+
+
+def _identity(description: Description) -> dict[str, Any]:
+    """Return the first fields of ``model.json``."""
+    return {
         "format": FORMAT,
-        "name": description.name,
-        "version": description.version,
-        "modality": description.modality,
-        "preset": description.preset,
-        "training_data": description.training_data,
-        "simulated": description.simulated,
+        **asdict(description),
         "preprocessing": PREPROCESSING,
         "labels": [grade.value for grade in GRADES],
+    }
+
+
+def _write(
+    model_dir: Path,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    calibration: Calibration,
+    texts: Mapping[str, str],
+    identity: Mapping[str, Any],
+) -> None:
+    model_dir.mkdir(parents=True, exist_ok=True)
+    (model_dir / HEADER).unlink(missing_ok=True)
+    np.savez(model_dir / WEIGHTS, **dict[str, Any](arrays))
+    _save_score(model_dir / OUT_OF_DISTRIBUTION, calibration.out_of_distribution)
+    for name, text in texts.items():
+        (model_dir / name).write_text(text)
+    files = [name for name in (WEIGHTS, OUT_OF_DISTRIBUTION) if (model_dir / name).exists()]
+    header = {
+        **identity,
         "temperature": calibration.temperature,
         "patient_temperature": calibration.patient_temperature,
+        "t_score_quantile": calibration.t_score_quantile,
         "acquisition": calibration.envelope and asdict(calibration.envelope),
         "sha256": {name: _sha256(model_dir / name) for name in files},
     }
@@ -147,8 +190,7 @@ def load(model_dir: Path) -> ImageModel:
     _check_preprocessing(header)
     files = _check_files(model_dir, header["sha256"])
     try:
-        network = build(header["preset"])
-        set_weights(network, model_dir / WEIGHTS)
+        members = weights.read_members(model_dir / WEIGHTS, header)
         score = _load_score(model_dir) if OUT_OF_DISTRIBUTION in files else None
         info = ModelInfo(
             name=header["name"],
@@ -168,7 +210,7 @@ def load(model_dir: Path) -> ImageModel:
         raise ModelError(f"model package {model_dir} cannot be read: {error}") from error
     return ImageModel(
         info,
-        compile_explain(network),
+        compile_ensemble(members),
         temperature,
         score,
         envelope,
@@ -224,31 +266,9 @@ def _check_files(model_dir: Path, checksums: object) -> frozenset[str]:
     return files
 
 
-def _weights(network: keras.Model) -> dict[str, Any]:
-    return {variable.path: np.asarray(variable.numpy()) for variable in network.weights}
-
-
-def set_weights(network: keras.Model, path: Path) -> None:
-    """Set all variables. Raises ValueError where names or shapes differ.
-
-    Keras' own loader only warns where it finds no weights.
-    """
-    stored = _arrays(path)
-    expected = {variable.path: variable.shape for variable in network.weights}
-    if {name: array.shape for name, array in stored.items()} != expected:
-        raise ValueError(f"{path.name} holds the weights of another network")
-    for variable in network.weights:
-        variable.assign(stored[variable.path])
-
-
 def _load_score(model_dir: Path) -> OutOfDistributionScore:
-    arrays = _arrays(model_dir / OUT_OF_DISTRIBUTION)
+    arrays = weights.read_arrays(model_dir / OUT_OF_DISTRIBUTION)
     return OutOfDistributionScore(arrays["mean"], arrays["whitening"], float(arrays["limit"]))
-
-
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _sha256(path: Path) -> str:

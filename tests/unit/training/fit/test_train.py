@@ -16,7 +16,14 @@ from tests.support.hips_factory import make_hips, permute_labels, small_preset
 from training import presets
 from training.cohort.dataset import Hips
 from training.fit.batches import femur_cells, labels, patient_vectors, unpack_outlines
-from training.fit.train import fit, predict, recompute_batch_norm, t_score_loss
+from training.fit.train import (
+    class_weights,
+    fit,
+    predict,
+    recompute_batch_norm,
+    t_score_loss,
+    weighted_grade_loss,
+)
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.model.networks import CROP, FEMUR, PATIENT
 
@@ -103,3 +110,30 @@ def test_t_score_loss_is_the_logistic_likelihood() -> None:
     assert float(t_score_loss(np.array([[-0.5]], np.float32), predicted)[0]) == pytest.approx(
         np.log(4 * 0.4), rel=1e-4
     )
+
+
+def test_balanced_class_weights_give_every_grade_the_same_sum() -> None:
+    expected = np.array([0, 0, 0, 0, 0, 0, 2, 2], np.intp)
+    weights = class_weights(expected)
+
+    np.testing.assert_allclose(weights, [8 / 12, 0, 2])
+    # Logits of 0: each hip costs log 3 before its weight, which has a mean of 1.
+    loss = weighted_grade_loss(weights)(expected[:, None], np.zeros((8, 3), np.float32))
+    np.testing.assert_allclose(loss, np.log(3) * weights[expected], rtol=1e-6)
+    assert np.mean(loss) == pytest.approx(np.log(3))
+
+
+def test_a_rare_grade_is_learned_with_class_weights(tmp_path: Path) -> None:
+    """Of a grade with 2 of 34 hips that look like others, weights raise the probability."""
+    scores = [0.0] * 32 + [-3.5] * 2
+    train = make_hips(34, 1, t_scores=scores)
+    alike = tuple(replace(r, age=60.0, sex="F") for r in train.records)
+    train = replace(train, records=alike)
+    preset = small_preset(presets.load("paper-clinical"), 6, batch=34)
+
+    def share(name: str, **changes: object) -> float:
+        each = replace(preset, fit=replace(preset.fit, learning_rate=0.02, **changes))  # type: ignore[arg-type]
+        logits = predict(fit(train, train, each, tmp_path / name, 5).network, train).logits[0]
+        return float(np.exp(logits[2]) / np.exp(logits).sum())
+
+    assert share("balanced", class_weights="balanced") > share("none") + 0.1

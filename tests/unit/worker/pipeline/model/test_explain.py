@@ -6,7 +6,12 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from worker.pipeline.model.explain import compile_explain
+from worker.pipeline.model.explain import (
+    Member,
+    compile_ensemble,
+    compile_explain,
+    joint_t_score,
+)
 from worker.pipeline.model.networks import CROP, LAST_CONVOLUTION, LOGITS, build
 
 
@@ -93,3 +98,50 @@ def test_heat_map_moves_with_what_it_shows(network: keras.Model) -> None:
     ]
 
     assert rows[1] - rows[0] > 60
+
+
+def test_an_ensemble_explains_the_mean_of_the_calibrated_probabilities(
+    pixels: npt.NDArray[np.float32],
+) -> None:
+    networks = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        networks.append(build("compact"))
+    temperatures = (0.5, 2.0)
+    members = [Member(n, t) for n, t in zip(networks, temperatures, strict=True)]
+
+    found = compile_ensemble(members)(pixels)
+
+    with tf.GradientTape() as tape:
+        maps, shares = [], []
+        for network, temperature in zip(networks, temperatures, strict=True):
+            both = keras.Model(
+                network.input,
+                [network.get_layer(LAST_CONVOLUTION).output, network.output[LOGITS]],
+            )
+            each, logits = both({CROP: pixels[None, :, :, None]}, training=False)
+            maps.append(each)
+            shares.append(tf.nn.softmax(logits[0] / temperature))
+        mean = tf.reduce_mean(tf.stack(shares), axis=0)
+        score = tf.math.log(tf.reduce_max(mean))
+    np.testing.assert_allclose(np.exp(found.logits), mean, atol=1e-5)
+    gradients = tape.gradient(score, maps)
+    cells = sum(
+        (each * tf.reduce_mean(slope, axis=(1, 2), keepdims=True)).numpy()[0].sum(axis=-1)
+        for each, slope in zip(maps, gradients, strict=True)
+    )
+    cells = np.maximum(cells, 0)
+    centers = found.heat_map[7:250:16, 7:250:16]
+    size = len(centers)
+    assert np.corrcoef(centers.ravel(), cells[:size, :size].ravel())[0, 1] > 0.98
+
+
+def test_the_t_score_of_an_ensemble_has_the_moments_of_the_mixture() -> None:
+    middle, scale = joint_t_score(tf.constant([[-1.0, 0.4], [-3.0, 0.2]])).numpy()
+
+    draws = np.concatenate(
+        [np.random.default_rng(s).logistic(m, c, 200_000) for s, m, c in
+         ((1, -1.0, 0.4), (2, -3.0, 0.2))]
+    )  # fmt: skip
+    assert middle == pytest.approx(draws.mean(), abs=0.01)
+    assert scale * np.pi / np.sqrt(3) == pytest.approx(draws.std(), rel=0.01)
