@@ -9,13 +9,14 @@ import math
 import warnings
 from collections.abc import Sequence
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import DataElement, Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 
@@ -28,6 +29,12 @@ Array = npt.NDArray[np.float64]
 # Orientation of slices whose normal lies along the patient's x, y or z axis.
 NORMAL_AXIS: tuple[Orientation, Orientation, Orientation] = ("sagittal", "coronal", "axial")
 
+# Value representations whose values need nothing of the data set: no character set, no items.
+SELF_CONTAINED_VRS = frozenset(
+    ("AS", "CS", "DA", "DS", "DT", "FD", "IS", "TM", "UI", "UL", "US")
+)
+MAX_SHARED_BYTES = 256
+
 Value = TypeVar("Value")
 
 
@@ -39,21 +46,52 @@ def require(value: Value | None) -> Value:
 
 
 def value_of(ds: Dataset, keyword: str) -> object | None:
-    """Return the value of an element, None where it is absent, empty or malformed."""
+    """Return the value of an element, None where it is absent, empty or malformed.
+
+    Do not change the value: images with the same encoded value share it.
+    """
     tag = _tag_of(keyword)
     element: object = None if tag is None else ds.get_item(tag)
-    if isinstance(element, DataElement):  # without the context below, in half of the time
+    if isinstance(element, DataElement):
         value = element.value
     elif element is None:
         return None
     else:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                value = ds.get(keyword)
+            value = _convert(element, ds, keyword)
         except Exception:  # a malformed value makes the parser raise whatever it likes
             return None
     return None if value is None or value == "" else value
+
+
+def _convert(element: RawDataElement, ds: Dataset, keyword: str) -> object:
+    """Convert an encoded value.
+
+    Most values of a series are equal in all images, and the conversion takes most of the time.
+    """
+    encoded = element.value
+    alone = _is_self_contained(keyword) and element.VR != "SQ"
+    if alone and isinstance(encoded, bytes) and len(encoded) <= MAX_SHARED_BYTES:
+        byte_order = element.is_little_endian
+        return _shared(element.tag, element.VR, encoded, element.is_implicit_VR, byte_order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ds.get(keyword)
+
+
+@lru_cache(maxsize=4096)
+def _shared(
+    tag: BaseTag, vr: str | None, encoded: bytes, implicit: bool, little_endian: bool
+) -> object:
+    raw = RawDataElement(tag, vr, len(encoded), encoded, 0, implicit, little_endian)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return convert_raw_data_element(raw).value
+
+
+@cache
+def _is_self_contained(keyword: str) -> bool:
+    return dictionary_VR(keyword) in SELF_CONTAINED_VRS
 
 
 @cache

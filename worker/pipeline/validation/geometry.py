@@ -57,6 +57,11 @@ class Limits:
 AROUND_HEADS = Limits(depth=(0.80, 1.15), height=(1.00, 1.85))
 WHOLE_BODY = Limits(depth=(0.78, 1.50), height=(0.95, 3.00))
 
+# Near the surface of the body, skin, fat and muscle follow each other along one axis. Of parts
+# of 36 to 200 mm of three volumes, one of them real, cut from front to back and across, 53 were
+# refused, all with less than 69 mm of body in one direction.
+MIN_EXTENT_MM, SECTION_SHARE = 80.0, 0.25
+
 # Radii of femoral heads: diameters of 49 ± 3 mm (men) and 44 ± 3 mm (women), Mall 2000
 # (Forensic Sci Int 113:315, 170 German adults): three SD, and osteophytes.
 RADIUS_MM = (17.5, 30.0)
@@ -144,20 +149,32 @@ def changes_in_body(volume: Volume) -> Changes | None:
         volume.hu[:, ::down, ::left], volume.affine @ np.diag([1.0, down, left, 1])
     )
     whole = slice(None)
-    return changes_in(thinned, (whole, whole, whole))
+    return changes_in(thinned, (whole, whole, whole), least_mm=MIN_EXTENT_MM)
 
 
-def changes_in(volume: Volume, box: Box) -> Changes | None:
-    """Return the changes in a part of a volume, None where there is too little body in it."""
+def changes_in(volume: Volume, box: Box, *, least_mm: float = 0.0) -> Changes | None:
+    """Return the changes in a part of a volume, None where there is too little body in it.
+
+    ``least_mm`` : extent that the body must have from front to back and across.
+    """
     block = np.maximum(1, np.rint(CELL_MM / np.array(volume.spacing_mm))).astype(int)
     cells = _means(volume.hu[box], block)
     body = (cells > BODY_HU) & (cells < METAL_HU)
+    extent_mm = _extents(body) * block * volume.spacing_mm
+    if min(extent_mm[0], extent_mm[2]) < least_mm:
+        return None
     clipped = np.clip(cells, *RANGE_HU)
     found = [
         _change(np.moveaxis(clipped, axis, 0), np.moveaxis(body, axis, 0), cell_mm)
         for axis, cell_mm in enumerate(block * volume.spacing_mm)
     ]
     return Changes(*found) if all(change > 0 for change in found) else None
+
+
+def _extents(body: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+    """Return along each axis the number of sections with ``SECTION_SHARE`` of the largest."""
+    areas = [np.moveaxis(body, axis, 0).sum(axis=(1, 2)) for axis in range(body.ndim)]
+    return np.array([np.count_nonzero(area >= SECTION_SHARE * area.max()) for area in areas])
 
 
 def _means(hu: npt.NDArray[np.int16], block: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:

@@ -88,12 +88,14 @@ def not_hu_values(volume: Volume) -> RuleResult:
 
 def not_hu_tissue(volume: Volume) -> RuleResult:
     """Reject volumes in which fat or muscle are not where HU put them."""
-    counts = histogram(volume)
-    if not _holds_tissue(counts):
-        return "No tissue to compare."
     means = histogram_of_means(volume)
+    if not _holds_tissue(means):
+        return "No tissue to compare."
     modes = tissue_modes(means)
-    fault = _fault_of_tissue(means, modes, _distance_limit(counts))
+    limit = DISTANCE_HU[1]
+    if CLIPPED_DISTANCE_HU < modes.distance <= limit:
+        limit = _distance_limit(histogram(volume))
+    fault = _fault_of_tissue(means, modes, limit)
     if fault is not None:
         return _reason(fault)
     if not modes.clear:

@@ -5,6 +5,7 @@ A person is identified by PatientID with its issuer, name, birth date and sex.
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -123,6 +124,7 @@ def _names(ds: Dataset) -> Iterable[tuple[Attribute, object, str]]:
                     yield ("PatientName", f"{group} {place}"), encoded, part
 
 
+@lru_cache(maxsize=16)  # the images of a series repeat it
 def normalized_name(group: str) -> str:
     """Normalize a component group: case, accents, punctuation, spaces and trailing ``^``.
 

@@ -118,10 +118,13 @@ def patches(hu: Hu, spacing_mm: tuple[float, float, float]) -> tuple[Means, floa
     high, wide = (max(1, round(PATCH_MM / mm)) for mm in (row_mm, column_mm))
     slices, rows, columns = hu.shape
     rows, columns = rows // high, columns // wide
-    # (slices, rows, pixels down, columns, pixels across)
-    kept = hu[:, : rows * high, : columns * wide].reshape(slices, rows, high, columns, wide)
-    means = kept.mean(axis=(2, 4), dtype=np.float32)
-    return np.asarray(means), high * row_mm * wide * column_mm
+    kept = hu[:, : rows * high, : columns * wide].reshape(slices, rows, high, columns * wide)
+    # Rows first: they run along the memory.
+    down = kept.sum(axis=2, dtype=np.int32).reshape(slices, rows, columns, wide)
+    sums = down.sum(axis=3, dtype=np.int32)
+    return np.asarray(
+        sums / np.float32(high * wide), np.float32
+    ), high * row_mm * wide * column_mm
 
 
 def _even(means: Means) -> npt.NDArray[np.bool_]:

@@ -44,6 +44,7 @@ FOREIGN_RATIOS = {1: 1.2, 2: 1.0, **dict.fromkeys(range(3, 9), 0.95)}
 # stacks of six real CT, 0.7 to 4 mm, and in two simulated ones: valid at most 0.80, altered
 # 1.24 and more in 95 % for two slices, 1.30 for three, 2.0 for nine.
 REVERSED_RATIO, REVERSED_SLICES = 1.0, range(2, 10)
+MOST_STEPS = 10  # more than between the ends of any run
 LONG = 2  # steps from the first slice of a run to its last
 # A slice flipped: valid at most 0.75 (columns) and 0.95 (rows), flipped 2.5 and more in 95 %.
 FLIPPED_RATIO = 1.3
@@ -70,6 +71,9 @@ EMPTY_AREA = 0.05
 CONSTANT_HU = 1.0
 MAX_AIR_HU = -900.0
 MOST_NAMED = 4
+
+Apart = dict[int, Floats]
+"""Differences of all slices that lie this many steps apart."""
 
 
 def thumbnail(image: Floats) -> Thumbnails:
@@ -107,9 +111,10 @@ def find_faults(thumbnails: Thumbnails) -> list[Fault]:
     left, body = thumbnails[index], areas[index] >= END_AREA * areas.max()
     if len(left) < 3:
         return empty
+    apart = {steps: _apart(left, steps) for steps in range(1, min(MOST_STEPS, len(left)))}
     found = [
-        *_foreign(left, body),
-        *_reversed(left, body),
+        *_foreign(apart, body),
+        *_reversed(apart, body),
         *_flipped(left, body),
         *_ends(left, body),
         *_twins(left, body),
@@ -155,12 +160,14 @@ def _is_inside(
     return bool(nearest > np.abs(before - after).mean())
 
 
-def _foreign(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
+def _foreign(apart: Apart, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
     """Yield runs of slices that resemble neither neighbor."""
-    count, beside = len(thumbnails), differences(thumbnails[1:], thumbnails[:-1])
+    count, beside = len(body), apart[1]
     for length, limit in FOREIGN_RATIOS.items():
+        if length + 1 not in apart:
+            return
         first = np.arange(1, count - length)
-        around = _apart(thumbnails, length + 1)[: len(first)]
+        around = apart[length + 1][: len(first)]
         both = np.minimum(beside[first - 1], beside[first + length - 1])
         ratios = both / (around + EQUAL_HU) / limit
         for i in first[(ratios > 1) & body[first - 1] & body[first + length]].tolist():
@@ -168,12 +175,14 @@ def _foreign(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fa
             yield Fault(i, i + length - 1, words, float(ratios[i - 1]))
 
 
-def _reversed(thumbnails: Thumbnails, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
+def _reversed(apart: Apart, body: npt.NDArray[np.bool_]) -> Iterator[Fault]:
     """Yield runs of slices whose ends would fit their neighbors in the other order."""
-    count, beside = len(thumbnails), differences(thumbnails[1:], thumbnails[:-1])
+    count, beside = len(body), apart[1]
     for length in REVERSED_SLICES:
+        if length not in apart:
+            return
         first = np.arange(1, count - length)
-        turned = _apart(thumbnails, length)
+        turned = apart[length]
         as_is = beside[first - 1] + beside[first + length - 1]
         in_reverse = turned[first - 1] + turned[first] + REVERSED_EQUAL_HU
         ratios = as_is / in_reverse / REVERSED_RATIO

@@ -127,3 +127,11 @@ def test_too_little_body_passes() -> None:
     result = implausible_geometry(volume, ())
 
     assert result == "Too little of the body in view to compare its proportions."
+
+
+@pytest.mark.parametrize(("slices", "judged"), [(36, True), (30, False)])
+def test_surface_of_a_body_without_a_femur_is_not_judged(slices: int, judged: bool) -> None:
+    volume = stretched(body(), 1, 0.6, 1)
+    volume.hu[slices:] = -1000
+
+    assert (rejection(implausible_geometry(volume, ())) is not None) == judged
