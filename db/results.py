@@ -16,6 +16,7 @@ SeriesId = int | InstrumentedAttribute[int]
 LISTED_COLUMNS = (
     "id", "series_id", "study_id", "revision", "folder", "outcome", "grade", "withdrawn_at",
     "withdrawal_reason", "model_name", "model_version", "model_training_data",
+    "model_simulated",
 )  # fmt: skip
 """Columns of a run in lists: without ``result``, some kilobytes of JSON per row."""
 

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from db.models.base import CORRELATION_ID, GRADE_VALUES, SHA256, Base, by_value
 from db.states import RunOutcome, WithdrawalReason
@@ -81,8 +82,10 @@ class Screening(Base):
     model_sha256: Mapped[str | None] = mapped_column(SHA256)
     warnings: Mapped[list[str] | None]
     timings_ms: Mapped[dict[str, float] | None]
-    result: Mapped[dict[str, Any] | None]
-    """The entry of ``result.json`` as written."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB())
+    """The entry of ``result.json`` as written, and ``simulated`` of the model's package."""
+    model_simulated: Mapped[bool | None] = column_property(result["simulated"].as_boolean())
+    """Whether the model was trained on simulated CT; None where it was not recorded."""
     not_delivered_code: Mapped[str | None] = mapped_column(String(32))
     """Set while the screening policy keeps the result from being delivered."""
     not_delivered_text: Mapped[str | None]

@@ -46,6 +46,17 @@ LABELS = """() => [...document.querySelectorAll('svg.svg-layer text')].map(t => 
   const size = parseFloat(getComputedStyle(t).fontSize);
   return {lines, size, box: [box.left, box.top, box.right, box.bottom]};
 })"""
+# Every region of the image that is shown has its label: on a busy machine OHIF draws them a
+# while after the image.
+LABELED = """() => {
+  const shown = cornerstone.getRenderingEngines()[0].getViewports()
+    .map(v => v.getCurrentImageId?.());
+  const regions = cornerstoneTools.annotation.state.getAllAnnotations()
+    .filter(a => a.metadata.toolName === 'DICOMSRDisplay')
+    .filter(a => shown.includes(a.metadata.referencedImageId));
+  const labels = document.querySelectorAll('svg.svg-layer text').length;
+  return regions.length > 0 && labels === regions.length;
+}"""
 CURRENT_IMAGE = """() => cornerstone.getRenderingEngines()[0].getViewports()
   .map(v => v.getCurrentImageId?.() ?? '').join(' ')"""
 
@@ -115,9 +126,12 @@ class Ohif:
         steps = []
         for _ in range(max(1, found["groups"])):
             self._settle()
+            self.page.wait_for_function(LABELED)
             steps.append(self._labels())
             if self.page.locator(NEXT).count():
                 self.page.locator(NEXT).first.click()
+        self._settle()
+        self.page.wait_for_function(LABELED)
         found = self.page.evaluate(REPORT)
         box = self.page.locator(VIEWPORT).first.bounding_box()
         assert box is not None

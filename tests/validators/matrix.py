@@ -26,7 +26,7 @@ READERS = ("dcmqi", "highdicom", "dcmtk")
 COLUMNS = (*(f"OHIF {name}" for name in OHIF_COLUMNS), "cornerstone", *READERS)
 
 Fault = tuple[int, str, str]
-"""Number of the result, column, text."""
+"""Index of the result among those of the table, column, text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,13 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.validators.matrix", description=__doc__
     )
     parser.add_argument("--count", type=int, default=24, help="number of results")
+    parser.add_argument("--start", type=int, default=0, help="number of the first result")
     parser.add_argument("--out", type=Path, required=True, help="folder for screenshots")
     options = parser.parse_args(arguments)
-    results = [varied_result(number) for number in range(options.count)]
-    faults = [*_read_back(results), *_opened(results, options.out)]
+    numbers = range(options.start, options.start + options.count)
+    results = [varied_result(number) for number in numbers]
+    faults = [*_read_back(results), *_opened(results, options.out, options.start)]
     _print_table(results, faults)
     for number, column, text in sorted(faults):
-        print(f"- {number}, {column}: {text}")
+        print(f"- {numbers[number]}, {column}: {text}")
     return 1 if faults else 0
 
 
@@ -62,11 +64,11 @@ def _faults(column: str, findings: Iterable[Finding]) -> Iterator[Fault]:
             yield int(finding.path.name.partition(".")[0]), column, finding.text
 
 
-def _opened(results: Sequence[VariedResult], out: Path) -> Iterator[Fault]:
+def _opened(results: Sequence[VariedResult], out: Path, start: int) -> Iterator[Fault]:
     with tempfile.TemporaryDirectory() as folder, viewer_site(Path(folder), out) as site:
         for number, result in enumerate(results):
             print(f"OHIF: {result.name}", file=sys.stderr, flush=True)
-            for kind, text in view(site, result, f"{number:03d}"):
+            for kind, text in view(site, result, f"{start + number:03d}"):
                 yield number, f"OHIF {kind}", text
 
 

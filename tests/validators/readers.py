@@ -12,7 +12,7 @@ import highdicom
 from pydicom import Dataset, dcmread
 
 from tests.support.ohif_server import require_viewers
-from tests.support.report_rules import groups, items, name, named, value
+from tests.support.report_rules import groups, name, named, value
 from tests.support.servers import ROOT, missing, require_tool
 from tests.validators.finding import Finding
 
@@ -39,7 +39,10 @@ def highdicom_srread(paths: Sequence[Path]) -> Iterator[Finding]:
 
 
 def dcmqi_reader(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Check that ``tid1500reader`` of dcmqi returns every measurement with our value."""
+    """Check that ``tid1500reader`` of dcmqi returns every measurement with our value.
+
+    It does not read the properties of a measurement.
+    """
     program = Path(sysconfig.get_path("scripts")) / "tid1500reader"
     if not program.exists():
         missing("dcmqi is not installed (extra dev)")
@@ -79,7 +82,7 @@ def _differences(path: Path, report: Dataset, read: Mapping[str, Any]) -> Iterat
 
 
 def _numbers(group: Dataset) -> list[Dataset]:
-    return [item for item in items(group) if item.ValueType == "NUM"]
+    return [item for item in group.ContentSequence if item.ValueType == "NUM"]
 
 
 def _number(item: Dataset) -> float:

@@ -28,8 +28,9 @@ class ShapeParameters:
     tip_radii: float = 0.5
     tip_mm: float = 16.0
     shaft_radii: float = 0.68
-    # The outline ends below the lesser trochanter, or where the shaft leaves the plane.
-    shaft_mm: float = 60.0
+    # The outline ends about 5 cm below the lesser trochanter, where the subtrochanteric region
+    # ends, or where the shaft leaves the plane.
+    shaft_mm: float = 70.0
     min_shaft_mm: float = 10.0
     max_depth_mm: float = 10.0
     # Rounding of the corners between the parts; tuned.

@@ -24,7 +24,12 @@ def grade_probability(hips: Iterable[HipResult], grade: str | None) -> float | N
 
 
 def is_demonstration(screening: Screening | None) -> bool:
-    """Return whether the model of this result was trained on simulated images."""
+    """Return whether the package of the model says that it was trained on simulated images.
+
+    A result of a version that did not record it counts as one of a demonstration.
+    """
     return (
-        screening is not None and "simulated" in (screening.model_training_data or "").lower()
+        screening is not None
+        and screening.grade is not None
+        and screening.model_simulated is not False
     )

@@ -16,7 +16,7 @@ from worker.pipeline.plane_layout import Layout
 from worker.pipeline.results import Hip, HipCrop, NeckAttenuation
 from worker.pipeline.volume import AIR_HU, Plane
 
-# One scale for all hips: 2 px/mm, and room for a femur with 6 cm of its shaft.
+# One scale for all hips: 2 px/mm, and room for a femur with 7 cm of its shaft.
 PX_PER_MM = 2.0
 PANEL_PX = (288, 240)
 WHITE = (255, 255, 255)

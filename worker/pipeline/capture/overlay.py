@@ -4,6 +4,7 @@ Distances can be measured on it, and it is the image to which the regions of the
 where the planes were reformatted (SCOORD, PS3.3 C.18.6).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,18 +21,45 @@ from worker.pipeline.volume import PointMm
 FEMUR_COLOR = (120, 215, 255)
 NECK_COLOR = (255, 255, 255)
 SEAM_COLOR = (120, 120, 120)
+# OHIF's label of a femur has up to 30 characters, 220 px, in a viewport of 1596 px (0039).
+LABEL_SHARE = 1 / 6
 WINDOW_TEXT = f"W {WINDOW_WIDTH_HU} L {WINDOW_CENTER_HU}"
 
 Rgb = npt.NDArray[np.uint8]
 
 
 def draw_overlay(layout: Layout) -> Rgb:
-    """Draw (rows, columns, 3) uint8 of a layout; each side of its seam shows its own hip."""
+    """Draw (rows, columns, 3) uint8 of a layout; each side of its seam shows its own hip.
+
+    Where a plane was reformatted, black columns follow on the right (``label_columns``).
+    """
     pixels = np.empty((*layout.size, 3), np.uint8)
     for half in layout.halves:
         shown = _draw_half(half, layout)
         pixels[:, half.columns] = shown[:, half.columns]
-    return _annotated(pixels, layout)
+    pixels = _annotated(pixels, layout)
+    return np.pad(pixels, ((0, 0), (0, label_columns(layout)), (0, 0)))
+
+
+def label_columns(layout: Layout) -> int:
+    """Return how many columns the labels of regions need beside the planes.
+
+    Viewers place the label of a region at its right side. Where a plane was reformatted the
+    regions are on this picture; ``LABEL_SHARE`` of its width then lies beside them.
+    """
+    if all(half.plane.source_sop_uid for half in layout.halves):
+        return 0
+    columns = layout.size[1]
+    right = max(
+        float(half.to_picture(half.plane.to_index(_region(half)) + 0.5)[:, 1].max())
+        for half in layout.halves
+    )
+    missing = LABEL_SHARE * columns - (columns - right)
+    return max(0, math.ceil(missing / (1 - LABEL_SHARE)))
+
+
+def _region(half: Half) -> Sequence[PointMm]:
+    return half.hip.outline_mm or half.crop.corners_mm
 
 
 def windowed(half: Half, size: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -30,9 +30,11 @@ from worker.pipeline.warnings import topic_of
 
 WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 COLUMN = (WIDTH - 3 * EDGE) // 2
-WHOLE_PX = 230
+WHOLE_PX = 200
 LARGE_PX, GRADE_PX, BODY_PX, SMALL_PX = 33, 50, 24, 20
 MAX_WARNINGS = 3
+# OHIF opens the bar of its cine controls over these rows.
+VIEWER_BAR_END = 80
 
 BACKGROUND, TRACK, OTHER_BAR = (12, 12, 16), (50, 50, 56), (105, 105, 112)
 WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
@@ -64,10 +66,10 @@ def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -
 def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
     page = Page(image, ImageDraw.Draw(image))
     y = _draw_notice(page, screening)
-    y = _draw_impression(page, screening, previous, y + 10)
+    y = _draw_impression(page, screening, previous, max(y + 10, VIEWER_BAR_END))
     hips = statements.both_hips(screening)
     panels = [panel_of(hip) for hip in hips]
-    bottom = y = y + 12
+    bottom = y = y + 8
     for hip, panel, x in zip(hips, panels, (EDGE, 2 * EDGE + COLUMN), strict=True):
         below = _draw_hip(page, hip, panel, (x, y))
         if then := picture_line(screening, hip, previous):
@@ -187,19 +189,11 @@ def _foot_lines(
     if rest:
         more = "1 more warning" if len(rest) == 1 else f"{len(rest)} more warnings"
         yield f"{more}: see the structured report.", AMBER
-    yield f"{_planes(screening)}. W {WINDOW_WIDTH_HU} L {WINDOW_CENTER_HU}.", PALE
-    yield f"Model {model.name} {model.version} ({model.modality}).", PALE
-    yield "Not a T-score, not BMD. Measure on image 2 of this series.", PALE
+    yield (
+        f"{statements.images_read(screening)} W {WINDOW_WIDTH_HU} L {WINDOW_CENTER_HU}. "
+        f"Model {model.name} {model.version} ({model.modality}). "
+        "Not a T-score, not BMD. Measure on image 2 of this series.",
+        PALE,
+    )
     if remark := statements.separate_halves_remark(screening):
         yield remark, PALE
-
-
-def _planes(screening: Screening) -> str:
-    names = {
-        hip.side: statements.plane_name(screening, hip)
-        for hip in statements.both_hips(screening)
-        if hip.grade is not None
-    }
-    if len(set(names.values())) == 1:
-        return next(iter(names.values())).capitalize()
-    return ", ".join(f"{side}: {name}" for side, name in names.items())

@@ -51,17 +51,16 @@ DXA = codes.SCT.DualEnergyXRayAbsorptiometry  # CID 10005
 MEASUREMENT_METHOD = Code("370129005", "SCT", "Measurement Method")  # TID 1501
 SOURCE = Code("260753009", "SCT", "Source")  # as highdicom names images of TID 1601 and 1410
 
+# P(x) is the probability of x.
 SIDES: dict[Side, str] = {"R": "Right", "L": "Left"}
 # Pre-coordinated with grade and side because viewers print name, value and unit without
 # modifiers, and often without the site; PS3.16 names the finding in the same way with
-# (111047, DCM, "Probability of cancer").
+# (111047, DCM, "Probability of cancer"). Short, because viewers draw them beside the femur.
 PROBABILITIES: dict[Side, dict[Grade, Code]] = {
     side: {
-        grade: Code(
-            f"P_{grade.name}_{side}", PRIVATE_SCHEME, f"{word} hip: probability of {of}"
-        )
+        grade: Code(f"P_{grade.name}_{side}", PRIVATE_SCHEME, f"{word} P({of})")
         for grade, of in (
-            (Grade.NORMAL, "normal bone density"),
+            (Grade.NORMAL, "normal bone"),
             (Grade.OSTEOPENIA, "osteopenia"),
             (Grade.OSTEOPOROSIS, "osteoporosis"),
         )

@@ -16,6 +16,7 @@ from worker.pipeline.report.items import (
     CONTAINS,
     CONTEXT,
     MODIFIER,
+    PROPERTY,
     code,
     container,
     image,
@@ -104,13 +105,21 @@ def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
 
 
 def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
-    """Yield TID 1419 for the region of the group, which the last item describes."""
+    """Yield TID 1419 for the region of the group, which the last item describes.
+
+    Deviation and area are properties of the mean: viewers label a region with every number of
+    its group, and longer labels cover that of the femur (0039).
+    """
     unit = codes.UCUM.HounsfieldUnit
-    mean, sd = round(neck.mean_hu, DECIMALS), round(neck.sd_hu, DECIMALS)
-    yield number(codes.DCM.MeanAttenuationCoefficient, mean, unit)
-    yield number(codes.DCM.StandardDeviationOfAttenuationCoefficient, sd, unit)
-    area = round(neck.area_mm2, DECIMALS)
-    yield number(codes.SCT.Area, area, codes.UCUM.SquareMillimeter)
+    mean = number(codes.DCM.MeanAttenuationCoefficient, round(neck.mean_hu, DECIMALS), unit)
+    mean.ContentSequence = ContentSequence(
+        number(name, round(value, DECIMALS), its_unit, PROPERTY)
+        for name, value, its_unit in (
+            (codes.DCM.StandardDeviationOfAttenuationCoefficient, neck.sd_hu, unit),
+            (codes.SCT.Area, neck.area_mm2, codes.UCUM.SquareMillimeter),
+        )
+    )
+    yield mean
     yield text(codes.DCM.Comment, texts.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000))
 
 

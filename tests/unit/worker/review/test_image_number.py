@@ -1,13 +1,21 @@
-"""Covered: the image that the page of a series names is that of report and picture."""
+"""Covered: page and picture name the same image and the same numbers, digit by digit."""
+
+from dataclasses import asdict
 
 import pytest
 
+from db.models import HipResult
 from tests.support.factories import make_screening
 from tests.support.report_cases import CASES
 from worker.pipeline import statements
+from worker.pipeline.capture.result_picture import draw_result
+from worker.pipeline.capture.typeset import Page
 from worker.pipeline.result_json import to_json
 from worker.pipeline.results import Screening
+from worker.review.formatting import percent
 from worker.review.rendering import make_templates
+from worker.review.result_view import probabilities
+from worker.screening.rows import hip_row
 
 
 def read_on(entry: dict[str, object]) -> str:
@@ -20,6 +28,29 @@ def test_image_is_that_of_the_report(screening: Screening) -> None:
     right, left = (read_on(hip["slice"]) for hip in to_json(screening)["hips"])
 
     assert statements.images_read(screening) == f"Read: right hip {right}; left hip {left}."
+
+
+@pytest.mark.parametrize("case", ["two planes", "axial", "axial, planes turned apart"])
+def test_numbers_of_the_picture_are_those_of_the_page(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    draw = Page.text
+
+    def noted(page: Page, words: str, *args: object, **kwargs: object) -> int:
+        drawn.append(words)
+        return draw(page, words, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Page, "text", noted)
+    screening = CASES[case]()
+    draw_result(screening)
+
+    entries = to_json(screening)["hips"]
+    for hip, entry in zip(screening.hips, entries, strict=True):
+        row = HipResult(**asdict(hip_row(hip)))
+        assert {percent(value) for value in probabilities(row).values()} <= set(drawn)
+        assert f"Neck {row.neck_hu:.0f} ± {row.neck_sd_hu:.0f} HU" in drawn
+        assert any(f"image {entry['slice']['image']}" in words for words in drawn)
 
 
 def test_result_of_an_earlier_version_has_its_slice() -> None:

@@ -11,7 +11,7 @@ from tests.support.factories import make_ct_headers, make_screening, plane_and_c
 from tests.support.hip_phantom import make_volume
 from tests.support.report_cases import CASES, METAL, built
 from worker.pipeline.capture.heat import HEAT_SHARE, inferno, with_heat
-from worker.pipeline.capture.overlay import Rgb, draw_overlay
+from worker.pipeline.capture.overlay import LABEL_SHARE, Rgb, draw_overlay, label_columns
 from worker.pipeline.crop import window
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.results import Hip, NeckAttenuation
@@ -104,7 +104,7 @@ def test_planes_turned_apart_are_joined_at_the_midline_and_keep_their_pixels() -
             np.rint(window(left_plane.hu))[below, -beyond:],
         ]
     )
-    shown = drawn([right, left])[below, :, 0]
+    shown = drawn([right, left])[below, : layout.size[1], 0]
     np.testing.assert_array_equal(shown[:, : seam - 1], expected[:, : seam - 1])
     np.testing.assert_array_equal(shown[:, seam + 1 :], expected[:, seam + 1 :])
     # Both planes pass the seam at one place from right to left: the middle of the patient.
@@ -149,10 +149,27 @@ def test_picture_has_the_pixels_of_the_plane(case: str) -> None:
     plane = screening.deciding_hip.plane
     assert plane is not None
 
-    assert (overlay.Rows, overlay.Columns) == plane.hu.shape
+    room = label_columns(lay_out_planes(screening.hips))
+    assert (overlay.Rows, overlay.Columns - room) == plane.hu.shape
     assert [float(value) for value in overlay.PixelSpacing] == pytest.approx(
         [plane.row_spacing_mm, plane.column_spacing_mm], abs=1e-6
     )
+
+
+def test_labels_have_room_beside_a_reformatted_plane_only() -> None:
+    narrow = make_ct_headers(
+        orientation="axial", slices=60, slice_mm=5.0, size=(128, 256), pixel_mm=(3.2, 1.6)
+    )
+    layout = lay_out_planes(make_screening(narrow).hips)
+    picture = draw_overlay(layout)
+    left = layout.halves[-1]
+    assert left.hip.outline_mm is not None
+    outermost = left.to_picture(left.plane.to_index(left.hip.outline_mm) + 0.5)[:, 1].max()
+
+    assert picture.shape[1] > layout.size[1]
+    assert 0 <= picture.shape[1] * (1 - LABEL_SHARE) - outermost < 1
+    assert not picture[:, layout.size[1] :].any()
+    assert label_columns(lay_out_planes(make_screening().hips)) == 0
 
 
 def test_planes_of_two_series_keep_their_size_in_mm() -> None:

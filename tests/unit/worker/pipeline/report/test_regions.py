@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from tests.support.factories import make_screening, plane_and_crop, with_hip
 from tests.support.report_cases import AT, built, pictures_of
-from tests.support.report_rules import groups, named, value
+from tests.support.report_rules import groups, name, named, value
 from worker.pipeline.capture.overlay import draw_overlay
 from worker.pipeline.crop import window
 from worker.pipeline.plane_layout import lay_out_planes
@@ -281,3 +281,13 @@ def test_key_slices_of_an_axial_series_pass_through_the_necks() -> None:
     ]
     assert len(heights) == 1  # both necks lie in one slice
     assert heights[0] == pytest.approx(-24, abs=1.5)
+
+
+def test_the_label_of_a_neck_in_a_viewer_has_one_number() -> None:
+    """Viewers label a region with the numbers of its group, not with their properties."""
+    _, _, report = built("both hips")
+    for group in groups(report)[1::2]:
+        numbers = [item for item in group.ContentSequence if item.ValueType == "NUM"]
+
+        assert [name(item) for item in numbers] == ["112181"]
+        assert [name(item) for item in numbers[0].ContentSequence] == ["112183", "42798000"]

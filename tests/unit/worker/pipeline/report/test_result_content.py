@@ -67,9 +67,9 @@ def test_probabilities_are_not_rounded_and_their_names_have_the_side() -> None:
     }
 
     assert found == {
-        "P_NORMAL_L": ("Left hip: probability of normal bone density", 0.0432),
-        "P_OSTEOPENIA_L": ("Left hip: probability of osteopenia", 1.2345),
-        "P_OSTEOPOROSIS_L": ("Left hip: probability of osteoporosis", 98.7223),
+        "P_NORMAL_L": ("Left P(normal bone)", 0.0432),
+        "P_OSTEOPENIA_L": ("Left P(osteopenia)", 1.2345),
+        "P_OSTEOPOROSIS_L": ("Left P(osteoporosis)", 98.7223),
     }
 
 
