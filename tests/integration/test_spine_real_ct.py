@@ -4,6 +4,7 @@ Covered: one whole lumbar spine in six renderings, a chest and a pelvis without 
 Not covered: other whole lumbar spines, since the folder has no more.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_whole_lumbar_spine(real_ct: RealCt, tmp_path: Path) -> None:
             assert all(limit.why_not is not None for limit in one.limits)
     for name, hu in values.items():
         assert np.std(hu, ddof=1) / np.mean(hu) < 0.03, (name, hu)
+
+
+def test_other_numbers_of_vertebrae_and_less_bone(real_ct: RealCt, tmp_path: Path) -> None:
+    """The same spine without L2, with L2 twice, and with 110 HU less in all bone."""
+    volume = real_ct.volume("abdomen_lumbar_spine", tmp_path, *AXIAL, "3")
+    top, bottom = (round(volume.to_index((0, 0, z))[1]) for z in (-578, -612))
+    for above, below in ((top, bottom), (bottom, top)):
+        hu = np.concatenate([volume.hu[:, :above], volume.hu[:, below:]], axis=1)
+        assert measure.measure_spine(replace(volume, hu=hu)) == measure.DISAGREE
+    bone = (volume.hu > 60) & (volume.hu < 600)
+    less = np.where(bone, np.maximum(volume.hu - 110, np.minimum(volume.hu, 40)), volume.hu)
+    found = measure.measure_spine(replace(volume, hu=less.astype(np.int16)))
+    assert found.text == measure.AGREE
+    for one in found.vertebrae:
+        assert isinstance(one.region, Region)
+        assert np.abs(np.subtract(one.region.center_mm, BY_EYE[one.level])).max() < 6
+        assert one.region.mean_hu < 80
 
 
 @pytest.mark.parametrize("options", [(*AXIAL, "3"), (*CORONAL, "3")], ids=["axial", "coronal"])

@@ -82,11 +82,14 @@ def test_limits_are_read_at_l1(without_hips: Rejected) -> None:
     assert first["limits"] == [
         {
             "source": "Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003",
-            "reading": f"L1 {value} HU: ≤ {limit} HU, {meaning}",
+            "reading": f"L1 {value} HU: ≤ {limit} HU, {words} for osteoporosis",
             "holds": True,
             "why_not": None,
         }
-        for limit, meaning in ((110, "more than 90 % specific"), (160, "90 % sensitive"))
+        for limit, words in (
+            (110, "a limit more than 90 % specific"),
+            (160, "a limit 90 % sensitive"),
+        )
     ]
     assert second["limits"] == []
 
