@@ -57,9 +57,37 @@ def line_of(one: Finished) -> str:
     entry = one.entry or {}
     warnings = "".join(f"\n  [yellow]![/] {escape(warning)}" for warning in entry["warnings"])
     state, reason = entry["state"], entry["reason"]
+    below = f"{_spine_line(entry)}{warnings}"
     if reason is not None:
-        return f"{uid}  {state}  {reason['code']}: {escape(reason['text'])}{warnings}"
-    return f"{uid}  {state}  {entry['grade']}{warnings}"
+        return f"{uid}  {state}  {reason['code']}: {escape(reason['text'])}{below}"
+    return f"{uid}  {state}  {entry['grade']}{below}"
+
+
+def _spine_line(entry: dict[str, Any]) -> str:
+    """Return a line with the vertebrae; without hips and vertebrae, why none was measured."""
+    values = [
+        f"{one['site']} {one['reason']['code'] if one['reason'] else _hu(one['mean_hu'])}"
+        for one in entry.get("measurements", ())
+    ]
+    if values:
+        return f"\n  spine: {escape(', '.join(values))}" + "".join(
+            f"\n  spine: {escape(_limit_text(limit))}"
+            for one in entry["measurements"]
+            for limit in one["limits"]
+        )
+    spine = entry.get("spine")
+    if spine is None or entry["state"] == "screened":
+        return ""
+    return f"\n  spine: {escape(spine['text'])}"
+
+
+def _hu(mean_hu: float) -> str:
+    return f"{mean_hu:.0f} HU"
+
+
+def _limit_text(limit: dict[str, Any]) -> str:
+    text = f"{limit['reading']} ({limit['source']})"
+    return text if limit["holds"] else f"{text}; does not hold: {limit['why_not']}"
 
 
 def study_line(study: FinishedStudy) -> str:

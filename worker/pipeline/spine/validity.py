@@ -11,6 +11,8 @@ from worker.pipeline.volume import Series
 # Headers hold rounded values.
 KVP_TOLERANCE = 2.0
 THICKNESS_TOLERANCE_MM = 0.1
+# The accuracy is that of the limit, on whichever side of it a value is.
+WORDS = "a limit {} for osteoporosis"
 
 
 def conditions_of(series: Series) -> Conditions:
@@ -39,7 +41,8 @@ def _reading(limit: PublishedLimit, mean_hu: float) -> str:
     """Return the rounded value and the limit; the side is that of the rounded value."""
     shown = round(mean_hu)
     sign = "≤" if shown <= limit.limit_hu else ">"
-    return f"{limit.level} {shown} HU: {sign} {limit.limit_hu:.0f} HU, {limit.meaning}"
+    words = WORDS.format(limit.meaning)
+    return f"{limit.level} {shown} HU: {sign} {limit.limit_hu:.0f} HU, {words}"
 
 
 def why_not(limit: PublishedLimit, conditions: Conditions) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.ct_volume import write_ct
 from tests.support.spine_phantom import SpinePhantom, build_volume
+from worker.cli.finished import Finished, line_of
 from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
 from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.model.package import SHIPPED_DIR, load
@@ -81,11 +82,14 @@ def test_limits_are_read_at_l1(without_hips: Rejected) -> None:
     assert first["limits"] == [
         {
             "source": "Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003",
-            "reading": f"L1 {value} HU: ≤ {limit} HU, {meaning}",
+            "reading": f"L1 {value} HU: ≤ {limit} HU, {words} for osteoporosis",
             "holds": True,
             "why_not": None,
         }
-        for limit, meaning in ((110, "more than 90 % specific"), (160, "90 % sensitive"))
+        for limit, words in (
+            (110, "a limit more than 90 % specific"),
+            (160, "a limit 90 % sensitive"),
+        )
     ]
     assert second["limits"] == []
 
@@ -98,6 +102,20 @@ def test_no_value_of_120_kv_without_it(without_hips: Rejected, kvp: float | None
     first = measurements_json(other)[0]
     assert first["hu_120kvp"] is None
     assert first["mean_hu"] == pytest.approx(HU["L1"], abs=5)
+
+
+def test_lines_of_the_command(without_hips: Rejected) -> None:
+    entry = to_json(without_hips)
+    value = round(entry["measurements"][0]["mean_hu"])
+    spine = [line for line in line_of(Finished("1.2", entry)).split("\n") if "spine" in line]
+    assert spine[0].startswith(f"  spine: L1 {value} HU, L2 1")
+    assert "L3 DENSE" in spine[0]
+    assert spine[1].startswith(f"  spine: L1 {value} HU: ≤ 110 HU")
+    assert "does not hold" not in spine[1]
+    lumbar = without_hips.lumbar
+    assert lumbar is not None
+    empty = replace(without_hips, lumbar=replace(lumbar, measurements=(), text="Uncertain."))
+    assert "\n  spine: Uncertain.\n" in line_of(Finished("1.2", to_json(empty)))
 
 
 def test_uncertain_level_has_a_text_and_no_value(tmp_path: Path) -> None:

@@ -36,8 +36,10 @@ def test_numbers_are_those_of_the_source() -> None:
 def test_readings(mean_hu: float, expected: tuple[str, str]) -> None:
     """What is printed is never on the other side of the limit than the printed value."""
     specific, sensitive = read_limits(L1, mean_hu, USUAL)
-    assert specific.reading == f"{expected[0]}, more than 90 % specific"
-    assert sensitive.reading == f"{expected[1]}, 90 % sensitive"
+    assert (
+        specific.reading == f"{expected[0]}, a limit more than 90 % specific for osteoporosis"
+    )
+    assert sensitive.reading == f"{expected[1]}, a limit 90 % sensitive for osteoporosis"
     assert specific.holds
     assert sensitive.holds
 
