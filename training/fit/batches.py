@@ -58,6 +58,8 @@ class Batches:
         self._preset, self._seed, self._inputs = preset, seed, frozenset(inputs)
         self._pixels = tf.constant(hips.pixels) if CROP in inputs else None
         self._outlines = tf.constant(hips.outlines) if FEMUR in truths else None
+        some = FEMUR in truths and bool(without_outline(hips).any())
+        self._unknown = tf.constant(without_outline(hips)) if some else None
         self._patients = tf.constant(patient_vectors(hips))
         values = {LOGITS: tf.constant(labels(hips)), T_SCORE: tf.constant(hips.t_scores)}
         self._truths = {name: values[name][:, None] for name in truths if name in values}
@@ -91,7 +93,11 @@ class Batches:
             images = self._augment(images, seed)
             inputs[CROP] = images[..., :1]
             if self._outlines is not None:
-                expected[FEMUR] = femur_cells(images[..., 1:])
+                cells = femur_cells(images[..., 1:])
+                if self._unknown is not None:
+                    unknown = tf.gather(self._unknown, chosen)[:, None, None, None]
+                    cells = tf.where(unknown, -1.0, cells)
+                expected[FEMUR] = cells
         return inputs, expected
 
     def _hide_some(self, patients: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -99,6 +105,13 @@ class Batches:
         share = self._preset.fit.patient_dropout
         dice = tf.random.stateless_uniform((tf.shape(patients)[0], 1), seed)
         return tf.where(dice < share, 0.0, patients)
+
+
+def without_outline(hips: Hips) -> npt.NDArray[np.bool_]:
+    """Return which hips, (n,), have no femur outline in a data set with outlines."""
+    if hips.outlines is None:
+        return np.ones(len(hips.records), bool)
+    return np.asarray(~hips.outlines.any(axis=(1, 2)))
 
 
 def unpack_outlines(outlines: tf.Tensor) -> tf.Tensor:
