@@ -178,6 +178,25 @@ def prepare(
 
 
 @app.command()
+def join(
+    table: Annotated[Path, typer.Argument(help="CSV or XLSX with patient_id, t_score, …")],
+    dicom: Annotated[Path, typer.Option(help="Folder of the exported CT, of any depth")],
+    out: Annotated[Path, typer.Option(help="Folder of the manifest; created if missing")],
+    columns: Columns = None,
+) -> None:
+    """Find the CT of DXA patients in a folder tree by PatientID and write a manifest."""
+    from training.cohort import join as joining
+    from training.cohort.manifest import read_column_map
+
+    with input_errors():
+        rows = joining.read_dxa(table, read_column_map(columns))
+        studies, known = joining.find_studies(dicom, {row.patient_id for row in rows})
+        taken, unused = joining.match(rows, studies, known)
+        joining.write_join(out, taken, unused)
+    _print(joining.summary_lines(rows, taken, unused))
+
+
+@app.command()
 def fit(
     data: DataSet,
     out: Annotated[
@@ -288,8 +307,11 @@ def evaluate(
     with input_errors(), progress.ProgressBars() as bars:
         column_map = read_column_map(columns)
         rows = [row for path in manifest for row in read_manifest(path, column_map)]
+        shipped = package.SHIPPED_DIR
         options = Options(
-            require_dates=require_dates, parts=read_patients(run or model_dir.parent)
+            require_dates=require_dates,
+            parts=read_patients(run or model_dir.parent),
+            baseline=None if model_dir.resolve() == shipped.resolve() else shipped,
         )
         with bars.step("series", len(by_series(rows))) as advance:
             summary = evaluate_rows(
@@ -349,6 +371,20 @@ def package(
             run, out, measured, _command(), identity=Identity(name, version), force=force
         )
     typer.echo(f"model package written to {out}, SHA-256 of its weights {digest}")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Model package")],
+    out: Annotated[Path, typer.Option(help="Folder of the SavedModel; created if missing")],
+) -> None:
+    """Write a model package as a SavedModel and compare both."""
+    import_quietly("tensorflow")
+    from training.report import saved_model
+
+    with input_errors():
+        difference = saved_model.export(model, out)
+    typer.echo(f"SavedModel written to {out}; it differs by {difference:.1g} at most")
 
 
 def _chosen(

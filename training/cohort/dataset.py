@@ -3,7 +3,8 @@
 ``hips.csv``     one line per hip: patient, scan, DXA, demographics, acquisition
 ``pixels.npy``   (n, 250, 250) float16, 0–255 (a step is at most 1 HU), as right hips
 ``femurs.npy``   (n, 250, 250) int8, distance of each pixel from the finder's femur, half mm
-``outlines.npy`` (n, 250, 32) uint8, packed bits of the femur mask; only where it is known
+``outlines.npy`` (n, 250, 32) uint8, packed bits of the femur mask: the true one of a simulated
+                 cohort, or the finder's outline; empty where a hip has none
 ``source.json``, ``split.csv``  origin and split (``training.cohort.source``)
 """
 
@@ -149,7 +150,8 @@ def save_shard(
         steps = np.rint(np.array(femurs, np.float32) / STEP_MM)
         arrays["femurs"] = steps.astype(np.int8).reshape(-1, CROP_PX, CROP_PX)
     if outlines is not None:
-        arrays["outlines"] = np.packbits(np.array(outlines, bool), axis=-1)
+        masks = np.array(outlines, bool).reshape(-1, CROP_PX, CROP_PX)
+        arrays["outlines"] = np.packbits(masks, axis=-1)
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, **arrays)
     partial.rename(path)

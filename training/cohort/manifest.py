@@ -117,7 +117,7 @@ def inspect_manifest(path: Path, columns: ColumnMap | None = None) -> Manifest:
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
     except TableError as error:
-        raise ManifestError(_message(path, error.problems)) from None
+        raise ManifestError(error_message(path, error.problems)) from None
     rows = tuple(_row(path.parent, row.line, row.values) for row in table.rows)
     return Manifest(path, table, rows, (*table.problems, *contradictions(rows)))
 
@@ -130,11 +130,12 @@ def read_manifest(path: Path, columns: ColumnMap | None = None) -> tuple[Manifes
     """
     manifest = inspect_manifest(path, columns)
     if manifest.problems:
-        raise ManifestError(_message(path, list(manifest.problems)))
+        raise ManifestError(error_message(path, list(manifest.problems)))
     return manifest.rows
 
 
-def _message(path: Path, problems: list[str]) -> str:
+def error_message(path: Path, problems: list[str]) -> str:
+    """Return the problems of a table as one message, a long list cut."""
     return "\n".join([f"{path} cannot be used:", *shorten(problems)])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from common.dicom.patient_values import examination_date
 from training.cohort import dataset, shards
-from training.cohort.dataset import Record
+from training.cohort.dataset import Mask, Record
 from training.cohort.flow import Exclusion, count_flow, write_flow
 from training.cohort.identity import (
     HeaderIdentity,
@@ -31,13 +31,15 @@ from worker.pipeline import crop, header_values, load, select
 from worker.pipeline.acquisition import kernel_of
 from worker.pipeline.contrast import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
+from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.header_values import source_header
+from worker.pipeline.heat_map import in_outline
 from worker.pipeline.model.package import PREPROCESSING
 from worker.pipeline.reasons import Reason
 from worker.pipeline.results import HipCrop, Rejected
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
-from worker.pipeline.volume import Series, Side
+from worker.pipeline.volume import Femur, Plane, Series, Side
 
 SIDES: tuple[Side, Side] = ("R", "L")
 NO_FILES = "NO_FILES"
@@ -126,7 +128,7 @@ def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], boo
     series = read_listed(rows, files, require_dates)
     cropped = crop_series(series) if isinstance(series, Series) else series
     records: list[Record] = []
-    pixels, femurs = [], []
+    pixels, femurs, outlines = [], [], []
     excluded: list[Exclusion] = []
     if isinstance(cropped, Exclusion):
         excluded.append(cropped)
@@ -141,11 +143,12 @@ def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], boo
                     continue
                 records.append(record_of(row, side, cropped))
                 mirrored = np.s_[:, ::-1] if side == "L" else np.s_[:, :]
-                pixels.append(hip.pixels[mirrored])
-                femurs.append(hip.femur_mm[mirrored])
+                pixels.append(hip.crop.pixels[mirrored])
+                femurs.append(hip.crop.femur_mm[mirrored])
+                outlines.append(hip.outline[mirrored])
     identities = [_identity(rows, series)] if isinstance(series, Series) else []
     dataset.save_shard(
-        path, records, pixels, femurs,
+        path, records, pixels, femurs, outlines,
         excluded=json.dumps([asdict(entry) for entry in excluded]),
         identity=json.dumps([asdict(entry) for entry in identities]),
     )  # fmt: skip
@@ -183,12 +186,20 @@ def _identity(rows: Sequence[ManifestRow], series: Series) -> HeaderIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlinedCrop:
+    """A crop and the mask (250, 250) of the finder's femur in it, empty where it has none."""
+
+    crop: HipCrop
+    outline: Mask
+
+
+@dataclass(frozen=True, slots=True)
 class CroppedSeries:
     """A series with the crop of each hip, or the reason for which it has none."""
 
     series: Series
     enhanced: bool | None
-    hips: Mapping[Side, HipCrop | Reason]
+    hips: Mapping[Side, OutlinedCrop | Reason]
 
 
 def crop_series(series: Series) -> CroppedSeries | Reason:
@@ -204,7 +215,7 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
     if (reason := first_failure(eligibility.check_femurs(volume, found))) is not None:
         return reason
     femurs = {femur.side: femur for femur in found}
-    hips: dict[Side, HipCrop | Reason] = {}
+    hips: dict[Side, OutlinedCrop | Reason] = {}
     for side in SIDES:
         femur = femurs.get(side)
         if femur is None:
@@ -213,10 +224,19 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
             checks = eligibility.check_hip(volume, femur)
         reason = first_failure(checks)
         if femur is not None and reason is None:
-            hips[side] = crop.crop_hip(select.choose_plane(volume, femur), femur)
+            hips[side] = outlined_crop(select.choose_plane(volume, femur), femur)
         elif reason is not None:
             hips[side] = reason
     return CroppedSeries(series, enhanced(volume, found), hips)
+
+
+def outlined_crop(plane: Plane, femur: Femur) -> OutlinedCrop:
+    """Return the crop around a femur, with the mask of its outline by the worker."""
+    hip_crop = crop.crop_hip(plane, femur)
+    outline_mm = femur_outline(plane, femur)
+    if outline_mm is None:
+        return OutlinedCrop(hip_crop, np.zeros(hip_crop.pixels.shape, bool))
+    return OutlinedCrop(hip_crop, in_outline(plane, hip_crop, outline_mm))
 
 
 def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:

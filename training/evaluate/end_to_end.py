@@ -4,16 +4,18 @@ Nothing is trained or selected on these series. Patients on whom the model was t
 selected are counted, because figures of them are not those of new patients.
 
 ``OUT/evaluation.json``  figures
-``OUT/hips.csv``         every labeled hip
+``OUT/hips.csv``         every labeled hip, with the estimate of its T-score
+``OUT/features.npz``     features of the network of each graded hip
+``OUT/cases``            picture of each graded hip with its Grad-CAM
+``OUT/errors.html``      the wrongly graded hips, with their pictures
 ``OUT/reasons.csv``      reasons for which a series or a hip was not graded
 """
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,37 +25,27 @@ import numpy as np
 
 from common.dicom.patient_values import examination_date
 from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
+from training.evaluate.baseline import compare
+from training.evaluate.cases import case_name, outputs_of, save_picture
+from training.evaluate.gallery import write_gallery
+from training.evaluate.hip_evaluation import (
+    HipEvaluation,
+    measure_t_scores,
+    write_features,
+    write_hips,
+    write_reasons,
+)
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
 from training.quiet import import_quietly
+from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.grading import grade_of_t_score
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel
 from worker.pipeline.model.networks import GRADES
-from worker.pipeline.results import Rejected, Screening
-from worker.pipeline.volume import Orientation, Side
+from worker.pipeline.results import Hip, Rejected, Screening
+from worker.pipeline.volume import Orientation
 
-Shares = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HipEvaluation:
-    """The worker's result for one labeled hip.
-
-    ``expected`` : index of the true grade. ``image`` : probabilities by the image alone.
-    ``used`` : probabilities of the result, with demographics where model and header have them.
-    Both are None for a hip without a grade; ``code`` and ``text`` then state the reason.
-    """
-
-    patient: str
-    series_dir: str
-    side: Side
-    orientation: Orientation | None
-    t_score: float
-    expected: int
-    image: Shares | None = None
-    used: Shares | None = None
-    code: str | None = None
-    text: str | None = None
+CASES = "cases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +53,24 @@ class Options:
     """Choices of ``evaluate``.
 
     ``parts`` : part of each patient of the run that made the model; None if not recorded.
+    ``baseline`` : package that grades the same crops for comparison.
     """
 
     seed: int = 0
     require_dates: bool = False
     parts: Mapping[str, str] | None = None
+    baseline: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesJob:
+    """One series to be evaluated; ``cases`` : folder of the pictures."""
+
+    rows: Sequence[ManifestRow]
+    model_dir: Path
+    cases: Path
+    require_dates: bool = False
+    baseline: Path | None = None
 
 
 def evaluate_rows(
@@ -82,7 +87,12 @@ def evaluate_rows(
     Raises ModelError where the model cannot be used.
     """
     package.verify(model_dir)  # here, for a plain message before the processes start
-    jobs = [(group, model_dir, options.require_dates) for group in by_series(rows).values()]
+    header = None if options.baseline is None else package.verify(options.baseline)
+    cases = out_dir / CASES
+    jobs = [
+        SeriesJob(group, model_dir, cases, options.require_dates, options.baseline)
+        for group in by_series(rows).values()
+    ]
     evaluations: list[HipEvaluation] = []
     with ProcessPoolExecutor(
         workers, get_context("spawn"), import_quietly, ("tensorflow",)
@@ -92,10 +102,15 @@ def evaluate_rows(
             advance(1)
     rng = np.random.default_rng([options.seed, 4])
     summary = summarize(evaluations, rng, parts=options.parts)
+    if header is not None:
+        measured = compare(evaluations, rng)
+        summary["baseline"] = {"name": f"{header['name']} {header['version']}", **measured}
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
-    _write_hips(out_dir / "hips.csv", evaluations)
-    _write_reasons(out_dir / "reasons.csv", evaluations)
+    write_hips(out_dir / "hips.csv", evaluations)
+    write_features(out_dir / "features.npz", evaluations)
+    write_reasons(out_dir / "reasons.csv", evaluations)
+    write_gallery(out_dir / "errors.html", evaluations, cases)
     return summary
 
 
@@ -105,25 +120,24 @@ def _load_model(model_dir: Path) -> ImageModel:
     return package.load(model_dir)
 
 
-def evaluate_series(job: tuple[Sequence[ManifestRow], Path, bool]) -> list[HipEvaluation]:
+def evaluate_series(job: SeriesJob) -> list[HipEvaluation]:
     """Return the evaluation of every hip that the rows of one series label."""
     from worker.pipeline.screen import screen
 
-    rows, model_dir, require_dates = job
+    rows = job.rows
     found = date_exclusion(rows, required=False)
     if found is not None:
         return [replace(each, code=found[0], text=found[1]) for each in _expected(rows, None)]
-    model = _load_model(model_dir)
-    result = screen(find_files(rows[0].series_dir), model)
+    result = screen(find_files(rows[0].series_dir), _load_model(job.model_dir))
     if not isinstance(result, Rejected):
         day = examination_date(result.source)
-        found = date_exclusion(rows, required=require_dates, header_date=day)
+        found = date_exclusion(rows, required=job.require_dates, header_date=day)
         if found is not None:
             return [
                 replace(each, code=found[0], text=found[1])
                 for each in _expected(rows, result.orientation)
             ]
-    return [_evaluation(each, result, model) for each in _expected(rows, result.orientation)]
+    return [_evaluation(each, result, job) for each in _expected(rows, result.orientation)]
 
 
 def _expected(
@@ -145,25 +159,42 @@ def _expected(
 
 
 def _evaluation(
-    expected: HipEvaluation, result: Screening | Rejected, model: ImageModel
+    expected: HipEvaluation, result: Screening | Rejected, job: SeriesJob
 ) -> HipEvaluation:
     """Return the evaluation of one hip with its result."""
     hip = next((each for each in result.hips if each.side == expected.side), None)
     rejected = result.reason if isinstance(result, Rejected) else None
     reason = rejected if hip is None else hip.reason
-    if hip is not None and hip.probabilities is not None and hip.crop is not None:
-        # A second prediction without demographics is fast.
-        alone = replace(model, patient_temperature=None).classify(
-            hip.crop.pixels, hip.side, hip.crop.femur_mm
-        )
-        return replace(
-            expected,
-            image=tuple(alone.probabilities[grade] for grade in GRADES),
-            used=tuple(hip.probabilities[grade] for grade in GRADES),
-        )
+    if isinstance(result, Screening) and hip is not None and hip.probabilities is not None:
+        return _graded(expected, hip, demographics_of(result.source), job)
     if reason is None:
         return expected
     return replace(expected, code=reason.code.value, text=reason.text)
+
+
+def _graded(
+    expected: HipEvaluation, hip: Hip, patient: Demographics, job: SeriesJob
+) -> HipEvaluation:
+    """Return the evaluation of a graded hip, and write its picture."""
+    if hip.crop is None or hip.probabilities is None or hip.heat_map is None:
+        return expected
+    pixels, header = hip.crop.pixels, package.verify(job.model_dir)
+    # Further passes beside that of the screening are fast.
+    found = outputs_of(_load_model(job.model_dir), header, pixels, hip.side, patient)
+    name = case_name(expected.series_dir, hip.side)
+    save_picture(job.cases / name, pixels, hip.heat_map)
+    graded = replace(
+        expected,
+        image=found.image,
+        used=tuple(hip.probabilities[grade] for grade in GRADES),
+        t_score_estimate=found.t_score,
+        features=found.features,
+        case=name,
+    )
+    if job.baseline is None:
+        return graded
+    other = outputs_of(_load_model(job.baseline), header, pixels, hip.side, patient)
+    return replace(graded, baseline_image=other.image, baseline_used=other.used)
 
 
 def summarize(
@@ -191,6 +222,7 @@ def summarize(
     }
     if not graded:
         return summary
+    summary["t_score"] = measure_t_scores(graded)
     for name, chosen in (
         ("all", graded),
         ("coronal", [hip for hip in graded if hip.orientation == "coronal"]),
@@ -233,31 +265,26 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
                 f"accuracy {format_interval(figures['accuracy'])}, "
                 f"macro AUC {format_interval(figures['macro_auc'])}, ECE {figures['ece']:.3f}"
             )
+    t_score = summary.get("t_score")
+    if t_score:
+        lines.append(
+            f"T-score: mean error {t_score['mean_error']:+.2f}, mean absolute error "
+            f"{t_score['mean_absolute_error']:.2f}; {100 * t_score['coverage']:.0f} % of "
+            f"{t_score['hips']} hips are inside their 95 % interval"
+        )
+    baseline = summary.get("baseline", {})
+    for variant in VARIANTS:
+        if variant in baseline:
+            figures = baseline[variant]
+            lines.append(
+                f"{baseline['name']} on the same hips, {VARIANTS[variant]}: "
+                f"accuracy {format_interval(figures['accuracy'])}, "
+                f"macro AUC {format_interval(figures['macro_auc'])}; this model is better by "
+                f"{format_interval(figures['difference']['accuracy'], sign='+')} and "
+                f"{format_interval(figures['difference']['macro_auc'], sign='+')}"
+            )
     return lines
 
 
 GROUPS = {"all": "all", "coronal": "coronal", "axial": "axial", "new": "new patients only"}
 VARIANTS = {"image": "image alone", "used": "as reported by the worker"}
-
-
-def _write_hips(path: Path, evaluations: Sequence[HipEvaluation]) -> None:
-    names = [*(grade.value for grade in GRADES), *(f"{g.value} (image)" for g in GRADES)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(
-            ["patient_id", "series_dir", "side", "orientation", "t_score", "grade", *names]
-        )
-        for hip in evaluations:
-            known = [hip.patient, hip.series_dir, hip.side, hip.orientation, hip.t_score]
-            shares = [*(hip.used or [""] * 3), *(hip.image or [""] * 3)]
-            table.writerow([*known, GRADES[hip.expected].value, *shares])
-
-
-def _write_reasons(path: Path, evaluations: Sequence[HipEvaluation]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["series_dir", "side", "code", "text"])
-        table.writeheader()
-        for hip in evaluations:
-            if hip.code is not None:
-                row = asdict(hip)
-                table.writerow({name: row[name] for name in table.fieldnames})

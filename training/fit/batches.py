@@ -61,6 +61,8 @@ class Batches:
         self._pixels = tf.constant(hips.pixels) if CROP in inputs else None
         self._femurs = tf.constant(femurs_of(hips)) if FEMUR_MM in inputs else None
         self._outlines = tf.constant(hips.outlines) if FEMUR in truths else None
+        some = FEMUR in truths and bool(without_outline(hips).any())
+        self._unknown = tf.constant(without_outline(hips)) if some else None
         self._patients = tf.constant(patient_vectors(hips))
         values = {LOGITS: tf.constant(labels(hips)), T_SCORE: tf.constant(hips.t_scores)}
         self._truths = {name: values[name][:, None] for name in truths if name in values}
@@ -95,7 +97,11 @@ class Batches:
             images = self._augment(tf.concat(channels, axis=-1), seed)
             inputs[CROP] = images[..., :1]
             if self._outlines is not None:
-                expected[FEMUR] = femur_cells(images[..., 1:2])
+                cells = femur_cells(images[..., 1:2])
+                if self._unknown is not None:
+                    unknown = tf.gather(self._unknown, chosen)[:, None, None, None]
+                    cells = tf.where(unknown, -1.0, cells)
+                expected[FEMUR] = cells
             if self._femurs is not None:
                 inputs[FEMUR_MM] = images[..., -1:]
         return inputs, expected
@@ -120,6 +126,13 @@ def femurs_of(hips: Hips) -> npt.NDArray[np.int8]:
 def to_mm(femurs: tf.Tensor | npt.NDArray[np.int8]) -> tf.Tensor:
     """Return (n, 250, 250) int8 steps as (n, 250, 250, 1) float32 mm."""
     return tf.cast(femurs, tf.float32)[..., tf.newaxis] * STEP_MM
+
+
+def without_outline(hips: Hips) -> npt.NDArray[np.bool_]:
+    """Return which hips, (n,), have no femur outline in a data set with outlines."""
+    if hips.outlines is None:
+        return np.ones(len(hips.records), bool)
+    return np.asarray(~hips.outlines.any(axis=(1, 2)))
 
 
 def unpack_outlines(outlines: tf.Tensor) -> tf.Tensor:

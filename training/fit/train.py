@@ -26,6 +26,7 @@ from training.fit.batches import (
     labels,
     patient_vectors,
     to_mm,
+    without_outline,
 )
 from training.fit.schedule import Epoch, best_epoch, is_finished, learning_rate
 from training.presets import FitSettings, Preset
@@ -206,7 +207,19 @@ LOSSES = {
 def _loss(name: str, fit: FitSettings, train: Hips) -> Any:
     if name == LOGITS and fit.class_weights == "balanced":
         return weighted_grade_loss(class_weights(labels(train)))
+    if name == FEMUR and without_outline(train).any():
+        return known_femur_loss
     return LOSSES[name]
+
+
+def known_femur_loss(expected: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Return the (n,) cross-entropy of the cells, 0 for hips without an outline.
+
+    ``expected`` : (n, 16, 16, 1) shares, -1 where not known. ``logits`` : of the same shape.
+    """
+    known = ops.cast(expected >= 0, logits.dtype)
+    each = ops.binary_crossentropy(ops.maximum(expected, 0.0), logits, from_logits=True)
+    return ops.mean(each * known, axis=(1, 2, 3))
 
 
 def class_weights(expected: npt.NDArray[np.intp]) -> Floats:

@@ -110,5 +110,5 @@ def _grad_cam(results: Results, maps: Mapping[str, Maps]) -> tuple[str, str, Fig
     shares = femur_share(maps, correct, results.test)
     if shares:
         text = "; ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
-        caption += f" Share of its mass inside the true femur: {text}."
+        caption += f" Share of its mass inside the femur outline: {text}."
     return "grad-cam", caption, figures.grad_cam_figure(results.test, maps, correct)

@@ -56,7 +56,7 @@ def is_heat_on_femur(hip: Hip) -> bool:
         return False
     mask = on_femur(plane, crop, femur)
     if hip.outline_mm:
-        mask |= _in_outline(plane, crop, hip.outline_mm)
+        mask |= in_outline(plane, crop, hip.outline_mm)
     share = float(heat_map.sum(where=mask, dtype=np.float64)) / total
     return share >= MIN_SHARE and bool(mask.flat[int(heat_map.argmax())])
 
@@ -101,7 +101,7 @@ def on_femur(plane: Plane, crop: HipCrop, femur: Femur) -> npt.NDArray[np.bool_]
     return np.asarray(distance <= REACH_RADII * femur.radius_mm)
 
 
-def _in_outline(
+def in_outline(
     plane: Plane, crop: HipCrop, outline_mm: Sequence[PointMm]
 ) -> npt.NDArray[np.bool_]:
     """Return the (250, 250) mask of the pixels of a crop inside an outline."""

@@ -179,16 +179,16 @@ def _joint_logits(logits: Sequence[tf.Tensor], temperatures: tf.Tensor) -> tf.Te
 
 
 def joint_t_score(t_scores: tf.Tensor) -> tf.Tensor:
-    """Return middle and scale (2,) with the mean and the variance of a mixture of (m, 2).
+    """Return middle and scale (…, 2) with mean and variance of the mixture of (member, …, 2).
 
     The variance of a logistic distribution is (π · scale)² / 3.
     """
     if t_scores.shape[0] == 1:
         return t_scores[0]
-    middles, scales = t_scores[:, 0], t_scores[:, 1]
-    inside = tf.reduce_mean(scales**2)
-    between = 3.0 * tf.math.reduce_variance(middles) / math.pi**2
-    return tf.stack([tf.reduce_mean(middles), tf.sqrt(inside + between)])
+    middles, scales = t_scores[..., 0], t_scores[..., 1]
+    inside = tf.reduce_mean(scales**2, axis=0)
+    between = 3.0 * tf.math.reduce_variance(middles, axis=0) / math.pi**2
+    return tf.stack([tf.reduce_mean(middles, axis=0), tf.sqrt(inside + between)], axis=-1)
 
 
 def _to_crop(heat: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,15 @@ from training.fit.batches import Batches, femur_cells, labels, unpack_outlines
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.grading import grade_of_t_score
-from worker.pipeline.model.networks import CROP, FEMUR_MM, GRADES, LOGITS, PATIENT, T_SCORE
+from worker.pipeline.model.networks import (
+    CROP,
+    FEMUR,
+    FEMUR_MM,
+    GRADES,
+    LOGITS,
+    PATIENT,
+    T_SCORE,
+)
 
 
 def test_batches_hide_the_demographics_of_some_patients_and_keep_each_hip_once() -> None:
@@ -74,3 +82,18 @@ def test_labels_are_the_who_grades_of_the_hips() -> None:
     hips = make_hips(3, 0, t_scores=(-1.0, -2.4, -2.5))
 
     assert [GRADES[i].value for i in labels(hips)] == ["normal", "osteopenia", "osteoporosis"]
+
+
+def test_cells_of_a_hip_without_outline_are_unknown() -> None:
+    masks = np.ones((4, CROP_PX, CROP_PX), bool)
+    masks[2] = False
+    hips = replace(make_hips(4, 0), outlines=np.packbits(masks, axis=-1))
+    preset = replace(presets.load("osteoscreen"), augment=presets.load("paper-image").augment)
+
+    ((_, expected),) = Batches(hips, preset, 1, {CROP}, {FEMUR, T_SCORE}).epoch(1)
+
+    # The order is that of the T-scores of the same batch.
+    order = np.random.default_rng([1, 1]).permutation(4)
+    unknown = (expected[FEMUR].numpy() == -1).all(axis=(1, 2, 3))
+    assert unknown.tolist() == (order == 2).tolist()
+    assert (expected[FEMUR].numpy()[~unknown] >= 0).all()

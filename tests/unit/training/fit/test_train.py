@@ -19,6 +19,7 @@ from training.fit.batches import femur_cells, labels, patient_vectors, unpack_ou
 from training.fit.train import (
     class_weights,
     fit,
+    known_femur_loss,
     predict,
     recompute_batch_norm,
     t_score_loss,
@@ -137,3 +138,17 @@ def test_a_rare_grade_is_learned_with_class_weights(tmp_path: Path) -> None:
         return float(np.exp(logits[2]) / np.exp(logits).sum())
 
     assert share("balanced", class_weights="balanced") > share("none") + 0.1
+
+
+def test_hips_without_an_outline_have_no_part_in_the_loss_of_the_femur() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(3, 16, 16, 1)).astype(np.float32)
+    cells = rng.uniform(size=(3, 16, 16, 1)).astype(np.float32)
+    all_known = np.asarray(known_femur_loss(cells, keras.ops.convert_to_tensor(logits)))
+    cells[1] = -1
+
+    loss = np.asarray(known_femur_loss(cells, keras.ops.convert_to_tensor(logits)))
+
+    np.testing.assert_allclose(loss, all_known * [1, 0, 1], rtol=1e-6)
+    whole = keras.losses.BinaryCrossentropy(from_logits=True)
+    assert float(whole(cells[::2], logits[::2])) == pytest.approx(loss[::2].mean(), rel=1e-5)

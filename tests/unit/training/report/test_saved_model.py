@@ -1,0 +1,50 @@
+"""SavedModel of a package: the probabilities of the worker to 1e-5."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.report import saved_model
+from worker.pipeline.crop import CROP_PX
+from worker.pipeline.demographics import Demographics
+from worker.pipeline.model import package
+from worker.pipeline.model.networks import GRADES
+
+
+def test_the_saved_model_gives_the_probabilities_of_the_worker_or_is_refused(
+    tmp_path: Path,
+) -> None:
+    largest = saved_model.export(package.SHIPPED_DIR, tmp_path / "saved")
+
+    assert largest <= 1e-5
+    model = package.load(package.SHIPPED_DIR)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    rng = np.random.default_rng(5)
+    crops = rng.normal(90, 40, (3, CROP_PX, CROP_PX)).clip(0, 255).astype(np.float32)
+    alone = saved.signatures["serving_default"](crop=tf.constant(crops[..., np.newaxis]))
+    patient = Demographics("F", 71.0, 1.58, 54.0)
+    vectors = tf.constant(np.repeat(patient.vector()[np.newaxis], 3, axis=0))
+    both = saved.signatures["with_demographics"](
+        crop=tf.constant(crops[..., np.newaxis]), patient=vectors
+    )
+    for index, crop in enumerate(crops):
+        for found, asked in ((alone, model), (both, model.for_patient(patient))):
+            shares = asked.classify(crop, "R").probabilities
+            np.testing.assert_allclose(
+                found["probabilities"][index], [shares[grade] for grade in GRADES], atol=1e-5
+            )
+    t_score = model.explain(crops[0], patient.vector()).t_score
+    np.testing.assert_allclose(both["t_score"][0], t_score, atol=1e-4)
+    header = json.loads((tmp_path / "saved" / saved_model.HEADER).read_text())
+    assert header["labels"] == [grade.value for grade in GRADES]
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in (package.WEIGHTS, package.OUT_OF_DISTRIBUTION):
+        (other / name).write_bytes((package.SHIPPED_DIR / name).read_bytes())
+    (other / package.HEADER).write_text(json.dumps(header | {"temperature": 1.5}))
+    with pytest.raises(saved_model.ExportError, match="more than 1e-05; do not use it"):
+        saved_model.check_parity(other, tmp_path / "saved")

@@ -1,0 +1,134 @@
+"""``training export``: a package as a SavedModel, for TensorFlow Serving and other programs.
+
+Signature ``serving_default``: ``crop`` (n, 250, 250, 1) float32, 0–255, of right hips (left
+ones mirrored), gives calibrated ``probabilities`` (n, 3) and, where the network predicts it,
+``t_score`` (n, 2), middle and scale of a logistic distribution. ``with_demographics`` also
+takes ``patient`` (n, 10) (``Demographics.vector``). Checks of the series, femur finder, crop,
+out-of-distribution limit and Grad-CAM are steps of the worker and not part of it.
+
+``OUT/osteoscreen.json``  ``model.json`` of the package: grades, preprocessing, identity
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from worker.pipeline.crop import CROP_PX
+from worker.pipeline.demographics import VALUES, Demographics
+from worker.pipeline.model import package, weights
+from worker.pipeline.model.classify import probabilities
+from worker.pipeline.model.explain import Member, joint_t_score
+from worker.pipeline.model.networks import CROP, LOGITS, PATIENT, T_SCORE
+
+HEADER = "osteoscreen.json"
+TOLERANCE = 1e-5
+CHECKED_CROPS = 4
+
+
+class ExportError(ValueError):
+    """The SavedModel does not give the probabilities of the package."""
+
+
+class SavedNetworks(tf.Module):  # type: ignore[misc]
+    """The networks of a package as functions of TensorFlow, without Keras."""
+
+    def __init__(self, members: Sequence[Member], *, with_patient: bool) -> None:
+        super().__init__()
+        self.networks = [member.network for member in members]
+        temperatures = [
+            member.patient_temperature if with_patient else member.temperature
+            for member in members
+        ]
+        self._temperatures = tf.constant(temperatures, tf.float32)
+
+    def outputs(self, crop: tf.Tensor, patient: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return mean probabilities (n, 3) and the T-score (n, 2) of the members."""
+        inputs = {CROP: crop, PATIENT: patient}
+        found = [
+            network({name: inputs[name] for name in network.input}, training=False)
+            for network in self.networks
+        ]
+        logits = tf.stack([each[LOGITS] for each in found])  # (member, hip, grade)
+        shares = tf.nn.softmax(logits / self._temperatures[:, tf.newaxis, tf.newaxis], axis=-1)
+        result = {"probabilities": tf.reduce_mean(shares, axis=0)}
+        if T_SCORE in found[0]:
+            result["t_score"] = joint_t_score(tf.stack([each[T_SCORE] for each in found]))
+        return result
+
+
+def export(model_dir: Path, out_dir: Path) -> float:
+    """Write a SavedModel and return its largest difference from the package.
+
+    Raises ModelError for an unusable package, and ExportError where the difference of a
+    probability is larger than ``TOLERANCE``.
+    """
+    header = package.verify(model_dir)
+    members = weights.read_members(model_dir / package.WEIGHTS, header)
+    if "members" not in header:
+        (only,) = members
+        with_patient = header.get("patient_temperature")
+        members = (Member(only.network, header["temperature"], with_patient or 1.0),)
+    unknown = tf.constant(Demographics().vector(), tf.float32)
+    alone = SavedNetworks(members, with_patient=False)
+    both = SavedNetworks(members, with_patient=True)
+
+    crops = tf.TensorSpec((None, CROP_PX, CROP_PX, 1), tf.float32, name=CROP)
+    patients = tf.TensorSpec((None, 2 * VALUES), tf.float32, name=PATIENT)
+
+    @tf.function(input_signature=[crops], autograph=False)  # type: ignore[untyped-decorator]
+    def image(crop: tf.Tensor) -> dict[str, tf.Tensor]:
+        return alone.outputs(crop, tf.repeat(unknown[tf.newaxis], tf.shape(crop)[0], axis=0))
+
+    @tf.function(input_signature=[crops, patients], autograph=False)  # type: ignore[untyped-decorator]
+    def with_demographics(crop: tf.Tensor, patient: tf.Tensor) -> dict[str, tf.Tensor]:
+        return both.outputs(crop, patient)
+
+    signatures = {"serving_default": image}
+    if header.get("patient_temperature") is not None:
+        signatures["with_demographics"] = with_demographics
+    holder = tf.Module()
+    holder.alone, holder.both, holder.signed = alone, both, list(signatures.values())
+    tf.saved_model.save(holder, str(out_dir), signatures=signatures)
+    shutil.copyfile(model_dir / package.HEADER, out_dir / HEADER)
+    return check_parity(model_dir, out_dir)
+
+
+def check_parity(model_dir: Path, saved_dir: Path) -> float:
+    """Return the largest difference of a probability between a package and its SavedModel.
+
+    Random crops, and random demographics where the package takes them. Raises ExportError.
+    """
+    model, saved = package.load(model_dir), tf.saved_model.load(str(saved_dir))
+    rng = np.random.default_rng(0)
+    largest = 0.0
+    for number in range(CHECKED_CROPS):
+        crop = rng.uniform(0, 255, (CROP_PX, CROP_PX)).astype(np.float32)
+        crop[: 60 * number] = 60 + 10 * number  # flat parts, as images have
+        patient = Demographics("FM"[number % 2], 50.0 + number, 1.6, 60.0 + number)  # type: ignore[arg-type]
+        largest = max(largest, _difference(model, saved, crop, Demographics()))
+        if model.patient_temperature is not None:
+            largest = max(largest, _difference(model, saved, crop, patient))
+    if not largest <= TOLERANCE:
+        raise ExportError(
+            f"{saved_dir} differs from {model_dir} by {largest:.2g}, more than {TOLERANCE:g}; "
+            "do not use it, and report the versions of TensorFlow and Keras"
+        )
+    return largest
+
+
+def _difference(model: Any, saved: Any, crop: Any, patient: Demographics) -> float:
+    informed = model.for_patient(patient)
+    known = None if informed.patient is None else patient.vector()
+    explained = informed.explain(crop, known)
+    expected = probabilities(explained.logits, informed.temperature)
+    tensor = {CROP: tf.constant(crop[np.newaxis, ..., np.newaxis])}
+    if known is None:
+        found = saved.signatures["serving_default"](**tensor)
+    else:
+        tensor[PATIENT] = tf.constant(known[np.newaxis], tf.float32)
+        found = saved.signatures["with_demographics"](**tensor)
+    return float(np.abs(found["probabilities"].numpy()[0] - expected).max())
