@@ -9,10 +9,12 @@ import pytest
 from common.settings.load import load_settings
 from common.settings.worker import DicomwebDestination, DimseDestination, WorkerSettings
 from deploy.demo.embedded import Postgres, free_port
+from tests.support.certificates import Authority
 from tests.support.deliveries import accept_only, dimse_destination
 from tests.support.servers import Orthanc, running_dcmtk_storescp, running_orthanc
 from tests.support.storage_scp import OpenStorageScp, associated
 from tests.support.worker_cli import run_worker
+from worker.diagnostics.certificate import check_certificate
 from worker.diagnostics.checks import check_broker, check_database, check_spool
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, without_password
@@ -44,7 +46,7 @@ def test_every_check_passes_on_real_servers(
     assert ended.returncode == 0
     assert [check["name"] for check in checks] == [
         "settings", "user", "database", "broker", "spool", "owners", "quarantine",
-        "changed content", "withheld results", "model",
+        "queue", "changed content", "withheld results", "model",
         "destination pacs", "destination archive",
     ]  # fmt: skip
 
@@ -104,6 +106,30 @@ def test_a_migrated_database_passes(database_url: str, settings: MakeSettings) -
 
     assert check.ok
     assert "@127.0.0.1" not in check.detail
+
+
+def test_a_read_only_database_fails(
+    postgres: Postgres, database_url: str, settings: MakeSettings
+) -> None:
+    name = database_url.rpartition("/")[2]
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    check = check_database(settings(database_url=database_url))
+
+    assert failed(check, "end the read-only mode of PostgreSQL")
+
+
+def test_an_expired_certificate_fails(tmp_path: Path, settings: MakeSettings) -> None:
+    authority = Authority(tmp_path / "ca")
+    valid, expired = authority.issue("valid"), authority.issue("expired", days="-1")
+    checks = [
+        check_certificate(settings(tls_cert=one.cert, tls_key=key))
+        for one, key in ((valid, valid.key), (expired, expired.key), (valid, expired.key))
+    ]
+
+    assert [check.ok for check in checks] == [True, False, False]
+    assert checks[1].detail == f"{expired.cert} has expired"
+    assert "the key does not belong to the certificate" in checks[2].detail
 
 
 def test_a_broker_that_does_not_answer_fails(settings: MakeSettings) -> None:

@@ -12,7 +12,9 @@ from common.settings.worker import WorkerSettings
 from common.spool.layout import free_bytes
 from common.spool.quarantine import list_quarantined
 from db.migrate import SchemaNotCurrent, newest, require_current_schema
+from db.server_state import ServerState, server_state
 from db.session import DatabaseError, make_engine
+from worker.diagnostics.certificate import check_certificate
 from worker.diagnostics.destination import check_destination
 from worker.diagnostics.diagnostic import Diagnostic, first_line, without_password
 from worker.diagnostics.models import check_models
@@ -22,6 +24,7 @@ from worker.diagnostics.service import check_owners, check_settings, check_user
 # 100 slices of 512 × 512 × 2 bytes are 50 MB: space for twenty series.
 LOW_SPACE_BYTES = 1_000_000_000
 BROKER_SECONDS = 5
+CLOCK_SECONDS = 60.0
 
 
 def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
@@ -30,6 +33,8 @@ def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
     yield check_user(settings.spool_dir)
     yield check_database(settings)
     yield check_broker(settings)
+    if settings.tls_cert is not None:
+        yield check_certificate(settings)
     yield check_spool(settings.spool_dir)
     yield check_owners(settings.spool_dir)
     yield check_quarantine(settings.spool_dir)
@@ -53,6 +58,7 @@ def check_database(settings: WorkerSettings) -> Diagnostic:
     where = without_password(settings.database_url)
     try:
         require_current_schema(engine)
+        state = server_state(engine)
     except SchemaNotCurrent as error:
         return Diagnostic("database", False, str(error), "run `python -m db upgrade`")
     except DatabaseError as error:
@@ -61,6 +67,19 @@ def check_database(settings: WorkerSettings) -> Diagnostic:
         return Diagnostic("database", False, f"{where}: {text}", remedy)
     finally:
         engine.dispose()
+    return _database_state(where, state)
+
+
+def _database_state(where: str, state: ServerState) -> Diagnostic:
+    if state.read_only:
+        remedy = "end the read-only mode of PostgreSQL, or correct OSTEOSCREEN_DATABASE_URL"
+        return Diagnostic("database", False, f"{where}: it accepts no writes", remedy)
+    seconds = state.ahead.total_seconds()
+    if abs(seconds) > CLOCK_SECONDS:
+        by = "ahead of" if seconds > 0 else "behind"
+        detail = f"{where}: its clock is {abs(seconds):.0f} s {by} that of this host"
+        remedy = "set both clocks by NTP; leases, retries and times in reports depend on them"
+        return Diagnostic("database", False, detail, remedy)
     return Diagnostic("database", True, f"{where}, schema {newest()}")
 
 

@@ -1,12 +1,17 @@
 """Checks of what the record has set aside: changed content, and results that are not sent."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from common.settings.worker import WorkerSettings
 from db.held import count_held
+from db.queue_status import oldest_waiting
 from db.session import DatabaseError, make_engine, make_sessions
 from db.withheld import count_withheld
 from worker.diagnostics.diagnostic import Diagnostic
+
+LONGEST_WAIT = timedelta(minutes=30)
+"""As the alert SeriesWaitLong."""
 
 
 def check_record(settings: WorkerSettings) -> Iterator[Diagnostic]:
@@ -15,12 +20,28 @@ def check_record(settings: WorkerSettings) -> Iterator[Diagnostic]:
     try:
         with make_sessions(engine)() as session:
             held, withheld = count_held(session), count_withheld(session)
+            waiting_since = oldest_waiting(session)
     except DatabaseError:
         return  # the check of the database has reported it
     finally:
         engine.dispose()
+    yield queue_diagnostic(waiting_since, datetime.now(UTC))
     yield held_diagnostic(held)
     yield withheld_diagnostic(withheld)
+
+
+def queue_diagnostic(waiting_since: datetime | None, now: datetime) -> Diagnostic:
+    """Return the check of the queue, by the completion of the longest waiting series."""
+    if waiting_since is None:
+        return Diagnostic("queue", True, "nothing waits")
+    waits = now - waiting_since
+    detail = f"the longest waiting series was complete {waits.total_seconds() / 60:.0f} min ago"
+    if waits <= LONGEST_WAIT:
+        return Diagnostic("queue", True, detail)
+    remedy = (
+        "start a worker, restart one that is stuck (no answer at its metrics port), or add one"
+    )
+    return Diagnostic("queue", False, detail, remedy)
 
 
 def held_diagnostic(images: int) -> Diagnostic:
