@@ -1,6 +1,6 @@
 """Covered: SIGTERM ends a worker within its grace period: idle, in a screening that hangs, in a
-delivery to a PACS that stops to read, does not answer a query or sends no report, while Redis
-or PostgreSQL are away or do not answer.
+delivery to a PACS that stops to read and to one that sends no report, while Redis or PostgreSQL
+are away or do not answer.
 
 Not covered: a screening that ends in time (test_worker.py).
 """
@@ -96,39 +96,32 @@ def test_a_screening_that_hangs_is_given_back(
     assert (series.state, series.attempts) == (SeriesState.QUEUED, 0)
 
 
-def silent_at(step: str, reached: list[str]) -> Manner:
-    """Return a PACS that neither reads nor answers from this step on."""
+def test_two_pacs_that_do_not_answer_do_not_delay_the_end(
+    system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
+) -> None:
+    """One stops to read after its acceptance, one sends no report; both threads wait."""
+    reached: set[str] = set()
 
-    def silent(*_: object) -> None:
-        reached.append(step)
+    def stop_to_read(conversation: Conversation) -> None:
+        conversation.accept()
+        reached.add("object")
         hang()
 
-    def accept(conversation: Conversation) -> None:
-        conversation.accept()
-        silent()
-
-    def act(conversation: Conversation, request: Message) -> None:
+    def report_nothing(conversation: Conversation, request: Message) -> None:
         conversation.respond(request, status.SUCCESS)
-        silent()
+        reached.add("report")
+        hang()
 
-    if step == "object":
-        return Manner(associate=accept)
-    if step == "report":
-        return Manner(associate=accept_without_query, action=act)
-    return Manner(find=silent)
-
-
-@pytest.mark.parametrize("step", ["object", "query", "report"])
-def test_a_pacs_that_does_not_answer_does_not_delay_the_end(
-    step: str, system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
-) -> None:
-    reached: list[str] = []
-    with OddPacs(silent_at(step, reached)) as pacs:
-        destination = {"name": "odd", "kind": "dimse", "ae_title": "ODD", "host": "127.0.0.1"}
-        system.settings["DESTINATIONS"] = [{**destination, "port": pacs.port}]
+    unread = Manner(associate=stop_to_read)
+    unreported = Manner(associate=accept_without_query, action=report_nothing)
+    with OddPacs(unread) as first, OddPacs(unreported) as second:
+        system.settings["DESTINATIONS"] = [
+            {"name": f"odd{n}", "kind": "dimse", "ae_title": "ODD", "host": "127.0.0.1",
+             "port": pacs.port} for n, pacs in enumerate((first, second))
+        ]  # fmt: skip
         start_worker(system)
         system.send_all(quick.write(tmp_path / "series"))
-        wait_for(lambda: reached, f"the {step}", TIMEOUT_SECONDS)
+        wait_for(lambda: len(reached) == 2, "both deliveries", TIMEOUT_SECONDS)
 
         assert end(system) == 0
 
