@@ -1,5 +1,6 @@
 """OHIF in Chromium: open a study, read what it draws of a report, show a picture."""
 
+import contextlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError
 from pydicom import Dataset
 
 # Wide as a reporting monitor: at 1280 px OHIF cuts the labels off at the edge of the viewport.
 MONITOR = {"width": 1920, "height": 1080}
+LABELS_MS = 30_000
 WAIT_MS = 120_000  # a shared machine renders WebGL on its processor
 # A picture that is on the screen has at least this standard deviation of its gray values.
 MIN_CONTRAST = 10.0
@@ -126,12 +128,12 @@ class Ohif:
         steps = []
         for _ in range(max(1, found["groups"])):
             self._settle()
-            self.page.wait_for_function(LABELED)
+            self._wait_for_labels()
             steps.append(self._labels())
             if self.page.locator(NEXT).count():
                 self.page.locator(NEXT).first.click()
         self._settle()
-        self.page.wait_for_function(LABELED)
+        self._wait_for_labels()
         found = self.page.evaluate(REPORT)
         box = self.page.locator(VIEWPORT).first.bounding_box()
         assert box is not None
@@ -192,6 +194,11 @@ class Ohif:
             Label(tuple(one["lines"]), one["size"], tuple(one["box"]))
             for one in self.page.evaluate(LABELS)
         )
+
+    def _wait_for_labels(self) -> None:
+        """Wait until the labels are drawn; what never appears is missing in ``_labels``."""
+        with contextlib.suppress(TimeoutError):
+            self.page.wait_for_function(LABELED, timeout=LABELS_MS)
 
     def _settle(self) -> None:
         """Wait until OHIF has rendered what it was asked for: two frames after the network."""

@@ -41,7 +41,7 @@ def highdicom_srread(paths: Sequence[Path]) -> Iterator[Finding]:
 def dcmqi_reader(paths: Sequence[Path]) -> Iterator[Finding]:
     """Check that ``tid1500reader`` of dcmqi returns every measurement with our value.
 
-    It does not read the properties of a measurement.
+    It does not read numbers below a number.
     """
     program = Path(sysconfig.get_path("scripts")) / "tid1500reader"
     if not program.exists():

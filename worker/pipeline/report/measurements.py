@@ -15,8 +15,8 @@ from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import (
     CONTAINS,
     CONTEXT,
+    EVIDENCE,
     MODIFIER,
-    PROPERTY,
     code,
     container,
     image,
@@ -107,13 +107,14 @@ def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
 def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
     """Yield TID 1419 for the region of the group, which the last item describes.
 
-    Deviation and area are properties of the mean: viewers label a region with every number of
-    its group, and longer labels cover that of the femur (0039).
+    Deviation and area stand below the mean, as the numbers that support it (TID 300): viewers
+    label a region with every number of its group, and longer labels cover that of the femur
+    (0039).
     """
     unit = codes.UCUM.HounsfieldUnit
     mean = number(codes.DCM.MeanAttenuationCoefficient, round(neck.mean_hu, DECIMALS), unit)
     mean.ContentSequence = ContentSequence(
-        number(name, round(value, DECIMALS), its_unit, PROPERTY)
+        number(name, round(value, DECIMALS), its_unit, EVIDENCE)
         for name, value, its_unit in (
             (codes.DCM.StandardDeviationOfAttenuationCoefficient, neck.sd_hu, unit),
             (codes.SCT.Area, neck.area_mm2, codes.UCUM.SquareMillimeter),

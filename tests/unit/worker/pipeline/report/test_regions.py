@@ -284,7 +284,7 @@ def test_key_slices_of_an_axial_series_pass_through_the_necks() -> None:
 
 
 def test_the_label_of_a_neck_in_a_viewer_has_one_number() -> None:
-    """Viewers label a region with the numbers of its group, not with their properties."""
+    """Viewers label a region with the numbers of its group, not with those below one."""
     _, _, report = built("both hips")
     for group in groups(report)[1::2]:
         numbers = [item for item in group.ContentSequence if item.ValueType == "NUM"]
