@@ -44,10 +44,10 @@ def note_series(
     if not session.info.get(AUDIT) or not series_ids:
         return
     found = session.execute(
-        select(Series.study_instance_uid, Series.patient_id)
+        select(Series.study_instance_uid, func.max(Series.patient_id))
         .where(Series.id.in_(series_ids))
-        .distinct(Series.study_instance_uid)
-        .order_by(Series.study_instance_uid, Series.id)
+        .group_by(Series.study_instance_uid)
+        .order_by(Series.study_instance_uid)
     )
     for study, patient in found.all():
         named = {"study_instance_uid": study, "patient_id": patient}

@@ -11,6 +11,7 @@ import pytest
 from lxml import etree
 from sqlalchemy import text
 
+from common.audit.message import AuditEvent, Facts, audit_message
 from common.audit.syslog import SyslogServer, send_messages
 from common.settings.worker import WorkerSettings
 from common.tls import Tls, server_context
@@ -20,6 +21,7 @@ from db.session import Sessions, make_engine, make_sessions
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import Process
 from tests.support.certificates import Authority
+from tests.support.record import claim, completed, screened, send
 from tests.support.servers import (
     child_environment,
     require_tool,
@@ -118,6 +120,26 @@ def test_messages_wait_for_the_repository_and_are_sent_once(
         for one in lines
     ]
     assert users == ["alice", long_text]
+
+
+def test_reception_delivery_and_views_are_noted_with_their_study(audited: Sessions) -> None:
+    series_id, screening_id = screened(audited, "pacs")
+    send(audited, claim(audited, screening_id, "pacs"))
+    with audited.begin() as session:
+        record_access(session, ALICE, "series", now=NOW, series_id=series_id)
+        record_access(session, ALICE, "worklist", now=NOW, detail={"series": [series_id]})
+        record_access(session, ALICE, "drift", now=NOW)
+        rows = session.execute(
+            text("SELECT event, at, detail FROM audit_message ORDER BY id")
+        ).all()
+
+    assert [row.event for row in rows] == ["received", "sent", "sent", "read", "read"]
+    facts = [Facts(AuditEvent(row.event), row.at, **row.detail) for row in rows]
+    assert {one.study_instance_uid for one in facts} == {completed().study_instance_uid}
+    assert {one.patient_id for one in facts} == {completed().facts.patient_id}
+    assert sum(facts[0].instances.values()) == len(completed().instances)
+    assert (facts[1].peer, facts[3].user) == ("pacs", "alice")
+    assert all(audit_message(one).startswith(b"<AuditMessage>") for one in facts)
 
 
 def test_claim_of_a_worker_that_died_ends(audited: Sessions, tmp_path: Path) -> None:
