@@ -13,7 +13,7 @@ save.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ from training.presets import Preset
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import OutOfDistributionScore, probabilities
-from worker.pipeline.model.networks import CROP, FEATURES, PATIENT, T_SCORE
+from worker.pipeline.model.networks import CROP, FEATURES, FEMUR_MM, PATIENT, T_SCORE
 
 MODEL, SUMMARY, TEST = "model", "run.json", "test.npz"
 
@@ -222,15 +222,31 @@ def _format_epoch(epoch: Epoch) -> str:
 def _out_of_distribution_score(
     fitted: Fitted, parts: Mapping[SplitPart, Hips], preset: Preset, seed: int
 ) -> OutOfDistributionScore | None:
-    """Return the score fitted to the training crops, both unchanged and augmented."""
+    """Return the score fitted to the training crops, both unchanged and augmented.
+
+    That of a network which takes the finder's femur separates hips from displaced crops.
+    """
     if CROP not in fitted.network.input:
         return None
     features = [predict(fitted.network, parts["train"]).features]
     for inputs, _ in Batches(parts["train"], preset, seed, fitted.network.input, ()).epoch(0):
         features.append(fitted.network(inputs, training=False)[FEATURES].numpy())
-    return out_of_distribution.fit_out_of_distribution_score(
-        np.concatenate(features), predict(fitted.network, parts["validation"]).features
+    train, validation = (
+        np.concatenate(features),
+        predict(fitted.network, parts["validation"]).features,
     )
+    if FEMUR_MM not in fitted.network.input:
+        return out_of_distribution.fit_out_of_distribution_score(train, validation)
+    rng = np.random.default_rng([seed, 4])
+    others = [
+        predict(fitted.network, _displaced(parts[name], rng)).features
+        for name in ("train", "validation")
+    ]
+    return out_of_distribution.fit_discriminant(train, others[0], validation, others[1])
+
+
+def _displaced(hips: Hips, rng: np.random.Generator) -> Hips:
+    return replace(hips, pixels=out_of_distribution.displaced(hips.pixels, rng))
 
 
 def _test(
@@ -257,8 +273,23 @@ def _test(
     result: dict[str, Any] = {"test": measured}
     if score is not None:
         distances = score.distance(outputs.features)
-        result["familiarity"] = out_of_distribution.describe(score, distances)
+        familiarity = out_of_distribution.describe(score, distances)
+        result["familiarity"] = familiarity | _others(fitted, test, score, options.seed)
     return result
+
+
+def _others(
+    fitted: Fitted, test: Hips, score: OutOfDistributionScore, seed: int
+) -> dict[str, float]:
+    """Return what a score that separates hips from displaced crops says of such crops."""
+    if FEMUR_MM not in fitted.network.input:
+        return {}
+    others = _displaced(test, np.random.default_rng([seed, 5]))
+    distances = score.distance(predict(fitted.network, others).features)
+    return {
+        "misses_allowed": out_of_distribution.MISSES,
+        "displaced_flagged": round(float(np.mean(distances > score.limit)), 4),
+    }
 
 
 def _save_package(

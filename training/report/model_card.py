@@ -235,14 +235,21 @@ WORKER_VARIANTS = {"image": "picture alone", "used": "with demographics where kn
 
 
 def _out_of_distribution(score: Mapping[str, float]) -> list[str]:
+    exceeded = f"what {score['false_alarms_allowed']:.1%} of the validation hips exceed"
+    if "displaced_flagged" in score:
+        limit = (
+            f"the middle between {exceeded} and what {score['misses_allowed']:.1%} of the same "
+            "crops stay below when they are displaced under the outline of the femur. Of the "
+            f"displaced test crops {score['displaced_flagged']:.1%} were refused"
+        )
+    else:
+        limit = f"{exceeded}, times a margin of {score['margin']}"
     return [
         "## Strange input",
         "",
         f"A crop is refused beyond a distance of {score['limit']:.3f} in the network's "
-        f"features: what {score['false_alarms_allowed']:.1%} of the validation hips "
-        f"exceed, times a margin of {score['margin']}. Of the test hips "
-        f"{score['test_flagged']:.1%} were refused (median distance "
-        f"{score['test_median']:.3f}).",
+        f"features: {limit}. Of the test hips {score['test_flagged']:.1%} were refused (median "
+        f"distance {score['test_median']:.3f}).",
     ]
 
 

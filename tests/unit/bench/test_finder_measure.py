@@ -21,6 +21,7 @@ HIP = HipTruth(
     center_mm=(90.0, 0.0, 0.0),
     radius_mm=23.0,
     neck_mm=(120.0, 5.0, -20.0),
+    trochanter_mm=(138.0, 8.0, -30.0),
     intertrochanteric_mm=(138.0, 8.0, -48.0),
     shaft_direction=(0.0, 0.0, -1.0),
     neck_hu=100.0,
