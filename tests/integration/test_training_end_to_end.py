@@ -102,6 +102,7 @@ def test_the_documented_commands_lead_to_a_package_that_the_worker_loads(
     assert flow["series"] == 10
     assert flow["series_excluded"]["DATES_APART"] == 1
     assert sum(flow["hips"].values()) == len(hips.records) >= 6
+    assert hips.outlines is not None
     assert (data / "flow.png").stat().st_size > 5000
 
     call(*commands["fit"], "--epochs", 1)
@@ -124,6 +125,10 @@ def test_the_documented_commands_lead_to_a_package_that_the_worker_loads(
     evaluation = json.loads(Path("build/evaluation/evaluation.json").read_text())
     assert evaluation["hips"] == 10
     assert evaluation["hips_graded"] + sum(evaluation["reasons"].values()) == 10
+    assert evaluation["baseline"]["name"] == "osteoscreen 3.0"
+    assert evaluation["t_score"]["hips"] == evaluation["hips_graded"]
+    pictures = list(Path("build/evaluation/cases").iterdir())
+    assert len(pictures) == evaluation["hips_graded"]
     card = (model / package.CARD).read_text()
     assert "whole series" in card
     assert "Packaged by --force although" in card

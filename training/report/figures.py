@@ -42,18 +42,22 @@ def confusion_figure(predictions: Sequence[Predictions]) -> Figure:
 
 
 def roc_figure(predictions: Sequence[Predictions], expected: Integers) -> Figure:
-    """Draw the ROC curve of each grade against the others."""
+    """Draw the ROC curve of each grade against the others, where there are both."""
     figure = Figure(figsize=(10.5, 3.7), layout="constrained")
     for grade, axes in enumerate(_row(figure, len(GRADES))):
         for one, color in zip(predictions, COLORS, strict=False):
-            x, y, _ = roc_curve(expected == grade, one.probabilities[:, grade])
+            positive = expected == grade
+            if positive.all() or not positive.any():
+                continue
+            x, y, _ = roc_curve(positive, one.probabilities[:, grade])
             area = grade_auc(one.probabilities, expected, grade)
             axes.plot(x, y, color=color, lw=1.3, label=f"{one.name}  {area:.3f}")
         axes.plot((0, 1), (0, 1), color="0.8", lw=0.8)
         axes.set_title(f"{NAMES[grade]} against the others", fontsize=9)
         axes.set_xlabel("1 − specificity", fontsize=8)
         axes.set_ylabel("sensitivity", fontsize=8)
-        axes.legend(fontsize=6.5, loc="lower right")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=6.5, loc="lower right")
     return figure
 
 
