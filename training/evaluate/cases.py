@@ -15,7 +15,8 @@ from matplotlib import colormaps
 from PIL import Image
 
 from worker.pipeline.demographics import Demographics
-from worker.pipeline.model.classify import ImageModel, probabilities
+from worker.pipeline.model.classify import ImageModel, as_right, probabilities
+from worker.pipeline.results import HipCrop
 from worker.pipeline.volume import Side
 
 Floats = npt.NDArray[np.float32]
@@ -46,20 +47,17 @@ class HipOutputs:
 def outputs_of(
     model: ImageModel,
     header: Mapping[str, Any],
-    pixels: Floats,
+    crop: HipCrop,
     side: Side,
     patient: Demographics,
 ) -> HipOutputs:
-    """Return the outputs of a model for one crop, (250, 250) float32, 0–255, not mirrored.
-
-    ``header`` : ``model.json`` of the model.
-    """
-    crop = pixels if side == "R" else np.ascontiguousarray(pixels[:, ::-1])
-    alone = model.explain(crop)
+    """Return the outputs of a model for one crop; ``header`` : ``model.json`` of the model."""
+    pixels, femur_mm = as_right(crop.pixels, side), as_right(crop.femur_mm, side)
+    alone = model.explain(pixels, None, femur_mm)
     image = used = tuple(probabilities(alone.logits, model.temperature).tolist())
     found, informed = alone, model.for_patient(patient)
     if informed.patient is not None:
-        found = model.explain(crop, informed.patient.vector())
+        found = model.explain(pixels, informed.patient.vector(), femur_mm)
         used = tuple(probabilities(found.logits, informed.temperature).tolist())
     quantile = header.get("t_score_quantile") or LOGISTIC_QUANTILE
     estimate = None if found.t_score is None else interval_of(found.t_score, quantile)

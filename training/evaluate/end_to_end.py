@@ -178,11 +178,11 @@ def _graded(
     """Return the evaluation of a graded hip, and write its picture."""
     if hip.crop is None or hip.probabilities is None or hip.heat_map is None:
         return expected
-    pixels, header = hip.crop.pixels, package.verify(job.model_dir)
+    header = package.verify(job.model_dir)
     # Further passes beside that of the screening are fast.
-    found = outputs_of(_load_model(job.model_dir), header, pixels, hip.side, patient)
+    found = outputs_of(_load_model(job.model_dir), header, hip.crop, hip.side, patient)
     name = case_name(expected.series_dir, hip.side)
-    save_picture(job.cases / name, pixels, hip.heat_map)
+    save_picture(job.cases / name, hip.crop.pixels, hip.heat_map)
     graded = replace(
         expected,
         image=found.image,
@@ -193,7 +193,7 @@ def _graded(
     )
     if job.baseline is None:
         return graded
-    other = outputs_of(_load_model(job.baseline), header, pixels, hip.side, patient)
+    other = outputs_of(_load_model(job.baseline), header, hip.crop, hip.side, patient)
     return replace(graded, baseline_image=other.image, baseline_used=other.used)
 
 

@@ -25,6 +25,7 @@ from training.fit.envelope import measure_envelope
 from training.fit.run import MODEL, SUMMARY, TEST, Progress
 from training.presets import AugmentSettings
 from worker.pipeline.acquisition import Envelope
+from worker.pipeline.femur_shape import STEP_MM
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel, OutOfDistributionScore, probabilities
 from worker.pipeline.model.explain import Explained
@@ -72,7 +73,10 @@ def make_ensemble(
         outputs = {name: _outputs(loaded, test, name, advance) for name in variants}
     measured = _test(run_dir, test, outputs, resamples)
     features = np.array([each.features for each in outputs[variants[0]]])
-    measured["familiarity"] = out_of_distribution.describe(score, score.distance(features))
+    rule = summaries[0]["familiarity"]
+    measured["familiarity"] = out_of_distribution.describe(score, score.distance(features)) | {
+        name: rule[name] for name in ("margin", "misses_allowed") if name in rule
+    }
     summary = {
         "model": model,
         "training": training,
@@ -168,9 +172,10 @@ def _outputs(
 ) -> list[Explained]:
     """Return the outputs of the model for hips; ``both`` gives it the demographics."""
     outputs = []
-    for pixels, patient in zip(hips.pixels, patient_vectors(hips), strict=True):
+    for index, patient in enumerate(patient_vectors(hips)):
         known = patient if variant == "both" else None
-        outputs.append(model.explain(pixels.astype(np.float32), known))
+        femur_mm = None if hips.femurs is None else np.float32(STEP_MM) * hips.femurs[index]
+        outputs.append(model.explain(hips.pixels[index].astype(np.float32), known, femur_mm))
         advance(1)
     return outputs
 

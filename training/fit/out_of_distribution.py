@@ -56,7 +56,6 @@ def describe(
         "limit": score.limit,
         "directions": score.whitening.shape[1],
         "false_alarms_allowed": FALSE_ALARMS,
-        "margin": MARGIN,
         "test_flagged": round(float(np.mean(distances > score.limit)), 4),
         "test_median": round(float(np.median(distances)), 4),
     }

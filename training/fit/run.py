@@ -281,9 +281,9 @@ def _test(
 def _others(
     fitted: Fitted, test: Hips, score: OutOfDistributionScore, seed: int
 ) -> dict[str, float]:
-    """Return what a score that separates hips from displaced crops says of such crops."""
+    """Return what the limit rests on beside the hips: a margin, or displaced crops."""
     if FEMUR_MM not in fitted.network.input:
-        return {}
+        return {"margin": out_of_distribution.MARGIN}
     others = _displaced(test, np.random.default_rng([seed, 5]))
     distances = score.distance(predict(fitted.network, others).features)
     return {

@@ -22,7 +22,7 @@ from worker.pipeline.demographics import VALUES, Demographics
 from worker.pipeline.model import package, weights
 from worker.pipeline.model.classify import probabilities
 from worker.pipeline.model.explain import Member, joint_t_score
-from worker.pipeline.model.networks import CROP, LOGITS, PATIENT, T_SCORE
+from worker.pipeline.model.networks import CROP, FEMUR_MM, LOGITS, PATIENT, T_SCORE
 
 HEADER = "osteoscreen.json"
 TOLERANCE = 1e-5
@@ -30,7 +30,7 @@ CHECKED_CROPS = 4
 
 
 class ExportError(ValueError):
-    """The SavedModel does not give the probabilities of the package."""
+    """The package has no SavedModel that gives its probabilities."""
 
 
 class SavedNetworks(tf.Module):  # type: ignore[misc]
@@ -63,8 +63,8 @@ class SavedNetworks(tf.Module):  # type: ignore[misc]
 def export(model_dir: Path, out_dir: Path) -> float:
     """Write a SavedModel and return its largest difference from the package.
 
-    Raises ModelError for an unusable package, and ExportError where the difference of a
-    probability is larger than ``TOLERANCE``.
+    Raises ModelError for an unusable package, and ExportError for one that takes the finder's
+    femur, or where the difference of a probability is larger than ``TOLERANCE``.
     """
     header = package.verify(model_dir)
     members = weights.read_members(model_dir / package.WEIGHTS, header)
@@ -72,6 +72,11 @@ def export(model_dir: Path, out_dir: Path) -> float:
         (only,) = members
         with_patient = header.get("patient_temperature")
         members = (Member(only.network, header["temperature"], with_patient or 1.0),)
+    if any(FEMUR_MM in member.network.input for member in members):
+        raise ExportError(
+            "a model that takes the finder's femur has no SavedModel: its input is made by the "
+            "finder of osteoscreen"
+        )
     unknown = tf.constant(Demographics().vector(), tf.float32)
     alone = SavedNetworks(members, with_patient=False)
     both = SavedNetworks(members, with_patient=True)

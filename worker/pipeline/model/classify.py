@@ -84,8 +84,8 @@ class ImageModel:
         ``femur_mm`` and it is not given.
         """
         patient = None if self.patient is None else self.patient.vector()
-        crop = _as_right(pixels, side)
-        femur_mm = None if femur_mm is None else _as_right(femur_mm, side)
+        crop = as_right(pixels, side)
+        femur_mm = None if femur_mm is None else as_right(femur_mm, side)
         explained = self.explain(crop, patient, femur_mm)
         return Classification(
             probabilities=dict(
@@ -95,7 +95,7 @@ class ImageModel:
                     strict=True,
                 )
             ),
-            heat_map=np.ascontiguousarray(_as_right(explained.heat_map, side)),
+            heat_map=np.ascontiguousarray(as_right(explained.heat_map, side)),
             in_distribution=self._check_distribution(explained.features),
             image_grade=None
             if patient is None
@@ -130,5 +130,6 @@ def probabilities(
     return np.asarray(np.round(shares, 6))
 
 
-def _as_right(picture: npt.NDArray[np.float32], side: Side) -> npt.NDArray[np.float32]:
+def as_right(picture: npt.NDArray[np.float32], side: Side) -> npt.NDArray[np.float32]:
+    """Return the crop of a left hip mirrored, (250, 250), as the network takes it."""
     return picture if side == "R" else picture[:, ::-1]

@@ -19,6 +19,7 @@ from training.evaluate.hip_evaluation import (
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.model import package
 from worker.pipeline.model.networks import GRADES
+from worker.pipeline.results import HipCrop
 
 PATIENT = Demographics("F", 71.0, 1.58, 54.0)
 
@@ -35,8 +36,9 @@ def test_outputs_are_those_of_the_worker_with_and_without_demographics() -> None
     model, header = package.load(package.SHIPPED_DIR), package.verify(package.SHIPPED_DIR)
     rng = np.random.default_rng(3)
     pixels = rng.normal(90, 30, (250, 250)).clip(0, 255).astype(np.float32)
+    crop = HipCrop(0.0, 0.0, 250, 1.0, pixels, ((0.0, 0.0, 0.0),) * 4, np.zeros_like(pixels))
 
-    found = outputs_of(model, header | {"t_score_quantile": 2.0}, pixels, "L", PATIENT)
+    found = outputs_of(model, header | {"t_score_quantile": 2.0}, crop, "L", PATIENT)
 
     alone = model.classify(pixels, "L")
     used = model.for_patient(PATIENT).classify(pixels, "L")
@@ -52,7 +54,7 @@ def test_outputs_are_those_of_the_worker_with_and_without_demographics() -> None
         abs=1e-4,
     )
     np.testing.assert_allclose(found.features, expected.features, rtol=1e-4, atol=1e-4)
-    without = outputs_of(model, header, pixels, "L", Demographics())
+    without = outputs_of(model, header, crop, "L", Demographics())
     assert without.used == without.image == found.image
 
 

@@ -56,6 +56,6 @@ def test_score_of_a_network_of_the_femur_is_fitted_to_displaced_crops() -> None:
 
     assert score is not None
     assert score.whitening.shape == (network.output[FEATURES].shape[1], 1)
-    measured = run._margin(fitted, hips, score, 1)
+    measured = run._others(fitted, hips, score, 1)
     assert 0 <= measured["displaced_flagged"] <= 1
     assert "margin" not in measured
