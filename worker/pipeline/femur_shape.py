@@ -73,12 +73,12 @@ class FemurShape:
         shaft = distance_to_segment(points, self.trochanter, self.end + radius * self.down)
         return np.stack(
             [
-                np.linalg.norm(points - self.head, axis=-1) - self.head_mm,
+                _length(points - self.head) - self.head_mm,
                 distance_to_segment(points, self.head, self.trochanter)
                 - PARAMETERS.neck_radii * radius,
-                np.linalg.norm(points - self.beyond, axis=-1)
+                _length(points - self.beyond)
                 - PARAMETERS.trochanter_radii * radius,
-                np.linalg.norm(points - self.tip, axis=-1) - PARAMETERS.tip_radii * radius,
+                _length(points - self.tip) - PARAMETERS.tip_radii * radius,
                 np.maximum(shaft - PARAMETERS.shaft_radii * radius, self.below_end(points)),
             ]
         )
@@ -155,4 +155,9 @@ def distance_to_segment(points: Floats, start: Floats, end: Floats) -> Floats:
     """Return the (…) distances of (…, 2) points from a segment."""
     along = end - start
     share = np.clip((points - start) @ along / max(float(along @ along), 1e-9), 0, 1)
-    return np.asarray(np.linalg.norm(points - start - share[..., None] * along, axis=-1))
+    return np.asarray(_length(points - start - share[..., None] * along))
+
+
+def _length(vectors: Floats) -> Floats:
+    """Return the (…) lengths of (…, 2) vectors, faster than ``np.linalg.norm``."""
+    return np.hypot(vectors[..., 0], vectors[..., 1])

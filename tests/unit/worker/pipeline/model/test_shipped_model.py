@@ -45,7 +45,8 @@ def patient(seed: int, t_score: float) -> tuple[Subject, Acquisition]:
 
 
 def crop_at(subject: Subject, acquisition: Acquisition, point_mm: PointMm) -> Pixels:
-    femur = Femur("R", point_mm, 22.0, point_mm, 1.0)
+    x, y, z = point_mm
+    femur = Femur("R", point_mm, 22.0, (x - 20.0, y, z - 20.0), 1.0)
     return crop.crop_hip(coronal_slice(subject, acquisition, femur, point_mm[1]), femur).pixels
 
 
@@ -90,9 +91,9 @@ def test_clear_cases_do_not_get_the_opposite_grade(
     for seed in range(4):
         subject, acquisition = patient(seed, t_score)
         for hip in truth(subject):
-            pixels = crop_of(np.random.default_rng(seed), subject, acquisition, hip)
+            found = crop_of(np.random.default_rng(seed), subject, acquisition, hip)
 
-            result = model.classify(pixels, hip.side)
+            result = model.classify(found.pixels, hip.side)
 
             assert result.reason is None
             assert result.probabilities[wrong] < 0.2
