@@ -76,8 +76,7 @@ class FemurShape:
                 _length(points - self.head) - self.head_mm,
                 distance_to_segment(points, self.head, self.trochanter)
                 - PARAMETERS.neck_radii * radius,
-                _length(points - self.beyond)
-                - PARAMETERS.trochanter_radii * radius,
+                _length(points - self.beyond) - PARAMETERS.trochanter_radii * radius,
                 _length(points - self.tip) - PARAMETERS.tip_radii * radius,
                 np.maximum(shaft - PARAMETERS.shaft_radii * radius, self.below_end(points)),
             ]
