@@ -83,8 +83,10 @@ class Screening(Base):
     warnings: Mapped[list[str] | None]
     timings_ms: Mapped[dict[str, float] | None]
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB())
-    """The entry of ``result.json`` as written, and ``simulated`` of the model's package."""
-    model_simulated: Mapped[bool | None] = column_property(result["simulated"].as_boolean())
+    """The entry of ``result.json`` as written."""
+    model_simulated: Mapped[bool | None] = column_property(
+        result["model"]["simulated"].as_boolean()
+    )
     """Whether the model was trained on simulated CT; None where it was not recorded."""
     not_delivered_code: Mapped[str | None] = mapped_column(String(32))
     """Set while the screening policy keeps the result from being delivered."""

@@ -203,15 +203,12 @@ def test_cornerstone_finds_seeded_faults(
 
 def test_dcmqi_finds_a_number_that_readers_lose(tmp_path: Path) -> None:
     broken = deepcopy(built("both hips")[2])
-    group = groups(broken)[0]
-    first, *_, last = (item for item in group.ContentSequence if item.ValueType == "NUM")
-    group.ContentSequence = [item for item in group.ContentSequence if item is not last]
-    last.RelationshipType = "INFERRED FROM"
-    first.ContentSequence = [*first.get("ContentSequence", ()), last]
+    numbers = (item for item in groups(broken)[0].ContentSequence if item.ValueType == "NUM")
+    next(numbers).RelationshipType = "HAS CONCEPT MOD"
     path = tmp_path / "0.dcm"
     path.write_bytes(to_bytes(broken))
 
-    assert [finding.path for finding in run.run_validator("dcmqi", [path]).errors] == [path]
+    assert {finding.path for finding in run.run_validator("dcmqi", [path]).errors} == {path}
 
 
 @pytest.mark.servers

@@ -66,7 +66,7 @@ def dcmqi_reader(paths: Sequence[Path]) -> Iterator[Finding]:
 
 
 def _differences(path: Path, report: Dataset, read: Mapping[str, Any]) -> Iterator[Finding]:
-    found = {one["TrackingUniqueIdentifier"]: one for one in read["Measurements"]}
+    found = {one["TrackingUniqueIdentifier"]: one for one in read.get("Measurements", ())}
     for group in groups(report):
         uid = str(named(group, "112040")[0].UID)
         expected = {name(item): _number(item) for item in _numbers(group)}

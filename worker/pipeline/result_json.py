@@ -59,13 +59,14 @@ def to_json(
     }
 
 
-def model_json(model: ModelInfo) -> dict[str, str]:
+def model_json(model: ModelInfo) -> dict[str, str | bool]:
     """Return the identity of a model as JSON values."""
     return {
         "name": model.name,
         "version": model.version,
         "modality": model.modality,
         "training_data": model.training_data,
+        "simulated": model.simulated,
     }
 
 

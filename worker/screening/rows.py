@@ -27,7 +27,7 @@ def screening_row(result: Screening, entry: Mapping[str, Any]) -> outbox.NewScre
         model_modality=result.model.modality,
         model_training_data=result.model.training_data,
         model_sha256=result.model.sha256,
-        result={**entry, "simulated": result.model.simulated},
+        result=entry,
         warnings=result.warnings,
         timings_ms=result.timings_ms,
     )
