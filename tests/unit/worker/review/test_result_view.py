@@ -19,7 +19,7 @@ def test_the_field_of_the_package_decides_not_a_word(simulated: bool) -> None:
     saved = Screening(
         grade=row.grade,
         model_training_data=row.model_training_data,
-        model_simulated=row.result["simulated"],
+        model_simulated=row.result["model"]["simulated"],
     )
 
     assert is_demonstration(saved) is simulated
