@@ -1,6 +1,5 @@
 """Create the owner of the tables and the database, on a PostgreSQL that has neither."""
 
-from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError
 
@@ -22,7 +21,9 @@ def create_database(server_url: str, owner_url: str) -> list[str]:
     engine = create_engine(server, isolation_level="AUTOCOMMIT", hide_parameters=True)
     try:
         with engine.connect() as connection:
-            created = _create_owner(connection, str(owner.username), str(owner.password))
+            login = roles.Login(str(owner.username), str(owner.password))
+            new = roles.create_role(connection, login, attributes="CREATEROLE")
+            created = [f"role {login.name}"] if new else []
             created += _create_database(connection, str(owner.database), str(owner.username))
     finally:
         engine.dispose()
@@ -75,20 +76,6 @@ def prepare_tables(owner_url: str, urls: list[str]) -> bool:
         return roles.has_log_parameters(engine) or roles.set_log_parameters(engine)
     finally:
         engine.dispose()
-
-
-def _create_owner(connection: Connection, name: str, password: str) -> list[str]:
-    quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-    known = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
-    new = connection.scalar(known, {"name": name}) is None
-    if new:
-        connection.execute(text(f"CREATE ROLE {quoted}"))
-    raw = connection.connection.driver_connection
-    verifier = encrypt_password(password, name, raw, "scram-sha-256")
-    connection.execute(
-        text(f"ALTER ROLE {quoted} LOGIN CREATEROLE PASSWORD :verifier"), {"verifier": verifier}
-    )
-    return [f"role {name}"] if new else []
 
 
 def _create_database(connection: Connection, name: str, owner: str) -> list[str]:

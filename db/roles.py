@@ -86,7 +86,7 @@ def create_roles(engine: Engine, logins: Iterable[Login]) -> None:
     """
     with engine.begin() as connection:
         for login in logins:
-            _create_role(connection, login)
+            create_role(connection, login)
         # PostgreSQL up to 14 lets every user create tables, any version temporary ones.
         connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
         database = _quote(connection, engine.url.database or "")
@@ -142,18 +142,25 @@ def log_statements(engine: Engine) -> list[str]:
     ]
 
 
-def _create_role(connection: Connection, login: Login) -> None:
+def create_role(connection: Connection, login: Login, *, attributes: str = "") -> bool:
+    """Create a role that may log in, or give it this password; return whether it is new.
+
+    ``attributes`` : further ones, such as CREATEROLE.
+    """
+    name = _quote(connection, login.name)
     known = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
-    if connection.scalar(known, {"name": login.name}) is None:
-        connection.execute(text(f"CREATE ROLE {login.name}"))
+    new = connection.scalar(known, {"name": login.name}) is None
+    if new:
+        connection.execute(text(f"CREATE ROLE {name}"))
     # The server gets a verifier, so that its log cannot contain the password.
     raw = connection.connection.driver_connection
     verifier = encrypt_password(login.password, login.name, raw, "scram-sha-256")
     # NOCREATEDB, the default of a new role, may only be stated by one with CREATEDB (since 16).
     connection.execute(
-        text(f"ALTER ROLE {login.name} LOGIN PASSWORD :verifier"),
+        text(f"ALTER ROLE {name} LOGIN {attributes} PASSWORD :verifier"),
         {"verifier": verifier},
     )
+    return new
 
 
 def _quote(connection: Connection, name: str) -> str:
