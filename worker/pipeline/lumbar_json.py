@@ -10,9 +10,10 @@ from worker.pipeline.lumbar_results import (
     LumbarMeasurements,
     NotMeasured,
 )
+from worker.pipeline.spine.validity import is_voltage
 from worker.pipeline.volume import PointMm
 
-VOLTAGE_KV, TOLERANCE_KV = 120.0, 2.0
+VOLTAGE_KV = 120.0
 
 
 def measurements_json(lumbar: LumbarMeasurements | None) -> list[dict[str, Any]]:
@@ -48,7 +49,7 @@ def _measurement(one: LumbarMeasurement, conditions: Conditions) -> dict[str, An
         "center_mm": _point(region.center_mm),
         "outline_mm": [_point(vertex) for vertex in region.outline_mm],
         # Values of other voltages are not converted yet.
-        "hu_120kvp": mean_hu if _is_120_kv(conditions) else None,
+        "hu_120kvp": mean_hu if is_voltage(conditions, VOLTAGE_KV) else None,
     }
 
 
@@ -79,10 +80,6 @@ def first_measured(found: Iterable[LumbarMeasurements | None]) -> LumbarMeasurem
     """Return the first with measurements; without one, the first that was reached."""
     reached = [one for one in found if one is not None]
     return next((one for one in reached if one.measurements), next(iter(reached), None))
-
-
-def _is_120_kv(conditions: Conditions) -> bool:
-    return conditions.kvp is not None and abs(conditions.kvp - VOLTAGE_KV) <= TOLERANCE_KV
 
 
 def _point(point: PointMm) -> list[float]:

@@ -57,10 +57,15 @@ def why_not(limit: PublishedLimit, conditions: Conditions) -> str | None:
     return "; ".join(found) or None
 
 
+def is_voltage(conditions: Conditions, kvp: float) -> bool:
+    """Return whether the header states this tube voltage."""
+    return conditions.kvp is not None and abs(conditions.kvp - kvp) <= KVP_TOLERANCE
+
+
 def _voltage(limit: PublishedLimit, conditions: Conditions) -> str | None:
     if conditions.kvp is None:
         return f"tube voltage not stated, {limit.kvp:.0f} kV needed"
-    if abs(conditions.kvp - limit.kvp) > KVP_TOLERANCE:
+    if not is_voltage(conditions, limit.kvp):
         return f"tube voltage {conditions.kvp:.0f} kV, {limit.kvp:.0f} kV needed"
     return None
 
