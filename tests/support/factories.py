@@ -17,6 +17,7 @@ from pydicom.uid import CTImageStorage
 from tests.support.hip_phantom import (
     HEADS_MM,
     NECKS_MM,
+    SHAFTS_MM,
     coronal_plane,
     make_volume,
     turned_plane,
@@ -26,7 +27,7 @@ from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.reasons import Reason
 from worker.pipeline.results import Grade, Hip, HipCrop, ModelInfo, NeckAttenuation, Screening
-from worker.pipeline.volume import Femur, Orientation, Plane, PointMm, Side, Volume
+from worker.pipeline.volume import Femur, Orientation, Plane, PointMm, Side, Volume, to_point
 
 # Row direction, column direction and step from slice to slice, patient LPS.
 AXES: dict[Orientation, tuple[PointMm, PointMm, PointMm]] = {
@@ -164,6 +165,26 @@ def make_hip(
         grade=grade,
         heat_map=_heat_map(),
         outline_mm=femur_outline(plane, femur),
+    )
+
+
+def plane_of_phantom() -> Plane:
+    """Return the coronal plane through the heads."""
+    volume = make_volume(make_ct_headers())
+    return coronal_plane(volume, round(float(volume.to_index(HEADS_MM["R"])[0])))
+
+
+def phantom_femur(side: Side) -> Femur:
+    """Return the femur of the phantom as the finder would."""
+    down = np.subtract(SHAFTS_MM[side], NECKS_MM[side])
+    return Femur(
+        side,
+        HEADS_MM[side],
+        23.0,
+        NECKS_MM[side],
+        0.9,
+        trochanter_mm=NECKS_MM[side],
+        shaft_direction=to_point(down / np.linalg.norm(down)),
     )
 
 

@@ -13,7 +13,7 @@ from worker.review.users import User
 SESSION_SECONDS = 12 * 3600
 MAX_SESSIONS = 10_000
 EXAMINED_SECONDS = 5.0
-"""Pause between two looks for sessions that nobody uses any more."""
+"""Pause between two searches for sessions that are idle or over."""
 
 
 @dataclass(frozen=True, slots=True)

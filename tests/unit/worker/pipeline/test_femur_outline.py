@@ -4,35 +4,17 @@
 import numpy as np
 import pytest
 
-from tests.support.factories import make_ct_headers
-from tests.support.hip_phantom import HEADS_MM, NECKS_MM, SHAFTS_MM, coronal_plane, make_volume
+from tests.support.factories import make_ct_headers, phantom_femur, plane_of_phantom
+from tests.support.hip_phantom import HEADS_MM, coronal_plane, make_volume
 from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.polygon import pixels_inside
-from worker.pipeline.volume import Femur, Plane, Side, to_point
-
-
-def plane_of_phantom() -> Plane:
-    volume = make_volume(make_ct_headers())
-    return coronal_plane(volume, round(float(volume.to_index(HEADS_MM["R"])[0])))
-
-
-def femur(side: Side) -> Femur:
-    down = np.subtract(SHAFTS_MM[side], NECKS_MM[side])
-    return Femur(
-        side,
-        HEADS_MM[side],
-        23.0,
-        NECKS_MM[side],
-        0.9,
-        trochanter_mm=NECKS_MM[side],
-        shaft_direction=to_point(down / np.linalg.norm(down)),
-    )
+from worker.pipeline.volume import Side
 
 
 @pytest.mark.parametrize("side", ["R", "L"])
 def test_outline_encloses_the_bone_of_the_phantom(side: Side) -> None:
     plane = plane_of_phantom()
-    outline_mm = femur_outline(plane, femur(side))
+    outline_mm = femur_outline(plane, phantom_femur(side))
     assert outline_mm is not None
     index = plane.to_index(outline_mm)
     inside = pixels_inside(index, plane.hu.shape)
@@ -51,7 +33,7 @@ def test_outline_encloses_the_bone_of_the_phantom(side: Side) -> None:
 
 def test_vertices_lie_on_the_plane_and_inside_it() -> None:
     plane = plane_of_phantom()
-    outline_mm = np.array(femur_outline(plane, femur("L")))
+    outline_mm = np.array(femur_outline(plane, phantom_femur("L")))
     index = plane.to_index(outline_mm)
 
     np.testing.assert_allclose(plane.to_mm(index), outline_mm, atol=1e-6)
@@ -64,4 +46,4 @@ def test_plane_beside_the_head_has_no_outline() -> None:
     depth_mm = [float(volume.to_mm((i, 0, 0))[1]) for i in range(40)]
     far = next(i for i, y in enumerate(depth_mm) if abs(y - HEADS_MM["L"][1]) > 24)
 
-    assert femur_outline(coronal_plane(volume, far), femur("L")) is None
+    assert femur_outline(coronal_plane(volume, far), phantom_femur("L")) is None

@@ -5,30 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.factories import make_ct_headers
-from tests.support.hip_phantom import HEADS_MM, NECKS_MM, SHAFTS_MM, coronal_plane, make_volume
+from tests.support.factories import phantom_femur, plane_of_phantom
+from tests.support.hip_phantom import HEADS_MM, NECKS_MM
 from worker.pipeline.crop import CROP_PIXEL_MM, CROP_PX, crop_hip
 from worker.pipeline.femur_shape import LIMIT_MM, STEP_MM, femur_distance
 from worker.pipeline.results import HipCrop
-from worker.pipeline.volume import Femur, Plane, PointMm, Side, to_point
-
-
-def plane_of_phantom() -> Plane:
-    volume = make_volume(make_ct_headers())
-    return coronal_plane(volume, round(float(volume.to_index(HEADS_MM["R"])[0])))
-
-
-def femur(side: Side) -> Femur:
-    down = np.subtract(SHAFTS_MM[side], NECKS_MM[side])
-    return Femur(
-        side,
-        HEADS_MM[side],
-        23.0,
-        NECKS_MM[side],
-        0.9,
-        trochanter_mm=NECKS_MM[side],
-        shaft_direction=to_point(down / np.linalg.norm(down)),
-    )
+from worker.pipeline.volume import PointMm, Side, to_point
 
 
 def pixel_of(crop: HipCrop, point: PointMm) -> tuple[int, int]:
@@ -43,7 +25,7 @@ def pixel_of(crop: HipCrop, point: PointMm) -> tuple[int, int]:
 
 @pytest.mark.parametrize("side", ["R", "L"])
 def test_distances_are_negative_on_head_neck_and_shaft(side: Side) -> None:
-    crop = crop_hip(plane_of_phantom(), femur(side))
+    crop = crop_hip(plane_of_phantom(), phantom_femur(side))
     other: Side = "L" if side == "R" else "R"
 
     for point in (HEADS_MM, NECKS_MM):
@@ -56,7 +38,7 @@ def test_distances_are_negative_on_head_neck_and_shaft(side: Side) -> None:
 
 
 def test_head_has_its_radius_in_the_crop() -> None:
-    crop = crop_hip(plane_of_phantom(), femur("R"))
+    crop = crop_hip(plane_of_phantom(), phantom_femur("R"))
     x, y, z = HEADS_MM["R"]
 
     # Upward no other part of the femur is near.
@@ -66,7 +48,7 @@ def test_head_has_its_radius_in_the_crop() -> None:
 
 
 def test_distances_fit_in_a_byte_in_half_millimeters() -> None:
-    steps = crop_hip(plane_of_phantom(), femur("R")).femur_mm / STEP_MM
+    steps = crop_hip(plane_of_phantom(), phantom_femur("R")).femur_mm / STEP_MM
 
     assert np.array_equal(steps, np.rint(steps))
     assert np.abs(steps).max() == LIMIT_MM / STEP_MM < 127
@@ -75,7 +57,7 @@ def test_distances_fit_in_a_byte_in_half_millimeters() -> None:
 def test_a_small_head_is_left_where_the_plane_misses_it() -> None:
     plane = plane_of_phantom()
     x, y, z = HEADS_MM["R"]
-    missed = replace(femur("R"), center_mm=(x, y + 40.0, z))
+    missed = replace(phantom_femur("R"), center_mm=(x, y + 40.0, z))
     rows, columns = ((np.arange(size) * 1.0) for size in (300, 300))
 
     distances = femur_distance(plane, missed, rows, columns)
