@@ -24,8 +24,8 @@ from common.dicom.patient_values import (
 from common.spool.layout import SeriesKey, list_instances, series_folder
 from common.spool.part10 import COPY_BYTES, read_header
 from common.spool.quarantine import list_quarantined
+from db.completed_series import CompletedSeries, SeriesFacts
 from db.instances import NewInstance
-from db.registration import CompletedSeries, SeriesFacts
 from storescp.registration.pending_series import CompleteSeries
 from storescp.registration.read_attempts import ReadAttempts
 
