@@ -97,6 +97,12 @@ class CommonSettings(BaseSettings):
     spool_dir: Path = Field(
         Path("spool"), description="Folder of received instances and of results"
     )
+    min_free_mb: int = Field(
+        1024,
+        ge=0,
+        description="Free disk space of the spool to keep, MB: below it the Storage SCP refuses"
+        " instances (status 0xA700), and `doctor` fails",
+    )
     allowed_calling_aets: Annotated[
         tuple[AeTitle, ...], NoDecode, BeforeValidator(split_list)
     ] = Field(
