@@ -7,7 +7,7 @@ patient LPS in mm (PS3.3 C.7.6.2.1.1).
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache, lru_cache
 from typing import TypeVar
@@ -98,6 +98,27 @@ def _is_self_contained(keyword: str) -> bool:
 def _tag_of(keyword: str) -> BaseTag | None:
     tag = tag_for_keyword(keyword)
     return None if tag is None else Tag(tag)
+
+
+def distinct(headers: Iterable[Dataset], keywords: Sequence[str]) -> list[Dataset]:
+    """Return one header of each combination of the encoded values of these attributes.
+
+    A value that is decoded already makes its header distinct.
+    """
+    tags = [Tag(keyword) for keyword in keywords]
+    return list({_encoded(ds, tags): ds for ds in reversed(list(headers))}.values())[::-1]
+
+
+def _encoded(ds: Dataset, tags: Sequence[BaseTag]) -> tuple[object, ...]:
+    elements = [ds.get_item(tag) for tag in tags]
+    return tuple(
+        element if element is None else element.value if _is_encoded(element) else id(ds)
+        for element in elements
+    )
+
+
+def _is_encoded(element: object) -> bool:
+    return isinstance(element, RawDataElement) and isinstance(element.value, bytes)
 
 
 def text_of(ds: Dataset, keyword: str) -> str:
