@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
+from worker.pipeline.validation.blocks import block_sums
 from worker.pipeline.volume import AIR_HU, Volume
 
 Counts = npt.NDArray[np.int64]
@@ -122,12 +123,7 @@ def histogram(volume: Volume) -> Counts:
 def histogram_of_means(volume: Volume) -> Counts:
     """Return the counts of means over neighboring rows and columns, 1 HU each."""
     slices, high, wide = _steps(volume, MEAN_STEPS)
-    _, rows, columns = volume.hu.shape
-    kept = volume.hu[::slices, : rows // high * high, : columns // wide * wide]
-    sums = np.zeros((len(kept), rows // high, columns // wide), np.int32)
-    for row in range(high):
-        for column in range(wide):
-            sums += kept[:, row::high, column::wide]
+    sums = block_sums(volume.hu[::slices], high, wide)
     return _counts(np.rint(sums / np.float32(high * wide)))
 
 
@@ -139,7 +135,9 @@ def _steps(volume: Volume, steps: tuple[int, int, int]) -> tuple[int, ...]:
 
 
 def _counts(hu: npt.NDArray[np.integer] | npt.NDArray[np.floating]) -> Counts:
-    values = np.clip(hu.ravel().astype(np.int32) - AIR_HU, 0, HIGHEST_HU - AIR_HU)
+    values = hu.astype(np.intp).ravel()  # as bincount needs them
+    values -= AIR_HU
+    np.clip(values, 0, HIGHEST_HU - AIR_HU, out=values)
     return np.bincount(values, minlength=HIGHEST_HU - AIR_HU + 1)
 
 
