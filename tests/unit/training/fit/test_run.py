@@ -50,9 +50,7 @@ def test_score_of_a_network_of_the_femur_is_fitted_to_displaced_crops() -> None:
     fitted = Fitted(network, ())
     preset = small_preset(presets.load("osteoscreen-femur"), 1)
 
-    score = trained_score.fit_score(
-        fitted, {"train": hips, "validation": hips}, preset, 1
-    )
+    score = trained_score.fit_score(fitted, {"train": hips, "validation": hips}, preset, 1)
 
     assert score is not None
     assert score.whitening.shape == (network.output[FEATURES].shape[1], 1)
