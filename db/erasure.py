@@ -47,6 +47,10 @@ from db.states import REOPENED, STUDY_FINISHED
 APPEND_ONLY = ("access", "dxa_result", "event", "feedback", "study_event")
 
 
+class RecordChanged(Exception):
+    """What is on record of the patient is not what was found before."""
+
+
 @dataclass(frozen=True, slots=True)
 class PatientRecord:
     """What is on record of a patient.
@@ -96,8 +100,13 @@ def find_patient(
 def erase_patient(
     session: Session, found: PatientRecord, issuer: str | None, *, by: str, now: datetime
 ) -> None:
-    """Delete every row of a patient; report each study to the audit record repository."""
-    _set_triggers(session, "DISABLE")
+    """Delete every row of a patient; report each study to the audit record repository.
+
+    Raises RecordChanged if an instance has arrived, or a run has begun, since ``found``.
+    """
+    _set_triggers(session, "DISABLE")  # every change of a state waits for its lock
+    if find_patient(session, found.patient_id, issuer, now=now) != found:
+        raise RecordChanged(f"the record has changed after {now.isoformat(timespec='seconds')}")
     for statement in _statements(found, issuer):
         session.execute(statement.execution_options(synchronize_session=False))
     _set_triggers(session, "ENABLE")

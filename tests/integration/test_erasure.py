@@ -12,7 +12,7 @@ from common.spool.layout import RESULTS
 from common.spool.quarantine import QUARANTINE
 from db.access_log import AuditActor, record_access
 from db.audit import note
-from db.erasure import find_patient
+from db.erasure import RecordChanged, erase_patient, find_patient
 from db.session import DatabaseError, Sessions, make_engine, make_sessions
 from tests.support.databases import create_service_roles, service_url
 from tests.support.record import NOW, claim, completed, lease, register, screened, send
@@ -118,3 +118,19 @@ def test_work_in_progress_and_studies_of_two_patients_are_not_erased(
     assert (busy.open, busy.others) == ((STUDY,), ())
     assert none.study_uids == ()
     assert mixed.others == (STUDY,)
+
+
+def test_a_record_that_has_changed_since_it_was_shown_is_not_erased(audited: Sessions) -> None:
+    screened(audited, "pacs")
+    with audited() as session:
+        found = find_patient(session, PATIENT, None, now=NOW)
+    with audited.begin() as session:
+        session.execute(text(DXA), {"patient": PATIENT})
+    before = rows(audited)
+
+    with pytest.raises(RecordChanged), audited.begin() as session:
+        erase_patient(session, found, None, by="operator", now=NOW)
+
+    assert rows(audited) == before
+    with pytest.raises(DatabaseError, match="append-only"), audited.begin() as session:
+        session.execute(text("DELETE FROM event"))

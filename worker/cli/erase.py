@@ -29,7 +29,7 @@ def erase(
     settings, opened, now = read_settings(), sessions(), datetime.now(UTC)
     require_service_user(settings, "erase")
     from common.spool.erasure import remove_study
-    from db.erasure import erase_patient, find_patient
+    from db.erasure import RecordChanged, erase_patient, find_patient
     from db.session import DriverError
 
     with opened() as session:
@@ -46,6 +46,8 @@ def erase(
             # Before the end of the transaction: a folder without a row would be registered.
             for uid in found.study_uids:
                 remove_study(settings.spool_dir, uid)
+    except RecordChanged as error:
+        stop(f"nothing was erased: {error}; run it again")
     except DriverError as error:
         stop(
             f"nothing was erased from the record: {str(error.orig).strip().splitlines()[0]};"
