@@ -4,7 +4,8 @@ As root. Makes a clean Debian 12 by debootstrap, and does there what docs/deploy
 package with PostgreSQL and Redis of Debian, ``setup``, the units (started by ``run_unit.py``,
 as systemd cannot run in a chroot), a study through to a PACS, the next version, ``backup``,
 removal, everything lost, ``restore``, purge. Prints a table in Markdown; exit code 1 if a step
-failed. Uses the ports of an installation (5432, 6379, 11112, 9464, 9471) on this machine.
+failed. Uses the ports of an installation (5432, 6379, 8043, 9464, 9471, 11112) on
+this machine.
 """
 
 import argparse
@@ -36,10 +37,18 @@ from tests.support.quick_series import QuickSeries, make_quick_series
 from tests.support.servers import Orthanc, listens, running_orthanc, storescu, wait_for
 
 RUNNER = Path(__file__).with_name("run_unit.py")
-PORTS = (5432, 6379, 11112, 9464, 9471)
+PORTS = (5432, 6379, 11112, 9464, 9471, 8043)
 STEP_SECONDS, SERIES_SECONDS = 1800.0, 600.0
-UNITS = (("osteoscreen-storescp.service", ""), ("osteoscreen-worker@.service", "1"))
-READY = ("http://127.0.0.1:9464/health/ready", "http://127.0.0.1:9471/health/ready")
+UNITS = (
+    ("osteoscreen-storescp.service", ""),
+    ("osteoscreen-worker@.service", "1"),
+    ("osteoscreen-review.service", ""),
+)
+READY = (
+    "http://127.0.0.1:9464/health/ready",
+    "http://127.0.0.1:9471/health/ready",
+    "http://127.0.0.1:8043/health",
+)
 ENVIRONMENT = ("LANG=C.UTF-8", "HOME=/root", "DEBIAN_FRONTEND=noninteractive")
 EMPTY_DATABASE = (
     "runuser -u postgres -- dropdb --force osteoscreen;"
@@ -56,8 +65,7 @@ class Host:
         script = f'mount --bind "$1" "$1"\n{ENTER}'
         enter = ("sh", "-euc", script, "sh", str(root.folder), "0:0", "sleep", "infinity")
         self._keeper = subprocess.Popen([*NAMESPACES, *enter], start_new_session=True)
-        children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
-        self._first = wait_for(lambda: children.read_text().split(), "the namespaces")[0]
+        self._first = wait_for(lambda: children(self._keeper.pid), "the namespaces")[0]
         wait_for(lambda: os.readlink(f"/proc/{self._first}/root") != "/", "the root")
 
     def command(self, *command: str) -> list[str]:
@@ -126,7 +134,10 @@ class Trial:
             wait_for(partial(answers, url), url, SERIES_SECONDS)
 
     def stop(self) -> None:
-        self.host.run("pkill -TERM -u osteoscreen || true")
+        """Stop the units as systemd does: by SIGTERM to their main processes."""
+        for service in self.services:
+            # nsenter waits for its child and passes no signal on.
+            os.kill(children(service.pid)[0], signal.SIGTERM)
         for service in self.services:
             service.wait(120)
 
@@ -207,6 +218,11 @@ class Trial:
         yield "purge, lose data, database and Redis password", self.lose
         yield "install, setup, restore, all results there, a study", self.restore
         yield "purge: settings gone, images kept", self.purge
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process, by their numbers outside of namespaces."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def answers(url: str) -> bool:
