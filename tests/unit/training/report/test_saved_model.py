@@ -11,7 +11,24 @@ from training.report import saved_model
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.model import package
-from worker.pipeline.model.networks import GRADES
+from worker.pipeline.model.networks import GRADES, build
+
+
+def test_a_network_of_the_femur_takes_the_distances_from_it(tmp_path: Path) -> None:
+    package.save(
+        tmp_path / "model", build("osteoscreen-femur"),
+        package.Description("site", "1", "image", "osteoscreen-femur", "one site", True),
+        calibration=package.Calibration(1.3, 0.8),
+    )  # fmt: skip
+
+    assert saved_model.export(tmp_path / "model", tmp_path / "saved") <= 1e-5
+
+    signatures = tf.saved_model.load(str(tmp_path / "saved")).signatures
+    names = {name: set(each.structured_input_signature[1]) for name, each in signatures.items()}
+    assert names == {
+        "serving_default": {"crop", "femur_mm"},
+        "with_demographics": {"crop", "femur_mm", "patient"},
+    }
 
 
 def test_the_saved_model_gives_the_probabilities_of_the_worker_or_is_refused(
