@@ -15,6 +15,7 @@ SUFFIXES: dict[FileRole, str] = {
     "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm", "pm": "pm.dcm",
     "key": "key.dcm", "png": "png",
 }  # fmt: skip
+NO_GRADE = "spine measured, no hip graded"
 RESULT_JSON, STUDY_JSON = "result.json", "study.json"
 
 
@@ -60,7 +61,7 @@ def line_of(one: Finished) -> str:
     below = f"{_spine_line(entry)}{warnings}"
     if reason is not None:
         return f"{uid}  {state}  {reason['code']}: {escape(reason['text'])}{below}"
-    return f"{uid}  {state}  {entry['grade']}{below}"
+    return f"{uid}  {state}  {entry['grade'] or NO_GRADE}{below}"
 
 
 def _spine_line(entry: dict[str, Any]) -> str:
@@ -94,7 +95,10 @@ def study_line(study: FinishedStudy) -> str:
     """Return one line of rich markup for a study."""
     entry = study.entry
     reason = entry["reason"]
-    found = f"{reason['code']}: {escape(reason['text'])}" if reason else entry["grade"] or ""
+    ungraded = NO_GRADE if entry["state"] == "reported" else ""
+    found = entry["grade"] or ungraded
+    if reason:
+        found = f"{reason['code']}: {escape(reason['text'])}"
     return f"study {escape(entry['study_uid'])}  {entry['state']}  {found}".rstrip()
 
 

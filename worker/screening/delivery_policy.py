@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from worker.pipeline.grading import SEVERITY
+from worker.pipeline.lumbar_statements import is_under_specific_limit
 from worker.pipeline.results import Grade, Screening
 from worker.pipeline.statements import uncertainty_remark
 
@@ -136,8 +137,11 @@ def months_apart(one: date, other: date) -> int:
 
 
 def _suggests_low(screening: Screening) -> bool:
-    """Return whether a hip is graded osteopenia or osteoporosis, or may be."""
-    return any(
+    """Return whether a hip is graded osteopenia or osteoporosis, or may be.
+
+    So does a vertebra at or under the lowest published limit of its level, where that holds.
+    """
+    return is_under_specific_limit(screening) or any(
         hip.grade is not None and (hip.grade is not Grade.NORMAL or uncertainty_remark(hip))
         for hip in screening.hips
     )

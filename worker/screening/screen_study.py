@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.logging import get_logger
-from common.metrics import GRADES, REJECTIONS, SCREENINGS
+from common.metrics import GRADES, NO_GRADE, REJECTIONS, SCREENINGS
 from common.spool.layout import study_results_folder
 from db import history, study_leases, study_results, study_series
 from db.outbox import NewResult
@@ -187,7 +187,7 @@ def _save_reported(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    GRADES.labels(entry["grade"]).inc()
+    GRADES.labels(entry["grade"] or NO_GRADE).inc()
     count_metrics("screened", result)
     log.info(
         "study_reported",

@@ -122,4 +122,5 @@ def _key(result: Screening | None) -> tuple[object, ...] | None:
     if result is None:
         return None
     hips = tuple((hip.side, hip.series_instance_uid) for hip in result.hips)
-    return (result.series_instance_uid, hips, result.warnings)
+    spine = "" if result.lumbar is None else result.lumbar.series_instance_uid
+    return (result.series_instance_uid, hips, spine, result.warnings)

@@ -26,10 +26,11 @@ from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report import codes
 from worker.pipeline.report.content import Words, content_tree
 from worker.pipeline.report.regions import SopClass, region_builder
-from worker.pipeline.results import Screening
+from worker.pipeline.results import MEASUREMENT, Screening
 from worker.pipeline.uids import CODING_SCHEME_UID
 
 SERIES_NUMBER = 9001
+TITLE, MEASUREMENT_TITLE = "AI hip bone density", "Lumbar spine attenuation"
 SOP_CLASS_UIDS = {
     "comprehensive3d": Comprehensive3DSRStorage,  # what IHE AIR requires
     "comprehensive": ComprehensiveSRStorage,  # for older workstations
@@ -59,7 +60,8 @@ def build_report(
     ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
     ds.Modality = "SR"
     ds.SeriesNumber = SERIES_NUMBER
-    ds.SeriesDescription = f"AI hip bone density - {statements.short_notice(screening.model)}"
+    title = MEASUREMENT_TITLE if screening.model == MEASUREMENT else TITLE
+    ds.SeriesDescription = f"{title} - {statements.short_notice(screening.model)}"
     ds.ReferencedPerformedProcedureStepSequence = []
     performed = recode_element(source, "ProcedureCodeSequence")
     ds.PerformedProcedureCodeSequence = performed.value if performed else []
@@ -68,7 +70,9 @@ def build_report(
     # Never VERIFIED: no person has reviewed the content.
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
-    ds.CurrentRequestedProcedureEvidenceSequence = [evidence([*screening.headers, *pictures])]
+    ds.CurrentRequestedProcedureEvidenceSequence = [
+        evidence([*screening.all_headers, *pictures])
+    ]
     if text_of(source, "AccessionNumber"):
         ds.ReferencedRequestSequence = [_request(source)]
     if predecessor is not None:
@@ -93,7 +97,9 @@ def _comments(
     yield from report_lines(screening, previous)
     yield from dxa_lines(dxa)
     yield statements.demographics(screening)
-    yield texts.LIMITATIONS
+    yield statements.limitations(screening)
+    if screening.lumbar is not None and screening.lumbar.measured:
+        yield screening.lumbar.text
     if halves := statements.separate_halves_remark(screening):
         yield texts.CAPTURE.format(remark=halves)
     for warning in screening.warnings:
