@@ -12,7 +12,7 @@ PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # tests/conftest.py orders the modules.
 PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help demo test check format bench fresh fuzz docs lock wheels sbom deb clean
+.PHONY: help demo test lint check format bench fresh cleanhost fuzz docs lock wheels sbom deb clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -23,16 +23,21 @@ test: $(READY) ## install the tools of the tests, run all tests
 	deploy/install-test-tools.sh
 	$(BIN)/pytest $(PARALLEL)
 
-check: $(READY) ## lint, types, import contracts, fast tests
+lint: $(READY) ## style, spelling, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## what lint does, and the fast tests
 	$(BIN)/pytest tests/unit -m "not servers and not slow" $(PARALLEL)
 
 fresh: ## run demo and tests in clean Debian 12 and 13 systems (as root, about an hour)
 	$(PYTHON) -m tests.fresh
+
+cleanhost: $(READY) ## try the Debian package from installation to removal in a clean Debian 12 (as root, after make deb)
+	$(BIN)/python -m tests.clean_host build/deb/osteoscreen_*.deb
 
 fuzz: $(READY) ## run 160,000 hostile inputs against all parsers and rules
 	$(BIN)/python -m tests.fuzz

@@ -56,5 +56,21 @@ def record_access(
     user = actor.who or "anonymous"
     if what in AUTHENTICATION:
         note(session, AUTHENTICATION[what], at=now, user=user, **named)
+    if what == "export":
+        note(session, "export", at=now, user=user, file=(detail or {}).get("file"), **named)
     shown = [series_id] if series_id is not None else list((detail or {}).get("series", ()))
     note_series(session, "read", shown, at=now, user=user, **named)
+
+
+def note_query(session: Session, actor: AuditActor, query: str, *, now: datetime) -> None:
+    """Report what a user searched for to the audit record repository, and nowhere else."""
+    note(
+        session,
+        "query",
+        at=now,
+        service="review",
+        host=gethostname(),
+        user=actor.who or "anonymous",
+        address=actor.address or None,
+        query=query,
+    )

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import String, Text, cast, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from db.models import Instance
 
@@ -61,13 +63,22 @@ def missing_instances(
 def upsert_instances(
     session: Session, series_id: int, revision: int, instances: tuple[NewInstance, ...]
 ) -> None:
-    """Write the new and changed instances of a revision by one statement."""
+    """Write the new and changed instances of a revision by one statement.
+
+    They are arrays, one for each column: SQLAlchemy compiles the statement once, while rows of
+    values would cost it 0.16 ms each, every time.
+    """
     if not instances:
         return
+    columns = Instance.__table__.c
     names = [column.name for column in fields(NewInstance)]
-    statement = insert(Instance).values(
-        [{**asdict(one), "series_id": series_id, "revision": revision} for one in instances]
-    )
+    arrays = [
+        cast([getattr(one, name) for one in instances], ARRAY(_array_type(columns[name].type)))
+        for name in names
+    ]
+    given = func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+    rows = select(literal(series_id), literal(revision), *(given.c[name] for name in names))
+    statement = insert(Instance).from_select(["series_id", "revision", *names], rows)
     new = statement.excluded
     session.execute(
         statement.on_conflict_do_update(
@@ -79,3 +90,8 @@ def upsert_instances(
             ),
         )
     )
+
+
+def _array_type(column: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of the values: a cast to that of a short text would cut them."""
+    return Text() if isinstance(column, String) else column

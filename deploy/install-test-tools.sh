@@ -4,7 +4,8 @@
 set -eu
 "$(dirname "$0")/../tests/support/viewers/install.sh" build/viewers
 packages="orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools pixelmed-apps libsaxonhe-java
-    default-jdk-headless openssl docker-compose prometheus systemd chromium rsyslog rsyslog-gnutls"
+    default-jdk-headless openssl docker-compose prometheus systemd chromium rsyslog rsyslog-gnutls
+    postgresql"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||

@@ -9,7 +9,7 @@ from celery.concurrency import get_implementation
 
 from common import health, supervised
 from common.logging import configure_logging
-from common.metrics import SPOOL_FREE_BYTES
+from common.metrics import DELIVERIES, SPOOL_FREE_BYTES
 from common.settings.load import exit_on_oserror
 from common.spool.layout import free_bytes_or_nan
 from common.task_publisher import SCREENING_QUEUE, TaskPublisher
@@ -65,6 +65,10 @@ class WorkerLifecycle:
         with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
             self._context.spool.prepare()
         SPOOL_FREE_BYTES.set_function(lambda: free_bytes_or_nan(settings.spool_dir))
+        for destination in settings.destinations:
+            # From 0: a counter that begins at 1 has not increased for Prometheus.
+            DELIVERIES.labels(destination.name, "refused")
+            DELIVERIES.labels(destination.name, "unreachable")
         with exit_on_oserror("HEALTH_PORT", settings.health_port):
             health.serve(settings.health_port, self._probes(), None)
         with exit_on_oserror("METRICS_PORT", settings.metrics_port):

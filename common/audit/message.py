@@ -1,5 +1,6 @@
 """Audit messages in the schema of DICOM PS3.15 A.5.1. Pure: facts in, XML out."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,10 @@ DESTINATION_PROCESS: Code = ("110152", "DCM", "Destination Role ID")
 APPLICATION: Code = ("110150", "DCM", "Application")
 STUDY_UID: Code = ("110180", "DCM", "Study Instance UID")
 PATIENT_NUMBER: Code = ("2", "RFC-3881", "Patient Number")
+SEARCH_CRITERIA: Code = ("10", "RFC-3881", "Search Criteria")
+URI: Code = ("12", "RFC-3881", "URI")
+DESTINATION_MEDIA: Code = ("110154", "DCM", "Destination Media")
+URI_MEDIA: Code = ("110037", "DCM", "URI")
 MACHINE_NAME, IP_ADDRESS = "1", "2"
 SUCCESS, MINOR_FAILURE = "0", "4"
 
@@ -34,6 +39,12 @@ class AuditEvent(StrEnum):
     """Instances of a series were received."""
     SENT = "sent"
     """An object was accepted by a destination."""
+    QUERY = "query"
+    """A user searched or filtered studies."""
+    EXPORT = "export"
+    """A user wrote a file from the record."""
+    DELETED = "deleted"
+    """An operator erased a study of a patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +68,11 @@ _KINDS: Mapping[AuditEvent, _Kind] = {
     AuditEvent.READ: _Kind(("110110", "DCM", "Patient Record"), "R"),
     AuditEvent.RECEIVED: _Kind(_TRANSFERRED, "C"),
     AuditEvent.SENT: _Kind(_TRANSFERRED, "C"),
+    AuditEvent.QUERY: _Kind(("110112", "DCM", "Query"), "E"),
+    AuditEvent.EXPORT: _Kind(("110106", "DCM", "Export"), "R"),
+    AuditEvent.DELETED: _Kind(("110105", "DCM", "DICOM Study Deleted"), "D"),
 }
-"""PS3.15 A.5.3.1, A.5.3.7, A.5.3.10 and A.5.3.11 (edition 2017)."""
+"""Tables of PS3.15 A.5.3, found there by the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,8 @@ class Facts:
 
     ``service`` : of osteoscreen, which reports. ``user`` : of the review page. ``peer`` : AE
     title or name of the other side of a transfer. ``address`` : of the user or the peer.
-    ``instances`` : number by SOP Class UID.
+    ``instances`` : number by SOP Class UID. ``query`` : what was searched for. ``file`` : name
+    of the exported file.
     """
 
     event: AuditEvent
@@ -80,6 +95,8 @@ class Facts:
     patient_id: str | None = None
     study_instance_uid: str | None = None
     instances: Mapping[str, int] = field(default_factory=dict)
+    query: str | None = None
+    file: str | None = None
 
 
 def audit_message(facts: Facts) -> bytes:
@@ -98,6 +115,10 @@ def audit_message(facts: Facts) -> bytes:
         _code(event, "EventTypeCode", kind.type)
     _participants(root, facts)
     SubElement(root, "AuditSourceIdentification", AuditSourceID=f"osteoscreen@{facts.host}")
+    if facts.query is not None:
+        _query(root, facts.query)
+    if facts.file is not None:
+        _object(root, URI, _text(facts.file), type_code="2", role="3")
     if facts.study_instance_uid is not None:
         _study(root, facts.study_instance_uid, facts.instances)
     # The ID of a patient is mandatory; there are images without one.
@@ -117,10 +138,15 @@ def _participants(root: Element, facts: Facts) -> None:
         _participant(root, process, own_role, not received, (facts.host, MACHINE_NAME))
         return
     if facts.user is not None:
-        _participant(root, _text(facts.user), None, True, (facts.address, IP_ADDRESS))
-    is_activity = facts.event in {AuditEvent.START, AuditEvent.STOP}
-    role = APPLICATION if is_activity else DESTINATION_PROCESS
+        # Tables A.5.3.4-1 and A.5.3.10-1: the user asks, or takes a copy.
+        is_source = facts.event in {AuditEvent.QUERY, AuditEvent.EXPORT}
+        user_role = SOURCE_PROCESS if is_source else None
+        _participant(root, _text(facts.user), user_role, True, (facts.address, IP_ADDRESS))
+    of_service = {AuditEvent.START, AuditEvent.STOP, AuditEvent.EXPORT}
+    role = APPLICATION if facts.event in of_service else DESTINATION_PROCESS
     _participant(root, process, role, False, (facts.host, MACHINE_NAME))
+    if facts.file is not None:
+        _media(root, _text(facts.file))
 
 
 def _participant(
@@ -137,6 +163,20 @@ def _participant(
     participant = SubElement(root, "ActiveParticipant", attributes)
     if role is not None:
         _code(participant, "RoleIDCode", role)
+
+
+def _media(root: Element, file: str) -> None:
+    attributes = {"UserID": file, "UserIsRequestor": "false"}
+    participant = SubElement(root, "ActiveParticipant", attributes)
+    _code(participant, "RoleIDCode", DESTINATION_MEDIA)
+    _code(SubElement(participant, "MediaIdentifier"), "MediaType", URI_MEDIA)
+
+
+def _query(root: Element, query: str) -> None:
+    """Append what a user asked; it is no DICOM query (note 2 of PS3.15 A.5.3.10)."""
+    found = _object(root, SEARCH_CRITERIA, "review page", type_code="2", role="3")
+    found.remove(found[-1])  # the name: either it or the query
+    SubElement(found, "ParticipantObjectQuery").text = b64encode(query.encode()).decode()
 
 
 def _study(root: Element, uid: str, instances: Mapping[str, int]) -> None:

@@ -1,7 +1,7 @@
 """The header of a DICOM file (PS3.10), read within limits."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +33,23 @@ class EncodedFile:
 
 
 @contextmanager
-def open_file(path: Path, *, front_bytes: int = WINDOW_BYTES) -> Iterator[EncodedFile]:
-    """Open a DICOM file and read its first bytes. Raises NotPart10 and OSError."""
+def open_file(
+    path: Path,
+    *,
+    front_bytes: int = WINDOW_BYTES,
+    decode: Callable[[bytes], FileMeta | None] = decode_meta,
+) -> Iterator[EncodedFile]:
+    """Open a DICOM file and read its first bytes. Raises NotPart10 and OSError.
+
+    ``decode`` : returns the File Meta Information, None where it needs more bytes.
+    """
     with path.open("rb", buffering=0) as file:
         descriptor = file.fileno()
         head = file.read(front_bytes)
-        meta = decode_meta(head)
+        meta = decode(head)
         if meta is None:
             head += file.read(MAX_META_BYTES)
-            meta = decode_meta(head)
+            meta = decode(head)
         if meta is None:
             raise NotPart10(path.name)
         offset = meta.data_set_offset
@@ -60,11 +68,14 @@ def read_file_header(path: Path, wanted: Collection[int] = ()) -> Dataset:
     by the limits. Raises Undecodable, NotPart10 and OSError.
     """
     with open_file(path) as file:
-        uid = file.meta.transfer_syntax_uid
-        source = open_source(
-            uid, file.front, file.size, file.read_at, max_bytes=MAX_INFLATED_BYTES
-        )
-        found = walk_image(source, syntax_of(uid), wanted, header_only=True)
+        return header_of(file, wanted)
+
+
+def header_of(file: EncodedFile, wanted: Collection[int] = ()) -> Dataset:
+    """As ``read_file_header``, of an open file. Raises Undecodable."""
+    uid = file.meta.transfer_syntax_uid
+    source = open_source(uid, file.front, file.size, file.read_at, max_bytes=MAX_INFLATED_BYTES)
+    found = walk_image(source, syntax_of(uid), wanted, header_only=True)
     return _data_set(found, wanted, little=uid != ExplicitVRBigEndian)
 
 

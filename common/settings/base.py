@@ -82,20 +82,28 @@ class CommonSettings(BaseSettings):
 
     database_url: str = Field(
         "postgresql+psycopg2://osteoscreen@localhost/osteoscreen",
-        description="SQLAlchemy URL of the PostgreSQL database",
+        description="SQLAlchemy URL of the PostgreSQL database;"
+        " `?sslmode=verify-full&sslrootcert=FILE` for TLS",
         pattern=r"^postgresql(\+psycopg2)?://",
         repr=False,
         json_schema_extra=SECRET,
     )
     broker_url: str = Field(
         "redis://localhost:6379/0",
-        description="Celery broker: a Redis URL (redis, rediss or redis+socket)",
+        description="Celery broker: a Redis URL (redis, rediss or redis+socket);"
+        " `rediss://…?ssl_ca_certs=FILE` names the authority of its certificate",
         pattern=r"^(rediss?|redis\+socket)://",
         repr=False,
         json_schema_extra=SECRET,
     )
     spool_dir: Path = Field(
         Path("spool"), description="Folder of received instances and of results"
+    )
+    min_free_mb: int = Field(
+        1024,
+        ge=0,
+        description="Free disk space of the spool to keep, MB: below it the Storage SCP refuses"
+        " instances (status 0xA700), and `doctor` fails",
     )
     allowed_calling_aets: Annotated[
         tuple[AeTitle, ...], NoDecode, BeforeValidator(split_list)
@@ -177,12 +185,18 @@ class CommonSettings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _check_broker_url(cls, value: str) -> str:
-        """Find errors at start that kombu would report only at the first message."""
+        """Find errors at start that kombu would report only at the first message.
+
+        kombu accepts any certificate of a ``rediss`` server unless the URL says otherwise.
+        """
         if value.startswith("redis+socket:"):
             return value
         parts = _split_url(value)
         if not re.fullmatch(r"/?\d*", parts.path):
             raise ValueError("the path must be the number of a Redis database")
+        if parts.scheme == "rediss" and "ssl_cert_reqs=" not in parts.query:
+            query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
+            return parts._replace(query=query).geturl()
         return value
 
     def may_call(self, ae_title: str) -> bool:

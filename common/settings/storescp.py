@@ -105,9 +105,6 @@ class StoreScpSettings(CommonSettings):
     max_instance_mb: int = Field(
         1024, ge=1, description="Largest data set of one instance, MB (status 0xA700 above)"
     )
-    min_free_mb: int = Field(
-        1024, ge=0, description="Free disk space to keep, MB (status 0xA700 below)"
-    )
     tls_client_certificate: bool | None = Field(
         None,
         description="Whether a TLS sender must present a certificate issued by `TLS_CA`;"

@@ -1,16 +1,21 @@
 """Encode and read the File Meta Information of files in the spool (PS3.10 7.1)."""
 
 import struct
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from common.dicom.errors import NotPart10
+from common.dicom.file_header import EncodedFile, open_file
 from common.dicom.file_meta import MAX_META_BYTES, META_GROUP, PREFIX, FileMeta, decode_meta
+from common.dicom.sources import WINDOW_BYTES
 
 IMPLEMENTATION_CLASS_UID = "2.25.184154897819623480476398981052215016039"
 IMPLEMENTATION_VERSION_NAME = "OSTEOSCREEN_0_1"
 
 PREAMBLE = b"\0" * 128 + PREFIX
 GROUP_LENGTH_END = len(PREAMBLE) + 12
+HEADER_BYTES = 1024
+"""Holds the File Meta Information of nearly every file in the spool."""
 COPY_BYTES = 1024 * 1024
 
 
@@ -46,18 +51,29 @@ def encode_header(
 
 def read_header(path: Path) -> FileMeta:
     """Read the File Meta Information of a file in the spool; raises NotPart10."""
-    with path.open("rb") as file:
-        head = file.read(GROUP_LENGTH_END)
-        if len(head) < GROUP_LENGTH_END:
-            raise NotPart10(path.name)
-        (length,) = struct.unpack_from("<L", head, GROUP_LENGTH_END - 4)
-        if length > MAX_META_BYTES:
-            raise NotPart10(path.name)
-        head += file.read(length)
-    meta = decode_meta(head, end=GROUP_LENGTH_END + length)
-    if meta is None:
-        raise NotPart10(path.name)
-    return meta
+    with open_stored(path, front_bytes=HEADER_BYTES) as file:
+        return file.meta
+
+
+def open_stored(
+    path: Path, *, front_bytes: int = WINDOW_BYTES
+) -> AbstractContextManager[EncodedFile]:
+    """Open a file in the spool, as ``open_file`` opens any DICOM file.
+
+    The File Meta Information ends where its group length says, also where the data set begins
+    with elements of group 0002.
+    """
+    return open_file(path, front_bytes=front_bytes, decode=_decode)
+
+
+def _decode(head: bytes) -> FileMeta | None:
+    if len(head) < GROUP_LENGTH_END:
+        return None
+    (length,) = struct.unpack_from("<L", head, GROUP_LENGTH_END - 4)
+    end = GROUP_LENGTH_END + length
+    if length > MAX_META_BYTES:
+        raise NotPart10("file meta information without end")
+    return decode_meta(head[:end], end=end)
 
 
 def holds_same(path: Path, encoded: bytes | memoryview, transfer_syntax_uid: str) -> bool:

@@ -39,6 +39,9 @@ PEER_LIMIT_EXCEEDED = Rejection(
 TEMPORARY_CONGESTION = Rejection(
     REJECTED_TRANSIENT, SERVICE_PROVIDER_PRESENTATION, 1, "admission_failed"
 )
+# A counter that begins at 1 has not increased for Prometheus (alert SendersRejected).
+for _rejection in (PEER_NOT_ALLOWED, CALLING_AE_NOT_RECOGNIZED):
+    ASSOCIATIONS.labels(_rejection.name)
 
 
 def check_requestor(

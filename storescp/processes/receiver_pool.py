@@ -49,6 +49,7 @@ WATCH_SECONDS = 5.0
 END_SECONDS = SHUTDOWN_SECONDS + 1.0
 RETRY_SECONDS = 0.1
 TOO_MANY = "too_many_connections_of_peer"
+ASSOCIATIONS.labels(TOO_MANY)  # from 0: alert ConnectionsRefused
 
 log = get_logger(__name__)
 

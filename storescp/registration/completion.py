@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from db.registration import CompletedBy
+from db.completed_series import CompletedBy
 from storescp.registration.instance_count import InstanceCount
 
 AFTER_RELEASE = 0.2

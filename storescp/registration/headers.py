@@ -13,8 +13,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.errors import BytesLengthException
 
 from common.dicom.errors import NotPart10, Undecodable
-from common.dicom.file_header import read_file_header
-from common.dicom.file_meta import FileMeta
+from common.dicom.file_header import EncodedFile, header_of, read_file_header
 from common.dicom.patient_values import (
     STUDY_DATES,
     parse_date,
@@ -22,10 +21,10 @@ from common.dicom.patient_values import (
     stated_text,
 )
 from common.spool.layout import SeriesKey, list_instances, series_folder
-from common.spool.part10 import COPY_BYTES, read_header
+from common.spool.part10 import COPY_BYTES, open_stored
 from common.spool.quarantine import list_quarantined
+from db.completed_series import CompletedSeries, SeriesFacts
 from db.instances import NewInstance
-from db.registration import CompletedSeries, SeriesFacts
 from storescp.registration.pending_series import CompleteSeries
 from storescp.registration.read_attempts import ReadAttempts
 
@@ -75,16 +74,16 @@ def read_complete(
     for path in list_instances(spool_dir, key):
         attempts.begin(path)
         try:
-            meta = read_header(path)
-            read_file_header(path)
-            instances.append(_instance(path, meta))
+            with open_stored(path) as file:
+                header_of(file)
+                instances.append(_instance(path, file))
         except (NotPart10, FileNotFoundError):
             continue
         except Undecodable as error:
             attempts.quarantine(path, str(error))
             continue
         paths.append(path)
-        calling_ae_title = calling_ae_title or meta.calling_ae_title
+        calling_ae_title = calling_ae_title or file.meta.calling_ae_title
     if not instances:
         return None
     quarantined = _quarantined(spool_dir, key)
@@ -140,14 +139,12 @@ def _facts_of(ds: Dataset) -> SeriesFacts:
     )
 
 
-def _instance(path: Path, meta: FileMeta) -> NewInstance:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(meta.data_set_offset)
-        while part := file.read(COPY_BYTES):
-            digest.update(part)
-        size = file.tell() - meta.data_set_offset
-        mtime = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+def _instance(path: Path, file: EncodedFile) -> NewInstance:
+    digest, size, meta = hashlib.sha256(), 0, file.meta
+    while part := file.read_at(size, COPY_BYTES):
+        digest.update(part)
+        size += len(part)
+    mtime = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return NewInstance(
         sop_instance_uid=path.stem,
         sop_class_uid=meta.sop_class_uid,

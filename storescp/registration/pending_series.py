@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from common.spool.layout import SeriesKey
-from db.registration import CompletedBy
+from db.completed_series import CompletedBy
 from storescp.registration.arrival import Arrival
 from storescp.registration.completion import Evidence, completed_by
 from storescp.registration.instance_count import (

@@ -19,9 +19,10 @@ from common.settings.storescp import StoreScpSettings
 from common.spool.held import WADO_RS
 from common.spool.layout import SeriesKey, list_instances
 from common.task_publisher import TaskPublisher
+from db.completed_series import CompletedSeries, Registered
 from db.held_changes import changed_by_another
 from db.migrate import SchemaNotCurrent, require_current_schema
-from db.registration import CompletedSeries, Registered, open_series, register_revision
+from db.registration import open_series, register_revision
 from db.session import DatabaseUnavailable, DriverError, Engine, make_sessions
 from db.states import ResultPer
 from db.studies import complete_studies

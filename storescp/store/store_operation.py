@@ -19,6 +19,7 @@ from storescp.store.refusal import MAX_COMMENT, Refusal
 
 log = get_logger(__name__)
 
+INSTANCES.labels(f"0x{status.OUT_OF_RESOURCES:04X}")  # from 0: alert InstancesRefused
 _assoc_ids: WeakKeyDictionary[Hashable, str] = WeakKeyDictionary()
 
 INTERNAL_ERROR = Refusal(status.PROCESSING_FAILURE, "internal error")

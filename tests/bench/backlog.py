@@ -24,8 +24,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import deliveries as claims
 from db import history, lease_expiry, leases, outbox, queue_status
+from db.completed_series import CompletedSeries
 from db.leases import Lease
-from db.registration import CompletedSeries, open_series, register_revision
+from db.registration import open_series, register_revision
 from db.session import make_engine, make_sessions
 from deploy.demo.embedded import Postgres
 from tests.support import record

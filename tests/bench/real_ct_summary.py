@@ -97,7 +97,7 @@ def _summary(readings: Sequence[HipReading]) -> HipSummary:
     return HipSummary(
         renderings=len(readings),
         graded=len(grades),
-        refused=Counter(one.reason for one in readings if one.reason is not None),
+        refused=dict(Counter(one.reason for one in readings if one.reason is not None)),
         head_off_mm=max(off_mm, default=None),
         neck_measured=sum(one.neck_hu is not None for one in readings),
         neck_hu=mean,

@@ -1,7 +1,9 @@
 """``python -m tests.bench.screen``: time per series on the CPU.
 
 Screens whole simulated series, coronal and axial, by ``worker.pipeline.screen``, and measures
-the network alone: forward pass, and forward pass with Grad-CAM. Prints medians, then JSON.
+the network alone: forward pass, and forward pass with Grad-CAM; and the CPU time of the rules
+that validate the input beside that of a screening with its report and pictures. Prints medians,
+then JSON.
 """
 
 import argparse
@@ -9,7 +11,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,20 @@ import tensorflow as tf
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
+from worker.pipeline import load, select
+from worker.pipeline.decoding.header import read_header
 from worker.pipeline.demographics import Demographics
+from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.model import package
 from worker.pipeline.model.explain import compile_explain
 from worker.pipeline.model.networks import CROP, LOGITS, PATIENT, build
-from worker.pipeline.results import Model, Rejected
+from worker.pipeline.results import Model, Rejected, Screening
 from worker.pipeline.screen import screen
-from worker.pipeline.volume import Orientation
+from worker.pipeline.validation import eligibility, images
+from worker.pipeline.validation.patient import ALL_ADULTS
+from worker.pipeline.validation.slice_consistency import thumbnail
+from worker.pipeline.volume import Orientation, Series, Volume
+from worker.screening.outputs import build_outputs
 
 SEED = 11
 NETWORKS = ("osteoscreen", "paper-image")
@@ -75,6 +85,7 @@ def bench_series(model: Model, plane: Orientation, runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         paths = write_series(subject, acquisition, Path(folder))
         results = [screen(paths, model) for _ in range(runs)]
+        validation = bench_validation(paths, model, runs)
     steps = {
         name: round(statistics.median(result.timings_ms[name] for result in results), 1)
         for name in results[0].timings_ms
@@ -84,7 +95,46 @@ def bench_series(model: Model, plane: Orientation, runs: int) -> dict[str, Any]:
         "state": "rejected" if isinstance(results[0], Rejected) else "screened",
         "total_ms": round(sum(steps.values()), 1),
         "steps_ms": steps,
+        "validation": validation,
     }
+
+
+def bench_validation(paths: Sequence[Path], model: Model, runs: int) -> dict[str, float]:
+    """Return the median CPU ms of the rules and of a screening, and the share of the rules."""
+    measured = [_cpu_of_rules_and_screening(paths, model) for _ in range(runs)]
+    rules, screening = (
+        statistics.median(column) * 1000 for column in zip(*measured, strict=True)
+    )
+    return {
+        "rules_cpu_ms": round(rules, 1),
+        "screening_cpu_ms": round(screening, 1),
+        "share": round(rules / screening, 3),
+    }
+
+
+def _cpu_of_rules_and_screening(paths: Sequence[Path], model: Model) -> tuple[float, float]:
+    headers = [read_header(path).dataset for path in paths]
+    series = load.read_series(paths)
+    volume = load.read_volume(series) if isinstance(series, Series) else None
+    if not isinstance(series, Series) or not isinstance(volume, Volume):
+        raise RuntimeError("the series was rejected")
+    femurs = select.find_femurs(volume, build_grid(volume))
+    image = np.zeros((headers[0].Rows, headers[0].Columns), np.float32)
+    start = time.process_time()
+    images.check_images(headers)
+    eligibility.check_before_pixels(series, 0, ALL_ADULTS)
+    for _ in paths:
+        thumbnail(image)
+    eligibility.check_volume(volume)
+    eligibility.check_femurs(volume, femurs)
+    for femur in femurs:
+        eligibility.check_hip(volume, femur)
+    rules = time.process_time() - start
+    start = time.process_time()
+    screening = screen(paths, model)
+    if isinstance(screening, Screening):
+        build_outputs(screening, at=datetime.now(UTC))
+    return rules, time.process_time() - start
 
 
 def main() -> None:
@@ -108,6 +158,11 @@ def main() -> None:
         print(f"{plane}: {series['slices']} slices, {series['state']}, {series['total_ms']} ms")
         for step, spent in series["steps_ms"].items():
             print(f"  {step:14s} {spent:8.1f} ms")
+        found = series["validation"]
+        print(
+            f"  rules {found['rules_cpu_ms']} of {found['screening_cpu_ms']} ms of CPU, "
+            f"{found['share']:.1%}"
+        )
     print(json.dumps(report))
 
 

@@ -1,9 +1,10 @@
 """``python -m tests.drill``: faults of a night shift, one after the other, in any order.
 
 Runs the whole system (as root: its spool is a small file system; needs libfaketime). After each
-fault the looks of docs/troubleshooting.md follow in their order: ``doctor``, the health probes
-(which alerts are made of), the log. The first one that names the cause is noted with the time
-that it took; then the fault is mended, and ``doctor`` must pass again. Prints a table in
+fault the looks of docs/troubleshooting.md follow in their order: ``doctor``, the alerts of a
+Prometheus that reads the services (pending or firing), the log. The first one that names the
+cause is noted with the time that it took; then the fault is mended, and ``doctor`` must pass
+again. Prints a table in
 Markdown; exit code 1 if a cause was not named, or a series that was sent did not end. The looks
 are made by a program that knows what it looks for: the times say nothing of a person who reads.
 """
@@ -22,14 +23,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from deploy.demo.embedded import free_port
+from deploy.demo.processes import Process
 from tests.drill.faults import FAULTS, Drill, Fault
-from tests.support.databases import service_url
 from tests.support.quick_series import make_quick_series
-from tests.support.servers import child_environment, wait_for
+from tests.support.servers import (
+    child_environment,
+    require_tool,
+    wait_for,
+    wait_until_listening,
+)
 from tests.support.system_under_test import running_system
 
 SPOOL_MB = 1600
@@ -50,49 +55,36 @@ class Row:
 
 def doctor(drill: Drill) -> list[str]:
     """Return the failures that ``doctor`` reports, a line each; none if all checks pass."""
-    url = service_url(str(drill.system.settings["DATABASE_URL"]), "worker")
-    environment = child_environment(drill.system.settings | {"DATABASE_URL": url})
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "worker", "doctor", "--json"],
-        env=environment | drill.environment,
-        cwd=drill.folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    done = drill.operate("doctor", "--json")
     if done.returncode == 2:
         return done.stderr.splitlines()
     checks = json.loads(done.stdout)
     return [f"{one['name']}: {one['detail']}" for one in checks if not one["ok"]]
 
 
-def probes(ports: dict[str, int]) -> list[str]:
-    """Return the services that do not answer at their health probe."""
-    failing = []
-    for name, port in ports.items():
-        try:
-            urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5).close()
-        except (URLError, OSError) as error:
-            failing.append(f"{name}: no answer at its port ({type(error).__name__})")
-    return failing
+def alerts(prometheus_port: int) -> list[str]:
+    """Return the alerts that are pending or firing, a line each."""
+    with urlopen(f"http://127.0.0.1:{prometheus_port}/api/v1/alerts", timeout=10) as answer:
+        found = json.load(answer)["data"]["alerts"]
+    return [f"{one['labels']['alertname']} {one['annotations']['summary']}" for one in found]
 
 
 def look(
-    drill: Drill, ports: dict[str, int], log_before: int
+    drill: Drill, prometheus_port: int, log_before: int
 ) -> Iterator[tuple[str, list[str]]]:
     """Look where the page says, in its order."""
     yield "doctor", doctor(drill)
-    yield "probe", probes(ports)
+    yield "alerts", alerts(prometheus_port)
     yield "log", drill.system.logs[log_before:].splitlines()
 
 
-def try_fault(drill: Drill, ports: dict[str, int], fault: Fault) -> Row:
+def try_fault(drill: Drill, prometheus_port: int, fault: Fault) -> Row:
     """Break the system, look until the cause is named, and mend it."""
     log_before, started = len(drill.system.logs), time.monotonic()
     with fault.broken(drill):
         said, looks = None, []
         while said is None and time.monotonic() - started < PATIENCE_SECONDS:
-            for name, lines in look(drill, ports, log_before):
+            for name, lines in look(drill, prometheus_port, log_before):
                 looks.append(name)
                 said = next((one for one in lines if re.search(fault.says, one)), None)
                 if said is not None:
@@ -140,6 +132,33 @@ def small_file_system(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@contextmanager
+def prometheus(folder: Path, metrics_ports: dict[str, int]) -> Iterator[int]:
+    """Run Prometheus with the alerts as shipped; return its port."""
+    folder.mkdir()
+    jobs = [
+        {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        for job, port in metrics_ports.items()
+    ]
+    every = {"scrape_interval": "5s", "scrape_timeout": "4s", "evaluation_interval": "5s"}
+    rules = [str(ROOT / "deploy/monitoring/alerts.yml")]
+    configuration = folder / "prometheus.json"  # JSON is YAML
+    configuration.write_text(
+        json.dumps({"global": every, "rule_files": rules, "scrape_configs": jobs})
+    )
+    port = free_port()
+    command = (
+        require_tool("prometheus", "prometheus"),
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    )
+    process = Process(command, environment=child_environment(), log_path=folder / "log")
+    with process:
+        wait_until_listening(process, port)
+        yield port
+
+
 def run(folder: Path, faults: Sequence[Fault]) -> tuple[list[Row], list[str]]:
     """Run the drill; return its rows, and what is wrong with the series that were sent."""
     model = folder / "model"
@@ -149,18 +168,20 @@ def run(folder: Path, faults: Sequence[Fault]) -> tuple[list[Row], list[str]]:
         "MODEL_DIR": model,
         "ALLOWED_CALLING_AETS": "MODALITY,SECOND,ORTHANC",
         "MAX_ASSOCIATIONS_PER_PEER": 8,
+        "MIN_FREE_MB": 1024,
     }
     ports = {"storescp": free_port(), "worker": free_port()}
     with (
         small_file_system(folder / "spool"),
         running_system(folder, **settings) as system,
+        prometheus(folder / "prometheus", ports) as prometheus_port,
     ):
-        system.start_scp(OSTEOSCREEN_HEALTH_PORT=str(ports["storescp"]))
-        system.start_worker(OSTEOSCREEN_HEALTH_PORT=str(ports["worker"]))
+        system.start_scp(OSTEOSCREEN_METRICS_PORT=str(ports["storescp"]))
+        system.start_worker(OSTEOSCREEN_METRICS_PORT=str(ports["worker"]))
         drill = Drill(system, make_quick_series(folder / "quick"), folder)
         rows = []
         for fault in faults:
-            rows.append(try_fault(drill, ports, fault))
+            rows.append(try_fault(drill, prometheus_port, fault))
             print(table(rows[-1:]).splitlines()[-1], flush=True)
         system.send_all(drill.quick.write(drill.new_folder()))
         system.wait_until_all_ended()

@@ -1,10 +1,14 @@
 """Covered: small inputs that would cost gigabytes or minutes, sent to the whole system: refused
-or rejected within limits of memory, while another series is delivered.
+or rejected within limits of memory. Another series is received, screened and delivered
+while more of them arrive.
 
 Not covered: each limit by itself (unit/common/dicom, unit/worker/pipeline/decoding).
 """
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -25,6 +29,16 @@ from tests.support.system_under_test import SystemUnderTest
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+def send_until(ended: Event, port: int) -> int:
+    """Send bombs one after the other until the event is set; return their number."""
+    bombs = itertools.cycle([made(kind) for kind in REFUSED])
+    count = 0
+    while not ended.is_set():
+        assert send(*next(bombs), port).Status == status.UNDECODABLE
+        count += 1
+    return count
+
+
 def test_bombs_stay_within_memory_and_another_series_is_delivered(
     system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:
@@ -34,7 +48,15 @@ def test_bombs_stay_within_memory_and_another_series_is_delivered(
     for kind, instances in bombs.items():
         for instance in instances:
             assert send(*instance, system.port).Status == status.SUCCESS, kind
-    system.send_all(quick.write(tmp_path / "series"))
+    delivered = Event()
+    with ThreadPoolExecutor(1) as pool:
+        bombing = pool.submit(send_until, delivered, system.port)
+        try:
+            system.send_all(quick.write(tmp_path / "series"))
+            system.wait_until_all_ended()
+        finally:
+            delivered.set()
+        assert bombing.result() > 0
 
     (history,) = system.check()
 

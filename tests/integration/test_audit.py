@@ -15,13 +15,14 @@ from common.audit.message import AuditEvent, Facts, audit_message
 from common.audit.syslog import SyslogServer, send_messages
 from common.settings.worker import WorkerSettings
 from common.tls import Tls, server_context
-from db.access_log import AuditActor, record_access
+from db.access_log import AuditActor, note_query, record_access
 from db.audit import note, oldest_unsent
 from db.session import Sessions, make_engine, make_sessions
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import Process
 from tests.support.certificates import Authority
 from tests.support.record import claim, completed, screened, send
+from tests.support.review_site import running_site
 from tests.support.servers import (
     child_environment,
     require_tool,
@@ -129,17 +130,46 @@ def test_reception_delivery_and_views_are_noted_with_their_study(audited: Sessio
         record_access(session, ALICE, "series", now=NOW, series_id=series_id)
         record_access(session, ALICE, "worklist", now=NOW, detail={"series": [series_id]})
         record_access(session, ALICE, "drift", now=NOW)
+        record_access(session, ALICE, "export", now=NOW, detail={"file": "labels.csv"})
+        note_query(session, ALICE, "PID 4711", now=NOW)
         rows = session.execute(
             text("SELECT event, at, detail FROM audit_message ORDER BY id")
         ).all()
 
-    assert [row.event for row in rows] == ["received", "sent", "sent", "read", "read"]
+    assert [row.event for row in rows] == [
+        *("received", "sent", "sent", "read", "read", "export", "query"),
+    ]
     facts = [Facts(AuditEvent(row.event), row.at, **row.detail) for row in rows]
+    *facts, export, query = facts
+    assert (export.file, export.user) == ("labels.csv", "alice")
+    assert (query.query, query.user, query.address) == ("PID 4711", "alice", "10.0.0.9")
     assert {one.study_instance_uid for one in facts} == {completed().study_instance_uid}
     assert {one.patient_id for one in facts} == {completed().facts.patient_id}
     assert sum(facts[0].instances.values()) == len(completed().instances)
     assert (facts[1].peer, facts[3].user) == ("pacs", "alice")
     assert all(audit_message(one).startswith(b"<AuditMessage>") for one in facts)
+
+
+def test_search_filter_and_export_of_the_review_page_are_noted(
+    audited: Sessions, database_url: str, tmp_path: Path
+) -> None:
+    settings = {"AUDIT_SYSLOG": f"localhost:{free_port()}"}
+    with running_site(database_url, tmp_path, tmp_path, settings) as site:
+        client = site.client("operator")
+        client.post("/search", data={"csrf": client.csrf(), "identifier": "PID 4711"})
+        client.get("/?reason=METAL")
+        client.get("/export/labels.csv")
+
+    with audited() as session:
+        rows = session.execute(
+            text("SELECT event, detail FROM audit_message WHERE event IN ('query', 'export')")
+        ).all()
+        entries = session.scalars(text("SELECT detail::text FROM access")).all()
+    assert [row.event for row in rows] == ["query", "query", "export"]
+    assert [row.detail.get("query") for row in rows] == ["PID 4711", "reason=METAL", None]
+    assert rows[2].detail["file"] == "labels.csv"
+    assert {row.detail["user"] for row in rows} == {"test operator"}
+    assert [one for one in entries if "4711" in one] == []  # the access log has no patient ID
 
 
 def test_claim_of_a_worker_that_died_ends(audited: Sessions, tmp_path: Path) -> None:

@@ -147,6 +147,25 @@ def test_each_pod_mounts_the_secrets_that_it_needs(with_roles: bool) -> None:
     }
 
 
+def test_every_pod_has_the_authority_of_the_servers_if_one_is_given() -> None:
+    found = {}
+    for values in ({}, {"serversCaSecret": "servers-ca"}):
+        for document in rendered(VALUES["review and STOW-RS"] | values):
+            pod = document.get("spec", {}).get("template", {}).get("spec")
+            if pod is None:
+                continue
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+            (volume,) = (one for one in pod["volumes"] if one["name"] == "secrets")
+            sources = [one["secret"] for one in volume["projected"]["sources"]]
+            name = document["metadata"]["name"].removesuffix("-1")
+            found[name, bool(values)] = [one for one in sources if one["name"] == "servers-ca"]
+
+    item = {"name": "servers-ca", "items": [{"key": "ca.crt", "path": "servers_ca"}]}
+    assert found == {
+        (name, given): [item] if given else [] for name in MOUNTED for given in (False, True)
+    }
+
+
 def test_a_digest_replaces_the_tag() -> None:
     digest = "sha256:" + "0" * 64
     image = {"repository": "r/osteoscreen", "digests": {"worker": digest}}

@@ -74,6 +74,63 @@ def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
         assert set(services[name]["networks"]) == {"record"}
 
 
+def test_compose_with_tls_gives_every_client_the_authority_of_the_servers(
+    tmp_path: Path,
+) -> None:
+    compose = require_tool("docker-compose", "docker-compose")
+    for name in ("compose.yaml", "compose.tls.yaml"):
+        text = (DEPLOY / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"(?m)^name: .*$", "", text))
+    files = (f"-f{tmp_path / name}" for name in ("compose.yaml", "compose.tls.yaml"))
+    profiles = [f"--profile={name}" for name in PROFILES]
+
+    text = run(compose, *files, "--project-directory", DEPLOY, *profiles, "config")
+
+    merged = yaml.safe_load(text)
+    services = merged["services"]
+    mounted = {
+        name: {one if isinstance(one, str) else one["source"] for one in service["secrets"]}
+        for name, service in services.items()
+        if "secrets" in service
+    }
+    servers = {
+        "postgres": {"postgres_cert", "postgres_key"},
+        "redis": {"redis_cert", "redis_key", "servers_ca"},
+    }
+    names = SECRETS.keys() - servers.keys() - {"grafana"}
+    clients = {name: {"servers_ca"} for name in names}
+    added = {name: names - SECRETS[name] for name, names in mounted.items()}
+    assert {name: names for name, names in added.items() if names} == servers | clients
+    assert set().union(*added.values()) <= set(merged["secrets"])
+    options = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["postgres"]
+    for option in options["command"]:  # no patient data in the log, with TLS as well
+        assert option in services["postgres"]["command"][-1]
+
+
+def test_secrets_with_tls_verify_both_servers(tmp_path: Path) -> None:
+    script = shutil.copy(DEPLOY / "make-secrets.sh", tmp_path)
+    expected = yaml.safe_load((DEPLOY / "compose.tls.yaml").read_text())["secrets"]
+    folder = tmp_path / "secrets"
+
+    run(script, cwd=tmp_path)
+    run(script, "--tls", cwd=tmp_path)
+    created = {path.name: path.read_text() for path in folder.iterdir()}
+    run(script, "--tls", cwd=tmp_path)
+
+    assert {path.name: path.read_text() for path in folder.iterdir()} == created
+    assert set(expected) <= set(created)
+    for name in ("database_url", *(f"database_url_{one}" for one in SERVICES)):
+        assert "?sslmode=verify-full&sslrootcert=/run/secrets/servers_ca" in created[name]
+    assert created["broker_url"].startswith("rediss://")
+    assert created["broker_url"].endswith("&ssl_ca_certs=/run/secrets/servers_ca")
+    for name in ("postgres", "redis"):
+        run(
+            *("openssl", "verify", "-verify_hostname", name),
+            *("-CAfile", folder / "servers_ca", folder / f"{name}_cert"),
+        )
+    assert [name for name in created if name.startswith("servers_ca_")] == []  # no key of it
+
+
 def test_tokens_reach_compose_services_through_the_proxy_alone() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services, networks = compose["services"], compose["networks"]

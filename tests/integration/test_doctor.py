@@ -139,13 +139,20 @@ def test_a_broker_that_does_not_answer_fails(settings: MakeSettings) -> None:
 
 
 def test_nothing_is_created(tmp_path: Path) -> None:
-    missing = check_spool(tmp_path / "new")
+    missing = check_spool(tmp_path / "new", 0)
     empty = tmp_path / "empty"
     empty.mkdir()
 
     assert failed(missing, "start the services, which create it")
-    assert check_spool(empty).ok
+    assert check_spool(empty, 0).ok
     assert [*tmp_path.rglob("*")] == [empty]
+
+
+def test_a_disk_on_which_senders_are_refused_fails(tmp_path: Path) -> None:
+    full = check_spool(tmp_path, 10**9)
+
+    assert failed(full, "free disk space")
+    assert "below OSTEOSCREEN_MIN_FREE_MB=1000000000: senders get 0xA700" in full.detail
 
 
 def test_an_altered_model_fails(model_dir: Path, tmp_path: Path) -> None:

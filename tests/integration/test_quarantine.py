@@ -63,7 +63,7 @@ def test_a_file_that_kills_the_process_is_quarantined_and_the_others_are_registe
     keys = [put(one, spool_dir) for one in series]
     deadly, killer = series[1], series[1][1].SOPInstanceUID
     faults = {
-        "FAULT_KILL_AT": "storescp.registration.headers.read_file_header",
+        "FAULT_KILL_AT": "storescp.registration.headers._instance",
         "FAULT_KILL_ON": killer,
     }
     process = Process(

@@ -1,10 +1,10 @@
 """Covered: eight addresses that open and hold connections as fast as they can, while a listed
 sender connects, sends and is registered; memory and open files of the Storage SCP meanwhile.
 
-Not covered: the limits one by one (test_receivers.py, test_waiting_connections.py).
+Not covered: the screening meanwhile (faults/test_floods.py), the limits one by one
+(test_receivers.py, test_waiting_connections.py).
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from deploy.demo.processes import Process
 from storescp.processes.waiting_connections import MAX_WAITING
 from tests.support.ct_factory import ct_series, write_files
-from tests.support.flood import flooded
+from tests.support.flood import flooded, usage
 from tests.support.servers import storescu, wait_for
 
 pytestmark = pytest.mark.servers
@@ -23,16 +23,6 @@ Start = Callable[[Settings], Process]
 
 MAX_SECONDS = 20.0
 """For a sender: much more than it takes (about 1 s), for a busy machine."""
-
-
-def usage(process: Process) -> tuple[int, int]:
-    """Return the resident MiB and the open files of a process and its children."""
-    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
-    pids = [process.pid, *(int(pid) for task in tasks for pid in task.read_text().split())]
-    kib = [
-        Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0] for pid in pids
-    ]
-    return sum(map(int, kib)) // 1024, sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
 def test_a_listed_sender_is_served_and_registered_during_a_flood(

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, select
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from db.leases import LeaseLost, lease_series
 from db.models import Instance, Screening, Series
 from db.registration import open_series, register_revision
+from db.session import InvalidValue
 from db.spool_state import registered_mtimes
 from db.states import ALLOWED, IllegalTransition, ResultPer, RunOutcome, SeriesState
 from db.studies import open_study
@@ -298,3 +300,27 @@ def test_the_number_of_statements_does_not_grow_with_the_instances(sessions: Ses
         counts.append(len(statements))
 
     assert counts[0] == counts[1] <= 8
+
+
+def test_one_statement_writes_any_number_of_instances(sessions: Sessions) -> None:
+    statements: list[str] = []
+    with sessions() as session:
+        engine = session.get_bind()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def keep(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO instance"):
+            statements.append(statement)
+
+    register(sessions, completed(*(instance(n) for n in range(2))))
+    register(sessions, completed(*(instance(n, content="b") for n in range(7))))
+
+    assert len(statements) == 2
+    assert len(set(statements)) == 1  # compiled once
+
+
+def test_an_instance_value_that_is_too_long_is_refused(sessions: Sessions) -> None:
+    long = replace(instance(1), calling_ae_title="A" * 100)
+
+    with pytest.raises(InvalidValue):
+        register(sessions, completed(long))

@@ -19,10 +19,11 @@ from pydicom import dcmread
 
 from common.metrics import REGISTRY
 from common.spool.layout import SeriesKey, instance_path, list_instances
+from db.completed_series import SeriesFacts
 from db.dxa import NewDxa, add_dxa
 from db.history import study_history, study_predecessor
 from db.models import Delivery, Screening, Series
-from db.registration import SeriesFacts, register_revision
+from db.registration import register_revision
 from db.retry import Retried, retry_by_uid
 from db.states import DeliveryState, ResultPer, SeriesState, StudyState
 from db.studies import complete_studies

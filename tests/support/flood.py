@@ -1,9 +1,10 @@
 """A process that floods a port with connections from loopback addresses.
 
-``python -m tests.support.flood PORT`` runs until its standard input is closed; it prints the
-number of connections that it made.
+``python -m tests.support.flood PORT ADDRESSES`` floods from this number of addresses until its
+standard input is closed; it prints the number of connections that it made.
 """
 
+import os
 import selectors
 import socket
 import struct
@@ -12,6 +13,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from deploy.demo.processes import Process
 
 ADDRESSES = tuple(f"127.0.0.{number}" for number in range(2, 10))
 CONNECTING = 250
@@ -21,9 +25,9 @@ MANNERS = (b"", HALF_REQUEST, b"GET / HTTP/1.1\r\n")
 
 
 @contextmanager
-def flooded(port: int) -> Iterator[None]:
+def flooded(port: int, addresses: int = len(ADDRESSES)) -> Iterator[None]:
     """Flood ``port`` while the context is open; assert that it was flooded."""
-    command = [sys.executable, "-m", "tests.support.flood", str(port)]
+    command = [sys.executable, "-m", "tests.support.flood", str(port), str(addresses)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -38,11 +42,22 @@ def flooded(port: int) -> Iterator[None]:
     assert made > 2 * CONNECTING
 
 
+def usage(process: Process) -> tuple[int, int]:
+    """Return the resident MiB and the open files of a process and its children."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    pids = [process.pid, *(int(pid) for task in tasks for pid in task.read_text().split())]
+    kib = [
+        Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0] for pid in pids
+    ]
+    return sum(map(int, kib)) // 1024, sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+
+
 class _Flood:
     """Connections that are opened as fast as the port takes them, and held while it does."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, addresses: int) -> None:
         self._port = port
+        self._addresses = ADDRESSES[:addresses]
         self._selector = selectors.DefaultSelector()
         self._held: list[socket.socket] = []
         self._connecting: dict[socket.socket, float] = {}
@@ -71,7 +86,7 @@ class _Flood:
     def _open(self) -> None:
         connection = socket.socket()
         connection.setblocking(False)
-        connection.bind((ADDRESSES[self._opened % len(ADDRESSES)], 0))
+        connection.bind((self._addresses[self._opened % len(self._addresses)], 0))
         connection.connect_ex(("127.0.0.1", self._port))
         self._opened += 1
         self._connecting[connection] = time.monotonic()
@@ -84,7 +99,7 @@ class _Flood:
 
 def main() -> None:
     """Flood until the end of the standard input."""
-    flood = _Flood(int(sys.argv[1]))
+    flood = _Flood(int(sys.argv[1]), int(sys.argv[2]))
     ended = selectors.DefaultSelector()
     ended.register(sys.stdin, selectors.EVENT_READ)
     begun = False

@@ -48,9 +48,11 @@ LABELS = """() => [...document.querySelectorAll('svg.svg-layer text')].map(t => 
   const size = parseFloat(getComputedStyle(t).fontSize);
   return {lines, size, box: [box.left, box.top, box.right, box.bottom]};
 })"""
-# Every region of the image that is shown has its label: on a busy machine OHIF draws them a
-# while after the image.
+# Every region of the image that is shown has its label. OHIF may learn which regions the report
+# has after it drew the image, and then draws none until the reader changes window or size: so
+# the image is drawn again first.
 LABELED = """() => {
+  cornerstone.getRenderingEngines()[0].render();
   const shown = cornerstone.getRenderingEngines()[0].getViewports()
     .map(v => v.getCurrentImageId?.());
   const regions = cornerstoneTools.annotation.state.getAllAnnotations()
@@ -198,7 +200,7 @@ class Ohif:
     def _wait_for_labels(self) -> None:
         """Wait until the labels are drawn; what never appears is missing in ``_labels``."""
         with contextlib.suppress(TimeoutError):
-            self.page.wait_for_function(LABELED, timeout=LABELS_MS)
+            self.page.wait_for_function(LABELED, timeout=LABELS_MS, polling=LOOK_MS)
 
     def _settle(self) -> None:
         """Wait until OHIF has rendered what it was asked for: two frames after the network."""

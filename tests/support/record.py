@@ -10,17 +10,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.completed_series import CompletedSeries, Registered, SeriesFacts
 from db.deliveries import Claim, DueDelivery, claim_deliveries
 from db.instances import NewInstance
 from db.leases import Lease, due_series, finish_failed, lease_series
 from db.models import Event, Series
 from db.outbox import NewHip, NewResult, NewScreening, mark_sent, save_screening
-from db.registration import (
-    CompletedSeries,
-    Registered,
-    SeriesFacts,
-    register_revision,
-)
+from db.registration import register_revision
 from db.result_objects import NewObject
 from db.states import SeriesState
 

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from common.spool.layout import SeriesKey, instance_path, results_folder
 from db import deliveries, outbox, registration
+from db.completed_series import CompletedSeries, SeriesFacts
 from db.instances import NewInstance
 from db.leases import Lease, finish_failed, finish_rejected, lease_series
 from db.outbox import NewHip, NewScreening
-from db.registration import CompletedSeries, SeriesFacts
 from db.result_objects import NewObject
 from worker.pipeline.reasons import Check, Reason, ReasonCode
 from worker.pipeline.result_json import to_json

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+from db.completed_series import Registered
 from db.models import Series, Study
 from db.outbox import NewResult, NewScreening
-from db.registration import Registered, open_series, register_revision
+from db.registration import open_series, register_revision
 from db.runs import StudyLease
 from db.states import ResultPer, SeriesState, StudyState
 from db.studies import complete_studies

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import licenses_page, sbom, trace_page
+from common.settings.names import NAMES
+from db.models import Base
+from docs.generate import assurance_pages, licenses_page, sbom, trace_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,3 +73,36 @@ def test_bill_of_materials_has_every_locked_package(image: str, tmp_path: Path) 
     before = path.read_bytes()
     sbom.write_bills(tmp_path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("page", assurance_pages.PAGES, ids=lambda page: page.name)
+def test_tables_of_the_pages_are_up_to_date(page: Path) -> None:
+    text = page.read_text()
+
+    assert "<!-- table: " in text
+    assert assurance_pages.refreshed(text) == text
+
+
+def test_erasure_reaches_every_table_that_leads_to_a_patient() -> None:
+    erased = assurance_pages.erased_tables()
+    leads = {
+        name
+        for name, table in Base.metadata.tables.items()
+        if assurance_pages.personal_columns(table)
+        or {key.column.table.name for key in table.foreign_keys} & {"series", "study"}
+    }
+
+    assert {"series", "audit_message", "dxa_result", "event"} <= leads
+    assert leads - set(erased) == set()
+    assert [name for name, what in erased.items() if what != "deleted"] == ["access"]
+
+
+def test_settings_named_by_the_pages_exist() -> None:
+    named = {
+        name
+        for page in assurance_pages.PAGES
+        for name in re.findall(r"`(?:OSTEOSCREEN_)?([A-Z]+_[A-Z_]+)`", page.read_text())
+    }
+
+    assert {"TLS_CERT", "RETENTION_DAYS", "AUDIT_SYSLOG"} <= named
+    assert named <= NAMES

@@ -109,11 +109,13 @@ def test_texts_quoted_by_the_troubleshooting_page_are_in_the_code() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     firsts = re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)
     quoted = {text for first in firsts for text in re.findall(r"`([^`]+)`", first)}
-    code = "\n".join(
-        path.read_text()
+    modules = [
+        path
         for package in ("common", "db", "storescp", "worker")
         for path in (ROOT / package).rglob("*.py")
-    )
+    ]
+    alerts = ROOT / "deploy/monitoring/alerts.yml"
+    code = "\n".join(path.read_text() for path in (*modules, alerts))
 
     missing = {text for text in quoted if text not in code and "…" not in text}
 

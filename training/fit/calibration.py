@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from training.fit.train import cross_entropy
+from training.fit.losses import cross_entropy
 
 LOG_BOUND = 2.0
 """Bound of the logarithm of the temperature, which a useful network does not reach."""

@@ -13,7 +13,7 @@ save.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ from training.evaluate import operating_point
 from training.evaluate.measures import RESAMPLES, measure_performance
 from training.evaluate.operating_point import OperatingPoint
 from training.fit import out_of_distribution
-from training.fit.batches import Batches, labels
+from training.fit.batches import labels
 from training.fit.binding import bind, write_patients
 from training.fit.calibration import calibrate, coverage_quantile
 from training.fit.describe import (
@@ -39,11 +39,12 @@ from training.fit.describe import (
 from training.fit.schedule import Epoch
 from training.fit.start import InitialModel, copy_weights, read_initial
 from training.fit.train import Fitted, fit, predict
+from training.fit.trained_score import fit_score, limit_basis
 from training.presets import Preset
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import OutOfDistributionScore, probabilities
-from worker.pipeline.model.networks import CROP, FEATURES, FEMUR_MM, PATIENT, T_SCORE
+from worker.pipeline.model.networks import CROP, PATIENT, T_SCORE
 
 MODEL, SUMMARY, TEST = "model", "run.json", "test.npz"
 
@@ -108,7 +109,7 @@ def fit_and_measure(
         seed = options.seed
         fitted = fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
     temperatures = _temperatures(fitted, parts["validation"])
-    score = _out_of_distribution_score(fitted, parts, preset, seed)
+    score = fit_score(fitted, parts, preset, seed)
     training = describe_training(
         data_dir, preset, parts, fitted, seed, command, simulated=source.simulated
     )
@@ -219,36 +220,6 @@ def _format_epoch(epoch: Epoch) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in asdict(epoch).items())
 
 
-def _out_of_distribution_score(
-    fitted: Fitted, parts: Mapping[SplitPart, Hips], preset: Preset, seed: int
-) -> OutOfDistributionScore | None:
-    """Return the score fitted to the training crops, both unchanged and augmented.
-
-    That of a network which takes the finder's femur separates hips from displaced crops.
-    """
-    if CROP not in fitted.network.input:
-        return None
-    features = [predict(fitted.network, parts["train"]).features]
-    for inputs, _ in Batches(parts["train"], preset, seed, fitted.network.input, ()).epoch(0):
-        features.append(fitted.network(inputs, training=False)[FEATURES].numpy())
-    train, validation = (
-        np.concatenate(features),
-        predict(fitted.network, parts["validation"]).features,
-    )
-    if FEMUR_MM not in fitted.network.input:
-        return out_of_distribution.fit_out_of_distribution_score(train, validation)
-    rng = np.random.default_rng([seed, 4])
-    others = [
-        predict(fitted.network, _displaced(parts[name], rng)).features
-        for name in ("train", "validation")
-    ]
-    return out_of_distribution.fit_discriminant(train, others[0], validation, others[1])
-
-
-def _displaced(hips: Hips, rng: np.random.Generator) -> Hips:
-    return replace(hips, pixels=out_of_distribution.displaced(hips.pixels, rng))
-
-
 def _test(
     fitted: Fitted,
     run_dir: Path,
@@ -274,22 +245,8 @@ def _test(
     if score is not None:
         distances = score.distance(outputs.features)
         familiarity = out_of_distribution.describe(score, distances)
-        result["familiarity"] = familiarity | _others(fitted, test, score, options.seed)
+        result["familiarity"] = familiarity | limit_basis(fitted, test, score, options.seed)
     return result
-
-
-def _others(
-    fitted: Fitted, test: Hips, score: OutOfDistributionScore, seed: int
-) -> dict[str, float]:
-    """Return what the limit rests on beside the hips: a margin, or displaced crops."""
-    if FEMUR_MM not in fitted.network.input:
-        return {"margin": out_of_distribution.MARGIN}
-    others = _displaced(test, np.random.default_rng([seed, 5]))
-    distances = score.distance(predict(fitted.network, others).features)
-    return {
-        "misses_allowed": out_of_distribution.MISSES,
-        "displaced_flagged": round(float(np.mean(distances > score.limit)), 4),
-    }
 
 
 def _save_package(

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from training.cohort.dataset import Hips
 from training.fit.batches import (
@@ -26,8 +26,8 @@ from training.fit.batches import (
     labels,
     patient_vectors,
     to_mm,
-    without_outline,
 )
+from training.fit.losses import cross_entropy, loss_of
 from training.fit.schedule import Epoch, best_epoch, is_finished, learning_rate
 from training.presets import FitSettings, Preset
 from worker.pipeline.model import weights as weights_file
@@ -36,7 +36,6 @@ from worker.pipeline.model.networks import (
     FEATURES,
     FEMUR,
     FEMUR_MM,
-    GRADES,
     LOGITS,
     PATIENT,
     T_SCORE,
@@ -161,7 +160,7 @@ def _start(
         }
         model.compile(
             optimizer=_optimizer(preset.fit),
-            loss={name: _loss(name, preset.fit, train) for name in heads},
+            loss={name: loss_of(name, preset.fit, train) for name in heads},
             loss_weights={name: weights[name] for name in heads},
         )
         model.optimizer.build(model.trainable_variables)
@@ -185,62 +184,6 @@ def _optimizer(fit: FitSettings) -> keras.optimizers.Optimizer:
             fit.learning_rate, weight_decay=fit.weight_decay, clipnorm=1.0
         )
     return keras.optimizers.Adam(fit.learning_rate)
-
-
-def t_score_loss(expected: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-    """Return the (n,) negative log likelihood under the logistic distribution.
-
-    ``expected`` : (n, 1) T-scores. ``predicted`` : (n, 2) middle and scale.
-    """
-    middle, scale = predicted[:, 0], predicted[:, 1]
-    z = (expected[:, 0] - middle) / scale
-    return z + ops.log(scale) + 2.0 * ops.softplus(-z)
-
-
-LOSSES = {
-    LOGITS: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    T_SCORE: t_score_loss,
-    FEMUR: keras.losses.BinaryCrossentropy(from_logits=True),
-}
-
-
-def _loss(name: str, fit: FitSettings, train: Hips) -> Any:
-    if name == LOGITS and fit.class_weights == "balanced":
-        return weighted_grade_loss(class_weights(labels(train)))
-    if name == FEMUR and without_outline(train).any():
-        return known_femur_loss
-    return LOSSES[name]
-
-
-def known_femur_loss(expected: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Return the (n,) cross-entropy of the cells, 0 for hips without an outline.
-
-    ``expected`` : (n, 16, 16, 1) shares, -1 where not known. ``logits`` : of the same shape.
-    """
-    known = ops.cast(expected >= 0, logits.dtype)
-    each = ops.binary_crossentropy(ops.maximum(expected, 0.0), logits, from_logits=True)
-    return ops.mean(each * known, axis=(1, 2, 3))
-
-
-def class_weights(expected: npt.NDArray[np.intp]) -> Floats:
-    """Return the (3,) weight of each grade: inverse to its hips, with a mean of 1 over hips.
-
-    A grade without hips has the weight 0.
-    """
-    counts = np.bincount(expected, minlength=len(GRADES)).astype(np.float32)
-    weights = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
-    return np.asarray(weights * len(expected) / np.count_nonzero(counts), np.float32)
-
-
-def weighted_grade_loss(weights: Floats) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return the loss of (n, 1) grades and (n, 3) logits, weighted by the true grade."""
-
-    def loss(expected: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        grades = ops.cast(expected[:, 0], "int32")
-        each = ops.sparse_categorical_crossentropy(grades, logits, from_logits=True)
-        return each * ops.take(ops.convert_to_tensor(weights), grades)
-
-    return loss
 
 
 def predict(network: keras.Model, hips: Hips, *, with_patient: bool = True) -> NetworkOutputs:
@@ -270,16 +213,6 @@ def _forward(network: keras.Model) -> Callable[[Any], Any]:
             lambda batch: network(batch, training=False), reduce_retracing=True
         )
     return network.traced  # type: ignore[no-any-return]
-
-
-def cross_entropy(
-    logits: npt.NDArray[np.floating], expected: npt.NDArray[np.intp], temperature: float = 1.0
-) -> float:
-    """Return the mean negative log likelihood of the expected grades."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(scaled).sum(axis=1))
-    return float(np.mean(log_sum - scaled[np.arange(len(expected)), expected]))
 
 
 def _save(

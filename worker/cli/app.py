@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli import backup, export_cohort, held, models, retry
+from worker.cli import backup, erase, export_cohort, held, models, retry
 from worker.cli.shell import (
     AsJson,
     operator,
@@ -29,7 +29,7 @@ DestinationName = Annotated[
 ]
 for command in (
     models.shadow, models.promote, models.rollback, held.accept, held.refuse, retry.retry,
-    backup.backup, backup.restore,
+    backup.backup, backup.restore, erase.erase,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(export_cohort.app, name="export")

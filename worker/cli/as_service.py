@@ -11,7 +11,7 @@ from pathlib import Path
 from common.settings.files import FILE_SUFFIX, PREFIX
 
 RUNTIME_DIR = Path("/run")
-OWNER_COMMANDS = frozenset({"db", "backup", "restore"})
+OWNER_COMMANDS = frozenset({"db", "backup", "restore", "erase"})
 WORKER_SECRETS = {
     "DATABASE_URL": "database_url_worker",
     "BROKER_URL": "broker_url",

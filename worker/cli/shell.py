@@ -27,12 +27,13 @@ def sessions() -> "Sessions":
     from db.migrate import SchemaNotCurrent, require_current_schema
     from db.session import make_engine, make_sessions
 
-    engine = make_engine(read_settings().database_url, application_name="osteoscreen operator")
+    settings = read_settings()
+    engine = make_engine(settings.database_url, application_name="osteoscreen operator")
     try:
         require_current_schema(engine)
     except SchemaNotCurrent as error:
         stop(str(error))
-    return make_sessions(engine)
+    return make_sessions(engine, audit=settings.audit_syslog is not None)
 
 
 def require_service_user(settings: "WorkerSettings", command: str) -> None:

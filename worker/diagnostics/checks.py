@@ -25,6 +25,7 @@ from worker.diagnostics.service import check_owners, check_settings, check_user
 LOW_SPACE_BYTES = 1_000_000_000
 BROKER_SECONDS = 5
 CLOCK_SECONDS = 60.0
+MEGABYTE = 1024 * 1024
 
 
 def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
@@ -35,7 +36,7 @@ def run_checks(settings: WorkerSettings) -> Iterator[Diagnostic]:
     yield check_broker(settings)
     if settings.tls_cert is not None:
         yield check_certificate(settings)
-    yield check_spool(settings.spool_dir)
+    yield check_spool(settings.spool_dir, settings.min_free_mb)
     yield check_owners(settings.spool_dir)
     yield check_quarantine(settings.spool_dir)
     yield from check_record(settings)
@@ -108,7 +109,7 @@ def check_audit(settings: WorkerSettings) -> Diagnostic:
     return Diagnostic("audit", True, f"{host}:{port}")
 
 
-def check_spool(spool_dir: Path) -> Diagnostic:
+def check_spool(spool_dir: Path, min_free_mb: int) -> Diagnostic:
     """Check that files can be written and that there is free space; leave no file."""
     try:
         with tempfile.TemporaryFile(dir=spool_dir) as probe:  # without a name
@@ -123,7 +124,10 @@ def check_spool(spool_dir: Path) -> Diagnostic:
         remedy = "make the folder writable for this user, or correct OSTEOSCREEN_SPOOL_DIR"
         return Diagnostic("spool", False, f"{spool_dir}: {error.strerror}", remedy)
     detail = f"{spool_dir.resolve()}, {free / 1e9:.1f} GB free"
-    if free < LOW_SPACE_BYTES:
+    refused = free < min_free_mb * MEGABYTE
+    if refused:
+        detail += f", below OSTEOSCREEN_MIN_FREE_MB={min_free_mb}: senders get 0xA700"
+    if refused or free < LOW_SPACE_BYTES:
         remedy = "free disk space, or lower OSTEOSCREEN_RETENTION_DAYS"
         return Diagnostic("spool", False, detail, remedy)
     return Diagnostic("spool", True, detail)

@@ -7,7 +7,7 @@ patient LPS in mm (PS3.3 C.7.6.2.1.1).
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import date
 from functools import cache, lru_cache
 from typing import TypeVar
@@ -98,6 +98,48 @@ def _is_self_contained(keyword: str) -> bool:
 def _tag_of(keyword: str) -> BaseTag | None:
     tag = tag_for_keyword(keyword)
     return None if tag is None else Tag(tag)
+
+
+def distinct(
+    headers: Iterable[Dataset], key: Callable[[Dataset], Hashable]
+) -> Sequence[Dataset]:
+    """Return the first header of each key, in order: a rule that needs no more reads few."""
+    first: dict[Hashable, Dataset] = {}
+    for ds in headers:
+        first.setdefault(key(ds), ds)
+    return list(first.values())
+
+
+def read_each(
+    headers: Iterable[Dataset], keywords: Sequence[str], read: Callable[[Dataset], Value]
+) -> list[Value]:
+    """Return ``read`` of each header, which depends on these attributes only.
+
+    Most images of a series share their values; ``read`` is called once for each of them.
+    """
+    known: dict[Hashable, Value] = {}
+    found = []
+    for ds in headers:
+        key = encoded_values(ds, keywords)
+        if key not in known:
+            known[key] = read(ds)
+        found.append(known[key])
+    return found
+
+
+def encoded_values(ds: Dataset, keywords: Sequence[str]) -> tuple[Hashable, ...]:
+    """Return a key of the values of these attributes: equal keys have equal values.
+
+    The reverse does not hold: the key of a value that was decoded is the element itself.
+    """
+    elements = (ds.get_item(_tag_of(keyword)) for keyword in keywords)
+    return tuple(map(_key_of, elements))
+
+
+def _key_of(element: DataElement | RawDataElement | None) -> Hashable:
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+        return element.VR, element.value, element.is_little_endian
+    return None if element is None else id(element)
 
 
 def text_of(ds: Dataset, keyword: str) -> str:

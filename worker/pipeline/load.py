@@ -30,6 +30,7 @@ from worker.pipeline.reformat import (
 from worker.pipeline.results import Rejected
 from worker.pipeline.series_headers import SeriesHeaders, read_headers, series_uid_of
 from worker.pipeline.validation.eligibility import PIXELS
+from worker.pipeline.validation.monoenergetic import energies_of
 from worker.pipeline.validation.rules import first_failure, to_check
 from worker.pipeline.validation.slice_consistency import thumbnail
 from worker.pipeline.validation.slice_faults import Thumbnails
@@ -130,7 +131,8 @@ def _canonical(series: Series, layout: Layout) -> Volume:
     hu, thumbnails = _decode(series, layout)
     uids = tuple(header_values.text_of(ds, "SOPInstanceUID") for ds in series.headers)
     frames = tuple(header_values.frame_of(ds) for ds in series.headers)
-    acquired = AcquiredSlices(thumbnails, tuple(map(_name, uids, frames)))
+    names = tuple(map(_name, uids, frames))
+    acquired = AcquiredSlices(thumbnails, names, _lowest_kvp(series))
     return replace(canonical(Volume(hu, layout.affine, uids, frames)), acquired=acquired)
 
 
@@ -139,6 +141,13 @@ def _along_axes(layout: Layout, volume: Volume) -> Volume:
     if layout.oblique:
         return along_patient_axes(volume, layout.spacing_mm)
     return resample_rows(volume, layout.spacing_mm[1]) if layout.axial else volume
+
+
+def _lowest_kvp(series: Series) -> float | None:
+    voltages = [header_values.number_of(ds, "KVP") for ds in series.headers]
+    known = [kvp for kvp in voltages if kvp is not None]
+    complete = len(known) == len(voltages) and not energies_of(series.headers)
+    return min(known) if complete else None
 
 
 def _name(uid: str, frame: int | None) -> str:

@@ -65,11 +65,13 @@ class AcquiredSlices:
     """Small copies of the slices of a series as they were acquired, in its order.
 
     ``thumbnails`` : (slices, rows, columns) float32 HU. ``names`` : SOP Instance UID of each,
-    with the frame number in a multi-frame image.
+    with the frame number in a multi-frame image. ``kvp`` : lowest tube voltage in kV, None
+    where an image states none or is monoenergetic.
     """
 
     thumbnails: npt.NDArray[np.float32]
     names: tuple[str, ...]
+    kvp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Covered: figures of the renderings of a real hip, from readings that are computed by hand."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -33,6 +35,7 @@ def test_spread_of_a_hip_over_its_renderings() -> None:
     assert hip.p_sd == pytest.approx(0.2 * math.sqrt(4 / 3))
     assert hip.logit_sd == pytest.approx(math.log(9) / 2 * math.sqrt(4 / 3))
     assert hip.distance == (1.0, 2.25)
+    assert json.loads(json.dumps(asdict(hip)))["refused"] == {"OUT_OF_DISTRIBUTION": 1}
 
 
 def test_left_and_right_are_compared_in_the_same_rendering() -> None:

@@ -13,6 +13,11 @@ from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 
 BITS_ALLOCATED = (8, 16, 32)
 
+ATTRIBUTES = (
+    "SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
@@ -75,7 +80,7 @@ def unreadable_pixels(headers: Sequence[Dataset]) -> RuleResult:
         text = f"The series has {len(headers)} slices, at most {MAX_SLICES} are read."
         return Reason(ReasonCode.UNDECODABLE, text)
     try:
-        formats = [read_format(ds) for ds in headers]
+        formats = header_values.read_each(headers, ATTRIBUTES, read_format)
     except DecodeError as error:
         return Reason(ReasonCode.UNDECODABLE, str(error))
     voxels = sum(each.rows * each.columns for each in formats)

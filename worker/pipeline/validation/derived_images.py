@@ -16,7 +16,7 @@ from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 from worker.pipeline.validation.image_texts import (
     ImageTexts,
     states,
-    texts_of,
+    texts_of_each,
     without_accents,
 )
 
@@ -216,8 +216,7 @@ def derived_image(headers: Sequence[Dataset]) -> RuleResult:
     """Reject projections, renderings, thick slabs and the maps of a multi-energy scan."""
     known: dict[ImageTexts, str | None] = {}
     found = []
-    for ds in headers:
-        texts = texts_of(ds)
+    for ds, texts in zip(headers, texts_of_each(headers), strict=True):
         if texts not in known:
             known[texts] = _kind_of(texts)
         found.append(_technique_of(ds) or known[texts])

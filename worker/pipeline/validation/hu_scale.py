@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
+from worker.pipeline.validation.blocks import block_sums
 from worker.pipeline.volume import AIR_HU, Volume
 
 Counts = npt.NDArray[np.int64]
@@ -45,6 +46,13 @@ FAT_RANGE_HU, MUSCLE_RANGE_HU, DISTANCE_HU = (-155, -65), (0, 115), (113, 205)
 # value: then there is no noise to widen the limit. As it is 6 % of the gas and more lie between
 # the end of the scale and AIR_LIMIT_HU, at 1.2 times HU 0.4–7 %, except where air was replaced.
 CLIPPED_SHARE, CLIPPED_DISTANCE_HU = 0.06, 178
+# Fat is nearly the same in all patients, and contrast medium does not change it: 4,000 samples
+# of abdominal fat have −123 to −89 HU in 95 % (https://pubmed.ncbi.nlm.nih.gov/37296765), so
+# that 3 SD end at −132 HU. From 140 to 80 kV it falls by about 15 HU
+# (doi:10.1016/j.nut.2017.12.016). From each tube voltage on, in kV: the lowest mode, and that
+# where all air is one value. Below, and where a voltage is missing, ``FAT_RANGE_HU`` holds.
+# Experiment: docs/decisions/0046-scale-without-air.md.
+LOWEST_FAT_HU = ((110.0, -130, -120), (90.0, -140, -130))
 # A mode of muscle counts from this share of the highest mode on, and from this multiple of the
 # voxels between gas and fat on: twice subtracted intercepts leave a slope of bone there.
 MIN_MODE, MIN_RISE, PARTIAL_HU = 0.05, 2.0, -250
@@ -73,6 +81,14 @@ class HuModes:
         return self.muscle - self.fat
 
 
+@dataclass(frozen=True, slots=True)
+class TissueLimits:
+    """Largest distance of fat and muscle, and lowest mode of fat, in HU."""
+
+    distance_hu: int
+    lowest_fat_hu: int
+
+
 def not_hu_values(volume: Volume) -> RuleResult:
     """Reject volumes in which air or dense values are not where HU put them.
 
@@ -92,10 +108,7 @@ def not_hu_tissue(volume: Volume) -> RuleResult:
     if not _holds_tissue(means):
         return "No tissue to compare."
     modes = tissue_modes(means)
-    limit = DISTANCE_HU[1]
-    if CLIPPED_DISTANCE_HU < modes.distance <= limit:
-        limit = _distance_limit(histogram(volume))
-    fault = _fault_of_tissue(means, modes, limit)
+    fault = _fault_of_tissue(means, modes, _limits_of(volume, modes))
     if fault is not None:
         return _reason(fault)
     if not modes.clear:
@@ -122,12 +135,7 @@ def histogram(volume: Volume) -> Counts:
 def histogram_of_means(volume: Volume) -> Counts:
     """Return the counts of means over neighboring rows and columns, 1 HU each."""
     slices, high, wide = _steps(volume, MEAN_STEPS)
-    _, rows, columns = volume.hu.shape
-    kept = volume.hu[::slices, : rows // high * high, : columns // wide * wide]
-    sums = np.zeros((len(kept), rows // high, columns // wide), np.int32)
-    for row in range(high):
-        for column in range(wide):
-            sums += kept[:, row::high, column::wide]
+    sums = block_sums(volume.hu[::slices], high, wide)
     return _counts(np.rint(sums / np.float32(high * wide)))
 
 
@@ -139,7 +147,9 @@ def _steps(volume: Volume, steps: tuple[int, int, int]) -> tuple[int, ...]:
 
 
 def _counts(hu: npt.NDArray[np.integer] | npt.NDArray[np.floating]) -> Counts:
-    values = np.clip(hu.ravel().astype(np.int32) - AIR_HU, 0, HIGHEST_HU - AIR_HU)
+    values = hu.astype(np.intp).ravel()  # as bincount needs them
+    values -= AIR_HU
+    np.clip(values, 0, HIGHEST_HU - AIR_HU, out=values)
     return np.bincount(values, minlength=HIGHEST_HU - AIR_HU + 1)
 
 
@@ -176,7 +186,7 @@ def _fault_of_values(counts: Counts, span: int) -> str | None:
     return None
 
 
-def _fault_of_tissue(means: Counts, modes: HuModes, limit: int) -> str | None:
+def _fault_of_tissue(means: Counts, modes: HuModes, limits: TissueLimits) -> str | None:
     """Return which mode of fat or muscle is not where HU put it, None where both are."""
     if not _has_muscle(means):
         low, high = MUSCLE_RANGE_HU
@@ -184,31 +194,43 @@ def _fault_of_tissue(means: Counts, modes: HuModes, limit: int) -> str | None:
     stray = _stray_mode(means)
     if stray is not None:
         return f"a main mode of tissue lies at {stray} HU, where neither fat nor muscle is"
-    if not modes.clear or _plausible(modes, limit):
+    if not modes.clear:
         return None
-    return (
-        f"fat at {modes.fat} HU and muscle at {modes.muscle} HU, {modes.distance} HU apart, "
-        f"{DISTANCE_HU[0]} to {limit} are expected"
-    )
+    if not DISTANCE_HU[0] <= modes.distance <= limits.distance_hu:
+        return (
+            f"fat at {modes.fat} HU and muscle at {modes.muscle} HU, {modes.distance} HU "
+            f"apart, {DISTANCE_HU[0]} to {limits.distance_hu} are expected"
+        )
+    for name, hu, (low, high) in (
+        ("fat", modes.fat, (limits.lowest_fat_hu, FAT_RANGE_HU[1])),
+        ("muscle", modes.muscle, MUSCLE_RANGE_HU),
+    ):
+        if not low <= hu <= high:
+            return f"{name} at {hu} HU, {low} to {high} are expected"
+    return None
 
 
-def _plausible(modes: HuModes, limit: int) -> bool:
-    return (
-        FAT_RANGE_HU[0] <= modes.fat <= FAT_RANGE_HU[1]
-        and MUSCLE_RANGE_HU[0] <= modes.muscle <= MUSCLE_RANGE_HU[1]
-        and DISTANCE_HU[0] <= modes.distance <= limit
+def _limits_of(volume: Volume, modes: HuModes) -> TissueLimits:
+    """Return the limits for the tube voltage, narrower where all air is one value."""
+    kvp = None if volume.acquired is None else volume.acquired.kvp
+    of_voltage = (
+        limits for least_kv, *limits in LOWEST_FAT_HU if kvp is not None and kvp >= least_kv
     )
+    lowest, lowest_if_clipped = next(of_voltage, (FAT_RANGE_HU[0], FAT_RANGE_HU[0]))
+    outside = modes.distance > CLIPPED_DISTANCE_HU or modes.fat < lowest_if_clipped
+    if outside and _is_clipped(histogram(volume)):
+        return TissueLimits(CLIPPED_DISTANCE_HU, lowest_if_clipped)
+    return TissueLimits(DISTANCE_HU[1], lowest)
 
 
 def _gas(counts: Counts) -> int:
     return int(counts[: GAS_HU - AIR_HU].sum())
 
 
-def _distance_limit(counts: Counts) -> int:
-    """Return the largest distance of fat and muscle, smaller where air is one value."""
+def _is_clipped(counts: Counts) -> bool:
+    """Return whether there is air, and nearly all of it has the lowest value."""
     gas, varied = _gas(counts), int(counts[1 : AIR_LIMIT_HU - AIR_HU].sum())
-    clipped = gas >= MIN_GAS * counts.sum() and varied < CLIPPED_SHARE * gas
-    return CLIPPED_DISTANCE_HU if clipped else DISTANCE_HU[1]
+    return bool(gas >= MIN_GAS * counts.sum() and varied < CLIPPED_SHARE * gas)
 
 
 def _has_muscle(counts: Counts) -> bool:

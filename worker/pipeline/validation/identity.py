@@ -12,7 +12,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from common.dicom.patient_values import parse_date, stated_text
-from worker.pipeline.header_values import items_of, text_of, value_of
+from worker.pipeline.header_values import distinct, encoded_values, items_of, text_of, value_of
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 
 UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
@@ -21,6 +21,11 @@ NAME_GROUPS = ("alphabetic", "ideographic", "phonetic")  # PS3.5 6.2.1
 PUNCTUATION = str.maketrans(dict.fromkeys("-.,'’‐‑–_", " "))
 COMPONENTS = 3  # family, given and middle name; prefix and suffix are not compared
 MAX_NAME = 256  # a group has at most 64 characters; NFKD of a longer text takes long
+
+IDENTIFYING = (
+    "SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence", "PatientBirthDate", "PatientSex",
+)  # fmt: skip
 
 Attribute = tuple[str, str]
 """Keyword, and the part of its value that is compared."""
@@ -39,7 +44,8 @@ def one_patient(headers: Sequence[Dataset]) -> RuleResult:
 
 def identity_of(headers: Iterable[Dataset]) -> Identity:
     """Return all values of images that identify their patient, each once."""
-    return tuple(dict.fromkeys(value for ds in headers for value in _identity(ds)))
+    different = distinct(headers, lambda ds: encoded_values(ds, IDENTIFYING))
+    return tuple(dict.fromkeys(value for ds in different for value in _identity(ds)))
 
 
 def compare_identities(identities: Iterable[Identity], what: str) -> RuleResult:

@@ -6,12 +6,12 @@ patient data and is never quoted.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from worker.pipeline.header_values import items_of, text_of, value_of
+from worker.pipeline.header_values import items_of, read_each, text_of, value_of
 
 # Longest value that VR ST allows (PS3.5 6.2), and more values than any Image Type has: damaged
 # headers hold megabytes.
@@ -26,6 +26,11 @@ _DENIED = re.compile(
 )
 # "thinMIP" is written for "thin MIP".
 _JOINED = re.compile(r"(?<=[a-z])(?=(?:M[ai]x|Min)?(?:MIP|IP|VNC|VMI|VRT|VUE)s?(?![A-Za-z]))")
+
+SOURCES = (
+    "SpecificCharacterSet", *IMAGE_TYPES, "DerivationImageSequence", "DerivationCodeSequence",
+    "DerivationDescription", "SeriesDescription",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,11 @@ def texts_of(ds: Dataset) -> ImageTexts:
         tuple(filter(None, (plain(text_of(each, "DerivationDescription")) for each in levels))),
         plain(text_of(ds, "SeriesDescription")),
     )
+
+
+def texts_of_each(headers: Iterable[Dataset]) -> list[ImageTexts]:
+    """Return the texts of each image, which most images of a series share."""
+    return read_each(headers, SOURCES, texts_of)
 
 
 def image_types_of(ds: Dataset) -> tuple[str, ...]:

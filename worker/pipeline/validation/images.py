@@ -154,7 +154,7 @@ def mixed(headers: Sequence[Dataset]) -> RuleResult:
 def no_geometry(headers: Sequence[Dataset]) -> RuleResult:
     """Require orientation and position of every image."""
     total = len(headers)
-    missing = sum(header_values.directions_of(ds) is None for ds in headers)
+    missing = sum(directions is None for directions in _directions(headers))
     if missing:
         text = f"{missing} of {total} images have no usable orientation in the patient."
         return Reason(ReasonCode.ORIENTATION, text)
@@ -167,12 +167,12 @@ def no_geometry(headers: Sequence[Dataset]) -> RuleResult:
 
 def mixed_geometry(headers: Sequence[Dataset]) -> RuleResult:
     """Require one orientation and one pixel spacing; apply after ``no_geometry``."""
-    directions = np.array([header_values.directions_of(ds) for ds in headers])
+    directions = np.array(_directions(headers))
     if np.abs(directions - directions[0]).max() > 1e-2:
         counts = Counter(header_values.orientation_of(each) for each in directions)
         found = ", ".join(f"{count} {name}" for name, count in counts.most_common())
         return Reason(ReasonCode.MIXED, f"The images have several orientations ({found}).")
-    spacings = [header_values.spacing_of(ds) for ds in headers]
+    spacings = header_values.read_each(headers, ("PixelSpacing",), header_values.spacing_of)
     missing = sum(spacing is None for spacing in spacings)
     if missing:
         text = f"{missing} of {len(headers)} images have no usable pixel spacing."
@@ -181,6 +181,11 @@ def mixed_geometry(headers: Sequence[Dataset]) -> RuleResult:
         return Reason(ReasonCode.MIXED, "The images have several pixel spacings, not one.")
     rows_mm, columns_mm = header_values.require(spacings[0])
     return f"One orientation, pixels of {rows_mm:.2f} × {columns_mm:.2f} mm."
+
+
+def _directions(headers: Sequence[Dataset]) -> list[header_values.Array | None]:
+    keywords = ("ImageOrientationPatient",)
+    return header_values.read_each(headers, keywords, header_values.directions_of)
 
 
 IMAGES_RULES: "Rules[[Sequence[Dataset]]]" = {

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from worker.pipeline.header_values import items_of, number_of
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
-from worker.pipeline.validation.image_texts import ImageTexts, states, texts_of
+from worker.pipeline.validation.image_texts import ImageTexts, states, texts_of_each
 from worker.pipeline.volume import Series
 
 # Radiol Res Pract 2012, 150980, Table 1: oil −127 and contrast medium 591 HU at 70 keV, −119
@@ -64,8 +64,7 @@ def energies_of(headers: Sequence[Dataset]) -> frozenset[float | None]:
     """
     known: dict[ImageTexts, frozenset[float | None]] = {}
     found: frozenset[float | None] = frozenset()
-    for ds in headers:
-        texts = texts_of(ds)
+    for ds, texts in zip(headers, texts_of_each(headers), strict=True):
         if texts not in known:
             known[texts] = _energies_in(texts)
         stated = frozenset() if WEIGHTED_SUM in texts.terms else _stated(ds)

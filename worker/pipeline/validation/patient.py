@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from pydicom import Dataset
 
-from common.dicom.patient_values import stated_text
+from common.dicom.patient_values import examination_date, stated_text
 from worker.pipeline.demographics import MIN_AGE_YEARS, ages_by_attribute
+from worker.pipeline.header_values import distinct, encoded_values
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 from worker.pipeline.validation.rules import Rules
 
@@ -32,7 +33,7 @@ def too_young(headers: Iterable[Dataset], rules: PatientRules) -> RuleResult:
     One attribute of one image suffices to reject; all may be absent.
     """
     least = rules.min_age_years
-    for ds in headers:
+    for ds in distinct(headers, _values_of_age):
         for keyword, age in ages_by_attribute(ds).items():
             if age < least:
                 text = f"The patient is younger than {least} years by {keyword}."
@@ -40,9 +41,16 @@ def too_young(headers: Iterable[Dataset], rules: PatientRules) -> RuleResult:
     return f"No header says younger than {least} years."  # without the age: it is patient data
 
 
+def _values_of_age(ds: Dataset) -> tuple[object, ...]:
+    """Return what the ages in a header depend on."""
+    return *encoded_values(ds, ("PatientAge", "PatientBirthDate")), examination_date(ds)
+
+
 def opted_out(headers: Iterable[Dataset], rules: PatientRules) -> RuleResult:
     """Reject images of a patient whose Patient ID is on the opt-out list, in any issuer."""
-    if any(stated_text(ds, "PatientID") in rules.opted_out for ds in headers):
+    if rules.opted_out and any(
+        stated_text(ds, "PatientID") in rules.opted_out for ds in headers
+    ):
         return Reason(ReasonCode.OPTED_OUT, "The patient is on the opt-out list of the site.")
     return "The patient is not on the opt-out list."
 

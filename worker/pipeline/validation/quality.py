@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
 from worker.pipeline.statements import SIDE_WORDS
+from worker.pipeline.validation.blocks import block_sums
 from worker.pipeline.volume import Femur, Volume
 
 Hu = npt.NDArray[np.int16]
@@ -44,11 +44,12 @@ def no_anatomy(volume: Volume) -> RuleResult:
     step = max(1, len(volume.hu) // SAMPLED_SLICES)
     means, patch_mm2 = patches(volume.hu[step // 2 :: step], volume.spacing_mm)
     patch_ml = patch_mm2 * volume.spacing_mm[0] * step / 1000
-    tissue_ml = float(_even(means).sum()) * patch_ml
+    even = _even(means)
+    tissue_ml = float(np.count_nonzero(even)) * patch_ml
     if tissue_ml < MIN_TISSUE_ML:
         text = f"The images show no body: {tissue_ml:.0f} ml of soft tissue."
         return Reason(ReasonCode.NO_FEMUR, text)
-    sd = noise_of(means, patch_mm2)
+    sd = _noise_in(means, even, patch_mm2)
     if sd is not None and sd > MAX_VOLUME_NOISE_HU:
         text = f"The images show nothing but noise (SD {sd:.0f} HU in soft tissue)."
         return Reason(ReasonCode.NO_FEMUR, text)
@@ -99,7 +100,10 @@ def noise_hu(volume: Volume, femur: Femur) -> float | None:
 
 def noise_of(means: Means, patch_mm2: float) -> float | None:
     """Return the SD over 4 mm² from the median difference of neighbors in even tissue."""
-    even = _even(means)
+    return _noise_in(means, _even(means), patch_mm2)
+
+
+def _noise_in(means: Means, even: npt.NDArray[np.bool_], patch_mm2: float) -> float | None:
     differences = np.concatenate(
         [
             (means[:, 1:] - means[:, :-1])[even[:, 1:] & even[:, :-1]],
@@ -108,26 +112,27 @@ def noise_of(means: Means, patch_mm2: float) -> float | None:
     )
     if len(differences) < MIN_DIFFERENCES:
         return None
-    sd = MAD_TO_SD * float(np.median(np.abs(differences))) / math.sqrt(2)
+    sd = MAD_TO_SD * _median(np.abs(differences)) / math.sqrt(2)
     return sd * math.sqrt(patch_mm2) / PATCH_MM
+
+
+def _median(values: npt.NDArray[np.float32]) -> float:
+    """Return the median of finite values, in a tenth of the time of ``numpy.median``."""
+    middle = [(len(values) - 1) // 2, len(values) // 2]
+    return float(np.partition(values, middle)[middle].mean())
 
 
 def patches(hu: Hu, spacing_mm: tuple[float, float, float]) -> tuple[Means, float]:
     """Return in-plane means over about 2 × 2 mm, (slices, rows, columns), and their mm²."""
     _, row_mm, column_mm = spacing_mm
     high, wide = (max(1, round(PATCH_MM / mm)) for mm in (row_mm, column_mm))
-    slices, rows, columns = hu.shape
-    rows, columns = rows // high, columns // wide
-    kept = hu[:, : rows * high, : columns * wide].reshape(slices, rows, high, columns * wide)
-    # Rows first: they run along the memory.
-    down = kept.sum(axis=2, dtype=np.int32).reshape(slices, rows, columns, wide)
-    sums = down.sum(axis=3, dtype=np.int32)
-    return np.asarray(
-        sums / np.float32(high * wide), np.float32
-    ), high * row_mm * wide * column_mm
+    means = block_sums(hu, high, wide) / np.float32(high * wide)
+    return np.asarray(means, np.float32), high * row_mm * wide * column_mm
 
 
 def _even(means: Means) -> npt.NDArray[np.bool_]:
     """Return the mask of fat, muscle and organs that lie a patch away from air and bone."""
-    around = ndimage.uniform_filter(means, (1, 3, 3), mode="nearest")
+    padded = np.pad(means, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    around = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]) / np.float32(9)
     return np.asarray(np.abs(around) < EVEN_HU)

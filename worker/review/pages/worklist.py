@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from db import queue_status, study_worklist, worklist
-from db.access_log import record_access
+from db.access_log import note_query, record_access
 from db.held import held_content
 from db.states import SeriesState, StudyState
 from db.study_worklist import AnyState, ListedStudy
@@ -50,6 +50,7 @@ def show_worklist(
     """Show one page of the list: a row a study, its series beneath."""
     filters, state = _parse_filters(query), _parse_state(query.state)
     before = _parse_after(query.after)
+    used = query.model_dump(exclude={"after"}, exclude_defaults=True)
     with app_state.sessions.begin() as session:
         listed = study_worklist.list_studies(
             session, filters, state=state, limit=PAGE_SIZE + 1, before=before
@@ -60,7 +61,8 @@ def show_worklist(
         scanners = worklist.list_scanners(session)
         held = held_content(session)
         record_access(session, user.audit_actor, "worklist", now=now(), detail=_ids(listed))
-    used = query.model_dump(exclude={"after"}, exclude_defaults=True)
+        if used:
+            note_query(session, user.audit_actor, urlencode(used), now=now())
     next_query = {**used, "after": listed[-1].study.id} if more else None
     return render(
         request,
@@ -89,6 +91,8 @@ def search(
     with app_state.sessions.begin() as session:
         found = study_worklist.find_studies(session, identifier) if identifier else []
         record_access(session, user.audit_actor, "search", now=now(), detail=_ids(found))
+        if identifier:
+            note_query(session, user.audit_actor, identifier, now=now())
     if len(found) == 1 and found[0].main is not None:
         named = [one for one in found[0].series if one.series_instance_uid == identifier]
         return redirect(f"/series/{next(iter(named), found[0].main).id}")

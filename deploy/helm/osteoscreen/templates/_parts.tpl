@@ -43,6 +43,9 @@ volumes:
               {{- range .secrets }}
               - {key: {{ . }}, path: {{ . }}}
               {{- end }}
+        {{- with $values.serversCaSecret }}
+        - secret: {name: {{ . }}, items: [{key: ca.crt, path: servers_ca}]}
+        {{- end }}
         {{- if and $values.tlsSecret (or .tls (hasKey $values.settings "TLS_CERT")) }}
         - secret: {name: {{ $values.tlsSecret }}}
         {{- end }}

@@ -1,5 +1,6 @@
 """Audit messages by the schema of PS3.15 A.5.1 and the tables of A.5.3; frames of syslog."""
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ DETAILS: dict[AuditEvent, dict[str, Any]] = {
     AuditEvent.READ: {**USER, "patient_id": "P1", "study_instance_uid": "1.2.3"},
     AuditEvent.RECEIVED: SERIES,
     AuditEvent.SENT: SERIES,
+    AuditEvent.QUERY: {**USER, "query": "PID <4711> \u00e4"},
+    AuditEvent.EXPORT: {**USER, "file": "labels.csv"},
+    AuditEvent.DELETED: {"user": "root", "patient_id": "P1", "study_instance_uid": "1.2.3"},
 }
 
 
@@ -76,6 +80,42 @@ def test_transfer_names_source_destination_study_and_patient() -> None:
     assert [(one.get("UserID"), one.get("UserIsRequestor")) for one in sent] == [
         ("pacs", "false"),
         ("osteoscreen worker", "true"),
+    ]
+
+
+def test_query_has_what_was_searched_for() -> None:
+    root = message_of(AuditEvent.QUERY)
+
+    event = root.find("EventIdentification/EventID")
+    query = root.findtext("ParticipantObjectIdentification/ParticipantObjectQuery")
+    assert (event.get("csd-code"), event.get("originalText")) == ("110112", "Query")
+    assert b64decode(query).decode() == "PID <4711> \u00e4"
+    assert participants(root) == [
+        ("alice", "true", "110153"),
+        ("osteoscreen worker", "false", "110152"),
+    ]
+
+
+def test_export_names_user_service_and_file() -> None:
+    root = message_of(AuditEvent.EXPORT)
+
+    assert root.find("EventIdentification").get("EventActionCode") == "R"
+    assert participants(root) == [
+        ("alice", "true", "110153"),
+        ("osteoscreen worker", "false", "110150"),
+        ("labels.csv", "false", "110154"),
+    ]
+    assert root.find("ActiveParticipant/MediaIdentifier/MediaType").get("csd-code") == "110037"
+
+
+def participants(root: Any) -> list[tuple[str, str, str]]:
+    return [
+        (
+            one.get("UserID"),
+            one.get("UserIsRequestor"),
+            one.find("RoleIDCode").get("csd-code"),
+        )
+        for one in root.findall("ActiveParticipant")
     ]
 
 

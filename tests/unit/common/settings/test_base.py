@@ -96,12 +96,30 @@ def test_an_invalid_url_is_one_line_without_password(
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://host", "redis://host/", "rediss://:p%40@host:1/3", "redis+socket:///run/r"]
+    "url",
+    [
+        "redis://host",
+        "redis://host/",
+        "rediss://:p%40@host:1/3?ssl_cert_reqs=none",
+        "redis+socket:///run/r",
+    ],
 )
 def test_broker_urls_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTEOSCREEN_BROKER_URL", url)
 
     assert load_settings(CommonSettings).broker_url == url
+
+
+@pytest.mark.parametrize("query", ["", "ssl_ca_certs=/etc/ca.pem"])
+@pytest.mark.covers("T12")
+def test_the_certificate_of_a_rediss_server_is_verified(
+    query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_BROKER_URL", f"rediss://:p%40@host:1/3?{query}")
+
+    _, _, used = load_settings(CommonSettings).broker_url.partition("?")
+
+    assert used == "&".join(filter(None, (query, "ssl_cert_reqs=required")))
 
 
 def test_an_env_file_that_is_not_text_is_one_line(

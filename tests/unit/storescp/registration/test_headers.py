@@ -251,3 +251,40 @@ def test_text_fits_its_column() -> None:
 
 def raw(keyword: str, vr: str, value: bytes) -> RawDataElement:
     return RawDataElement(Tag(keyword), vr, len(value), value, 0, False, True)
+
+
+def test_a_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = put(ct_series(3), tmp_path)
+    opened: list[str] = []
+
+    def counted(path: Path, *args: object, **options: object) -> object:
+        opened.append(path.name)
+        return original(path, *args, **options)  # type: ignore[call-overload]
+
+    original = Path.open
+    monkeypatch.setattr(Path, "open", counted)
+
+    assert read_complete(tmp_path, CompleteSeries(key, "quiet", 1)) is not None
+
+    # The first one again, for the facts of the series.
+    assert sorted(set(opened)) == sorted(
+        path.name for path in layout.list_instances(tmp_path, key)
+    )
+    assert len(opened) == 4
+
+
+def test_the_digest_is_that_of_the_whole_data_set(tmp_path: Path) -> None:
+    ds = ct_instance()
+    key = put([ds], tmp_path)
+    path = layout.instance_path(tmp_path, key, ds.SOPInstanceUID)
+    private_information = b"\x02\x00\x02\x01OB\x00\x00\x02\x00\x00\x00\x01\x02"
+    header = encode_header(CTImageStorage, ds.SOPInstanceUID, ExplicitVRLittleEndian, "CT_01")
+    data_set = private_information + encode(ds)
+    path.write_bytes(header + data_set)
+
+    completed = read_complete(tmp_path, CompleteSeries(key, "quiet", 1))
+
+    assert completed is not None
+    (one,) = completed.instances
+    assert one.sha256 == hashlib.sha256(data_set).hexdigest()
+    assert one.bytes == len(data_set)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.fit.calibration import calibrate, coverage_quantile
-from training.fit.train import cross_entropy
+from training.fit.losses import cross_entropy
 
 
 def test_calibration_finds_the_temperature_of_overconfident_logits() -> None:

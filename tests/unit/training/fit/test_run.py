@@ -14,7 +14,7 @@ import pytest
 from tests.support.fit_run import EPOCHS
 from tests.support.hips_factory import make_hips, small_preset, write_hips
 from training import presets
-from training.fit import run
+from training.fit import trained_score
 from training.fit.train import STATE, Fitted
 from worker.pipeline.model.networks import FEATURES, build
 
@@ -50,12 +50,10 @@ def test_score_of_a_network_of_the_femur_is_fitted_to_displaced_crops() -> None:
     fitted = Fitted(network, ())
     preset = small_preset(presets.load("osteoscreen-femur"), 1)
 
-    score = run._out_of_distribution_score(
-        fitted, {"train": hips, "validation": hips}, preset, 1
-    )
+    score = trained_score.fit_score(fitted, {"train": hips, "validation": hips}, preset, 1)
 
     assert score is not None
     assert score.whitening.shape == (network.output[FEATURES].shape[1], 1)
-    measured = run._others(fitted, hips, score, 1)
+    measured = trained_score.limit_basis(fitted, hips, score, 1)
     assert 0 <= measured["displaced_flagged"] <= 1
     assert "margin" not in measured

@@ -16,15 +16,13 @@ from tests.support.hips_factory import make_hips, permute_labels, small_preset
 from training import presets
 from training.cohort.dataset import Hips
 from training.fit.batches import femur_cells, labels, patient_vectors, unpack_outlines
-from training.fit.train import (
+from training.fit.losses import (
     class_weights,
-    fit,
     known_femur_loss,
-    predict,
-    recompute_batch_norm,
     t_score_loss,
     weighted_grade_loss,
 )
+from training.fit.train import fit, predict, recompute_batch_norm
 from worker.pipeline.crop import CROP_PX
 from worker.pipeline.model.networks import CROP, FEMUR, PATIENT
 

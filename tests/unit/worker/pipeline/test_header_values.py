@@ -9,7 +9,14 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from worker.pipeline.header_values import numbers_of, text_of, value_of
+from worker.pipeline.header_values import (
+    distinct,
+    encoded_values,
+    numbers_of,
+    read_each,
+    text_of,
+    value_of,
+)
 
 ELEMENTS = {
     "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
@@ -82,3 +89,37 @@ def test_a_malformed_number_stays_none_when_it_is_read_again() -> None:
         ds._dict[raw.tag] = raw._replace(value=b"three ", length=6)
 
         assert numbers_of(ds, "SliceThickness", 1) is None
+
+
+def headers_of(*values: tuple[str, str]) -> list[Dataset]:
+    """Return headers as they are read, with a PatientID and a date each."""
+    return [read(PatientID=patient, StudyDate=date) for patient, date in values]
+
+
+def test_equal_values_are_read_once_and_returned_for_each_image() -> None:
+    headers = headers_of(("A", "20260402"), ("B", "20260402"), ("A", "20260403"))
+    asked: list[Dataset] = []
+
+    def patient_of(ds: Dataset) -> str:
+        asked.append(ds)
+        return text_of(ds, "PatientID")
+
+    assert read_each(headers, ("PatientID",), patient_of) == ["A", "B", "A"]
+    assert asked == headers[:2]
+
+
+def test_a_decoded_or_absent_value_is_read_as_it_is() -> None:
+    headers = [*headers_of(("A", "20260402"), ("A", "20260402")), Dataset()]
+    assert headers[1].PatientID == "A"  # decodes it
+
+    found = read_each(headers, ("PatientID",), lambda ds: text_of(ds, "PatientID"))
+
+    assert found == ["A", "A", ""]
+
+
+def test_distinct_headers_are_the_first_of_each_key() -> None:
+    headers = headers_of(("A", "20260402"), ("A", "20260403"), ("B", "20260402"))
+
+    found = distinct(headers, lambda ds: encoded_values(ds, ("PatientID",)))
+
+    assert found == [headers[0], headers[2]]

@@ -133,6 +133,24 @@ def test_hu_is_slope_times_value_plus_intercept(tmp_path: Path) -> None:
     assert (read(halved).hu == -24).all()
 
 
+def test_the_lowest_tube_voltage_is_that_of_all_images(tmp_path: Path) -> None:
+    def kvp_of(name: str, **elements: object) -> float | None:
+        volume = read(write_ct(tmp_path / name, ramp(), **elements))
+        assert volume.acquired is not None
+        return volume.acquired.kvp
+
+    assert kvp_of("stated", KVP=120) == 120
+    assert kvp_of("absent", KVP=None) is None
+    assert kvp_of("70 keV", KVP=120, SeriesDescription="monoenergetic 70 keV") is None
+
+    def first_differs(index: int, ds: Dataset) -> None:
+        ds.KVP = 120 if index else 100
+
+    different = read(write_ct(tmp_path / "different", ramp(), change=first_differs))
+    assert different.acquired is not None
+    assert different.acquired.kvp == 100
+
+
 @pytest.mark.parametrize("padding", [-2000, -3024])
 def test_padding_becomes_air(tmp_path: Path, padding: int) -> None:
     hu = ramp()

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from db.registration import CompletedBy
+from db.completed_series import CompletedBy
 from db.states import DeliveryState, SeriesState
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Grade

@@ -36,9 +36,11 @@ def tissues(
     return hu + rng.normal(0, noise_hu, hu.shape)
 
 
-def checked(hu: Floats) -> str | None:
+def checked(hu: Floats, kvp: float | None = None) -> str | None:
     """Return the text of the reason for HU as a loader clips them, None where they pass."""
-    volume = Volume(np.clip(np.rint(hu), -1024, 32767).astype(np.int16), np.eye(4))
+    clipped = np.clip(np.rint(hu), -1024, 32767).astype(np.int16)
+    acquired = AcquiredSlices(np.empty((0, 1, 1), np.float32), (), kvp)
+    volume = Volume(clipped, np.eye(4), acquired=acquired)
     reason = rejection(not_hu_values(volume)) or rejection(not_hu_tissue(volume))
     if reason is None:
         return None
@@ -141,6 +143,41 @@ def test_other_scales_are_refused_with_what_was_found(
     change: Callable[[Floats], Floats], words: str
 ) -> None:
     assert words in str(checked(change(tissues())))
+
+
+@pytest.mark.parametrize(
+    ("fat", "kvp"),
+    [(-90, 140), (-103, 120), (-123, 120), (-127, 110), (-132, 100), (-138, 90), (-145, 80)],
+)
+def test_fat_of_valid_volumes_passes_at_its_tube_voltage(fat: float, kvp: float) -> None:
+    assert checked(without_air(tissues(fat=fat)), kvp) is None
+    assert checked(with_organ(tissues(fat=fat), 130), kvp) is None
+
+
+@pytest.mark.parametrize(
+    ("scale", "kvp", "words"),
+    [
+        (1.3, 120, "fat at -132 HU, -130 to -65 are expected."),
+        (1.4, 100, "fat at -142 HU, -140 to -65 are expected."),
+        (1.45, 110, "fat at -152 HU, -130 to -65 are expected."),
+    ],
+)
+@pytest.mark.covers("H2")
+def test_a_larger_scale_without_air_moves_fat_beyond_its_tube_voltage(
+    scale: float, kvp: float, words: str
+) -> None:
+    scaled = without_air(tissues(muscle=30)) * scale
+
+    assert checked(scaled, kvp) == words
+    assert checked(scaled) is None  # any voltage
+
+
+def test_air_of_one_value_narrows_the_range_of_fat() -> None:
+    scaled = tissues(muscle=30) * 1.2
+
+    assert checked(scaled, 120) == "fat at -122 HU, -120 to -65 are expected."
+    assert checked(scaled, 100) is None
+    assert checked(tissues(fat=-123), 120) is None  # its air has noise
 
 
 def test_lung_and_room_air_pass_and_tissue_that_fills_the_lungs_too() -> None:

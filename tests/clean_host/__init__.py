@@ -1,0 +1,1 @@
+"""The Debian package from installation to removal in a clean system: ``make cleanhost``."""
