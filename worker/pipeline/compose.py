@@ -77,9 +77,9 @@ def compose(results: Sequence[NamedResult]) -> Screening | None:
 def _first_measured(results: Sequence[NamedResult]) -> Screening | None:
     """Return the highest-ranked result that measures a lumbar vertebra."""
     for one in results:
-        if isinstance(one.result, Screening) and one.result.lumbar is not None:
-            if one.result.lumbar.measured:
-                return one.result
+        found, lumbar = one.result, one.result.lumbar
+        if isinstance(found, Screening) and lumbar is not None and lumbar.measured:
+            return found
     return None
 
 

@@ -171,8 +171,10 @@ MEASUREMENT = ModelInfo(
     sha256="",
     simulated=False,
 )
-"""Algorithm of a result without a grade: it rests on the measurements, not on a model. Raise the
-version when the levels or the regions of the lumbar spine change."""
+"""Algorithm of a result without a grade: it rests on the measurements, not on a model.
+
+Raise the version when the levels or the regions of the lumbar spine change.
+"""
 
 
 class Model(Protocol):

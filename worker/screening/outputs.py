@@ -45,7 +45,8 @@ class Outputs:
 
     ``screening`` : with the times of building the outputs. ``sc``, ``overlay`` : result picture
     and overlay picture, one series; without a graded hip there is no overlay. ``pm`` : the
-    parametric map, None if it is disabled or impossible. ``key`` : the Key Object Selection, None if it is disabled.
+    parametric map, None if it is disabled or impossible. ``key`` : the Key Object Selection,
+    None if it is disabled.
     """
 
     screening: Screening

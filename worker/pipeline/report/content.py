@@ -38,8 +38,8 @@ from worker.pipeline.value_representation import MAX_ITEMS
 from worker.pipeline.volume import Side
 
 MEASUREMENT_PARAMETERS = (
-    "Levels counted from the sacrum and checked by the last ribs; mean over a slab of 5 mm of an "
-    "ellipse in the front two thirds of the vertebral body"
+    "Levels counted from the sacrum and checked by the last ribs; mean over a slab of 5 mm of "
+    "an ellipse in the front two thirds of the vertebral body"
 )
 
 
