@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from worker.cli.tables import NO_GRADE
 from worker.errors import describe
 from worker.screening import outputs
 from worker.screening.outputs import FileRole
@@ -15,7 +16,6 @@ SUFFIXES: dict[FileRole, str] = {
     "sr": "sr.dcm", "sc": "sc.dcm", "overlay": "overlay.sc.dcm", "pm": "pm.dcm",
     "key": "key.dcm", "png": "png",
 }  # fmt: skip
-NO_GRADE = "spine measured, no hip graded"
 RESULT_JSON, STUDY_JSON = "result.json", "study.json"
 
 

@@ -163,7 +163,7 @@ def _not_selected(entry: RankedSeries, used: Sequence[RankedSeries]) -> Reason:
     first = used[0]
     if (first.rank or 0) < (entry.rank or 0):
         return Reason(ReasonCode.NOT_SELECTED, f"{text} ({why_preferred(first, entry)}).")
-    return Reason(ReasonCode.NOT_SELECTED, f"{text} (both hips are graded).")
+    return Reason(ReasonCode.NOT_SELECTED, f"{text} (more hips are graded).")
 
 
 def _passed_over(

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 # Characters beside ASCII of Pillow's embedded font, the only one on every machine.
 DRAWN = "±·°"
 REPLACED = str.maketrans(
-    {"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "≥": ">=", "≤": "<="}
+    {"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "≥": "at least", "≤": "at most"}
 )
 LINE_HEIGHT = 1.25
 
