@@ -21,7 +21,11 @@ NOT_IN_VIEW = {
     side: Reason(ReasonCode.NO_FEMUR, f"no {word} femur in the field of view")
     for side, word in (("R", "right"), ("L", "left"))
 }
-ACQUISITION = {"KVP": 120, "ConvolutionKernel": "STANDARD"}
+SERIES_UID = "1.2.826.0.1.3680043.8.498.9"
+ACQUISITION = {
+    "SeriesInstanceUID": SERIES_UID, "SeriesNumber": 9, "KVP": 120,
+    "ConvolutionKernel": "STANDARD",
+}  # fmt: skip
 
 
 @cache
@@ -77,5 +81,6 @@ def _headers(
         slice_mm=float(np.linalg.norm(step)), **attributes,
     )  # fmt: skip
     for index, header in enumerate(headers):
+        header.SOPInstanceUID = f"{header.SeriesInstanceUID}.{index + 1}"
         header.ImagePositionPatient = [round(float(v), 4) for v in first + index * step]
     return headers

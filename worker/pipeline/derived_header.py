@@ -79,7 +79,7 @@ def derived_dataset(source: Dataset, model: ModelInfo, sop_class_uid: str) -> Da
     ds.InstanceNumber = 1
     ds.ContributingEquipmentSequence = [
         *_acquisition_equipment(source),
-        _processing_equipment(model),
+        processing_equipment(model),
     ]
     return ds
 
@@ -240,7 +240,7 @@ def _acquisition_equipment(source: Dataset) -> list[Dataset]:
     return [item] if "Manufacturer" in item else []
 
 
-def _processing_equipment(model: ModelInfo) -> Dataset:
+def processing_equipment(model: ModelInfo) -> Dataset:
     """Return the algorithm as contributing equipment, equal to the SR's content (IHE AIR)."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.ProcessingEquipment)]

@@ -1,9 +1,9 @@
 """Sentences about the measurements of the lumbar spine that SR, SC and record share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from worker.pipeline import texts
-from worker.pipeline.lumbar_results import LimitReading, LumbarMeasurements
+from worker.pipeline.lumbar_results import LimitReading, LumbarMeasurements, NotMeasured
 from worker.pipeline.results import Grade, Screening
 
 
@@ -50,6 +50,19 @@ def _with_limit(value: str, limit: LimitReading) -> str:
     return texts.LUMBAR_READ.format(
         value=value, sign=sign, limit=f"{limit.limit_hu:.0f}", author=limit.author
     )
+
+
+def lumbar_comments(screening: Screening) -> Iterable[str]:
+    """Yield how the levels were found, and why a vertebra has no value."""
+    lumbar = screening.lumbar
+    if lumbar is None or not lumbar.measured:
+        return
+    yield lumbar.text
+    for one in lumbar.measurements:
+        if isinstance(one.vertebra.region, NotMeasured):
+            yield texts.LUMBAR_NOT_MEASURED.format(
+                level=one.vertebra.level, reason=one.vertebra.region.value
+            )
 
 
 def is_under_specific_limit(screening: Screening) -> bool:

@@ -40,6 +40,7 @@ LUMBAR_VALUE = "{level} {hu} HU"
 LUMBAR_READ = "{value}: {sign} {limit}, {author}"
 LUMBAR_NOT_READ = "{value}; {author} does not apply: {why_not}"
 LUMBAR_NO_LIMIT = "{values} (no published limit is used)"
+LUMBAR_NOT_MEASURED = "{level} not measured: {reason}"
 LUMBAR_BESIDE_GRADE = "Lumbar spine, measured without the model: {line}."
 CONTRADICTION = (
     "Model and measurement contradict each other: the grade of the hips is {grade}, the "

@@ -25,6 +25,7 @@ from worker.pipeline.report.items import (
     image,
     text,
 )
+from worker.pipeline.report.lumbar_groups import lumbar_groups
 from worker.pipeline.report.measurements import algorithm, hip_groups, is_explanation, site
 from worker.pipeline.report.regions import RegionOf
 from worker.pipeline.results import (
@@ -77,6 +78,7 @@ def content_tree(
             *algorithm(screening.model),
             *_parameters(screening.model),
             *hip_groups(screening, pictures, region_of),
+            *lumbar_groups(screening),
             relationship=CONTAINS,
         ),
         _conclusion(screening, words.comments),

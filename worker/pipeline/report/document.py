@@ -11,6 +11,7 @@ from worker.pipeline.derived_header import (
     MANUFACTURER,
     derived_dataset,
     finalize,
+    processing_equipment,
     recode_element,
     reference,
 )
@@ -22,6 +23,7 @@ from worker.pipeline.impression import (
     recommendation,
 )
 from worker.pipeline.known_dxa import KnownDxa, dxa_lines
+from worker.pipeline.lumbar_statements import lumbar_comments
 from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report import codes
 from worker.pipeline.report.content import Words, content_tree
@@ -58,6 +60,8 @@ def build_report(
     """
     source = screening.source
     ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
+    for equipment in _second_algorithm(screening):
+        ds.ContributingEquipmentSequence.insert(-1, equipment)
     ds.Modality = "SR"
     ds.SeriesNumber = SERIES_NUMBER
     title = MEASUREMENT_TITLE if screening.model == MEASUREMENT else TITLE
@@ -88,6 +92,16 @@ def build_report(
     return finalize(ds, "sr", at)
 
 
+def _second_algorithm(screening: Screening) -> Iterable[Dataset]:
+    """Yield the algorithm that measures the spine beside a grade (IHE AIR 6.5.3.1).
+
+    The last contributing equipment is that of the device observer.
+    """
+    lumbar = screening.lumbar
+    if screening.model != MEASUREMENT and lumbar is not None and lumbar.measured:
+        yield processing_equipment(MEASUREMENT)
+
+
 def _comments(
     screening: Screening, previous: Sequence[PreviousResult], dxa: Sequence[KnownDxa]
 ) -> Iterable[str]:
@@ -98,8 +112,7 @@ def _comments(
     yield from dxa_lines(dxa)
     yield statements.demographics(screening)
     yield statements.limitations(screening)
-    if screening.lumbar is not None and screening.lumbar.measured:
-        yield screening.lumbar.text
+    yield from lumbar_comments(screening)
     if halves := statements.separate_halves_remark(screening):
         yield texts.CAPTURE.format(remark=halves)
     for warning in screening.warnings:
