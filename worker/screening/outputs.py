@@ -83,12 +83,7 @@ def build_outputs(
             with_unused_uids(overlay, "overlay", withdrawn)
             overlay.SeriesInstanceUID = sc.SeriesInstanceUID
         png = capture_png(sc)
-        graded = screening.grade is not None
-        pm = (
-            build_parametric_map(screening, at=at)
-            if options.parametric_map and graded
-            else None
-        )
+        pm = build_parametric_map(screening, at=at) if options.parametric_map else None
         if pm is not None:
             with_unused_uids(pm, "pm", withdrawn)
     with stopwatch.step("report"):
