@@ -73,6 +73,8 @@ SCREENINGS = Counter(
 REJECTIONS = Counter(
     "osteoscreen_rejections", "Rejected series by reason code", ["reason"], registry=REGISTRY
 )
+NO_GRADE = "none"
+"""Label of a result that measures the spine and grades no hip."""
 GRADES = Counter(
     "osteoscreen_grades", "Screened series by patient-level grade", ["grade"], registry=REGISTRY
 )

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.models import HipResult, Screening, Series
 from db.results import newest_result
-from db.states import WITH_RESULT
+from db.states import WITH_RESULT, RunOutcome
 
 QUANTILES = (0.25, 0.5, 0.75)
 DIMENSIONS = ("week", "scanner", "kernel")
@@ -43,6 +43,8 @@ class Group:
     name: str
     grades: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    measured: int = 0
+    """Number of series whose lumbar spine is measured and in which no hip is graded."""
     neck_hu: Quartiles | None = None
     probability: Quartiles | None = None
     """Probability of osteoporosis."""
@@ -77,9 +79,7 @@ def drift(session: Session, *, since: datetime) -> Drift:
         return groups.setdefault(key, Group(key[1]))
 
     for row in session.execute(_series_counts(since)):
-        counted = group(row).reasons if row.grade is None else group(row).grades
-        name = row.reason_code or "unknown" if row.grade is None else row.grade
-        counted[name] = counted.get(name, 0) + row.series
+        _count(group(row), row)
     for row in session.execute(_hip_quartiles(since)):
         values = group(row)
         values.neck_hu = _quartiles(row.neck_hu_count, row.neck_hu)
@@ -91,16 +91,26 @@ def drift(session: Session, *, since: datetime) -> Drift:
     return Drift(**by_dimension)
 
 
+def _count(group: Group, row: Any) -> None:
+    if row.grade is None and row.outcome is RunOutcome.SCREENED:
+        group.measured += row.series
+        return
+    counted = group.reasons if row.grade is None else group.grades
+    name = row.reason_code or "unknown" if row.grade is None else row.grade
+    counted[name] = counted.get(name, 0) + row.series
+
+
 def _series_counts(since: datetime) -> Select[Any]:
     base = _results(since).subquery()
     columns = (base.c.week, base.c.scanner, base.c.kernel)
     return select(
         func.grouping(*columns).label("grouping"),
         *columns,
+        base.c.outcome,
         base.c.grade,
         base.c.reason_code,
         func.count().label("series"),
-    ).group_by(base.c.grade, base.c.reason_code, func.grouping_sets(*columns))
+    ).group_by(base.c.outcome, base.c.grade, base.c.reason_code, func.grouping_sets(*columns))
 
 
 def _hip_quartiles(since: datetime) -> Select[Any]:
@@ -137,6 +147,7 @@ def _results(since: datetime) -> Select[Any]:
             func.to_char(monday, "YYYY-MM-DD").label("week"),
             func.coalesce(func.nullif(scanner, ""), "unknown").label("scanner"),
             func.coalesce(Series.convolution_kernel, "unknown").label("kernel"),
+            run.outcome.label("outcome"),
             run.grade.label("grade"),
             run.reason_code.label("reason_code"),
             run.id.label("screening_id"),

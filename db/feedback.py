@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db.models import Feedback, Series
@@ -40,10 +40,9 @@ def add_feedback(
 def feedback_on(session: Session, screening_ids: Sequence[int]) -> Sequence[Feedback]:
     """Return the newest feedback of each reader on each hip, oldest first."""
     newest = (
-        select(Feedback.id)
+        select(func.max(Feedback.id))
         .where(Feedback.screening_id.in_(screening_ids))
-        .distinct(Feedback.screening_id, Feedback.side, Feedback.reader)
-        .order_by(Feedback.screening_id, Feedback.side, Feedback.reader, Feedback.id.desc())
+        .group_by(Feedback.screening_id, Feedback.side, Feedback.reader)
     )
     return session.scalars(
         select(Feedback).where(Feedback.id.in_(newest)).order_by(Feedback.id)

@@ -26,11 +26,14 @@ ConfirmedBy = Literal["query", "commitment"]
 class NewScreening:
     """Result of a run to be saved; ``result`` is the entry of ``result.json``.
 
+    ``grade`` : None where the spine is measured and no hip is graded; ``model_name`` and the
+    others are those of the measurement then.
+
     ``not_delivered_code``, ``not_delivered_text`` : why it is not delivered, otherwise None.
     """
 
     orientation: str
-    grade: str
+    grade: str | None
     model_name: str
     model_version: str
     model_modality: str

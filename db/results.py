@@ -73,6 +73,18 @@ def is_current() -> ColumnElement[bool]:
     )
 
 
+def lumbar_hu_of(session: Session, screening_ids: Iterable[int]) -> dict[int, dict[str, float]]:
+    """Return screening → level → attenuation of the measured lumbar vertebrae, HU."""
+    statement = select(Screening.id, Screening.result["measurements"])
+    rows = session.execute(statement.where(Screening.id.in_(screening_ids)))
+    return {
+        screening_id: {
+            one["site"]: one["mean_hu"] for one in measured or () if one["mean_hu"] is not None
+        }
+        for screening_id, measured in rows
+    }
+
+
 def withheld_run(screenings: Iterable[Screening]) -> Screening | None:
     """Return the newest result of ``screenings``, oldest first, if it is not delivered."""
     results = [run for run in screenings if run.outcome in RESULTS]

@@ -40,7 +40,13 @@ class ListedStudy:
 
     @property
     def used_for(self) -> Mapping[int, list[str]]:
-        """Sides that the current result takes from each series, by its ID."""
+        """Sides that the current result takes from each series, by its ID.
+
+        The lumbar spine where the result grades no hip.
+        """
+        run = self.screening
+        if run is not None and run.outcome is RunOutcome.SCREENED and run.grade is None:
+            return {run.series_id: ["lumbar spine"]}
         sides: defaultdict[int, list[str]] = defaultdict(list)
         for hip in self.hips:
             if self.screening is not None:

@@ -16,10 +16,13 @@ AT_DESTINATION = (DeliveryState.DUE, DeliveryState.SENT, DeliveryState.CONFIRMED
 
 @dataclass(frozen=True, slots=True)
 class DeliveredGrade:
-    """The grade of a delivered report; ``report_path`` of its SR, relative to the spool."""
+    """The grade of a delivered report, None of one without a graded hip.
+
+    ``report_path`` of its SR, relative to the spool.
+    """
 
     study_date: date
-    grade: str
+    grade: str | None
     report_path: str = field(default="", compare=False)
 
 
@@ -68,10 +71,10 @@ def delivered_grades(
             ResultObject,
             and_(ResultObject.screening_id == Screening.id, ResultObject.role == "sr"),
         )
-        .where(Screening.id.in_(newest_of_each_study), Screening.grade.is_not(None))
+        .where(Screening.id.in_(newest_of_each_study))
         .order_by(Screening.id)
     )
-    return [DeliveredGrade(day, grade, path) for day, grade, path in rows if day and grade]
+    return [DeliveredGrade(day, grade, path) for day, grade, path in rows if day]
 
 
 def count_withheld(session: Session) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Series of the review page: list, filter and export them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.feedback import feedback_on
 from db.models import Feedback, HipResult, Screening, Series
-from db.results import hips_of, newest_result, only_listed
+from db.results import hips_of, lumbar_hu_of, newest_result, only_listed
 from db.states import SeriesState
 
 Grade = Literal["normal", "osteopenia", "osteoporosis"]
@@ -40,11 +40,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A series with its newest result, if there is one."""
+    """A series with its newest result, if there is one.
+
+    ``lumbar_hu`` : attenuation of each measured lumbar vertebra, read for exports only.
+    """
 
     series: Series
     screening: Screening | None
     hips: Sequence[HipResult]
+    lumbar_hu: Mapping[str, float] = field(default_factory=dict)
 
 
 def list_series(
@@ -112,8 +116,10 @@ def all_series(
         for row in feedback_on(session, ids):
             by_side = by_screening.setdefault(row.screening_id, {})
             by_side.setdefault(row.side, []).append(row)
+        lumbar_hu = lumbar_hu_of(session, ids)
         for listed in chunk:
             run = listed.screening
+            listed = replace(listed, lumbar_hu=lumbar_hu.get(run.id, {}) if run else {})
             yield listed, by_screening.get(run.id, {}) if run is not None else {}
         last = chunk[-1].series
         position = Position(last.created_at, last.id)

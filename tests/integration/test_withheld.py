@@ -6,7 +6,6 @@ Not covered: each rule of the policy (tests/unit/worker/screening/test_delivery_
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,38 +17,32 @@ import pytest
 from pydicom import dcmread
 
 from common.metrics import REGISTRY
-from common.spool.layout import SeriesKey, instance_path, list_instances
+from common.spool.layout import list_instances
 from db.completed_series import SeriesFacts
 from db.dxa import NewDxa, add_dxa
 from db.history import study_history, study_predecessor
 from db.models import Delivery, Screening, Series
-from db.registration import register_revision
 from db.retry import Retried, retry_by_uid
 from db.states import DeliveryState, ResultPer, SeriesState, StudyState
-from db.studies import complete_studies
 from db.study_results import save_unchanged
 from db.study_series import standing_result
-from db.transition import ChangedBy
 from db.withheld import DeliveredGrade, delivered_grades
 from tests.support import record
 from tests.support import study_record as study
 from tests.support.ct_factory import PATIENT_BIRTH_DATE
 from tests.support.quick_series import QuickSeries, make_quick_series
+from tests.support.received import FACTS, receive, run_study
 from tests.support.record import NOW, SERIES, STUDY, Sessions, after, claim, lease, send
 from tests.support.servers import child_environment
 from tests.support.worker_contexts import with_settings
 from worker.cli.show import not_delivered_json
 from worker.cli.show_study import show_study_json
-from worker.context import WorkerContext, utc_now
+from worker.context import WorkerContext
 from worker.screening.screen_series import screen_series
-from worker.screening.screen_study import screen_study
 
 pytestmark = pytest.mark.servers
 
 WITHHELD = {"not_delivered_code": "SILENT", "not_delivered_text": "Nothing is delivered."}
-FACTS = SeriesFacts(
-    patient_id="P1", issuer_of_patient_id="H1", patient_sex="F", study_date=NOW.date()
-)
 
 
 def withhold_study(sessions: Sessions) -> int:
@@ -201,43 +194,6 @@ def test_a_report_that_its_destination_refused_does_not_count(sessions: Sessions
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> QuickSeries:
     return make_quick_series(tmp_path_factory.mktemp("quick"))
-
-
-def receive(
-    context: WorkerContext, quick: QuickSeries, folder: Path, per: ResultPer
-) -> tuple[SeriesKey, int]:
-    """Put a new series into the spool and the record; return its key and ID."""
-    paths = quick.write(folder)
-    headers = [dcmread(path, stop_before_pixels=True) for path in paths]
-    key = SeriesKey(str(headers[0].StudyInstanceUID), str(headers[0].SeriesInstanceUID))
-    for path, ds in zip(paths, headers, strict=True):
-        target = instance_path(context.settings.spool_dir, key, str(ds.SOPInstanceUID))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    series = record.completed(
-        facts=FACTS,
-        study_instance_uid=key.study_instance_uid,
-        series_instance_uid=key.series_instance_uid,
-    )
-    with context.sessions.begin() as session:
-        registered = register_revision(
-            session, series, now=NOW, actor="storescp", result_per=per
-        )
-    return key, registered.series_id
-
-
-def run_study(context: WorkerContext, key: SeriesKey) -> int | None:
-    """Complete the study of a series and screen it."""
-    with context.sessions.begin() as session:
-        (due,) = complete_studies(
-            session,
-            quiet_seconds=0,
-            counted_quiet_seconds=0,
-            pending=(),
-            sending=(),
-            by=ChangedBy("storescp", utc_now()),
-        )
-    return screen_study(context, due.id)
 
 
 @pytest.fixture

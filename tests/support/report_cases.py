@@ -12,6 +12,7 @@ from pydicom.uid import EnhancedCTImageStorage
 
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.hip_phantom import make_volume
+from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.capture.secondary_capture import build_captures, overlay_of
 from worker.pipeline.compose import NamedResult, compose
 from worker.pipeline.derived_header import to_bytes
@@ -180,6 +181,7 @@ CASES: dict[str, Callable[[], Screening]] = {
     "two coronal series": lambda: composed(make_screening(), make_screening(planes=(4, 8))),
     "coronal and axial series": lambda: composed(make_screening(), _axial()),
     "two series of one geometry": lambda: composed(make_screening(), make_screening()),
+    "both hips and a spine": lambda: replace(make_screening(), lumbar=make_lumbar()),
     "Japanese": lambda: make_screening(
         make_ct_headers(
             SpecificCharacterSet=["", "ISO 2022 IR 87"],
@@ -187,6 +189,26 @@ CASES: dict[str, Callable[[], Screening]] = {
         )
     ),
 }
+
+SPINE_CASES: dict[str, Callable[[], Screening]] = {
+    "axial": make_spine_screening,
+    "coronal": lambda: make_spine_screening(make_lumbar(orientation="coronal")),
+    "axial, one vertebra refused, 140 kV": lambda: make_spine_screening(
+        make_lumbar(dense=("L1",), KVP=140)
+    ),
+    "bare header": lambda: make_spine_screening(
+        make_lumbar(
+            **dict.fromkeys(
+                (
+                    "SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate",
+                    "PatientAge", "StudyDate", "StudyTime", "AccessionNumber", "SeriesNumber",
+                    "InstanceNumber", "BodyPartExamined", "KVP", "ConvolutionKernel",
+                )
+            )
+        ),
+    ),
+}  # fmt: skip
+"""Results without a grade."""
 
 
 @cache

@@ -17,7 +17,9 @@ from tests.support.report_tree import (
     REGION_SIDES,
     grade_of,
     groups,
+    hip_groups,
     items,
+    level_of,
     name,
     named,
     not_evaluated,
@@ -45,6 +47,7 @@ def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> li
         *_regions(sr, capture, screening),
         *_measured_area(sr, capture, screening),
         *_sides(sr, screening),
+        *_vertebrae(sr, screening),
         *_conclusion(sr),
         *_impression(sr, screening),
         *_references(sr, capture),
@@ -73,7 +76,7 @@ def _tracking(sr: Dataset) -> Iterator[str]:
 
 
 def _probabilities(sr: Dataset) -> Iterator[str]:
-    for group in groups(sr):
+    for group in hip_groups(sr):
         numbers = [item for item in items(group) if item.ValueType == "NUM"]
         names = {name(item)[-2:] for item in numbers if name(item).startswith("P_")}
         if names - {f"_{side_of(group)}"}:
@@ -103,7 +106,7 @@ def _probabilities(sr: Dataset) -> Iterator[str]:
 
 
 def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
-    sizes = {str(h.SOPInstanceUID): (h.Columns, h.Rows) for h in screening.headers}
+    sizes = {str(h.SOPInstanceUID): (h.Columns, h.Rows) for h in screening.all_headers}
     if capture is not None:
         sizes[str(capture.SOPInstanceUID)] = (capture.Columns, capture.Rows)
     for group in groups(sr):
@@ -128,16 +131,25 @@ def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iter
 def _measured_area(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
     """Attenuation has its deviation and area, and the area is that of the outline."""
     captures = () if capture is None else (capture,)
-    images = {str(h.SOPInstanceUID): h for h in (*screening.headers, *captures)}
+    images = {str(h.SOPInstanceUID): h for h in (*screening.all_headers, *captures)}
     for group in groups(sr):
         means, deviations = named(group, "112181"), named(group, "112183")
         areas, regions = named(group, "42798000"), named(group, "111030")
         if not len(means) == len(deviations) == len(areas) <= 1:
             yield "attenuation without its deviation or area"
         for area, region in zip(areas, regions, strict=False):
+            if level_of(group) and not _is_axial(images[_image_uid(region)]):
+                continue  # the area is that of the ellipse, the outline its section
             area_mm2 = float(area.MeasuredValueSequence[0].NumericValue)
-            if abs(area_mm2 - _area_mm2(region, images)) > 0.2:
+            # 32 points of an ellipse enclose 0.6 % less than it.
+            allowed = 0.01 * area_mm2 if level_of(group) else 0.2
+            if abs(area_mm2 - _area_mm2(region, images)) > allowed:
                 yield "an area that is not that of the outline"
+
+
+def _is_axial(header: Dataset) -> bool:
+    across = np.cross(*np.reshape(header.ImageOrientationPatient, (2, 3)))
+    return bool(abs(across[2]) > 0.7)
 
 
 def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
@@ -153,19 +165,49 @@ def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
 
 
 def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
-    graded = {side_of(group) for group in groups(sr)}
+    graded = {side_of(group) for group in hip_groups(sr)}
     not_graded = {side_of(item) for item in not_evaluated(sr)}
     if graded | not_graded != {"R", "L"} or graded & not_graded:
         yield "a hip is passed over: it must have either groups or an evaluation"
     if any(len(named(item, "NA_REASON")) != 1 for item in not_evaluated(sr)):
         yield "no reason why a hip was not evaluated"
     by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
-    for group in groups(sr):
+    for group in hip_groups(sr):
         for region in named(group, "111030"):
             x = _center_x_mm(region, by_uid)
             # The origin is between the hips of the phantom: −x is the patient's right (LPS).
             if x is not None and (x < 0) != (side_of(group) == "R"):
                 yield "laterality contradicts the geometry"
+
+
+def _vertebrae(sr: Dataset, screening: Screening) -> Iterator[str]:
+    """Each measured vertebra has one group with its value, on the slice through its center."""
+    found = {level_of(group): group for group in groups(sr) if level_of(group)}
+    measured = [] if screening.lumbar is None else screening.lumbar.measured
+    if list(found) != [one.vertebra.level for one, _ in measured]:
+        yield "the groups of vertebrae are not those that were measured"
+        return
+    images = {str(header.SOPInstanceUID): header for header in screening.all_headers}
+    for one, region in measured:
+        group = found[one.vertebra.level]
+        (mean,) = named(group, "112181")
+        if abs(float(mean.MeasuredValueSequence[0].NumericValue) - region.mean_hu) > 1e-3:
+            yield "the attenuation of a vertebra is another one"
+        for outline in named(group, "111030"):
+            header = images[_image_uid(outline)]
+            off = np.subtract(_center_mm(outline, header), region.center_mm)
+            if np.abs(off).max() > max(3.0, float(header.SliceThickness) / 2 + 0.5):
+                yield "the outline of a vertebra lies elsewhere"
+
+
+def _center_mm(outline: Dataset, header: Dataset) -> np.ndarray:
+    """Return the middle of an outline on a source slice, patient LPS mm."""
+    points = np.reshape(outline.GraphicData, (-1, 2))
+    column, row = (points.min(axis=0) + points.max(axis=0)) / 2 - 0.5
+    right, down = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
+    row_mm, column_mm = (float(v) for v in header.PixelSpacing)
+    origin = np.array(header.ImagePositionPatient, float)
+    return np.asarray(origin + column * column_mm * right + row * row_mm * down)
 
 
 def _center_x_mm(region: Dataset, headers: dict[str, Dataset]) -> float | None:
@@ -237,11 +279,15 @@ def _references(sr: Dataset, capture: Dataset | None) -> Iterator[str]:
 def _algorithm(sr: Dataset, screening: Screening) -> Iterator[str]:
     model = screening.model
     for code, expected in (("111001", model.name), ("111003", model.version)):
-        for parent in (named(sr, "126010")[0], *groups(sr)):
+        for parent in (named(sr, "126010")[0], *hip_groups(sr)):
             children = parent.get("ContentSequence", ())
             values = [item.TextValue for item in children if name(item) == code]
             if values != [expected]:
                 yield f"algorithm item {code} missing or different"
+    for group in groups(sr):
+        own = [item.TextValue for code in ("111001", "111003") for item in named(group, code)]
+        if level_of(group) and own != ["osteoscreen-lumbar", "1"]:
+            yield "the algorithm of a vertebra missing or different"
     equipment = sr.ContributingEquipmentSequence[-1]
     pairs = (
         (named(sr, "121012")[0].UID, equipment.DeviceUID),

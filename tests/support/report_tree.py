@@ -11,6 +11,9 @@ GRADES = {
     "312894000": Grade.OSTEOPENIA,
     "64859006": Grade.OSTEOPOROSIS,
 }
+LEVELS = {
+    "66794005": "L1", "14293000": "L2", "36470004": "L3", "11994002": "L4", "49668003": "L5",
+}  # fmt: skip
 REGION_SIDES = {"24028007": "R", "7771000": "L"}
 
 
@@ -39,6 +42,16 @@ def named(tree: Dataset, code_value: str) -> list[Dataset]:
 def groups(sr: Dataset) -> list[Dataset]:
     """Return the measurement groups."""
     return named(sr, "125007")
+
+
+def hip_groups(sr: Dataset) -> list[Dataset]:
+    """Return the measurement groups of femurs and necks."""
+    return [group for group in groups(sr) if not level_of(group)]
+
+
+def level_of(group: Dataset) -> str:
+    """Return the level of the group of a vertebra, ``""`` for that of a hip."""
+    return LEVELS.get(value(named(group, "363698007")[0]), "")
 
 
 def not_evaluated(sr: Dataset) -> list[Dataset]:

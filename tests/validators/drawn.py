@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from tests.support.report_rules import groups, named, side_of, value
+from tests.support.report_rules import groups, hip_groups, level_of, named, side_of, value
 from worker.pipeline import header_values
 from worker.pipeline.plane_layout import Half, lay_out_planes
 from worker.pipeline.results import Hip, NeckAttenuation, Screening
@@ -39,7 +39,8 @@ class Outline:
 def outlines(screening: Screening, sr: Dataset, overlay: Dataset | None) -> Iterator[Outline]:
     """Yield the outline of each group of a report."""
     hips = {hip.side: hip for hip in screening.hips}
-    for group in groups(sr):
+    yield from _of_vertebrae(screening, sr)
+    for group in hip_groups(sr):
         hip = hips[side_of(group)]  # type: ignore[index]
         is_neck = value(named(group, "363698007")[0]) == NECK_OF_FEMUR
         outline_mm = hip.neck.outline_mm if is_neck and isinstance(
@@ -57,6 +58,37 @@ def outlines(screening: Screening, sr: Dataset, overlay: Dataset | None) -> Iter
             yield Outline(tracking_uid, str(overlay.SOPInstanceUID), on_picture)
 
 
+def _of_vertebrae(screening: Screening, sr: Dataset) -> Iterator[Outline]:
+    """Yield the outlines of the vertebrae on the slices through their centers."""
+    lumbar = screening.lumbar
+    measured = {} if lumbar is None else {one.vertebra.level: r for one, r in lumbar.measured}
+    for group in groups(sr):
+        if not (level := level_of(group)):
+            continue
+        assert lumbar is not None
+        region = measured[level]  # type: ignore[index]
+        center = np.array(region.center_mm)
+        header = min(lumbar.headers, key=lambda ds: _off_slice_mm(ds, center))
+        points = np.array(region.outline_mm)
+        if abs(_normal(header)[2]) < 0.7:
+            low, high = points[:, 0].min(), points[:, 0].max()
+            slab = ((low, 2.5), (high, 2.5), (high, -2.5), (low, -2.5))
+            points = np.array([(x, center[1], center[2] + z) for x, z in slab])
+        closed = np.array([*points, points[0]])
+        uid = str(named(group, "112040")[0].UID)
+        yield Outline(uid, str(header.SOPInstanceUID), closed)
+
+
+def _normal(header: Dataset) -> Points:
+    right, down = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
+    return np.cross(right, down)
+
+
+def _off_slice_mm(header: Dataset, point_mm: Points) -> float:
+    position = np.array(header.ImagePositionPatient, float)
+    return abs(float(_normal(header) @ (point_mm - position)))
+
+
 def distance_mm(points: Points, outline: Outline) -> float:
     """Return the largest distance of one outline from the other, in both directions."""
     one, other = _dense(np.asarray(points, float)), _dense(outline.points)
@@ -67,7 +99,7 @@ def distance_mm(points: Points, outline: Outline) -> float:
 def image_planes(screening: Screening, overlay: Dataset | None) -> dict[str, dict[str, object]]:
     """Return cornerstone's ``imagePlaneModule`` of each image, by "SOP Instance UID:frame"."""
     planes = {}
-    for header in screening.headers:
+    for header in screening.all_headers:
         frame = header_values.frame_of(header) or 1
         key = f"{header.SOPInstanceUID}:{frame}"
         planes[key] = _image_plane(

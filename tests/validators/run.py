@@ -61,11 +61,13 @@ class Summary:
 def build(result: VariedResult) -> dict[str, Dataset]:
     """Return the objects of a result by role; equal results give equal bytes."""
     screening, previous = result.screening, result.previous
-    images: dict[str, Dataset] = {}
-    if screening.grade is not None:
-        result_picture, overlay = build_captures(screening, at=AT, previous=previous)
-        images = {"sc": result_picture, "overlay": overlay}
-    if result.parametric_map and (heat_maps := build_parametric_map(screening, at=AT)):
+    pictures = build_captures(screening, at=AT, previous=previous)
+    images = dict(zip(("sc", "overlay"), pictures, strict=False))
+    if (
+        screening.grade is not None
+        and result.parametric_map
+        and (heat_maps := build_parametric_map(screening, at=AT))
+    ):
         images["pm"] = heat_maps
     referenced = list(images.values())
     return images | {
@@ -97,8 +99,8 @@ def check_report_rules(results: Sequence[VariedResult], folder: Path) -> Summary
     """Check the written reports by ``tests.support.report_rules``."""
     start, findings, count = time.monotonic(), [], 0
     for number, result in enumerate(results):
-        capture_path = _path(folder, number, "overlay")
-        capture = dcmread(capture_path) if capture_path.exists() else None
+        role = "sc" if result.screening.grade is None else "overlay"
+        capture = dcmread(_path(folder, number, role))
         for role in ("sr", "comprehensive"):
             count += 1
             path = _path(folder, number, role)

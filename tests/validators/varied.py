@@ -27,6 +27,7 @@ from tests.support.report_cases import (
     as_frames,
     composed,
 )
+from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.previous import PreviousHip, PreviousResult
 from worker.pipeline.reasons import Reason
 from worker.pipeline.results import Grade, Hip, NeckNotMeasured, Screening
@@ -66,6 +67,9 @@ SOURCES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
     ),
 }
+GEOMETRY = frozenset(
+    {"SliceThickness", *(name for geometry, _ in SOURCES.values() for name in geometry)}
+)
 MULTI_FRAME = {
     "enhanced CT": EnhancedCTImageStorage,
     "legacy converted, axial": LegacyConvertedEnhancedCTImageStorage,
@@ -231,13 +235,32 @@ def varied_result(number: int) -> VariedResult:
     if number % 9 == 7 and all(hip.grade for hip in hips) and "no frame" not in source:
         screening = composed(replace(screening, hips=hips), replace(screening, hips=hips))
         hips, source = screening.hips, f"{source}, two series"
+    screening = _with_spine(number, replace(screening, hips=hips), attributes)
     history = HISTORIES[number % len(HISTORIES)] if "StudyDate" in headers[0] else ()
     return VariedResult(
         f"{number}: {source}, {script}, {header_kind}",
-        replace(screening, hips=hips),
+        screening,
         history,
         parametric_map=number % 3 == 0,
     )
+
+
+def _with_spine(number: int, screening: Screening, attributes: dict[str, Any]) -> Screening:
+    """Return a result without a grade with a measured spine, and some others with one."""
+    graded = screening.grade is not None
+    if graded and number % 7 != 2:
+        return screening
+    of_study = {key: attributes[key] for key in attributes if key not in GEOMETRY}
+    lumbar = make_lumbar(
+        orientation="coronal" if number % 4 == 2 else "axial",
+        dense=("L1",) if number % 5 == 4 else (),
+        **{**of_study, "SeriesInstanceUID": f"1.2.826.0.1.3680043.8.498.9.{number}"},
+    )
+    lumbar = replace(lumbar, headers=tuple(map(as_read, lumbar.headers)))
+    if graded:
+        return replace(screening, lumbar=lumbar)
+    spine = make_spine_screening(lumbar, warnings=screening.warnings)
+    return replace(spine, hips=screening.hips or spine.hips)
 
 
 def _pick(choices: Mapping[str, Any], number: int) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from worker.cli.tables import NO_GRADE
 from worker.errors import describe
 from worker.screening import outputs
 from worker.screening.outputs import FileRole
@@ -60,7 +61,7 @@ def line_of(one: Finished) -> str:
     below = f"{_spine_line(entry)}{warnings}"
     if reason is not None:
         return f"{uid}  {state}  {reason['code']}: {escape(reason['text'])}{below}"
-    return f"{uid}  {state}  {entry['grade']}{below}"
+    return f"{uid}  {state}  {entry['grade'] or NO_GRADE}{below}"
 
 
 def _spine_line(entry: dict[str, Any]) -> str:
@@ -94,7 +95,10 @@ def study_line(study: FinishedStudy) -> str:
     """Return one line of rich markup for a study."""
     entry = study.entry
     reason = entry["reason"]
-    found = f"{reason['code']}: {escape(reason['text'])}" if reason else entry["grade"] or ""
+    ungraded = NO_GRADE if entry["state"] == "reported" else ""
+    found = entry["grade"] or ungraded
+    if reason:
+        found = f"{reason['code']}: {escape(reason['text'])}"
     return f"study {escape(entry['study_uid'])}  {entry['state']}  {found}".rstrip()
 
 

@@ -14,6 +14,7 @@ from db.results import withheld_run
 from db.states import DeliveryState, RunOutcome
 from worker.cli.tables import (
     COLORS,
+    NO_GRADE,
     held_json,
     held_table,
     reason_or_error,
@@ -112,7 +113,8 @@ def withdrawal_lines(screenings: Sequence[Screening]) -> list[str]:
     """Return a line for each withdrawn result, oldest first."""
     return [
         f"[red]withdrawn[/] {local_time(run.withdrawn_at)} by {escape(run.withdrawn_by or '')}"
-        f" ({run.withdrawal_reason}): result of revision {run.revision}, {run.grade},"
+        f" ({run.withdrawal_reason}): result of revision {run.revision},"
+        f" {run.grade or NO_GRADE},"
         f" model {escape(run.model_name or '')} {escape(run.model_version or '')}"
         for run in screenings
         if run.withdrawn_at is not None

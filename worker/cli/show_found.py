@@ -9,8 +9,9 @@ from rich.table import Table
 
 from db.history import SeriesHistory, StudyHistory, series_history, study_history
 from db.session import Session
+from db.states import RunOutcome
 from db.study_worklist import ListedStudy, find_studies
-from worker.cli.tables import COLORS, STUDY_COLORS, reason_or_error, series_json
+from worker.cli.tables import COLORS, NO_GRADE, STUDY_COLORS, reason_or_error, series_json
 
 Found = SeriesHistory | StudyHistory | Sequence[ListedStudy]
 
@@ -40,7 +41,8 @@ def studies_table(found: Sequence[ListedStudy]) -> list[RenderableType]:
     for one in found:
         study, run = one.study, one.screening
         state = study.state and f"[{STUDY_COLORS[study.state]}]{study.state}[/]"
-        grade = (run.grade if run else None) or "–"
+        ended = NO_GRADE if run and run.outcome is RunOutcome.SCREENED else "–"
+        grade = (run.grade if run else None) or ended
         table.add_row(
             study.study_instance_uid, "", "", state, grade, reason_or_error(study), ""
         )

@@ -15,6 +15,7 @@ from db.states import SeriesState, StudyState
 if TYPE_CHECKING:
     from worker.diagnostics.diagnostic import Diagnostic
 
+NO_GRADE = "spine measured, no hip graded"
 COLORS = {
     SeriesState.RECEIVING: "cyan",
     SeriesState.QUEUED: "cyan",

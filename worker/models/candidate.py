@@ -34,6 +34,8 @@ def record_predictions(context: WorkerContext, screening_id: int, screening: Scr
         if model is None:
             return
         predictions = tuple(predictions_of(model, screening))
+        if not predictions:
+            return
         with context.sessions.begin() as session:
             candidates.save_predictions(
                 session, screening_id, identity(model.info), predictions, now=utc_now()

@@ -60,10 +60,31 @@ def is_complete(results: Sequence[NamedResult]) -> bool:
 
 
 def compose(results: Sequence[NamedResult]) -> Screening | None:
-    """Return the result of a study, None where no side is graded.
+    """Return the result of a study, None where no side is graded and no spine is measured.
 
-    ``results`` : the best series first. The result of one series is returned unchanged.
+    ``results`` : the best series first. The result of one series is returned unchanged, unless
+    only another one measures the lumbar spine.
     """
+    graded = _compose_hips(results)
+    if graded is None:
+        return _first_measured(results)
+    if graded.lumbar is not None and graded.lumbar.measured:
+        return graded
+    other = _first_measured(results)
+    return graded if other is None else replace(graded, lumbar=other.lumbar)
+
+
+def _first_measured(results: Sequence[NamedResult]) -> Screening | None:
+    """Return the highest-ranked result that measures a lumbar vertebra."""
+    for one in results:
+        found, lumbar = one.result, one.result.lumbar
+        if isinstance(found, Screening) and lumbar is not None and lumbar.measured:
+            return found
+    return None
+
+
+def _compose_hips(results: Sequence[NamedResult]) -> Screening | None:
+    """Return the result of the hips of a study, None where no side is graded."""
     owners = _owners(results)
     graded = [
         one

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from common.dicom.patient_values import read_patient_values, stated_text
 from worker.pipeline.header_values import text_of, value_of
-from worker.pipeline.results import ModelInfo
+from worker.pipeline.results import MEASUREMENT, ModelInfo
 from worker.pipeline.uids import (
     ENCODER_VERSION,
     IMPLEMENTATION_CLASS_UID,
@@ -31,6 +31,7 @@ LOSSY = (
 )  # fmt: skip
 NOT_IDENTIFYING = ("PatientAge", "PatientSize", "PatientWeight")
 CONTRIBUTION = "Bone density grade of the proximal femur by a neural network"
+MEASUREMENT_CONTRIBUTION = "Attenuation of lumbar vertebrae by geometry"
 
 # Type 2 in the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): empty where the
 # source lacks them.
@@ -78,7 +79,7 @@ def derived_dataset(source: Dataset, model: ModelInfo, sop_class_uid: str) -> Da
     ds.InstanceNumber = 1
     ds.ContributingEquipmentSequence = [
         *_acquisition_equipment(source),
-        _processing_equipment(model),
+        processing_equipment(model),
     ]
     return ds
 
@@ -239,7 +240,7 @@ def _acquisition_equipment(source: Dataset) -> list[Dataset]:
     return [item] if "Manufacturer" in item else []
 
 
-def _processing_equipment(model: ModelInfo) -> Dataset:
+def processing_equipment(model: ModelInfo) -> Dataset:
     """Return the algorithm as contributing equipment, equal to the SR's content (IHE AIR)."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.ProcessingEquipment)]
@@ -247,7 +248,9 @@ def _processing_equipment(model: ModelInfo) -> Dataset:
     item.ManufacturerModelName = model.name
     item.SoftwareVersions = model.version
     item.DeviceUID = device_uid(model)
-    item.ContributionDescription = CONTRIBUTION
+    item.ContributionDescription = (
+        MEASUREMENT_CONTRIBUTION if model == MEASUREMENT else CONTRIBUTION
+    )
     return item
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pydicom import Dataset
 
 from worker.pipeline import header_values
+from worker.pipeline.lumbar_results import LumbarMeasurements, Region
 from worker.pipeline.results import Hip, Screening
 from worker.pipeline.volume import Plane, PointMm
 
@@ -58,6 +59,11 @@ def image_of(screening: Screening, hip: Hip) -> int | None:
     headers = screening.headers_of(hip)
     header = source_slice(headers, hip.plane) or neck_slice(screening, hip)
     return None if header is None else image_number(headers, header)
+
+
+def lumbar_slice(lumbar: LumbarMeasurements, region: Region) -> Dataset:
+    """Return the source slice nearest to the center of a region of the lumbar spine."""
+    return _nearest_slice(lumbar.headers, region.center_mm)
 
 
 def _nearest_slice(headers: Sequence[Dataset], point_mm: PointMm) -> Dataset:

@@ -5,7 +5,13 @@ from collections.abc import Iterable, Sequence
 from worker.pipeline import texts
 from worker.pipeline.demographics import WHO_FROM_YEARS, ages_by_attribute
 from worker.pipeline.grading import SEVERITY, worse_grade
+from worker.pipeline.lumbar_statements import (
+    contradiction,
+    is_under_specific_limit,
+    lumbar_line,
+)
 from worker.pipeline.previous import PreviousResult
+from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Grade, Hip, Screening
 from worker.pipeline.statements import both_hips, second_grade
 
@@ -20,6 +26,11 @@ def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
     uncertain hip is named so. Of a side that cannot be assessed now it states metal and the
     worst grade of ``previous``, earlier results of this patient.
     """
+    if screening.grade is None and (line := lumbar_line(screening)):
+        sides = _ungraded(both_hips(screening), previous)
+        sentence = texts.NOT_GRADED.format(lumbar=line, sides=sides)
+        over = "" if is_under_specific_limit(screening) else texts.NO_RULE_OUT
+        return f"{sentence}{over}."
     patient = _patient_grades(screening)
     sides = _sides(both_hips(screening), patient, previous)
     if not patient:
@@ -40,6 +51,10 @@ def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
 
 def qualifications(screening: Screening) -> Iterable[str]:
     """Yield the sentences without which the impression could be misread, often none."""
+    if screening.grade is not None and (line := lumbar_line(screening)):
+        yield texts.LUMBAR_BESIDE_GRADE.format(line=line)
+    if words := contradiction(screening):
+        yield words
     if is_under_who_age(screening):
         yield texts.UNDER_WHO_AGE.format(years=WHO_FROM_YEARS)
     if changed := _changed_by_demographics(screening):
@@ -93,6 +108,15 @@ def _sides(hips: Sequence[Hip], patient: Grades, previous: Sequence[PreviousResu
     named = [texts.HIP.format(side=texts.SIDE_WORDS[hip.side]) for hip in same]
     others = [_hip(hip, previous) for hip in hips if hip not in same]
     return "; ".join([*named, *others])
+
+
+def _ungraded(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -> str:
+    """Return why no hip is graded, once where both have the same reason."""
+    named = [_hip(hip, previous) for hip in hips]
+    not_in_view = all(hip.reason and hip.reason.code is ReasonCode.NO_FEMUR for hip in hips)
+    if not_in_view and named == [_hip(hip, ()) for hip in hips]:
+        return texts.NOT_IN_VIEW
+    return "; ".join(named)
 
 
 def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:

@@ -1,8 +1,13 @@
 """Results of the measurements of the lumbar spine, frozen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
 
 from worker.pipeline.volume import PointMm
 
@@ -45,16 +50,38 @@ class Vertebra:
     region: Region | NotMeasured
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SpineView:
+    """Pictures of a measured spine, by which a reader can check level and region.
+
+    ``level`` : the vertebra of the axial picture. ``axial_hu`` : (rows, columns) float32, mean
+    over the slab of the region, ``axial_mm`` a pixel, rows from front to back, columns to the
+    patient's left. ``outline`` : (n, 2) (row, column) of the region in it, pixel centers.
+    ``sagittal_hu`` : (rows, columns) float32, the spine straightened along its canal,
+    ``sagittal_mm`` a pixel, from head to feet and from front to back. ``middles`` : row of the
+    middle of each vertebra in it.
+    """
+
+    level: Level
+    axial_hu: npt.NDArray[np.float32]
+    axial_mm: float
+    outline: npt.NDArray[np.float64]
+    sagittal_hu: npt.NDArray[np.float32]
+    sagittal_mm: float
+    middles: Mapping[Level, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Spine:
     """The lumbar vertebrae L1 to L4 of a volume, from head to feet.
 
     ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
-    levels were found.
+    levels were found. ``view`` : None where no vertebra is measured.
     """
 
     vertebrae: tuple[Vertebra, ...]
     text: str
+    view: SpineView | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +90,17 @@ class LimitReading:
 
     ``source`` : author and year with the DOI. ``reading`` : the limit and which side of it the
     value is on. ``why_not`` : why the conditions of the source are not met, None where they
-    are.
+    are. ``author`` : author and year alone. ``is_low`` : whether the rounded value is at or
+    under ``limit_hu``. ``meaning`` : the accuracy that the source states.
     """
 
     source: str
     reading: str
     why_not: str | None
+    author: str
+    limit_hu: float
+    is_low: bool
+    meaning: str
 
     @property
     def holds(self) -> bool:
@@ -99,8 +131,24 @@ class LumbarMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class LumbarMeasurements:
-    """The measurements of a series. ``text`` : see ``Spine``."""
+    """The measurements of a series. ``text``, ``view`` : see ``Spine``.
+
+    ``headers`` : the source data sets of the series without pixels, in the order of the slices.
+    """
 
     measurements: tuple[LumbarMeasurement, ...]
     text: str
     conditions: Conditions
+    headers: tuple[Dataset, ...] = field(default=(), compare=False)
+    view: SpineView | None = field(default=None, compare=False)
+
+    @property
+    def measured(self) -> tuple[tuple[LumbarMeasurement, Region], ...]:
+        """The vertebrae that have a value, with their regions."""
+        found = ((one, one.vertebra.region) for one in self.measurements)
+        return tuple((one, region) for one, region in found if isinstance(region, Region))
+
+    @property
+    def series_instance_uid(self) -> str:
+        """The series that was measured."""
+        return str(self.headers[0].SeriesInstanceUID) if self.headers else ""

@@ -7,6 +7,7 @@ from worker.pipeline.image_numbers import image_of
 from worker.pipeline.lumbar_json import measurements_json, spine_json
 from worker.pipeline.reasons import Check, Reason
 from worker.pipeline.results import (
+    MEASUREMENT,
     NECK_METHOD,
     Hip,
     ModelInfo,
@@ -51,7 +52,7 @@ def to_json(
         "grade": None if result.grade is None else result.grade.value,
         "measurements": measurements_json(result.lumbar),
         "spine": spine_json(result.lumbar),
-        "model": model_json(result.model),
+        "model": None if result.model == MEASUREMENT else model_json(result.model),
         "warnings": list(result.warnings),
         "checks": _checks(SERIES_REQUIRES, result.checks),
         "timings_ms": dict(result.timings_ms),

@@ -163,6 +163,20 @@ class Classification:
         return self.in_distribution if isinstance(self.in_distribution, Reason) else None
 
 
+MEASUREMENT = ModelInfo(
+    name="osteoscreen-lumbar",
+    version="1",
+    modality="measurement",
+    training_data="none: geometry, no training",
+    sha256="",
+    simulated=False,
+)
+"""Algorithm of a result without a grade: it rests on the measurements, not on a model.
+
+Raise the version when the levels or the regions of the lumbar spine change.
+"""
+
+
 class Model(Protocol):
     """A loaded model package (``worker.pipeline.model.package.load``)."""
 
@@ -200,8 +214,8 @@ class Screening:
     ``headers`` : the source data sets without pixels, in the order of the slices; those of two
     series where the result is put together from them (``compose``).
     ``hips`` : right first. ``grade`` : that of the patient, from the worse hip; None where
-    neither is graded, for which ``screen`` returns ``Rejected`` instead. ``checks`` : the
-    rules of the series; each hip holds its own.
+    neither is graded and the lumbar spine is measured; ``model`` is ``MEASUREMENT`` then.
+    ``checks`` : the rules of the series; each hip holds its own.
     """
 
     series_instance_uid: str
@@ -219,6 +233,14 @@ class Screening:
     def source(self) -> Dataset:
         """The header from which SR and SC take the attributes of patient and study."""
         return source_header(self.headers)
+
+    @property
+    def all_headers(self) -> tuple[Dataset, ...]:
+        """The headers of all series of the result, those of the hips first."""
+        lumbar = () if self.lumbar is None or not self.lumbar.measured else self.lumbar.headers
+        known = {str(ds.SeriesInstanceUID) for ds in self.headers}
+        others = (ds for ds in lumbar if str(ds.SeriesInstanceUID) not in known)
+        return (*self.headers, *others)
 
     @property
     def is_composed(self) -> bool:

@@ -12,15 +12,16 @@ from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import source_header
+from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Check, Reason, ReasonCode
-from worker.pipeline.results import Hip, Model, Rejected, Screening
+from worker.pipeline.results import MEASUREMENT, Hip, Model, Rejected, Screening
 from worker.pipeline.spine.lumbar import measure_lumbar
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
 from worker.pipeline.validation.rules import first_failure, to_check
 from worker.pipeline.volume import Femur, Series, Side, Volume
-from worker.pipeline.warnings import screening_warnings
+from worker.pipeline.warnings import measurement_warnings, screening_warnings
 
 SIDES: tuple[Side, Side] = ("R", "L")
 
@@ -55,8 +56,9 @@ def screen(
 ) -> Screening | Rejected:
     """Screen the files of one CT series, of which ``refused`` more were refused at reception.
 
-    Return a ``Rejected`` with a reason where no hip can be graded; one gradable hip is
-    enough. Raise only for faults of the machine (unreadable disk, exhausted memory).
+    Return a ``Rejected`` with a reason where no hip can be graded and no lumbar vertebra is
+    measured; one of them is enough. Raise only for faults of the machine (unreadable disk,
+    exhausted memory).
     """
     stopwatch = Stopwatch()
     with stopwatch.step("load_headers"):
@@ -92,8 +94,25 @@ def _screen_pixels(
         femurs = select.find_femurs(volume, grid)
     with stopwatch.step("spine"):
         lumbar = measure_lumbar(series, grid)
-    return replace(
-        _screen_femurs(series, volume, femurs, checks, model, stopwatch), lumbar=lumbar
+    result = _screen_femurs(series, volume, femurs, checks, model, stopwatch)
+    if isinstance(result, Rejected) and result.hips and lumbar.measured:
+        return _measured(series, result, lumbar)
+    return replace(result, lumbar=lumbar)
+
+
+def _measured(series: Series, ungraded: Rejected, lumbar: LumbarMeasurements) -> Screening:
+    """Return the result of a series whose hips have reasons and whose spine is measured."""
+    return Screening(
+        series_instance_uid=series.series_instance_uid,
+        orientation=series.orientation,
+        headers=series.headers,
+        hips=ungraded.hips,
+        grade=None,
+        model=MEASUREMENT,
+        warnings=measurement_warnings(series),
+        timings_ms=ungraded.timings_ms,
+        checks=ungraded.checks,
+        lumbar=lumbar,
     )
 
 

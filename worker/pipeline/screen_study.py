@@ -58,8 +58,9 @@ class StudyScreening:
 
     ``series`` : in the order of the ranking. ``result`` : the source of SR and SC, that of one
     series or put together from two; its ``series_instance_uid`` is the best used series, and
-    each hip names its own. None where no hip is graded; ``reason`` then is the most telling
-    one, None where ``state`` is ``failed``: no series was graded and one could not be screened.
+    each hip names its own. None where no hip is graded and no lumbar vertebra is measured;
+    ``reason`` then is the most telling one, None where ``state`` is ``failed``: there is no
+    result and one series could not be screened.
     """
 
     state: Literal["reported", "nothing_to_report", "failed"]
@@ -124,10 +125,12 @@ def _veto_of(result: Screening | Rejected) -> Reason | None:
 
 
 def _used(composed: Screening | None, ranking: Ranking) -> Sequence[RankedSeries]:
-    """Return the series that decide about a side of the result, by rank."""
+    """Return the series that decide about a side or the spine of the result, by rank."""
     if composed is None:
         return ()
     uids = {composed.series_instance_uid, *(hip.series_instance_uid for hip in composed.hips)}
+    if composed.lumbar is not None and composed.lumbar.measured:
+        uids.add(composed.lumbar.series_instance_uid)
     return [entry for entry in ranking.candidates if entry.series_instance_uid in uids]
 
 
@@ -160,7 +163,7 @@ def _not_selected(entry: RankedSeries, used: Sequence[RankedSeries]) -> Reason:
     first = used[0]
     if (first.rank or 0) < (entry.rank or 0):
         return Reason(ReasonCode.NOT_SELECTED, f"{text} ({why_preferred(first, entry)}).")
-    return Reason(ReasonCode.NOT_SELECTED, f"{text} (both hips are graded).")
+    return Reason(ReasonCode.NOT_SELECTED, f"{text} (more hips are graded).")
 
 
 def _passed_over(

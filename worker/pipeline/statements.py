@@ -11,7 +11,7 @@ from worker.pipeline.header_values import number_of
 from worker.pipeline.image_numbers import image_number, neck_slice, source_slice
 from worker.pipeline.plane_layout import differ_in_direction
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.results import Grade, Hip, ModelInfo, Screening
+from worker.pipeline.results import MEASUREMENT, Grade, Hip, ModelInfo, Screening
 from worker.pipeline.texts import SIDE_WORDS as SIDE_WORDS
 from worker.pipeline.volume import Plane, Side
 
@@ -87,8 +87,17 @@ def reason_text(hip: Hip) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
+def limitations(screening: Screening) -> str:
+    """Return what a result does not say."""
+    return (
+        texts.MEASUREMENT_LIMITATIONS if screening.model == MEASUREMENT else texts.LIMITATIONS
+    )
+
+
 def demographics(screening: Screening) -> str:
     """Return the inputs of the model, and which of them the source header lacks."""
+    if screening.model == MEASUREMENT:
+        return texts.NO_MODEL_USED
     source = screening.source
     present = {
         "sex": stated_text(source, "PatientSex"),

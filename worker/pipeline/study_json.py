@@ -7,7 +7,7 @@ from worker.pipeline.image_numbers import image_of
 from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
 from worker.pipeline.reasons import Reason
 from worker.pipeline.result_json import hip_json, model_json, reason_json, to_json
-from worker.pipeline.results import Rejected, Screening
+from worker.pipeline.results import MEASUREMENT, Rejected, Screening
 from worker.pipeline.screen_study import SeriesOutcome, StudyScreening
 
 Outputs = Mapping[str, str | None]
@@ -20,7 +20,8 @@ def study_json(
 ) -> dict[str, Any]:
     """Return one entry of ``study.json``; its keys are a public contract."""
     result, files = study.result, outputs or {}
-    lumbar = first_measured(one.result.lumbar for one in study.series if one.result is not None)
+    of_series = (one.result.lumbar for one in study.series if one.result is not None)
+    lumbar = first_measured([None if result is None else result.lumbar, *of_series])
     return {
         "study_uid": study_instance_uid,
         "state": study.state,
@@ -36,7 +37,9 @@ def study_json(
         "grade": result.grade.value if result is not None and result.grade else None,
         "measurements": measurements_json(lumbar),
         "spine": spine_json(lumbar),
-        "model": None if result is None else model_json(result.model),
+        "model": None
+        if result is None or result.model == MEASUREMENT
+        else model_json(result.model),
         "warnings": [] if result is None else list(result.warnings),
         "outputs": {
             "sr": files.get("sr"),

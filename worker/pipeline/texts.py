@@ -31,6 +31,22 @@ SHORT_REASONS: Mapping[ReasonCode, str] = {
 }
 EARLIER_GRADE = ", earlier {grade}"
 
+# A result without a grade: the measurement comes first.
+NOT_GRADED = "{lumbar}; hips not graded ({sides})"
+NOT_IN_VIEW = "not in the field of view"
+
+# Measurements of the lumbar spine.
+LUMBAR_VALUE = "{level} {hu} HU"
+LUMBAR_READ = "{value}: {sign} {limit}, {author}"
+LUMBAR_NOT_READ = "{value}; {author} does not apply: {why_not}"
+LUMBAR_NO_LIMIT = "{values} (no published limit is used)"
+LUMBAR_NOT_MEASURED = "{level} not measured: {reason}"
+LUMBAR_BESIDE_GRADE = "Lumbar spine, measured without the model: {line}."
+CONTRADICTION = (
+    "Model and measurement contradict each other: the grade of the hips is {grade}, the "
+    "attenuation of the spine suggests otherwise. They rest on different data."
+)
+
 # Sentences that qualify the impression.
 UNDER_WHO_AGE = (
     "Patient under {years} years: WHO categories apply to postmenopausal women and to men from "
@@ -57,6 +73,12 @@ LIMITATIONS = (
     "The grade estimates the WHO category of femoral DXA from the picture. Neither T-score nor "
     "bone mineral density is measured; nothing else was looked for. The diagnosis needs DXA."
 )
+MEASUREMENT_LIMITATIONS = (
+    "Attenuation in HU is not bone mineral density, and no T-score is measured. A published "
+    "limit holds for the vertebra and the acquisition that it names. Nothing else was looked "
+    "for. The diagnosis needs DXA."
+)
+NO_MODEL_USED = "No model and no demographics (sex, age, height, weight) were used."
 IMAGE_MODEL_ONLY = "Image model only: demographics (sex, age, height, weight) were not used."
 MODEL_INPUTS = "Model inputs: {inputs}."
 NOT_IN_HEADER = " Not in the source header: {names}."
@@ -73,6 +95,7 @@ TWO_DIRECTIONS = (
 # One hip.
 HIP_RESULT = "{side} hip: {grade}{doubt}, probability {percent}."
 HIP_WITHOUT_RESULT = "{side} hip: NOT ASSESSABLE. {reason}"
+HIP_WITHOUT_GRADE = "{side} hip: not graded. {reason}"
 HIP_NOT_FOUND = "No {side} proximal femur was found in the field of view."
 NO_REASON = "no reason was recorded"
 MAY_BE = "uncertain: may be {grade}"

@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from worker.pipeline.results import ModelInfo
 
-ENCODER_VERSION = "5"
+ENCODER_VERSION = "6"
 """Version of the encoding of SR and SC, part of every digest; raise it when either changes."""
 
 NAMESPACE = uuid.UUID("5a9e2c1e-6d0b-4b43-9f3b-0d6f5c2a7e11")

@@ -51,6 +51,15 @@ def screening_warnings(
     return tuple(warning for warning in warnings if warning is not None)
 
 
+def measurement_warnings(series: Series) -> tuple[str, ...]:
+    """Return the warnings of a result without a grade: no model was used."""
+    warnings = (
+        who_category_warning(source_header(series.headers)),
+        frame_of_reference_warning(series),
+    )
+    return tuple(warning for warning in warnings if warning is not None)
+
+
 def topic_of(warning: str) -> str:
     """Return the topic that a warning begins with, ``other`` where it is none of ``TOPICS``."""
     return next((topic for topic in TOPICS if warning.startswith(topic)), "other")

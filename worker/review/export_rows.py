@@ -22,11 +22,12 @@ also keeps only the year of dates."""
 HIP_COLUMNS = (
     "grade", "reason", "p_normal", "p_osteopenia", "p_osteoporosis", "neck_hu", "reader_grade",
 )  # fmt: skip
+LEVELS = ("L1", "L2", "L3", "L4")
 RESULT_COLUMNS = (
     "received_year", "sex", "age", "manufacturer", "scanner_model", "kernel", "kvp",
     "slice_thickness_mm", "state", "reason", "grade", "model", "model_version",
     *(f"{side}_{name}" for side in ("right", "left") for name in HIP_COLUMNS),
-    "withdrawn",
+    "withdrawn", *(f"{level.lower()}_hu" for level in LEVELS),
 )  # fmt: skip
 LABEL_COLUMNS = (
     "series_dir", "patient_id", "t_score", "side", "sex", "age", "height_m", "weight_kg",
@@ -53,6 +54,7 @@ def result_row(listed: Listed, feedback: FeedbackBySide) -> dict[str, Any]:
         "model": screening.model_name if screening else None,
         "model_version": screening.model_version if screening else None,
         "withdrawn": screening.withdrawal_reason if screening else None,
+        **{f"{level.lower()}_hu": listed.lumbar_hu.get(level) for level in LEVELS},
     }
     for hip in listed.hips:
         prefix = "right" if hip.side == "R" else "left"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from worker.pipeline.grading import SEVERITY
+from worker.pipeline.lumbar_statements import is_under_specific_limit
 from worker.pipeline.results import Grade, Screening
 from worker.pipeline.statements import uncertainty_remark
 
@@ -46,10 +47,13 @@ class DeliveryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredReport:
-    """A delivered report of the patient on another study."""
+    """A delivered report of the patient on another study.
+
+    ``grade`` : None where the report grades no hip.
+    """
 
     study_date: date
-    grade: Grade
+    grade: Grade | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +101,39 @@ def not_low_density(report: Report, policy: DeliveryPolicy) -> Withheld | None:
     """
     if policy.deliver != "low_density" or report.replaces or _suggests_low(report.screening):
         return None
-    text = "No hip suggests low density (DELIVER=low_density)."
+    text = f"{_subject(report.screening)} suggests low density (DELIVER=low_density)."
     return Withheld(WithheldCode.NOT_LOW_DENSITY, text)
 
 
 def repeated(report: Report, policy: DeliveryPolicy) -> Withheld | None:
     """Deliver one report of a patient within ``REPEAT_MONTHS``, and others if they are worse.
 
-    A report that replaces a delivered one corrects it, and is delivered in any case.
+    A report that replaces a delivered one corrects it, and is delivered in any case. A first
+    grade after reports without one is delivered; a report without a grade after any other only
+    if it suggests low density.
     """
-    grade, day = report.screening.grade, report.study_date
-    if report.replaces or grade is None or day is None:
+    day = report.study_date
+    if report.replaces or day is None:
         return None
     recent = [
         one.grade
         for one in report.delivered
         if months_apart(one.study_date, day) < policy.repeat_months
     ]
-    if all(SEVERITY.index(grade) > SEVERITY.index(one) for one in recent):
+    if not recent or _is_worse(report.screening, recent):
         return None
     text = (
         "A report of the patient with the same or a worse grade was delivered within "
         f"{policy.repeat_months} months (REPEAT_MONTHS)."
     )
     return Withheld(WithheldCode.REPEATED, text)
+
+
+def _is_worse(screening: Screening, earlier: Sequence[Grade | None]) -> bool:
+    grade = screening.grade
+    if grade is None:
+        return _suggests_low(screening)
+    return all(one is None or SEVERITY.index(grade) > SEVERITY.index(one) for one in earlier)
 
 
 RULES: Sequence[Callable[[Report, DeliveryPolicy], Withheld | None]] = (
@@ -135,9 +148,16 @@ def months_apart(one: date, other: date) -> int:
     return months - (last.day < first.day)
 
 
+def _subject(screening: Screening) -> str:
+    return "No hip" if screening.grade is not None else "No measured vertebra"
+
+
 def _suggests_low(screening: Screening) -> bool:
-    """Return whether a hip is graded osteopenia or osteoporosis, or may be."""
-    return any(
+    """Return whether a hip is graded osteopenia or osteoporosis, or may be.
+
+    So does a vertebra at or under the lowest published limit of its level, where that holds.
+    """
+    return is_under_specific_limit(screening) or any(
         hip.grade is not None and (hip.grade is not Grade.NORMAL or uncertainty_remark(hip))
         for hip in screening.hips
     )

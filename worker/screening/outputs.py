@@ -44,14 +44,15 @@ class Outputs:
     """DICOM objects of a screening and their encoded files.
 
     ``screening`` : with the times of building the outputs. ``sc``, ``overlay`` : result picture
-    and overlay picture, one series. ``pm`` : the parametric map, None if it is disabled or
-    impossible. ``key`` : the Key Object Selection, None if it is disabled.
+    and overlay picture, one series; without a graded hip there is no overlay. ``pm`` : the
+    parametric map, None if it is disabled or impossible. ``key`` : the Key Object Selection,
+    None if it is disabled.
     """
 
     screening: Screening
     sr: Dataset
     sc: Dataset
-    overlay: Dataset
+    overlay: Dataset | None
     pm: Dataset | None
     key: Dataset | None
     files: Mapping[FileRole, bytes]
@@ -75,10 +76,12 @@ def build_outputs(
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
-        sc, overlay = build_captures(screening, at=at, previous=previous)
+        sc, *others = build_captures(screening, at=at, previous=previous)
+        overlay = others[0] if others else None
         with_unused_uids(sc, "sc", withdrawn)
-        with_unused_uids(overlay, "overlay", withdrawn)
-        overlay.SeriesInstanceUID = sc.SeriesInstanceUID
+        if overlay is not None:
+            with_unused_uids(overlay, "overlay", withdrawn)
+            overlay.SeriesInstanceUID = sc.SeriesInstanceUID
         png = capture_png(sc)
         pm = build_parametric_map(screening, at=at) if options.parametric_map else None
         if pm is not None:
@@ -86,7 +89,7 @@ def build_outputs(
     with stopwatch.step("report"):
         sr = build_report(
             screening,
-            [sc, overlay] if pm is None else [sc, overlay, pm],
+            [ds for ds in (sc, overlay, pm) if ds is not None],
             at=at,
             sop_class=options.sr_sop_class,
             predecessor=predecessor,

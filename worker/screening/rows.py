@@ -58,16 +58,15 @@ def hip_row(hip: Hip, series_id: int | None = None) -> outbox.NewHip:
 
 def object_rows(outputs: Outputs, folder: Path, spool_dir: Path) -> list[NewObject]:
     """Return the rows of the DICOM objects, whose files are in ``folder``."""
-    rows = [
-        _object_row("sr", outputs.sr, folder, spool_dir),
-        _object_row("sc", outputs.sc, folder, spool_dir),
-        _object_row("overlay", outputs.overlay, folder, spool_dir),
+    objects: Mapping[DicomRole, Dataset | None] = {
+        "sr": outputs.sr, "sc": outputs.sc, "overlay": outputs.overlay, "pm": outputs.pm,
+        "key": outputs.key,
+    }  # fmt: skip
+    return [
+        _object_row(role, ds, folder, spool_dir)
+        for role, ds in objects.items()
+        if ds is not None
     ]
-    if outputs.pm is not None:
-        rows.append(_object_row("pm", outputs.pm, folder, spool_dir))
-    if outputs.key is not None:
-        rows.append(_object_row("key", outputs.key, folder, spool_dir))
-    return rows
 
 
 def _object_row(role: DicomRole, ds: Dataset, folder: Path, spool_dir: Path) -> NewObject:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.logging import get_logger
-from common.metrics import GRADES, REJECTIONS
+from common.metrics import GRADES, NO_GRADE, REJECTIONS
 from common.spool.layout import SeriesKey, list_instances, results_folder
 from db import history, leases, outbox
 from db.leases import Lease
@@ -155,7 +155,7 @@ def _save_screened(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    GRADES.labels(entry["grade"]).inc()
+    GRADES.labels(entry["grade"] or NO_GRADE).inc()
     count_metrics("screened", built.screening)
     log.info("series_screened", grade=entry["grade"], not_delivered=count_decision(withheld))
     record_predictions(context, lease.screening_id, built.screening)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.logging import get_logger
-from common.metrics import GRADES, REJECTIONS, SCREENINGS
+from common.metrics import GRADES, NO_GRADE, REJECTIONS, SCREENINGS
 from common.spool.layout import study_results_folder
 from db import history, study_leases, study_results, study_series
 from db.outbox import NewResult
@@ -28,7 +28,13 @@ from worker.screening.build import build_with_record, count_metrics
 from worker.screening.lease import run_leased
 from worker.screening.outputs import Outputs
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
-from worker.screening.study_decisions import ends_of, late_ends, reopens, used_series
+from worker.screening.study_decisions import (
+    ends_of,
+    ends_of_same,
+    late_ends,
+    reopens,
+    used_series,
+)
 from worker.screening.study_run import StudyRun, Superseded
 from worker.screening.superseded import mark_withdrawn, superseded_by_study
 from worker.screening.withhold import count_decision, decide, decision_json, with_decision
@@ -134,12 +140,7 @@ def _save_same(
     context: WorkerContext, run: StudyRun, screening: StudyScreening, standing: StandingResult
 ) -> None:
     """End the run with the standing result: the late series show no other side."""
-    ends = [
-        study_results.SeriesEnd(one.series, None, one.rank, is_used=True)
-        if one.series.series_id in standing.series_ids
-        else one
-        for one in ends_of(screening, run.series)
-    ]
+    ends = ends_of_same(screening, run.series, standing)
     with context.sessions.begin() as session:
         study_results.save_unchanged(session, run.lease, ends, standing, now=utc_now())
     log.info("study_unchanged")
@@ -187,7 +188,7 @@ def _save_reported(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    GRADES.labels(entry["grade"]).inc()
+    GRADES.labels(entry["grade"] or NO_GRADE).inc()
     count_metrics("screened", result)
     log.info(
         "study_reported",

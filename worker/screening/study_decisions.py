@@ -4,6 +4,7 @@ Pure: no I/O.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from db.states import SeriesState
@@ -14,6 +15,7 @@ from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Screening
 from worker.pipeline.screen_study import SeriesOutcome, StudyScreening
 
+LATE = "The study was reported before this series arrived, and it grades no other hip."
 SIDES = frozenset({"R", "L"})
 
 
@@ -91,6 +93,25 @@ def ends_of(screening: StudyScreening, series: Sequence[RunSeries]) -> list[Seri
     return [_end_of(one, outcomes.get(one.series_instance_uid)) for one in series]
 
 
+def ends_of_same(
+    screening: StudyScreening, series: Sequence[RunSeries], standing: StandingResult
+) -> list[SeriesEnd]:
+    """Return the end of each series where the hips of the standing result stay the best.
+
+    A late series whose spine would stand beside these hips does not replace the report.
+    """
+    return [_end_of_same(one, standing) for one in ends_of(screening, series)]
+
+
+def _end_of_same(end: SeriesEnd, standing: StandingResult) -> SeriesEnd:
+    if end.series.series_id in standing.series_ids:
+        return SeriesEnd(end.series, None, end.rank, is_used=True)
+    if end.state is SeriesState.SCREENED:
+        code = ReasonCode.NOT_SELECTED.value
+        return replace(end, state=SeriesState.NOT_SELECTED, reason_code=code, reason_text=LATE)
+    return end
+
+
 def _end_of(one: RunSeries, outcome: SeriesOutcome | None) -> SeriesEnd:
     if outcome is None:  # its images are no longer in the spool
         return SeriesEnd(one, None, None)
@@ -122,4 +143,5 @@ def _key(result: Screening | None) -> tuple[object, ...] | None:
     if result is None:
         return None
     hips = tuple((hip.side, hip.series_instance_uid) for hip in result.hips)
-    return (result.series_instance_uid, hips, result.warnings)
+    spine = "" if result.lumbar is None else result.lumbar.series_instance_uid
+    return (result.series_instance_uid, hips, spine, result.warnings)

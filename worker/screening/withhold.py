@@ -41,7 +41,7 @@ def decide(
         withheld.lock_patient(session, series)
         identity = identity_of(result.headers)
         delivered = [
-            DeliveredReport(one.study_date, Grade(one.grade))
+            DeliveredReport(one.study_date, None if one.grade is None else Grade(one.grade))
             for one in withheld.delivered_grades(
                 session, series, within_months=policy.repeat_months
             )

@@ -14,6 +14,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from worker.pipeline import header_values, statements
 from worker.pipeline.capture.overlay import draw_overlay
 from worker.pipeline.capture.result_picture import draw_result
+from worker.pipeline.capture.spine_picture import draw_spine
 from worker.pipeline.derived_header import (
     code_item,
     copy_lossy_compression,
@@ -35,18 +36,24 @@ UNPAIRED_PARTS = ("ABDOMEN", "PELVIS")
 
 def build_captures(
     screening: Screening, *, at: datetime, previous: Sequence[PreviousResult] = ()
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Dataset, ...]:
     """Build result picture and overlay picture, one series; equal arguments give equal bytes.
 
-    ``at`` : aware, the only clock value. ``previous`` : results of earlier studies of this
-    patient. Raises ValueError where no hip is graded.
+    Without a graded hip there is no overlay picture. ``at`` : aware, the only clock value.
+    ``previous`` : results of earlier studies of this patient. Raises ValueError where neither a
+    hip is graded nor a vertebra measured.
     """
+    if screening.grade is None:
+        return (_with_times(finalize(_spine(screening, previous), "sc", at)),)
     result = finalize(_result(screening, previous), "sc", at)
     overlay = finalize(_overlay(screening), "overlay", at)
     join_series({"sc": result, "overlay": overlay})
-    for ds in (result, overlay):
-        ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
-    return result, overlay
+    return _with_times(result), _with_times(overlay)
+
+
+def _with_times(ds: Dataset) -> Dataset:
+    ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
+    return ds
 
 
 def overlay_of(pictures: Iterable[Dataset]) -> Dataset:
@@ -63,6 +70,18 @@ def _result(screening: Screening, previous: Sequence[PreviousResult]) -> Dataset
     ds.DerivationDescription = (
         f"Result of {model.name} {model.version} (weights SHA-256 {model.sha256}): both hips "
         f"enlarged, plain and with the Grad-CAM, whole slice, text. {statements.notice(model)}"
+    )
+    return ds
+
+
+def _spine(screening: Screening, previous: Sequence[PreviousResult]) -> Dataset:
+    ds = _picture(screening, RESULT, draw_spine(screening, previous))
+    ds.InstanceNumber = 1
+    ds.PatientOrientation = []
+    ds.DerivationDescription = (
+        f"Result of {screening.model.name} {screening.model.version}: axial picture of a "
+        f"vertebra with the measured region, straightened sagittal picture, text. "
+        f"{statements.notice(screening.model)}"
     )
     return ds
 
@@ -104,6 +123,8 @@ def _picture(screening: Screening, kind: str, pixels: npt.NDArray[np.uint8]) -> 
 
 def series_description(screening: Screening) -> str:
     """Return a description short enough for the lists of viewers; DEMO comes first."""
+    if screening.grade is None:
+        return "Lumbar spine - RESEARCH"
     return "DEMO AI hip" if screening.model.simulated else "AI hip - RESEARCH"
 
 
@@ -138,7 +159,9 @@ def source_images(screening: Screening) -> Iterable[Dataset]:
     Frames of one object are one item, which lists them unless all are meant (PS3.3 Table 10-3).
     """
     hips = [hip for hip in screening.hips if hip.plane and hip.grade]
-    if screening.is_composed:
+    if screening.grade is None and screening.lumbar is not None:
+        yield from _references(screening.lumbar.headers, all_of_series=True)
+    elif screening.is_composed:
         for hip in hips:
             yield from _source_images(screening.headers_of(hip), [hip])
     else:
@@ -149,17 +172,25 @@ def _source_images(source: Sequence[Dataset], hips: Sequence[Hip]) -> Iterable[D
     """Yield references to the slices of one series."""
     shown = {(hip.plane.source_sop_uid, hip.plane.source_frame) for hip in hips if hip.plane}
     reformatted = any(uid is None for uid, _ in shown)
+    used = [
+        header
+        for header in source
+        if reformatted or (str(header.SOPInstanceUID), header_values.frame_of(header)) in shown
+    ]
+    yield from _references(used, all_of_series=reformatted)
+
+
+def _references(used: Iterable[Dataset], *, all_of_series: bool) -> Iterable[Dataset]:
+    """Yield references to slices of one series; ``all_of_series`` : frames are not listed."""
     slices: dict[str, list[Dataset]] = {}
-    for header in source:
-        uid = str(header.SOPInstanceUID)
-        if reformatted or (uid, header_values.frame_of(header)) in shown:
-            slices.setdefault(uid, []).append(header)
+    for header in used:
+        slices.setdefault(str(header.SOPInstanceUID), []).append(header)
     for headers in slices.values():
         item = reference(headers[0])
         frames = [
             frame for each in headers if (frame := header_values.frame_of(each)) is not None
         ]
-        if frames and not reformatted:
+        if frames and not all_of_series:
             item.ReferencedFrameNumber = frames
         purpose = codes.DCM.SourceImageForImageProcessingOperation
         item.PurposeOfReferenceCodeSequence = [code_item(purpose)]

@@ -7,7 +7,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 # Characters beside ASCII of Pillow's embedded font, the only one on every machine.
 DRAWN = "±·°"
-REPLACED = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "≥": ">", "≤": "<"})
+REPLACED = str.maketrans(
+    {"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "≥": "at least", "≤": "at most"}
+)
 LINE_HEIGHT = 1.25
 
 Color = tuple[int, int, int]

@@ -8,6 +8,7 @@ without one are private (``99OSTEOSCREEN``), declared in CodingSchemeIdentificat
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from worker.pipeline.lumbar_results import Level
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Grade
 from worker.pipeline.volume import Side
@@ -28,6 +29,15 @@ GRADES: dict[Grade, Code] = {
 # SNOMED CT body structure, from the body-site tables of public FHIR guides.
 FEMORAL_NECK = Code("29627003", "SCT", "Neck of femur")
 PROXIMAL_FEMUR = codes.SCT.ProximalFemur  # CID 7304
+
+# CID 7151
+LEVELS: dict[Level, Code] = {
+    "L1": codes.SCT.L1Vertebra,
+    "L2": codes.SCT.L2Vertebra,
+    "L3": codes.SCT.L3Vertebra,
+    "L4": codes.SCT.L4Vertebra,
+    "L5": codes.SCT.L5Vertebra,
+}
 
 LATERALITY: dict[Side, Code] = {"R": codes.SCT.Right, "L": codes.SCT.Left}  # CID 244
 
@@ -141,6 +151,7 @@ PUBLIC: dict[Code, str] = {
     codes.SCT.FindingSite: "TID 1410",
     PROXIMAL_FEMUR: "CID 7304",
     FEMORAL_NECK: "SNOMED CT, body-site tables of FHIR guides of HL7",
+    **dict.fromkeys(LEVELS.values(), "CID 7151"),
     codes.SCT.Laterality: "TID 1410",
     codes.SCT.Right: "CID 244",
     codes.SCT.Left: "CID 244",

@@ -25,9 +25,11 @@ from worker.pipeline.report.items import (
     image,
     text,
 )
+from worker.pipeline.report.lumbar_groups import lumbar_groups
 from worker.pipeline.report.measurements import algorithm, hip_groups, is_explanation, site
 from worker.pipeline.report.regions import RegionOf
 from worker.pipeline.results import (
+    MEASUREMENT,
     Hip,
     ModelInfo,
     Screening,
@@ -35,6 +37,11 @@ from worker.pipeline.results import (
 from worker.pipeline.uids import device_uid
 from worker.pipeline.value_representation import MAX_ITEMS
 from worker.pipeline.volume import Side
+
+MEASUREMENT_PARAMETERS = (
+    "Levels counted from the sacrum and checked by the last ribs; mean over a slab of 5 mm of "
+    "an ellipse in the front two thirds of the vertebral body"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ def content_tree(
             *algorithm(screening.model),
             *_parameters(screening.model),
             *hip_groups(screening, pictures, region_of),
+            *lumbar_groups(screening),
             relationship=CONTAINS,
         ),
         _conclusion(screening, words.comments),
@@ -134,6 +142,8 @@ def _procedures_reported(source: Dataset) -> list[ContentItem]:
 
 def _parameters(model: ModelInfo) -> list[ContentItem]:
     """Return the remaining items of TID 4019, which the report holds once."""
+    if model == MEASUREMENT:
+        return [text(codes.DCM.AlgorithmParameters, MEASUREMENT_PARAMETERS, MODIFIER)]
     parameters = (
         f"Input {model.modality}, window center {WINDOW_CENTER_HU} HU, width "
         f"{WINDOW_WIDTH_HU} HU; trained on {model.training_data}; "

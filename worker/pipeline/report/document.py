@@ -11,6 +11,7 @@ from worker.pipeline.derived_header import (
     MANUFACTURER,
     derived_dataset,
     finalize,
+    processing_equipment,
     recode_element,
     reference,
 )
@@ -22,14 +23,16 @@ from worker.pipeline.impression import (
     recommendation,
 )
 from worker.pipeline.known_dxa import KnownDxa, dxa_lines
+from worker.pipeline.lumbar_statements import lumbar_comments
 from worker.pipeline.previous import PreviousResult, report_lines
 from worker.pipeline.report import codes
 from worker.pipeline.report.content import Words, content_tree
 from worker.pipeline.report.regions import SopClass, region_builder
-from worker.pipeline.results import Screening
+from worker.pipeline.results import MEASUREMENT, Screening
 from worker.pipeline.uids import CODING_SCHEME_UID
 
 SERIES_NUMBER = 9001
+TITLE, MEASUREMENT_TITLE = "AI hip bone density", "Lumbar spine attenuation"
 SOP_CLASS_UIDS = {
     "comprehensive3d": Comprehensive3DSRStorage,  # what IHE AIR requires
     "comprehensive": ComprehensiveSRStorage,  # for older workstations
@@ -57,9 +60,12 @@ def build_report(
     """
     source = screening.source
     ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
+    for equipment in _second_algorithm(screening):
+        ds.ContributingEquipmentSequence.insert(-1, equipment)
     ds.Modality = "SR"
     ds.SeriesNumber = SERIES_NUMBER
-    ds.SeriesDescription = f"AI hip bone density - {statements.short_notice(screening.model)}"
+    title = MEASUREMENT_TITLE if screening.model == MEASUREMENT else TITLE
+    ds.SeriesDescription = f"{title} - {statements.short_notice(screening.model)}"
     ds.ReferencedPerformedProcedureStepSequence = []
     performed = recode_element(source, "ProcedureCodeSequence")
     ds.PerformedProcedureCodeSequence = performed.value if performed else []
@@ -68,7 +74,9 @@ def build_report(
     # Never VERIFIED: no person has reviewed the content.
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
-    ds.CurrentRequestedProcedureEvidenceSequence = [evidence([*screening.headers, *pictures])]
+    ds.CurrentRequestedProcedureEvidenceSequence = [
+        evidence([*screening.all_headers, *pictures])
+    ]
     if text_of(source, "AccessionNumber"):
         ds.ReferencedRequestSequence = [_request(source)]
     if predecessor is not None:
@@ -84,6 +92,16 @@ def build_report(
     return finalize(ds, "sr", at)
 
 
+def _second_algorithm(screening: Screening) -> Iterable[Dataset]:
+    """Yield the algorithm that measures the spine beside a grade (IHE AIR 6.5.3.1).
+
+    The last contributing equipment is that of the device observer.
+    """
+    lumbar = screening.lumbar
+    if screening.model != MEASUREMENT and lumbar is not None and lumbar.measured:
+        yield processing_equipment(MEASUREMENT)
+
+
 def _comments(
     screening: Screening, previous: Sequence[PreviousResult], dxa: Sequence[KnownDxa]
 ) -> Iterable[str]:
@@ -93,7 +111,8 @@ def _comments(
     yield from report_lines(screening, previous)
     yield from dxa_lines(dxa)
     yield statements.demographics(screening)
-    yield texts.LIMITATIONS
+    yield statements.limitations(screening)
+    yield from lumbar_comments(screening)
     if halves := statements.separate_halves_remark(screening):
         yield texts.CAPTURE.format(remark=halves)
     for warning in screening.warnings:

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from worker.pipeline import header_values
-from worker.pipeline.image_numbers import neck_slice, source_slice
+from worker.pipeline.image_numbers import lumbar_slice, neck_slice, source_slice
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import ACQUISITION, CONTAINS, code, container, image
 from worker.pipeline.results import Screening
@@ -30,7 +30,9 @@ def _group(
     screening: Screening, series_instance_uid: str, key_headers: Sequence[Dataset]
 ) -> ContentItem:
     """Return the key slices of one series with what its first slice describes of all."""
-    headers = (ds for ds in screening.headers if ds.SeriesInstanceUID == series_instance_uid)
+    headers = (
+        ds for ds in screening.all_headers if ds.SeriesInstanceUID == series_instance_uid
+    )
     return container(
         codes.DCM.ImageLibraryGroup,
         *_image_descriptors(next(headers)),
@@ -43,7 +45,8 @@ def key_slices(screening: Screening) -> list[Dataset]:
     """Return the source slices that a reader should open first.
 
     The slice of each graded hip's plane, or the one through its neck where the plane was
-    reformatted across slices; the middle one where no hip is graded.
+    reformatted across slices; the one through each measured vertebra; the middle one where
+    there is neither.
     """
     chosen: dict[int, Dataset] = {}
     for hip in screening.hips:
@@ -51,6 +54,10 @@ def key_slices(screening: Screening) -> list[Dataset]:
             continue
         header = source_slice(screening.headers, hip.plane) or neck_slice(screening, hip)
         if header is not None:
+            chosen[id(header)] = header
+    if (lumbar := screening.lumbar) is not None:
+        for _, region in lumbar.measured:
+            header = lumbar_slice(lumbar, region)
             chosen[id(header)] = header
     return list(chosen.values()) or [screening.headers[len(screening.headers) // 2]]
 

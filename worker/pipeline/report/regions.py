@@ -100,9 +100,7 @@ def region_builder(screening: Screening, pictures: Sequence[Dataset]) -> RegionO
     def region_of(plane: Plane, outline: Outline) -> ContentItem:
         source = source_slice(screening.headers, plane)
         grid = None if source is None else source_grid(source)
-        return _on_image(
-            grid or capture_grid(overlay_of(pictures), screening, plane), _closed(outline)
-        )
+        return on_image(grid or capture_grid(overlay_of(pictures), screening, plane), outline)
 
     return region_of
 
@@ -120,9 +118,9 @@ def _closed(outline: Outline) -> Points:
     return np.vstack([points, points[:1]])
 
 
-def _on_image(grid: Grid, closed: Points) -> ContentItem:
+def on_image(grid: Grid, outline: Outline) -> ContentItem:
     """Return a closed POLYLINE, which encloses an area (PS3.3 C.18.6.1.2)."""
-    points = grid.to_pixels(closed)
+    points = grid.to_pixels(_closed(outline))
     item = ScoordContentItem(
         codes.DCM.ImageRegion, "POLYLINE", points, relationship_type="CONTAINS"
     )

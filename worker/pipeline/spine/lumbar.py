@@ -17,7 +17,7 @@ def measure_lumbar(series: Series, grid: Grid) -> LumbarMeasurements:
     """Measure L1 to L4 where their levels are certain. ``grid`` : that of the femurs."""
     spine, conditions = measure_spine_in(grid), conditions_of(series)
     found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
-    return LumbarMeasurements(found, spine.text, conditions)
+    return LumbarMeasurements(found, spine.text, conditions, series.headers, spine.view)
 
 
 def _with_limits(vertebra: Vertebra, conditions: Conditions) -> LumbarMeasurement:

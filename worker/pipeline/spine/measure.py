@@ -1,5 +1,7 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from worker.pipeline.femurs.grid import Grid, build_grid
@@ -10,6 +12,7 @@ from worker.pipeline.spine.discs import PARAMETERS as DISCS
 from worker.pipeline.spine.discs import find_discs
 from worker.pipeline.spine.levels import FROM_SACRUM, last_rib, lumbosacral_disc
 from worker.pipeline.spine.region import measure_region
+from worker.pipeline.spine.view import view_of
 from worker.pipeline.volume import Volume
 
 # A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
@@ -53,12 +56,19 @@ def measure_spine_in(grid: Grid) -> Spine:
         return NO_RIB
     if len(discs) - 2 - ribs != len(FROM_SACRUM):
         return DISAGREE
-    return Spine(tuple(_vertebrae(column, discs)), AGREE)
+    vertebrae = tuple(_vertebrae(column, discs))
+    return Spine(vertebrae, AGREE, view_of(column, vertebrae, _middles(discs)))
+
+
+def _middles(discs: tuple[float, ...]) -> dict[Level, float]:
+    """Return the middle of L1 to L5 along the canal, mm."""
+    upward = [(above + below) / 2 for above, below in pairwise(discs)][::-1]
+    return dict(zip(FROM_SACRUM, upward, strict=False))
 
 
 def _vertebrae(column: Column, discs: tuple[float, ...]) -> list[Vertebra]:
     vertebrae = []
-    heights = np.diff(discs)
+    heights, middles = np.diff(discs), _middles(discs)
     for level in REPORTED:
         index = len(heights) - 1 - FROM_SACRUM.index(level)
         neighbors = (heights[index - 1] + heights[index + 1]) / 2
@@ -66,8 +76,7 @@ def _vertebrae(column: Column, discs: tuple[float, ...]) -> list[Vertebra]:
         if heights[index] < COMPRESSED_SHARE * neighbors:
             region = NotMeasured.COMPRESSED
         else:
-            middle = (discs[index] + discs[index + 1]) / 2
-            rough = column.place(middle, DISCS.core_middle_mm)
+            rough = column.place(middles[level], DISCS.core_middle_mm)
             region = measure_region(column.grid.volume, rough)
         vertebrae.append(Vertebra(level, region))
     return vertebrae

@@ -71,7 +71,7 @@ def measure_region(volume: Volume, center_mm: Floats) -> Region | NotMeasured:
     """
     if _has_metal(volume, center_mm):
         return NotMeasured.METAL
-    if _is_dense(_slab_mean(volume, _points(center_mm, np.full(2, PARAMETERS.core_mm)))):
+    if _is_dense(slab_mean(volume, _points(center_mm, np.full(2, PARAMETERS.core_mm)))):
         return NotMeasured.DENSE
     body = _find_body(volume, center_mm)
     if body is None:
@@ -83,7 +83,7 @@ def measure_region(volume: Volume, center_mm: Floats) -> Region | NotMeasured:
     points = _points(center, half)
     if not encloses(volume, _slab(points)):
         return NotMeasured.OUT_OF_VIEW
-    values = _slab_mean(volume, points)
+    values = slab_mean(volume, points)
     if _is_dense(values):
         return NotMeasured.DENSE
     low, high = PARAMETERS.mean_hu
@@ -152,7 +152,7 @@ def _border_mm(
     radii = np.arange(reach[0] - half, reach[1] + half + step, step)
     # (rays, radii)
     points = center + _flat(np.cos(angles)[:, None] * radii, np.sin(angles)[:, None] * radii)
-    sums = np.cumsum(_slab_mean(volume, points), axis=1)
+    sums = np.cumsum(slab_mean(volume, points), axis=1)
     count = round(half / step)
     inner = sums[:, count:-count] - np.pad(sums, ((0, 0), (1, 0)))[:, : -2 * count - 1]
     fall = inner[:, :] - (sums[:, 2 * count :] - sums[:, count:-count])
@@ -182,6 +182,6 @@ def _slab(points: Floats) -> Floats:
     return np.asarray(points + heights.reshape(-1, *(1,) * points.ndim) * up)
 
 
-def _slab_mean(volume: Volume, points: Floats) -> Floats:
+def slab_mean(volume: Volume, points: Floats) -> Floats:
     """Return the (…) HU of (…, 3) points, mean over the slab."""
     return np.asarray(sample(volume, _slab(points)).mean(axis=0))

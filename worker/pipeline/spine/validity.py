@@ -31,18 +31,24 @@ def read_limits(
     vertebra: Vertebra, mean_hu: float, conditions: Conditions
 ) -> tuple[LimitReading, ...]:
     """Read a measurement by the limits of its level."""
-    return tuple(
-        LimitReading(limit.citation, _reading(limit, mean_hu), why_not(limit, conditions))
-        for limit in limits_of(vertebra.level)
-    )
+    return tuple(_read_limit(limit, mean_hu, conditions) for limit in limits_of(vertebra.level))
 
 
-def _reading(limit: PublishedLimit, mean_hu: float) -> str:
-    """Return the rounded value and the limit; the side is that of the rounded value."""
+def _read_limit(limit: PublishedLimit, mean_hu: float, conditions: Conditions) -> LimitReading:
+    """Compare the rounded value, so that no reader sees another side of the limit."""
     shown = round(mean_hu)
-    sign = "≤" if shown <= limit.limit_hu else ">"
+    is_low = shown <= limit.limit_hu
     words = WORDS.format(limit.meaning)
-    return f"{limit.level} {shown} HU: {sign} {limit.limit_hu:.0f} HU, {words}"
+    reading = f"{limit.level} {shown} HU: {'≤' if is_low else '>'} {limit.limit_hu:.0f} HU"
+    return LimitReading(
+        source=limit.citation,
+        reading=f"{reading}, {words}",
+        why_not=why_not(limit, conditions),
+        author=limit.source,
+        limit_hu=limit.limit_hu,
+        is_low=is_low,
+        meaning=limit.meaning,
+    )
 
 
 def why_not(limit: PublishedLimit, conditions: Conditions) -> str | None:

@@ -13,7 +13,7 @@ from worker.pipeline.lumbar_json import first_measured, measurements_json, spine
 from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.model.package import SHIPPED_DIR, load
 from worker.pipeline.result_json import to_json
-from worker.pipeline.results import Rejected
+from worker.pipeline.results import MEASUREMENT, Rejected, Screening
 from worker.pipeline.screen import screen
 from worker.pipeline.spine import measure
 
@@ -25,7 +25,7 @@ HU = {"L1": 104.0, "L2": 130.0, "L3": 170.0, "L4": 210.0}
 CORONAL = (4.0, 1.8, 1.8)
 
 
-def screened(folder: Path, phantom: SpinePhantom, **elements: Any) -> Rejected:
+def screened(folder: Path, phantom: SpinePhantom, **elements: Any) -> Screening | Rejected:
     """Screen a phantom without hips, written as a coronal series."""
     volume = build_volume(phantom)
     behind_mm, down_mm, left_mm = volume.spacing_mm
@@ -37,21 +37,31 @@ def screened(folder: Path, phantom: SpinePhantom, **elements: Any) -> Rejected:
         spacing=(down_mm, left_mm),
         **elements,
     )
-    result = screen(paths, load(SHIPPED_DIR))
-    assert isinstance(result, Rejected)
-    assert result.reason.code == "NO_FEMUR"
-    return result
+    return screen(paths, load(SHIPPED_DIR))
 
 
 @pytest.fixture(scope="module")
-def without_hips(tmp_path_factory: pytest.TempPathFactory) -> Rejected:
+def without_hips(tmp_path_factory: pytest.TempPathFactory) -> Screening:
     """A series of 120 kV and the usual kernel."""
     folder = tmp_path_factory.mktemp("phantom")
     phantom = SpinePhantom(CORONAL, trabecular_hu=HU, dense=("L3",))
-    return screened(folder, phantom, KVP=120, SliceThickness=4, ConvolutionKernel="STANDARD")
+    result = screened(folder, phantom, KVP=120, SliceThickness=4, ConvolutionKernel="STANDARD")
+    assert isinstance(result, Screening)
+    return result
 
 
-def test_series_without_hips_has_its_spine_measured(without_hips: Rejected) -> None:
+def test_series_without_hips_is_screened_without_a_grade(without_hips: Screening) -> None:
+    assert without_hips.grade is None
+    assert without_hips.model == MEASUREMENT
+    assert [hip.reason and hip.reason.code for hip in without_hips.hips] == ["NO_FEMUR"] * 2
+    entry = to_json(without_hips)
+    assert (entry["state"], entry["reason"], entry["grade"]) == ("screened", None, None)
+    assert entry["model"] is None
+    assert entry["slice"] is None
+    assert [hip["state"] for hip in entry["hips"]] == ["not_assessable"] * 2
+
+
+def test_series_without_hips_has_its_spine_measured(without_hips: Screening) -> None:
     entry = to_json(without_hips)
     found = {one["site"]: one for one in entry["measurements"]}
     assert list(found) == ["L1", "L2", "L3", "L4"]
@@ -68,7 +78,7 @@ def test_series_without_hips_has_its_spine_measured(without_hips: Rejected) -> N
     assert "spine" in entry["timings_ms"]
 
 
-def test_refused_vertebra_has_a_reason_and_no_value(without_hips: Rejected) -> None:
+def test_refused_vertebra_has_a_reason_and_no_value(without_hips: Screening) -> None:
     found = measurements_json(without_hips.lumbar)[2]
     assert found["reason"]["code"] == "DENSE"
     assert "cement" in found["reason"]["text"]
@@ -76,7 +86,7 @@ def test_refused_vertebra_has_a_reason_and_no_value(without_hips: Rejected) -> N
     assert found["limits"] == []
 
 
-def test_limits_are_read_at_l1(without_hips: Rejected) -> None:
+def test_limits_are_read_at_l1(without_hips: Screening) -> None:
     first, second, *_ = measurements_json(without_hips.lumbar)
     value = round(first["mean_hu"])
     assert first["limits"] == [
@@ -95,7 +105,7 @@ def test_limits_are_read_at_l1(without_hips: Rejected) -> None:
 
 
 @pytest.mark.parametrize("kvp", [None, 100.0])
-def test_no_value_of_120_kv_without_it(without_hips: Rejected, kvp: float | None) -> None:
+def test_no_value_of_120_kv_without_it(without_hips: Screening, kvp: float | None) -> None:
     lumbar = without_hips.lumbar
     assert lumbar is not None
     other = replace(lumbar, conditions=replace(lumbar.conditions, kvp=kvp))
@@ -104,28 +114,28 @@ def test_no_value_of_120_kv_without_it(without_hips: Rejected, kvp: float | None
     assert first["mean_hu"] == pytest.approx(HU["L1"], abs=5)
 
 
-def test_lines_of_the_command(without_hips: Rejected) -> None:
+def test_lines_of_the_command(without_hips: Screening) -> None:
     entry = to_json(without_hips)
     value = round(entry["measurements"][0]["mean_hu"])
-    spine = [line for line in line_of(Finished("1.2", entry)).split("\n") if "spine" in line]
+    spine = [line for line in line_of(Finished("1.2", entry)).split("\n") if "spine:" in line]
     assert spine[0].startswith(f"  spine: L1 {value} HU, L2 1")
     assert "L3 DENSE" in spine[0]
     assert spine[1].startswith(f"  spine: L1 {value} HU: ≤ 110 HU")
     assert "does not hold" not in spine[1]
-    lumbar = without_hips.lumbar
-    assert lumbar is not None
-    empty = replace(without_hips, lumbar=replace(lumbar, measurements=(), text="Uncertain."))
-    assert "\n  spine: Uncertain.\n" in line_of(Finished("1.2", to_json(empty)))
+    assert "screened  spine measured, no hip graded" in line_of(Finished("1.2", entry))
 
 
 def test_uncertain_level_has_a_text_and_no_value(tmp_path: Path) -> None:
     result = screened(tmp_path, SpinePhantom(CORONAL, lumbar=6))
+    assert isinstance(result, Rejected)
+    assert result.reason.code == "NO_FEMUR"
     entry = to_json(result)
     assert entry["measurements"] == []
     assert entry["spine"]["text"] == measure.DISAGREE.text
+    assert f"\n  spine: {measure.DISAGREE.text}" in line_of(Finished("1.2", entry))
 
 
-def test_study_takes_the_first_series_with_measurements(without_hips: Rejected) -> None:
+def test_study_takes_the_first_series_with_measurements(without_hips: Screening) -> None:
     measured = without_hips.lumbar
     assert measured is not None
     empty = replace(measured, measurements=(), text=measure.NO_SACRUM.text)

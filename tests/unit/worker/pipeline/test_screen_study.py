@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 
 from tests.support.factories import make_ct_headers, make_screening
+from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.ranking.rank import Ranking, rank_facts
 from worker.pipeline.ranking.series_facts import SeriesFacts
 from worker.pipeline.reasons import Check, Reason, ReasonCode
 from worker.pipeline.results import Failed, Grade, Hip, Rejected, Screening
 from worker.pipeline.screen_study import REASON_PRIORITY, StudyScreening, screen_study
+from worker.pipeline.study_json import study_json
 from worker.pipeline.volume import Side
 
 METAL = Reason(ReasonCode.METAL, "Metal at the hip.")
@@ -70,6 +72,14 @@ class ScreenOne:
         return result
 
 
+def spine_only(number: int) -> Screening:
+    """Return a result of one series that measures the spine and grades no hip."""
+    lumbar = make_lumbar(SeriesInstanceUID=uid(number), SeriesNumber=number)
+    result = make_spine_screening(lumbar)
+    hips = tuple(replace(hip, series_instance_uid=uid(number)) for hip in result.hips)
+    return replace(result, hips=hips)
+
+
 def study_of(
     *results: Result, max_series: int = 3, rejected: Reason | None = None
 ) -> tuple[StudyScreening, list[int]]:
@@ -109,7 +119,7 @@ def test_a_lower_ranked_series_with_both_hips_is_used_alone() -> None:
     assert asked == [1, 2]
     assert study.result == both
     assert states(study) == ["not_selected", "screened"]
-    assert "both hips are graded" in (study.series[0].reason or NO_FEMUR).text
+    assert "more hips are graded" in (study.series[0].reason or NO_FEMUR).text
 
 
 def test_each_side_is_of_the_highest_ranked_series_that_grades_it() -> None:
@@ -303,3 +313,39 @@ def test_the_hips_of_a_study_without_a_result_are_those_of_the_best_series() -> 
     assert study.hips == tuple(
         Hip(side=side, reason=METAL, series_instance_uid=uid(1)) for side in ("R", "L")
     )
+
+
+def test_a_spine_is_reported_where_no_series_grades_a_hip() -> None:
+    spine = spine_only(2)
+    study, asked = study_of(screened(1, NO_FEMUR, NO_FEMUR), spine, spine_only(3))
+
+    assert asked == [1, 2, 3]
+    assert (study.state, study.result) == ("reported", spine)
+    assert states(study) == ["rejected", "screened", "not_selected"]
+    entry = study_json("1.2", study)
+    assert (entry["state"], entry["grade"], entry["model"]) == ("reported", None, None)
+    assert [one["site"] for one in entry["measurements"]] == ["L1", "L2", "L3", "L4"]
+
+
+def test_hips_of_a_lower_ranked_series_stand_beside_the_spine_of_a_higher_one() -> None:
+    spine, hips = spine_only(1), screened(2, OSTEOPENIA, NORMAL)
+    study, asked = study_of(spine, hips)
+
+    assert asked == [1, 2]
+    assert study.result is not None
+    assert study.result.series_instance_uid == uid(2)
+    assert study.result.grade is OSTEOPENIA
+    assert study.result.lumbar is spine.lumbar
+    assert states(study) == ["screened", "screened"]
+    series = {str(ds.SeriesInstanceUID) for ds in study.result.all_headers}
+    assert series == {uid(1), uid(2)}
+
+
+def test_a_series_that_measures_only_the_spine_yields_to_one_with_hips_and_spine() -> None:
+    hips = screened(2, NO_FEMUR, NORMAL)
+    both = replace(hips, lumbar=make_lumbar(SeriesInstanceUID=uid(2)))
+    study, _ = study_of(spine_only(1), both)
+
+    assert study.result == both
+    assert states(study) == ["not_selected", "screened"]
+    assert "more hips are graded" in (study.series[0].reason or NO_FEMUR).text

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ def dxa(t_score: float, side: str | None, day: date = DAY) -> Pair:
 
 def text_of(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
     return "".join(csv_lines(columns, rows))
+
+
+def test_measured_vertebrae_have_a_column_each() -> None:
+    row = result_row(replace(listed(), lumbar_hu={"L1": 104.3, "L3": 120.0}), {})
+
+    text = text_of(RESULT_COLUMNS, [row])
+    read = next(csv.DictReader(io.StringIO(text)))
+    assert [read[f"l{number}_hu"] for number in (1, 2, 3, 4)] == ["104.3", "", "120", ""]
 
 
 def test_results_contain_no_identifiers_and_no_days() -> None:

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from tests.support.factories import MODEL, make_screening
+from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.results import Grade, Screening
 from worker.screening.delivery_policy import (
     DeliveredReport,
@@ -126,6 +127,44 @@ def test_the_worst_recent_report_counts() -> None:
 
     assert repeated(Report(OSTEOPENIA, DAY, both), ONE_YEAR) is not None
     assert repeated(Report(OSTEOPENIA, DAY, both[1:]), ONE_YEAR) is None
+
+
+SPINE_LOW = make_spine_screening()
+SPINE_HIGH = make_spine_screening(make_lumbar({"L1": 170.0}))
+SPINE_DOES_NOT_HOLD = make_spine_screening(make_lumbar(KVP=140))
+
+
+@pytest.mark.parametrize(
+    ("result", "delivered"),
+    [(SPINE_LOW, True), (SPINE_HIGH, False), (SPINE_DOES_NOT_HOLD, False)],
+)
+def test_spine_without_hips_is_delivered_under_the_specific_limit(
+    result: Screening, delivered: bool
+) -> None:
+    withheld = why_withheld(Report(result), LOW_DENSITY)
+
+    assert (withheld is None) == delivered
+    if withheld is not None:
+        assert withheld.code is WithheldCode.NOT_LOW_DENSITY
+        assert withheld.text.startswith("No measured vertebra suggests")
+
+
+@pytest.mark.parametrize(
+    ("result", "earlier", "delivered"),
+    [
+        (SPINE_HIGH, None, False),
+        (SPINE_HIGH, Grade.NORMAL, False),
+        (SPINE_LOW, None, True),
+        (OSTEOPENIA, None, True),
+    ],
+)
+def test_report_without_a_grade_is_repeated_only_if_it_suggests_low_density(
+    result: Screening, earlier: Grade | None, delivered: bool
+) -> None:
+    report = Report(result, DAY, [DeliveredReport(DAY, earlier)])
+
+    assert (repeated(report, ONE_YEAR) is None) == delivered
+    assert repeated(replace(report, delivered=()), ONE_YEAR) is None
 
 
 def test_without_a_study_date_nothing_is_a_repetition() -> None:

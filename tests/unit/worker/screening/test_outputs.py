@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from tests.support.factories import make_screening
+from tests.support.spine_results import make_spine_screening
 from worker.screening.outputs import (
     OutputOptions,
     Outputs,
@@ -18,6 +19,7 @@ from worker.screening.outputs import (
     result_json,
     write_files,
 )
+from worker.screening.rows import object_rows, screening_row
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -85,6 +87,21 @@ def test_pictures_of_a_withdrawn_result_get_new_uids_and_stay_one_series(
     assert not withdrawn & {str(again.sc.SOPInstanceUID), str(again.overlay.SOPInstanceUID)}
     assert again.sc.SeriesInstanceUID == again.overlay.SeriesInstanceUID
     assert again.sc.SeriesInstanceUID != built.sc.SeriesInstanceUID
+
+
+def test_a_spine_without_hips_has_a_report_and_one_picture(tmp_path: Path) -> None:
+    options = OutputOptions(parametric_map=True, key_objects=True)
+    spine = build_outputs(make_spine_screening(), at=AT, options=options)
+    entry = write_files(spine, lambda role: tmp_path / role, write)
+
+    assert spine.overlay is None
+    assert spine.pm is None
+    assert set(spine.files) == {"sr", "sc", "key", "png"}
+    assert (entry["state"], entry["grade"], entry["model"]) == ("screened", None, None)
+    rows = object_rows(spine, tmp_path, tmp_path)
+    assert [one.role for one in rows] == ["sr", "sc", "key"]
+    row = screening_row(spine.screening, entry)
+    assert (row.grade, row.model_name, row.model_sha256) == (None, "osteoscreen-lumbar", "")
 
 
 def test_result_json_is_a_list_that_reads_back() -> None:

@@ -9,7 +9,8 @@ from db.study_series import RunSeries, StandingResult
 from worker.pipeline.ranking.rank import Ranking, rank_facts
 from worker.pipeline.ranking.series_facts import SeriesFacts
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.screening.study_decisions import late_ends, reopens
+from worker.pipeline.screen_study import SeriesOutcome, StudyScreening
+from worker.screening.study_decisions import ends_of_same, late_ends, reopens
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BOTH = frozenset({"R", "L"})
@@ -90,3 +91,19 @@ def test_late_series_end_with_their_reason_and_the_others_keep_their_state() -> 
     assert late.reason_text is not None
     assert late.reason_text.startswith("Series 1, coronal 3 mm, soft kernel, was reported")
     assert (excluded.state, excluded.reason_code) == (SeriesState.REJECTED, "LOCALIZER")
+
+
+def test_a_late_spine_does_not_end_as_part_of_a_report_that_stays() -> None:
+    ranking = rank_facts([facts(1), facts(2, "sharp")])
+    outcomes = tuple(SeriesOutcome(entry, "screened") for entry in ranking.candidates)
+    late = StudyScreening("reported", outcomes)
+    ends = ends_of_same(
+        late, [series(1), series(2, is_new=True)], standing(sides=frozenset("R"))
+    )
+
+    assert [(one.state, one.is_used) for one in ends] == [
+        (None, True),
+        (SeriesState.NOT_SELECTED, False),
+    ]
+    assert ends[1].reason_code == "NOT_SELECTED"
+    assert "grades no other hip" in (ends[1].reason_text or "")

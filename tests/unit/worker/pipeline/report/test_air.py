@@ -17,14 +17,17 @@ BOTH: tuple[SopClass, SopClass] = ("comprehensive3d", "comprehensive")
 pytestmark = pytest.mark.parametrize("case", CASES)
 
 
-def processing(report: Dataset) -> Dataset:
-    """Return our item of the contributing equipment."""
-    (ours,) = (
+def algorithms(ds: Dataset) -> list[Dataset]:
+    """Return our items of the contributing equipment; the device observer is the last."""
+    return [
         item
-        for item in report.ContributingEquipmentSequence
+        for item in ds.ContributingEquipmentSequence
         if item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
-    )
-    return ours
+    ]
+
+
+def processing(report: Dataset) -> Dataset:
+    return algorithms(report)[-1]
 
 
 def texts(report: Dataset, code_value: str) -> set[str]:
@@ -42,18 +45,22 @@ def test_findings_are_a_comprehensive_3d_sr_of_the_root_template_1500(case: str)
 
 def test_each_algorithm_is_contributing_equipment_with_every_attribute(case: str) -> None:
     for ds in built(case)[1:]:
-        equipment = processing(ds)
-        purpose = equipment.PurposeOfReferenceCodeSequence[0]
+        for equipment in algorithms(ds):
+            check_equipment(equipment)
 
-        assert purpose.CodingSchemeDesignator == "DCM"
-        assert purpose.CodeMeaning == "Processing Equipment"
-        for keyword in (
-            "Manufacturer",
-            "ManufacturerModelName",
-            "SoftwareVersions",
-            "DeviceUID",
-        ):
-            assert equipment[keyword].value, keyword
+
+def check_equipment(equipment: Dataset) -> None:
+    purpose = equipment.PurposeOfReferenceCodeSequence[0]
+
+    assert purpose.CodingSchemeDesignator == "DCM"
+    assert purpose.CodeMeaning == "Processing Equipment"
+    for keyword in (
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SoftwareVersions",
+        "DeviceUID",
+    ):
+        assert equipment[keyword].value, keyword
 
 
 @pytest.mark.parametrize("sop_class", BOTH)
@@ -67,8 +74,8 @@ def test_manufacturer_is_that_of_the_device_observer(case: str, sop_class: SopCl
 def test_model_name_is_that_of_observer_and_algorithm(case: str, sop_class: SopClass) -> None:
     report = built(case, sop_class)[2]
 
-    expected = {processing(report).ManufacturerModelName}
-    assert texts(report, "121015") == expected
+    assert texts(report, "121015") == {processing(report).ManufacturerModelName}
+    expected = {one.ManufacturerModelName for one in algorithms(report)}
     assert texts(report, "111001") == expected
 
 
@@ -76,7 +83,7 @@ def test_model_name_is_that_of_observer_and_algorithm(case: str, sop_class: SopC
 def test_software_version_is_that_of_the_algorithm(case: str, sop_class: SopClass) -> None:
     report = built(case, sop_class)[2]
 
-    assert texts(report, "111003") == {processing(report).SoftwareVersions}
+    assert texts(report, "111003") == {one.SoftwareVersions for one in algorithms(report)}
 
 
 @pytest.mark.parametrize("sop_class", BOTH)
@@ -118,7 +125,7 @@ def test_every_primitive_that_a_display_shows_is_present(case: str) -> None:
         for one in child.get("ReferencedSOPSequence", ())
     }
     assert shown
-    assert shown <= {str(header.SOPInstanceUID) for header in screening.headers}
+    assert shown <= {str(header.SOPInstanceUID) for header in screening.all_headers}
 
 
 def test_picture_is_beside_the_report_and_the_report_refers_to_it(case: str) -> None:

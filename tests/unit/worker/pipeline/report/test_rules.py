@@ -6,8 +6,8 @@ from io import BytesIO
 import highdicom
 import pytest
 
-from tests.support.report_cases import AT, CASES, built, pictures_of
-from tests.support.report_rules import groups, violations
+from tests.support.report_cases import AT, CASES, SPINE_CASES, built, pictures_of
+from tests.support.report_rules import groups, items, named, violations
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
@@ -45,5 +45,49 @@ def test_highdicom_reads_the_groups_back(case: str) -> None:
     rois = read.content.get_planar_roi_measurement_groups()
     others = read.content.get_image_measurement_groups()
     measured = [hip for hip in graded if isinstance(hip.neck, NeckAttenuation)]
-    assert len(rois) == len(graded) + len(measured)
+    vertebrae = screening.lumbar.measured if screening.lumbar is not None else ()
+    assert len(rois) == len(graded) + len(measured) + len(vertebrae)
     assert len(rois) + len(others) == len(groups(report))
+
+
+@pytest.mark.parametrize("sop_class", BOTH)
+@pytest.mark.parametrize("case", SPINE_CASES)
+def test_report_without_a_grade_complies_with_every_rule(
+    case: str, sop_class: SopClass
+) -> None:
+    screening = SPINE_CASES[case]()
+    pictures = build_captures(screening, at=AT)
+    report = build_report(screening, pictures, at=AT, sop_class=sop_class)
+    assert violations(report, pictures[0], screening) == []
+    again = build_report(
+        screening, build_captures(screening, at=AT), at=AT, sop_class=sop_class
+    )
+    assert to_bytes(again) == to_bytes(report)
+
+
+def test_rules_find_faults_of_a_vertebra() -> None:
+    screening = SPINE_CASES["axial"]()
+    pictures = build_captures(screening, at=AT)
+    other = SPINE_CASES["axial, one vertebra refused, 140 kV"]()
+    report = build_report(screening, pictures, at=AT)
+    assert "the groups of vertebrae are not those that were measured" in violations(
+        report, pictures[0], other
+    )
+    moved = build_report(screening, pictures, at=AT)
+    named(groups(moved)[0], "111030")[0].GraphicData = [
+        value + 20 for value in named(groups(moved)[0], "111030")[0].GraphicData
+    ]
+    assert violations(moved, pictures[0], screening) == [
+        "the outline of a vertebra lies elsewhere"
+    ]
+
+
+def test_report_without_a_grade_says_what_was_measured() -> None:
+    screening = SPINE_CASES["axial, one vertebra refused, 140 kV"]()
+    report = build_report(screening, build_captures(screening, at=AT), at=AT)
+    words = " ".join(item.TextValue for item in items(report) if item.ValueType == "TEXT")
+    assert report.SeriesDescription == "Lumbar spine attenuation - RESEARCH, not for diagnosis"
+    assert "L1 not measured: There is cement" in words
+    assert "Levels were counted from the sacrum" in words
+    assert "probability" not in words.lower()
+    assert named(report, "111000") == []  # no Algorithm Family: no artificial intelligence

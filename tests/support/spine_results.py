@@ -1,0 +1,86 @@
+"""Results without a grade: the lumbar spine of a phantom is measured, no hip is in view."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+
+from tests.support.factories import make_ct_headers
+from tests.support.spine_phantom import SpinePhantom, build_volume
+from worker.pipeline.femurs.grid import build_grid
+from worker.pipeline.lumbar_results import LumbarMeasurements
+from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.results import MEASUREMENT, Hip, Screening
+from worker.pipeline.spine.lumbar import measure_lumbar
+from worker.pipeline.volume import Orientation, Series, Volume
+
+LOW_HU = {"L1": 104.0, "L2": 110.0, "L3": 120.0, "L4": 130.0}
+NOT_IN_VIEW = {
+    side: Reason(ReasonCode.NO_FEMUR, f"no {word} femur in the field of view")
+    for side, word in (("R", "right"), ("L", "left"))
+}
+SERIES_UID = "1.2.826.0.1.3680043.8.498.9"
+ACQUISITION = {
+    "SeriesInstanceUID": SERIES_UID, "SeriesNumber": 9, "KVP": 120,
+    "ConvolutionKernel": "STANDARD",
+}  # fmt: skip
+
+
+@cache
+def _volume(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]) -> Volume:
+    return build_volume(SpinePhantom(trabecular_hu=dict(trabecular_hu), dense=dense))
+
+
+def make_lumbar(
+    trabecular_hu: Mapping[str, float] = LOW_HU,
+    *,
+    orientation: Orientation = "axial",
+    dense: tuple[str, ...] = (),
+    **attributes: Any,
+) -> LumbarMeasurements:
+    """Return the measurements of a phantom. ``attributes`` : as of ``make_ct_headers``."""
+    volume = _volume(tuple(trabecular_hu.items()), dense)
+    headers = _headers(volume, orientation, {**ACQUISITION, **attributes})
+    series = Series(str(headers[0].SeriesInstanceUID), (), headers, orientation)
+    return measure_lumbar(series, build_grid(volume))
+
+
+def make_spine_screening(
+    lumbar: LumbarMeasurements | None = None, *, warnings: tuple[str, ...] = ()
+) -> Screening:
+    """Return a result without a grade."""
+    lumbar = make_lumbar() if lumbar is None else lumbar
+    first = lumbar.headers[0]
+    return Screening(
+        series_instance_uid=str(first.SeriesInstanceUID),
+        orientation="axial" if first.ImageOrientationPatient[4] == 1 else "coronal",
+        headers=lumbar.headers,
+        hips=(Hip("R", NOT_IN_VIEW["R"]), Hip("L", NOT_IN_VIEW["L"])),
+        grade=None,
+        model=MEASUREMENT,
+        warnings=warnings,
+        lumbar=lumbar,
+    )
+
+
+def _headers(
+    volume: Volume, orientation: Orientation, attributes: Mapping[str, Any]
+) -> tuple[Dataset, ...]:
+    """Return headers of the slices of a volume; axial ones run from feet to head."""
+    behind_mm, down_mm, left_mm = volume.spacing_mm
+    slices, rows, columns = volume.hu.shape
+    first, step = volume.affine[:3, 3], np.array([0.0, behind_mm, 0.0])
+    count, size, pixel_mm = slices, (rows, columns), (down_mm, left_mm)
+    if orientation == "axial":
+        first, step = volume.to_mm((0, rows - 1, 0)), np.array([0.0, 0.0, down_mm])
+        count, size, pixel_mm = rows, (slices, columns), (behind_mm, left_mm)
+    headers = make_ct_headers(
+        orientation=orientation, slices=count, size=size, pixel_mm=pixel_mm,
+        slice_mm=float(np.linalg.norm(step)), **attributes,
+    )  # fmt: skip
+    for index, header in enumerate(headers):
+        header.SOPInstanceUID = f"{header.SeriesInstanceUID}.{index + 1}"
+        header.ImagePositionPatient = [round(float(v), 4) for v in first + index * step]
+    return headers

@@ -1,0 +1,110 @@
+"""Covered: the sentences about a measured spine, alone and beside a grade."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.factories import MODEL, make_screening
+from tests.support.spine_results import make_lumbar, make_spine_screening
+from worker.pipeline import statements
+from worker.pipeline.impression import impression, qualifications, recommendation
+from worker.pipeline.lumbar_results import LumbarMeasurements, Region
+from worker.pipeline.lumbar_statements import (
+    contradiction,
+    is_under_specific_limit,
+    lumbar_line,
+)
+from worker.pipeline.reasons import Reason, ReasonCode
+from worker.pipeline.results import Grade, Hip
+from worker.pipeline.spine.validity import read_limits
+
+CLINICAL = replace(MODEL, simulated=False)
+
+
+def with_l1(mean_hu: float, **attributes: object) -> LumbarMeasurements:
+    """Return measurements whose L1 has exactly this mean."""
+    lumbar = make_lumbar(**attributes)  # type: ignore[arg-type]
+    first, *others = lumbar.measurements
+    assert isinstance(first.vertebra.region, Region)
+    region = replace(first.vertebra.region, mean_hu=mean_hu)
+    vertebra = replace(first.vertebra, region=region)
+    limits = read_limits(vertebra, mean_hu, lumbar.conditions)
+    return replace(
+        lumbar, measurements=(replace(first, vertebra=vertebra, limits=limits), *others)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean_hu", "line"),
+    [
+        (104.2, "L1 104 HU: ≤ 110, Pickhardt 2013"),
+        (110.4, "L1 110 HU: ≤ 110, Pickhardt 2013"),
+        (110.6, "L1 111 HU: ≤ 160, Pickhardt 2013"),
+        (172.0, "L1 172 HU: > 160, Pickhardt 2013"),
+    ],
+)
+def test_line_names_the_limit_that_tells_most(mean_hu: float, line: str) -> None:
+    screening = make_spine_screening(with_l1(mean_hu))
+    assert lumbar_line(screening) == line
+    hips = "; hips not graded (not in the field of view)"
+    rule_out = "" if mean_hu < 110.5 else "; this does not exclude osteoporosis"
+    assert impression(screening) == f"{line}{hips}{rule_out}."
+    assert is_under_specific_limit(screening) == (mean_hu < 110.5)
+
+
+def test_limit_that_does_not_hold_is_not_read() -> None:
+    screening = make_spine_screening(with_l1(104.0, KVP=140))
+    assert lumbar_line(screening) == (
+        "L1 104 HU; Pickhardt 2013 does not apply: tube voltage 140 kV, 120 kV needed"
+    )
+    assert not is_under_specific_limit(screening)
+    assert "does not exclude osteoporosis" in impression(screening)
+
+
+def test_vertebrae_without_a_published_limit_are_named_without_one() -> None:
+    screening = make_spine_screening(make_lumbar(dense=("L1",)))
+    line = lumbar_line(screening)
+    assert line.startswith("L2 110 HU, L3 120 HU, L4 130 HU")
+    assert line.endswith("(no published limit is used)")
+
+
+def test_reasons_of_hips_stand_in_the_impression() -> None:
+    metal = Hip("L", Reason(ReasonCode.METAL, "metal at the hip"))
+    screening = make_spine_screening()
+    words = impression(replace(screening, hips=(screening.hips[0], metal)))
+    assert words.endswith(
+        "hips not graded (right hip not assessable: not found; left hip not assessable: metal)."
+    )
+
+
+def test_result_without_a_grade_claims_no_model() -> None:
+    screening = make_spine_screening()
+    assert "Demonstration" not in statements.notice(screening.model)
+    assert statements.demographics(screening).startswith("No model")
+    assert "WHO category" not in statements.limitations(screening)
+    assert recommendation(screening) == ""
+
+
+@pytest.mark.parametrize(
+    ("mean_hu", "kvp", "grade", "contradicts"),
+    [
+        (104.0, 120, Grade.NORMAL, True),
+        (104.0, 140, Grade.NORMAL, False),
+        (130.0, 120, Grade.NORMAL, False),
+        (104.0, 120, Grade.OSTEOPOROSIS, False),
+        (172.0, 120, Grade.OSTEOPOROSIS, True),
+        (130.0, 120, Grade.OSTEOPOROSIS, False),
+        (172.0, 120, Grade.OSTEOPENIA, False),
+    ],
+)
+def test_contradiction_of_grade_and_measurement_is_said(
+    mean_hu: float, kvp: int, grade: Grade, contradicts: bool
+) -> None:
+    screening = replace(
+        make_screening(right=grade, left=grade, model=CLINICAL),
+        lumbar=with_l1(mean_hu, KVP=kvp),
+    )
+    assert bool(contradiction(screening)) == contradicts
+    beside, *others = qualifications(screening)
+    assert beside.startswith(f"Lumbar spine, measured without the model: L1 {mean_hu:.0f} HU")
+    assert (contradiction(screening) in others) == contradicts

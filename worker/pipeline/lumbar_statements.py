@@ -1,0 +1,98 @@
+"""Sentences about the measurements of the lumbar spine that SR, SC and record share."""
+
+from collections.abc import Iterable, Sequence
+
+from worker.pipeline import texts
+from worker.pipeline.lumbar_results import LimitReading, LumbarMeasurements, NotMeasured
+from worker.pipeline.results import Grade, Screening
+
+
+def lumbar_values(lumbar: LumbarMeasurements) -> str:
+    """Return the values of all measured vertebrae, ``""`` where there is none."""
+    found = lumbar.measured
+    return ", ".join(
+        texts.LUMBAR_VALUE.format(level=one.vertebra.level, hu=f"{region.mean_hu:.0f}")
+        for one, region in found
+    )
+
+
+def lumbar_line(screening: Screening) -> str:
+    """Return the measurement with its limit in one short line, ``""`` without a value.
+
+    A vertebra without a published limit is named where none with a limit is measured.
+    """
+    lumbar = screening.lumbar
+    if lumbar is None or not lumbar.measured:
+        return ""
+    for one, region in lumbar.measured:
+        if one.limits:
+            value = texts.LUMBAR_VALUE.format(
+                level=one.vertebra.level, hu=f"{region.mean_hu:.0f}"
+            )
+            return _with_limit(value, telling(one.limits))
+    return texts.LUMBAR_NO_LIMIT.format(values=lumbar_values(lumbar))
+
+
+def telling(limits: Sequence[LimitReading]) -> LimitReading:
+    """Return the lowest limit that a value does not exceed; above all of them, the highest."""
+    low = [limit for limit in limits if limit.is_low]
+    if low:
+        return min(low, key=lambda limit: limit.limit_hu)
+    return max(limits, key=lambda limit: limit.limit_hu)
+
+
+def _with_limit(value: str, limit: LimitReading) -> str:
+    if limit.why_not is not None:
+        return texts.LUMBAR_NOT_READ.format(
+            value=value, author=limit.author, why_not=limit.why_not
+        )
+    sign = "≤" if limit.is_low else ">"
+    return texts.LUMBAR_READ.format(
+        value=value, sign=sign, limit=f"{limit.limit_hu:.0f}", author=limit.author
+    )
+
+
+def lumbar_comments(screening: Screening) -> Iterable[str]:
+    """Yield how the levels were found, and why a vertebra has no value."""
+    lumbar = screening.lumbar
+    if lumbar is None or not lumbar.measured:
+        return
+    yield lumbar.text
+    for one in lumbar.measurements:
+        if isinstance(one.vertebra.region, NotMeasured):
+            yield texts.LUMBAR_NOT_MEASURED.format(
+                level=one.vertebra.level, reason=one.vertebra.region.value
+            )
+
+
+def is_under_specific_limit(screening: Screening) -> bool:
+    """Return whether a value is at or under the lowest limit of its level, which holds."""
+    return any(
+        limit.holds and limit.is_low and limit is min(limits, key=lambda one: one.limit_hu)
+        for limits in _limits(screening)
+        for limit in limits
+    )
+
+
+def contradiction(screening: Screening) -> str:
+    """Return a sentence where grade and measurement contradict each other, otherwise ``""``.
+
+    They do where the grade is normal and a value at or under the lowest limit of its level,
+    and where the grade is osteoporosis and a value over all of them. Limits whose conditions
+    are not met contradict nothing.
+    """
+    grade = screening.grade
+    over_all = any(
+        limits and all(limit.holds and not limit.is_low for limit in limits)
+        for limits in _limits(screening)
+    )
+    if (grade is Grade.NORMAL and is_under_specific_limit(screening)) or (
+        grade is Grade.OSTEOPOROSIS and over_all
+    ):
+        return texts.CONTRADICTION.format(grade=grade)
+    return ""
+
+
+def _limits(screening: Screening) -> list[Sequence[LimitReading]]:
+    lumbar = screening.lumbar
+    return [] if lumbar is None else [one.limits for one in lumbar.measurements if one.limits]

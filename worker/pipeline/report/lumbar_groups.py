@@ -1,0 +1,107 @@
+"""The measurement groups of the SR: TID 1410 of each measured lumbar vertebra."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from highdicom.sr import UIDRefContentItem
+from highdicom.sr.value_types import ContentItem, ContentSequence
+from pydicom.sr.codedict import codes
+
+from worker.pipeline.image_numbers import lumbar_slice
+from worker.pipeline.lumbar_results import LumbarMeasurement, Region
+from worker.pipeline.report import codes as report_codes
+from worker.pipeline.report.items import (
+    CONTAINS,
+    CONTEXT,
+    EVIDENCE,
+    MODIFIER,
+    code,
+    container,
+    number,
+    text,
+)
+from worker.pipeline.report.measurements import DECIMALS, algorithm
+from worker.pipeline.report.regions import Grid, Outline, on_image, source_grid
+from worker.pipeline.results import MEASUREMENT, Screening
+from worker.pipeline.spine.region import PARAMETERS
+from worker.pipeline.uids import tracking_uid
+from worker.pipeline.volume import to_point
+
+TITLE = "{level}: trabecular bone"
+# |cosine| of the angle between slices and the axial plane, in which the region is an ellipse.
+AXIAL_COSINE = 0.7
+
+
+def lumbar_groups(screening: Screening) -> Iterable[ContentItem]:
+    """Yield TID 1410 for each vertebra with a value; each has a region, as ``hip_groups`` says.
+
+    The region is the section of the measured slab of bone with the source slice through its
+    center: the ellipse on an axial slice, a rectangle on a coronal one.
+    """
+    lumbar = screening.lumbar
+    if lumbar is None:
+        return
+    study = str(screening.source.StudyInstanceUID)
+    for one, region in lumbar.measured:
+        grid = source_grid(lumbar_slice(lumbar, region))
+        if grid is not None:
+            yield _group(study, one, region, grid)
+
+
+def _group(study: str, one: LumbarMeasurement, region: Region, grid: Grid) -> ContentItem:
+    level = report_codes.LEVELS[one.vertebra.level]
+    title = TITLE.format(level=one.vertebra.level)
+    uid = tracking_uid(study, level.value, "trabecular bone")
+    return container(
+        codes.DCM.MeasurementGroup,
+        text(codes.DCM.TrackingIdentifier, title, CONTEXT),
+        UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
+        code(codes.DCM.Finding, level),
+        code(codes.SCT.FindingSite, level, MODIFIER),
+        *algorithm(MEASUREMENT),
+        on_image(grid, section(region, grid)),
+        _attenuation(region),
+        *(text(codes.DCM.Comment, words) for words in _limits(one)),
+        relationship=CONTAINS,
+    )
+
+
+def section(region: Region, grid: Grid) -> Outline:
+    """Return the outline of the measured slab on a slice, patient LPS mm.
+
+    ``grid`` : that of the slice through the center of the region.
+    """
+    right, down = grid.directions
+    if abs(np.cross(right, down)[2]) > AXIAL_COSINE:
+        return region.outline_mm
+    center = np.array(region.center_mm)
+    along = (np.array(region.outline_mm) - center) @ right
+    up = np.array([0.0, 0.0, PARAMETERS.slab_mm / 2])
+    corners = (
+        center + along.min() * right + up,
+        center + along.max() * right + up,
+        center + along.max() * right - up,
+        center + along.min() * right - up,
+    )
+    return tuple(to_point(corner) for corner in corners)
+
+
+def _attenuation(region: Region) -> ContentItem:
+    """Return TID 1419: the mean, below it deviation and area, as of the neck."""
+    unit = codes.UCUM.HounsfieldUnit
+    mean = number(codes.DCM.MeanAttenuationCoefficient, round(region.mean_hu, DECIMALS), unit)
+    mean.ContentSequence = ContentSequence(
+        number(name, round(value, DECIMALS), its_unit, EVIDENCE)
+        for name, value, its_unit in (
+            (codes.DCM.StandardDeviationOfAttenuationCoefficient, region.sd_hu, unit),
+            (codes.SCT.Area, region.area_mm2, codes.UCUM.SquareMillimeter),
+        )
+    )
+    return mean
+
+
+def _limits(one: LumbarMeasurement) -> Iterable[str]:
+    """Yield the readings with their sources, and why a limit does not hold."""
+    for limit in one.limits:
+        not_met = "" if limit.why_not is None else f" Does not hold: {limit.why_not}."
+        yield f"{limit.reading} ({limit.source}).{not_met}"
