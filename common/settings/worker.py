@@ -93,7 +93,8 @@ class WorkerSettings(CommonSettings):
     deliver: Literal["all", "low_density", "none"] = Field(
         "all",
         description="Reports that are sent: `all`; `low_density`: with a hip graded osteopenia"
-        " or osteoporosis, or an uncertain one (not with a demonstration model); `none`:"
+        " or osteoporosis, or an uncertain one (not with a demonstration model), or without a"
+        " graded hip with L1 at or under the lowest published limit; `none`:"
         " everything is recorded, nothing is sent"
         " ([screening policy](operations.md#screening-policy))",
     )
@@ -102,7 +103,8 @@ class WorkerSettings(CommonSettings):
         ge=0,
         le=120,
         description="Months in which no other report of the same patient is sent unless its"
-        " grade is worse; 0: all are sent",
+        " grade is worse, or it grades no hip and L1 is at or under the lowest published limit;"
+        " 0: all are sent",
     )
     retention_days: int = Field(
         30,

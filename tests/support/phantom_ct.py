@@ -24,7 +24,7 @@ SHARED = {
 def ct_images(screening: Screening) -> Iterator[Dataset]:
     """Yield every slice of the used series with its pixels; frames of one object as one."""
     by_series: dict[str, list[Dataset]] = {}
-    for header in screening.headers:
+    for header in screening.all_headers:
         by_series.setdefault(str(header.SeriesInstanceUID), []).append(header)
     for headers in by_series.values():
         hu = phantom_hu(tuple(headers))

@@ -30,7 +30,11 @@ ACQUISITION = {
 
 @cache
 def _volume(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]) -> Volume:
-    return build_volume(SpinePhantom(trabecular_hu=dict(trabecular_hu), dense=dense))
+    # Square pixels in both planes: OHIF misplaces outlines on others (docs/validators.md).
+    phantom = SpinePhantom(
+        spacing_mm=(2.5, 2.5, 2.5), trabecular_hu=dict(trabecular_hu), dense=dense
+    )
+    return build_volume(phantom)
 
 
 def make_lumbar(

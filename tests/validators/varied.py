@@ -238,7 +238,7 @@ def varied_result(number: int) -> VariedResult:
     screening = _with_spine(number, replace(screening, hips=hips), attributes)
     history = HISTORIES[number % len(HISTORIES)] if "StudyDate" in headers[0] else ()
     return VariedResult(
-        f"{number}: {source}, {script}, {header_kind}",
+        f"{number}: {source}{_spine_name(screening)}, {script}, {header_kind}",
         screening,
         history,
         parametric_map=number % 3 == 0,
@@ -248,7 +248,7 @@ def varied_result(number: int) -> VariedResult:
 def _with_spine(number: int, screening: Screening, attributes: dict[str, Any]) -> Screening:
     """Return a result without a grade with a measured spine, and some others with one."""
     graded = screening.grade is not None
-    if graded and number % 7 != 2:
+    if graded and number % 7 != 5:
         return screening
     of_study = {key: attributes[key] for key in attributes if key not in GEOMETRY}
     lumbar = make_lumbar(
@@ -261,6 +261,12 @@ def _with_spine(number: int, screening: Screening, attributes: dict[str, Any]) -
         return replace(screening, lumbar=lumbar)
     spine = make_spine_screening(lumbar, warnings=screening.warnings)
     return replace(spine, hips=screening.hips or spine.hips)
+
+
+def _spine_name(screening: Screening) -> str:
+    if screening.lumbar is None:
+        return ""
+    return " and spine" if screening.grade is not None else ", replaced by a spine"
 
 
 def _pick(choices: Mapping[str, Any], number: int) -> tuple[str, Any]:

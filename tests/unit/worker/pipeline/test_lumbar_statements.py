@@ -64,7 +64,7 @@ def test_limit_that_does_not_hold_is_not_read() -> None:
 def test_vertebrae_without_a_published_limit_are_named_without_one() -> None:
     screening = make_spine_screening(make_lumbar(dense=("L1",)))
     line = lumbar_line(screening)
-    assert line.startswith("L2 110 HU, L3 120 HU, L4 130 HU")
+    assert line.startswith("L2 110 HU, L3 120 HU, L4 131 HU")
     assert line.endswith("(no published limit is used)")
 
 

@@ -59,7 +59,7 @@ def test_picture_is_drawn_with_outline_and_levels() -> None:
 
 def test_signs_that_the_font_lacks_are_written_in_words() -> None:
     lines = wrap(impression(make_spine_screening()), ImageFont.load_default(33), 990)
-    assert " ".join(lines).startswith("L1 105 HU: at most 110, Pickhardt 2013")
+    assert " ".join(lines).startswith("L1 104 HU: at most 110, Pickhardt 2013")
 
 
 def test_result_without_spine_and_grade_has_no_picture() -> None:
