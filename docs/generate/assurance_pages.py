@@ -54,12 +54,12 @@ def personal_columns(table: Table) -> list[str]:
 
 def erased_tables() -> dict[str, str]:
     """Return what the erasure of a patient does to each table that it touches."""
-    nobody = PatientRecord("", (), (), 0, 0, 0, (), ())
+    empty = PatientRecord("", (), (), 0, 0, 0, (), ())
     return {
         str(statement.table): "deleted"
         if isinstance(statement, Delete)
         else "kept, without the series"
-        for statement in _statements(nobody, None)
+        for statement in _statements(empty, None)
     }
 
 
