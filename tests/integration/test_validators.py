@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from pydicom import DataElement, Dataset, config, dcmread
 
-from tests.support.report_cases import built
+from tests.support.report_cases import AT, built
 from tests.support.report_rules import groups, named
 from tests.support.servers import require_tool
+from tests.support.spine_results import make_spine_screening
 from tests.validators import run
 from tests.validators.finding import KNOWN_WARNINGS
 from tests.validators.programs import run_program
@@ -28,7 +29,9 @@ from tests.validators.varied import (
     VariedResult,
     varied_result,
 )
+from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.report.document import build_report
 
 COUNT = 24
 DECISION = Path(__file__).parents[2] / "docs/decisions/0004-sr-and-sc.md"
@@ -212,11 +215,18 @@ def test_dcmqi_finds_a_number_that_readers_lose(tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("case", ["both normal, model of a site", "both hips", "axial"])
+@pytest.mark.parametrize(
+    "case", ["both normal, model of a site", "both hips", "axial", "spine without hips"]
+)
 def test_a_usual_report_is_short_as_dsr2html_prints_it(case: str, tmp_path: Path) -> None:
     """Main text, without the table of the header, small print and annexes."""
     report, page = tmp_path / "sr.dcm", tmp_path / "sr.html"
-    report.write_bytes(to_bytes(built(case)[2]))
+    if case == "spine without hips":
+        spine = make_spine_screening()
+        sr = build_report(spine, build_captures(spine, at=AT), at=AT)
+    else:
+        sr = built(case)[2]
+    report.write_bytes(to_bytes(sr))
     run_program([require_tool("dsr2html", "dcmtk"), "+Cm", report, page])
     text = page.read_text("utf-8")
     main = text[text.index("<h1>Imaging") : text.index("<h1>Annex")]

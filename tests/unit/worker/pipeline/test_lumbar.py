@@ -135,6 +135,15 @@ def test_uncertain_level_has_a_text_and_no_value(tmp_path: Path) -> None:
     assert f"\n  spine: {measure.DISAGREE.text}" in line_of(Finished("1.2", entry))
 
 
+def test_chest_is_rejected_with_a_reason_and_says_why_no_spine_is_measured(
+    tmp_path: Path,
+) -> None:
+    result = screened(tmp_path, SpinePhantom(CORONAL, sacrum=False))
+    assert isinstance(result, Rejected)
+    assert result.reason.code == "NO_FEMUR"
+    assert (result.lumbar and result.lumbar.text) == measure.NO_SACRUM.text
+
+
 def test_study_takes_the_first_series_with_measurements(without_hips: Screening) -> None:
     measured = without_hips.lumbar
     assert measured is not None
