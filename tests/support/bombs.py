@@ -121,11 +121,14 @@ def send(ds: Dataset, syntax: str, encoded: bytes, port: int) -> Dataset:
 
 
 def peak_megabytes(pid: int) -> dict[int, int]:
-    """Return the largest resident memory of a process and of each child so far."""
+    """Return the largest resident memory of a process and of each running child so far."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     peaks = {}
     for one in (pid, *map(int, children)):
-        lines = Path(f"/proc/{one}/status").read_text().splitlines()
-        [peak] = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-        peaks[one] = int(peak) // 1024
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+        except FileNotFoundError:  # has ended: a delivery runs in a child of its own
+            continue
+        if "VmHWM:" in status:  # not of a child that has ended and is not yet reaped
+            peaks[one] = int(status.split("VmHWM:")[1].split()[0]) // 1024
     return peaks
