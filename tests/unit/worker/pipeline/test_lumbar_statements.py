@@ -52,6 +52,7 @@ def test_line_names_the_limit_that_tells_most(mean_hu: float, line: str) -> None
     assert is_under_specific_limit(screening) == (mean_hu < 110.5)
 
 
+@pytest.mark.covers("H19")
 def test_limit_that_does_not_hold_is_not_read() -> None:
     screening = make_spine_screening(with_l1(104.0, KVP=140))
     assert lumbar_line(screening) == (

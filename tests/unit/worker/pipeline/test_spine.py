@@ -63,6 +63,7 @@ def test_region_inside_of_trabecular_bone() -> None:
         assert 0 < region.sd_hu < 20
 
 
+@pytest.mark.covers("H18")
 @pytest.mark.parametrize(
     ("phantom", "text"),
     [
