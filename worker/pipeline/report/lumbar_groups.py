@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from highdicom.sr import UIDRefContentItem
-from highdicom.sr.value_types import ContentItem, ContentSequence
+from highdicom.sr.value_types import ContentItem
 from pydicom.sr.codedict import codes
 
 from worker.pipeline.image_numbers import lumbar_slice
@@ -13,14 +13,12 @@ from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import (
     CONTAINS,
     CONTEXT,
-    EVIDENCE,
     MODIFIER,
     code,
     container,
-    number,
     text,
 )
-from worker.pipeline.report.measurements import DECIMALS, algorithm
+from worker.pipeline.report.measurements import algorithm, attenuation
 from worker.pipeline.report.regions import Grid, Outline, on_image, source_grid
 from worker.pipeline.results import MEASUREMENT, Screening
 from worker.pipeline.spine.region import PARAMETERS
@@ -60,7 +58,7 @@ def _group(study: str, one: LumbarMeasurement, region: Region, grid: Grid) -> Co
         code(codes.SCT.FindingSite, level, MODIFIER),
         *algorithm(MEASUREMENT),
         on_image(grid, section(region, grid)),
-        _attenuation(region),
+        attenuation(region),
         *(text(codes.DCM.Comment, words) for words in _limits(one)),
         relationship=CONTAINS,
     )
@@ -84,20 +82,6 @@ def section(region: Region, grid: Grid) -> Outline:
         center + along.min() * right - up,
     )
     return tuple(to_point(corner) for corner in corners)
-
-
-def _attenuation(region: Region) -> ContentItem:
-    """Return TID 1419: the mean, below it deviation and area, as of the neck."""
-    unit = codes.UCUM.HounsfieldUnit
-    mean = number(codes.DCM.MeanAttenuationCoefficient, round(region.mean_hu, DECIMALS), unit)
-    mean.ContentSequence = ContentSequence(
-        number(name, round(value, DECIMALS), its_unit, EVIDENCE)
-        for name, value, its_unit in (
-            (codes.DCM.StandardDeviationOfAttenuationCoefficient, region.sd_hu, unit),
-            (codes.SCT.Area, region.area_mm2, codes.UCUM.SquareMillimeter),
-        )
-    )
-    return mean
 
 
 def _limits(one: LumbarMeasurement) -> Iterable[str]:

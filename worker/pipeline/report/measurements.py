@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 from worker.pipeline import statements, texts
 from worker.pipeline.capture.secondary_capture import RESULT
 from worker.pipeline.image_numbers import neck_slice
+from worker.pipeline.lumbar_results import Region
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import (
     CONTAINS,
@@ -78,7 +79,8 @@ def hip_groups(
                 hip.side,
                 report_codes.FEMORAL_NECK,
                 region_of(hip.plane, hip.neck.outline_mm),
-                *_attenuation(hip.neck),
+                attenuation(hip.neck),
+                _neck_volume(hip.neck),
             )
 
 
@@ -104,24 +106,28 @@ def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
         yield text(codes.DCM.Comment, texts.NECK_NOT_MEASURED.format(reason=hip.neck.text))
 
 
-def _attenuation(neck: NeckAttenuation) -> Iterable[ContentItem]:
-    """Yield TID 1419 for the region of the group, which the last item describes.
+def attenuation(measured: NeckAttenuation | Region) -> ContentItem:
+    """Return TID 1419: the mean over the region of the group.
 
     Deviation and area stand below the mean, as the numbers that support it (TID 300): viewers
     label a region with every number of its group, and longer labels cover that of the femur
     (0039).
     """
     unit = codes.UCUM.HounsfieldUnit
-    mean = number(codes.DCM.MeanAttenuationCoefficient, round(neck.mean_hu, DECIMALS), unit)
+    mean = number(codes.DCM.MeanAttenuationCoefficient, round(measured.mean_hu, DECIMALS), unit)
     mean.ContentSequence = ContentSequence(
         number(name, round(value, DECIMALS), its_unit, EVIDENCE)
         for name, value, its_unit in (
-            (codes.DCM.StandardDeviationOfAttenuationCoefficient, neck.sd_hu, unit),
-            (codes.SCT.Area, neck.area_mm2, codes.UCUM.SquareMillimeter),
+            (codes.DCM.StandardDeviationOfAttenuationCoefficient, measured.sd_hu, unit),
+            (codes.SCT.Area, measured.area_mm2, codes.UCUM.SquareMillimeter),
         )
     )
-    yield mean
-    yield text(codes.DCM.Comment, texts.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000))
+    return mean
+
+
+def _neck_volume(neck: NeckAttenuation) -> ContentItem:
+    words = texts.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000)
+    return text(codes.DCM.Comment, words)
 
 
 def _group(
