@@ -120,7 +120,7 @@ def measure(out: Path, seeds: int, report: Callable[[str], None] = print) -> dic
     path = out / "learning.json"
     found = json.loads(path.read_text()) if path.exists() else {"runs": {}}
     if "shipped" not in found:
-        shipped = build("osteoscreen")
+        shipped = build("osteoscreen-femur")
         weights.set_weights(shipped, package.SHIPPED_DIR / package.WEIGHTS)
         found["shipped"] = figures(shipped, test)
     for count, seed, way in _plan(seeds):

@@ -40,13 +40,13 @@ def test_outputs_are_those_of_the_worker_with_and_without_demographics() -> None
 
     found = outputs_of(model, header | {"t_score_quantile": 2.0}, crop, "L", PATIENT)
 
-    alone = model.classify(pixels, "L")
-    used = model.for_patient(PATIENT).classify(pixels, "L")
+    alone = model.classify(pixels, "L", crop.femur_mm)
+    used = model.for_patient(PATIENT).classify(pixels, "L", crop.femur_mm)
     assert found.image == pytest.approx([alone.probabilities[grade] for grade in GRADES])
     assert found.used == pytest.approx([used.probabilities[grade] for grade in GRADES])
     assert found.t_score is not None
     middle, low, high = found.t_score
-    expected = model.explain(pixels[:, ::-1], PATIENT.vector())
+    expected = model.explain(pixels[:, ::-1], PATIENT.vector(), crop.femur_mm[:, ::-1])
     assert expected.t_score is not None
     assert middle == pytest.approx(float(expected.t_score[0]), abs=1e-4)
     assert (low, high) == pytest.approx(

@@ -46,7 +46,7 @@ def test_distances_from_the_femur_move_with_their_crops() -> None:
     steps = np.broadcast_to(edge, (32, 250, 250)).copy()
     shown = (69 - steps / 2).astype(np.float16)
     preset = presets.override(
-        presets.load("osteoscreen-femur"),
+        presets.load("osteoscreen"),
         ["noise_hu=0", "offset_hu=0", "sharpness=0", "slice_mm=0"],
     )
     batches = Batches(

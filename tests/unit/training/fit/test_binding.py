@@ -55,5 +55,5 @@ def test_a_data_set_with_an_empty_part_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_own_data_is_not_named_like_the_shipped_one() -> None:
     own, simulated = (Source(flag, "hash", 0) for flag in (False, True))
 
-    assert run_version(PRESET, own, "0123456789") == "3.0+data.01234567"
-    assert run_version(PRESET, simulated, "0123456789") == "3.0"
+    assert run_version(PRESET, own, "0123456789") == "4.0+data.01234567"
+    assert run_version(PRESET, simulated, "0123456789") == "4.0"

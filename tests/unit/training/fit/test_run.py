@@ -48,7 +48,7 @@ def test_score_of_a_network_of_the_femur_is_fitted_to_displaced_crops() -> None:
     hips = make_hips(12, 4)
     network = build("osteoscreen-femur")
     fitted = Fitted(network, ())
-    preset = small_preset(presets.load("osteoscreen-femur"), 1)
+    preset = small_preset(presets.load("osteoscreen"), 1)
 
     score = trained_score.fit_score(fitted, {"train": hips, "validation": hips}, preset, 1)
 

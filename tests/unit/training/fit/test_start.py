@@ -33,7 +33,7 @@ def test_weights_of_a_package_are_verified_and_copied(tmp_path: Path) -> None:
     initial = read_initial(package.SHIPPED_DIR, presets.load("osteoscreen"))
     copy_weights(package.SHIPPED_DIR, tmp_path)
 
-    assert (initial.name, initial.version) == ("osteoscreen", "3.0")
+    assert (initial.name, initial.version) == ("osteoscreen", "4.0")
     weights = package.SHIPPED_DIR / package.WEIGHTS
     assert (tmp_path / INITIAL).read_bytes() == weights.read_bytes()
 

@@ -56,7 +56,7 @@ def test_own_model_says_what_it_was_trained_on(run: Path, tmp_path: Path) -> Non
     [
         (Identity(), "needs --name and --version"),
         (Identity("city"), "needs --name and --version"),
-        (Identity("osteoscreen", "3.0"), "is the name of a preset"),
+        (Identity("osteoscreen", "4.0"), "is the name of a preset"),
     ],
 )
 def test_own_model_needs_a_name_of_its_own(

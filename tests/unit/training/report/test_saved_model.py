@@ -14,10 +14,10 @@ from worker.pipeline.model import package
 from worker.pipeline.model.networks import GRADES, build
 
 
-def test_a_network_of_the_femur_takes_the_distances_from_it(tmp_path: Path) -> None:
+def test_a_network_without_the_femur_has_no_input_for_it(tmp_path: Path) -> None:
     package.save(
-        tmp_path / "model", build("osteoscreen-femur"),
-        package.Description("site", "1", "image", "osteoscreen-femur", "one site", True),
+        tmp_path / "model", build("osteoscreen"),
+        package.Description("site", "1", "image", "osteoscreen", "one site", True),
         calibration=package.Calibration(1.3, 0.8),
     )  # fmt: skip
 
@@ -25,10 +25,7 @@ def test_a_network_of_the_femur_takes_the_distances_from_it(tmp_path: Path) -> N
 
     signatures = tf.saved_model.load(str(tmp_path / "saved")).signatures
     names = {name: set(each.structured_input_signature[1]) for name, each in signatures.items()}
-    assert names == {
-        "serving_default": {"crop", "femur_mm"},
-        "with_demographics": {"crop", "femur_mm", "patient"},
-    }
+    assert names == {"serving_default": {"crop"}, "with_demographics": {"crop", "patient"}}
 
 
 def test_the_saved_model_gives_the_probabilities_of_the_worker_or_is_refused(
@@ -41,19 +38,22 @@ def test_the_saved_model_gives_the_probabilities_of_the_worker_or_is_refused(
     saved = tf.saved_model.load(str(tmp_path / "saved"))
     rng = np.random.default_rng(5)
     crops = rng.normal(90, 40, (3, CROP_PX, CROP_PX)).clip(0, 255).astype(np.float32)
-    alone = saved.signatures["serving_default"](crop=tf.constant(crops[..., np.newaxis]))
+    femurs = rng.uniform(-20, 40, crops.shape).astype(np.float32)
+    pictures = {
+        "crop": tf.constant(crops[..., np.newaxis]),
+        "femur_mm": tf.constant(femurs[..., np.newaxis]),
+    }
+    alone = saved.signatures["serving_default"](**pictures)
     patient = Demographics("F", 71.0, 1.58, 54.0)
     vectors = tf.constant(np.repeat(patient.vector()[np.newaxis], 3, axis=0))
-    both = saved.signatures["with_demographics"](
-        crop=tf.constant(crops[..., np.newaxis]), patient=vectors
-    )
-    for index, crop in enumerate(crops):
+    both = saved.signatures["with_demographics"](**pictures, patient=vectors)
+    for index, (crop, femur_mm) in enumerate(zip(crops, femurs, strict=True)):
         for found, asked in ((alone, model), (both, model.for_patient(patient))):
-            shares = asked.classify(crop, "R").probabilities
+            shares = asked.classify(crop, "R", femur_mm).probabilities
             np.testing.assert_allclose(
                 found["probabilities"][index], [shares[grade] for grade in GRADES], atol=1e-5
             )
-    t_score = model.explain(crops[0], patient.vector()).t_score
+    t_score = model.explain(crops[0], patient.vector(), femurs[0]).t_score
     np.testing.assert_allclose(both["t_score"][0], t_score, atol=1e-4)
     header = json.loads((tmp_path / "saved" / saved_model.HEADER).read_text())
     assert header["labels"] == [grade.value for grade in GRADES]

@@ -20,7 +20,7 @@ from worker.pipeline.acquisition import Envelope
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel
 from worker.pipeline.reasons import ReasonCode
-from worker.pipeline.results import Grade
+from worker.pipeline.results import Grade, HipCrop
 from worker.pipeline.volume import Femur, PointMm
 
 Pixels = npt.NDArray[np.float32]
@@ -44,10 +44,10 @@ def patient(seed: int, t_score: float) -> tuple[Subject, Acquisition]:
     )
 
 
-def crop_at(subject: Subject, acquisition: Acquisition, point_mm: PointMm) -> Pixels:
+def crop_at(subject: Subject, acquisition: Acquisition, point_mm: PointMm) -> HipCrop:
     x, y, z = point_mm
     femur = Femur("R", point_mm, 22.0, (x - 20.0, y, z - 20.0), 1.0)
-    return crop.crop_hip(coronal_slice(subject, acquisition, femur, point_mm[1]), femur).pixels
+    return crop.crop_hip(coronal_slice(subject, acquisition, femur, point_mm[1]), femur)
 
 
 @pytest.mark.covers("H13")
@@ -93,7 +93,7 @@ def test_clear_cases_do_not_get_the_opposite_grade(
         for hip in truth(subject):
             found = crop_of(np.random.default_rng(seed), subject, acquisition, hip)
 
-            result = model.classify(found.pixels, hip.side)
+            result = model.classify(found.pixels, hip.side, found.femur_mm)
 
             assert result.reason is None
             assert result.probabilities[wrong] < 0.2
@@ -103,7 +103,8 @@ def test_clear_cases_do_not_get_the_opposite_grade(
 def test_images_without_a_hip_are_rejected(model: ImageModel) -> None:
     subject, acquisition = patient(1, -1.8)
     hip = truth(subject)[0]
-    right = crop_at(subject, acquisition, hip.neck_mm)
+    found = crop_at(subject, acquisition, hip.neck_mm)
+    right, femur_mm = found.pixels, found.femur_mm
     rng = np.random.default_rng(0)
     _, y, z = hip.neck_mm
     middle = (truth(subject)[0].center_mm[0] + truth(subject)[1].center_mm[0]) / 2
@@ -114,11 +115,11 @@ def test_images_without_a_hip_are_rejected(model: ImageModel) -> None:
         "quiet noise": np.clip(rng.normal(69, 20, right.shape), 0, 255).astype(np.float32),
         "negative": 255 - right,
         "on its side": np.ascontiguousarray(right.T),
-        "lumbar spine": crop_at(subject, acquisition, (middle, y + 40, z + 220)),
+        "lumbar spine": crop_at(subject, acquisition, (middle, y + 40, z + 220)).pixels,
     }
 
-    assert model.classify(right, "R").reason is None
+    assert model.classify(right, "R", femur_mm).reason is None
     for name, pixels in without_hip.items():
-        reason = model.classify(pixels, "R").reason
+        reason = model.classify(pixels, "R", femur_mm).reason
         assert reason is not None, name
         assert reason.code is ReasonCode.OUT_OF_DISTRIBUTION
