@@ -32,10 +32,11 @@ from worker.pipeline import load
 from worker.pipeline.crop import CROP_PX, crop_hip
 from worker.pipeline.demographics import VALUES
 from worker.pipeline.femur_shape import LIMIT_MM
+from worker.pipeline.femurs.planes import cut_through
 from worker.pipeline.model import package
 from worker.pipeline.model.networks import CROP, FEMUR_MM, LOGITS, PATIENT, build
 from worker.pipeline.results import HipCrop
-from worker.pipeline.select import choose_plane, find_femurs
+from worker.pipeline.select import find_femurs
 from worker.pipeline.volume import Series, Side, Volume
 
 Picture = npt.NDArray[np.float32]
@@ -144,7 +145,7 @@ def crops_of(ct: RealCt, case: str, how: Rendering) -> Iterator[tuple[Side, HipC
         assert isinstance(volume, Volume), volume
     for femur in find_femurs(volume):
         if femur.side in ct.heads_mm(case):
-            yield femur.side, crop_hip(choose_plane(volume, femur), femur)
+            yield femur.side, crop_hip(cut_through(volume, femur), femur)
 
 
 def as_right(picture: npt.NDArray[Any], side: Side) -> npt.NDArray[Any]:

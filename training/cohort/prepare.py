@@ -32,6 +32,7 @@ from worker.pipeline.acquisition import kernel_of
 from worker.pipeline.contrast import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.femur_outline import femur_outline
+from worker.pipeline.femurs import planes
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import in_outline
 from worker.pipeline.model.package import PREPROCESSING
@@ -224,7 +225,7 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
             checks = eligibility.check_hip(volume, femur)
         reason = first_failure(checks)
         if femur is not None and reason is None:
-            hips[side] = outlined_crop(select.choose_plane(volume, femur), femur)
+            hips[side] = outlined_crop(planes.cut_through(volume, femur), femur)
         elif reason is not None:
             hips[side] = reason
     return CroppedSeries(series, enhanced(volume, found), hips)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.model.classify import ImageModel, as_right, probabilities
-from worker.pipeline.results import HipCrop
+from worker.pipeline.results import GradedCrops
 from worker.pipeline.volume import Side
 
 Floats = npt.NDArray[np.float32]
@@ -47,12 +47,12 @@ class HipOutputs:
 def outputs_of(
     model: ImageModel,
     header: Mapping[str, Any],
-    crop: HipCrop,
+    crops: GradedCrops,
     side: Side,
     patient: Demographics,
 ) -> HipOutputs:
-    """Return the outputs of a model for one crop; ``header`` : ``model.json`` of the model."""
-    pixels, femur_mm = as_right(crop.pixels, side), as_right(crop.femur_mm, side)
+    """Return the outputs of a model for one hip; ``header`` : ``model.json`` of the model."""
+    pixels, femur_mm = as_right(crops.pixels, side), as_right(crops.femur_mm, side)
     alone = model.explain(pixels, None, femur_mm)
     image = used = tuple(probabilities(alone.logits, model.temperature).tolist())
     found, informed = alone, model.for_patient(patient)

@@ -176,11 +176,13 @@ def _graded(
     expected: HipEvaluation, hip: Hip, patient: Demographics, job: SeriesJob
 ) -> HipEvaluation:
     """Return the evaluation of a graded hip, and write its picture."""
-    if hip.crop is None or hip.probabilities is None or hip.heat_map is None:
+    if hip.crop is None or hip.graded is None:
+        return expected
+    if hip.probabilities is None or hip.heat_map is None:
         return expected
     header = package.verify(job.model_dir)
     # Further passes beside that of the screening are fast.
-    found = outputs_of(_load_model(job.model_dir), header, hip.crop, hip.side, patient)
+    found = outputs_of(_load_model(job.model_dir), header, hip.graded, hip.side, patient)
     name = case_name(expected.series_dir, hip.side)
     save_picture(job.cases / name, hip.crop.pixels, hip.heat_map)
     graded = replace(
@@ -193,7 +195,7 @@ def _graded(
     )
     if job.baseline is None:
         return graded
-    other = outputs_of(_load_model(job.baseline), header, hip.crop, hip.side, patient)
+    other = outputs_of(_load_model(job.baseline), header, hip.graded, hip.side, patient)
     return replace(graded, baseline_image=other.image, baseline_used=other.used)
 
 

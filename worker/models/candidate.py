@@ -45,15 +45,15 @@ def record_predictions(context: WorkerContext, screening_id: int, screening: Scr
 
 
 def predictions_of(model: Model, screening: Screening) -> Iterator[CandidatePrediction]:
-    """Predict every hip of a screening that has a crop.
+    """Predict every hip of a screening that has crops.
 
     Demographics come from the source header.
     """
     model = model.for_patient(demographics_of(screening.source))
     for hip in screening.hips:
-        if hip.crop is None:
+        if hip.graded is None:
             continue
-        classified = model.classify(hip.crop.pixels, hip.side, hip.crop.femur_mm)
+        classified = model.classify(hip.graded.pixels, hip.side, hip.graded.femur_mm)
         probabilities = classified.probabilities
         yield CandidatePrediction(
             side=hip.side,

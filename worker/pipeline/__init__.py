@@ -8,9 +8,9 @@
    ``eligibility`` and ``quality`` check it.
 3. ``select`` finds the femurs (``femurs``) and the plane that shows each best.
 4. ``eligibility`` checks each hip (``metal``, ``field_of_view``, ``quality``).
-5. ``crop`` cuts out the model's input; ``neck`` (``neck_outline``) measures the attenuation
-   of the femoral neck.
-6. ``model`` classifies the crop (``classify``, ``explain``) and computes its heat map.
+5. ``crop`` cuts out what is shown and the model's input, parallel cuts through head and neck;
+   ``neck`` (``neck_outline``) measures the attenuation of the femoral neck.
+6. ``model`` classifies the cuts (``classify``, ``explain``) and computes one heat map.
 7. ``warnings`` collects what a reader must know of a graded series (``acquisition``,
    ``contrast``, ``motion``, ``heat_map``); ``grading`` gives the patient's grade.
 

@@ -1,12 +1,13 @@
-"""The 250 × 250 px crop around one hip, the input of the model."""
+"""The 250 × 250 px crops around one hip, the input of the model."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.pipeline.femur_shape import femur_distance
-from worker.pipeline.results import HipCrop
+from worker.pipeline.results import GradedCrops, HipCrop
 from worker.pipeline.volume import AIR_HU, Femur, Plane, PointMm
 
 # Ha 2024, Eq. 1–2: w_max = center + width / 2, w_min = center − width / 2.
@@ -55,6 +56,19 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
         pixels=window(hu),
         corners_mm=_corners(plane, row, column),
         femur_mm=femur_distance(plane, femur, rows_mm, columns_mm),
+    )
+
+
+def crop_graded(cuts: Sequence[Plane], femur: Femur, shown: Plane) -> GradedCrops:
+    """Crop each of the parallel ``cuts`` (``femurs.planes.graded_cuts``) around one femur.
+
+    ``shown`` : the upright plane on which the heat map will be drawn.
+    """
+    crops = [crop_hip(each, femur) for each in cuts]
+    return GradedCrops(
+        pixels=np.stack([each.pixels for each in crops]),
+        femur_mm=np.stack([each.femur_mm for each in crops]),
+        cosine=float(np.dot(cuts[0].column_direction, shown.column_direction)),
     )
 
 

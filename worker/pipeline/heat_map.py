@@ -1,4 +1,4 @@
-"""Warning for heat maps that lie beside the femur.
+"""Heat maps: on which plane they are drawn, and a warning for those beside the femur.
 
 Grad-CAM shows evidence for the top grade and hides evidence against it. Where a hip is near the
 limit of two grades and its bone is evidence for the other one, little but the surroundings of
@@ -24,6 +24,20 @@ and the blur of the map."""
 SHAFT_MM = 150.0
 MIN_SHARE = 0.5
 """Of 53 hips in 24 simulated and 3 real series, 51 had 0.66 or more and two 0.32 or less."""
+
+
+def on_shown_plane(heat_map: npt.NDArray[np.float32], cosine: float) -> npt.NDArray[np.float32]:
+    """Return the (250, 250) heat map of the graded cuts, on the crop of the shown plane.
+
+    Both crops are centered on the neck, and the cuts are turned about a vertical axis, so the
+    columns move together by the ``cosine`` of the angle (``GradedCrops``).
+    """
+    columns = np.arange(heat_map.shape[1], dtype=np.float64)
+    middle = (heat_map.shape[1] - 1) / 2
+    below = np.clip(middle + (columns - middle) / cosine, 0, columns[-1])
+    left = np.minimum(below.astype(int), len(columns) - 2)
+    share = (below - left).astype(np.float32)
+    return np.asarray((1 - share) * heat_map[:, left] + share * heat_map[:, left + 1])
 
 
 def heat_map_warning(hips: Iterable[Hip]) -> str | None:

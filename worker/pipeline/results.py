@@ -55,7 +55,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class HipCrop:
-    """The model's input: 250 × 250 px around one femur at the paper's pixel size.
+    """250 × 250 px around one femur at the paper's pixel size, the size of the model's input.
 
     ``row``, ``col`` : top-left corner of the box on the plane's own grid, in plane pixels
     (fractional, pixel edges: 0.0 is the outer edge of the first pixel).
@@ -72,6 +72,19 @@ class HipCrop:
     pixels: npt.NDArray[np.float32]
     corners_mm: tuple[PointMm, PointMm, PointMm, PointMm]
     femur_mm: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradedCrops:
+    """Crops of the parallel cuts through one femur, whose mean gives the grade.
+
+    ``pixels``, ``femur_mm`` : (n, 250, 250) float32, as in ``HipCrop``.
+    ``cosine`` : of the angle by which the cuts are turned from the plane that is shown.
+    """
+
+    pixels: npt.NDArray[np.float32]
+    femur_mm: npt.NDArray[np.float32]
+    cosine: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +124,15 @@ class Hip:
     femur: Femur | None = None
     plane: Plane | None = None
     crop: HipCrop | None = None
+    """Crop of ``plane``, which is shown."""
+    graded: GradedCrops | None = None
     neck: NeckAttenuation | NeckNotMeasured | None = None
     probabilities: Mapping[Grade, float] | None = None
     grade: Grade | None = None
     image_grade: Grade | None = None
     """The grade without demographics, where the model used them."""
     heat_map: npt.NDArray[np.float32] | None = None
-    """(250, 250) float32, 0–1, on the crop's grid."""
+    """(250, 250) float32, 0–1, on the grid of ``crop``."""
     checks: tuple[Check, ...] = ()
     """The rules of the hip that were applied, in order."""
     series_instance_uid: str = ""
@@ -145,7 +160,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The output of a model for one crop.
+    """The output of a model for the crops of one hip.
 
     ``heat_map`` : (250, 250) float32, 0–1, Grad-CAM of the most probable grade.
     ``in_distribution`` : result of the rule that the crop is like the training data.
@@ -200,9 +215,9 @@ class Model(Protocol):
         side: Side,
         femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Classification:
-        """Grade one crop, (250, 250) float32, 0–255, not mirrored.
+        """Grade one crop, (250, 250), or parallel ones, (n, 250, 250) (``GradedCrops``).
 
-        ``femur_mm`` : (250, 250) of the crop (``HipCrop.femur_mm``).
+        ``pixels`` : float32, 0–255, not mirrored. ``femur_mm`` : of the same shape, mm.
         """
         ...
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from worker.pipeline import crop, load, select
 from worker.pipeline.demographics import demographics_of
 from worker.pipeline.femur_outline import femur_outline
+from worker.pipeline.femurs import planes
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import source_header
+from worker.pipeline.heat_map import on_shown_plane
 from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Check, Reason, ReasonCode
@@ -175,10 +177,11 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
     with stopwatch.step("crop"):
         plane = select.choose_plane(volume, femur)
         hip_crop = crop.crop_hip(plane, femur)
+        graded = crop.crop_graded(planes.graded_cuts(volume, femur), femur, plane)
         neck = neck_attenuation(volume, plane, femur)
         outline_mm = femur_outline(plane, femur)
     with stopwatch.step("classify"):
-        classification = model.classify(hip_crop.pixels, femur.side, hip_crop.femur_mm)
+        classification = model.classify(graded.pixels, femur.side, graded.femur_mm)
     checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
     reason = first_failure(checks)
     accepted = reason is None
@@ -188,13 +191,14 @@ def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch
         reason=reason,
         plane=plane,
         crop=hip_crop,
+        graded=graded,
         neck=neck,
         probabilities=classification.probabilities if accepted else None,
         grade=max(classification.probabilities, key=classification.probabilities.__getitem__)
         if accepted
         else None,
         image_grade=classification.image_grade if accepted else None,
-        heat_map=classification.heat_map if accepted else None,
+        heat_map=on_shown_plane(classification.heat_map, graded.cosine) if accepted else None,
         outline_mm=outline_mm,
         checks=checks,
     )

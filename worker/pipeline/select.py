@@ -159,7 +159,7 @@ def _roundest_near_best(fits: Sequence[FemurCandidate]) -> FemurCandidate:
 
 
 def choose_plane(volume: Volume, femur: Femur) -> Plane:
-    """Return the plane that shows head and neck of a femur.
+    """Return the plane on which a femur is shown (``planes.graded_cuts``: what is graded).
 
     The nearest slice of a coronal series; a cut through both in a reformatted volume.
     """

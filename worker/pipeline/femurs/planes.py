@@ -1,4 +1,4 @@
-"""The plane that shows a femur: a slice of the series, or a cut through head and neck."""
+"""Planes of a femur: the one that is shown, and the parallel cuts that are graded."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ class PlaneParameters:
     max_tilt_deg: float = 30.0
     # 0002: thickness of a cut.
     slab_mm: float = 2.5
+    # 0048: distances of the graded cuts behind the one through head and neck.
+    graded_mm: tuple[float, ...] = (-4.0, -2.0, 0.0, 2.0, 4.0)
 
 
 PARAMETERS = PlaneParameters()
@@ -46,13 +48,23 @@ def nearest_slice(volume: Volume, femur: Femur) -> Plane:
     )
 
 
-def cut_through(volume: Volume, femur: Femur) -> Plane:
+def graded_cuts(volume: Volume, femur: Femur) -> tuple[Plane, ...]:
+    """Return the parallel cuts whose mean gives the grade, from front to back.
+
+    They follow head and neck and not the slices of the series, so that the grade of a hip
+    depends little on plane, thickness and position of these slices.
+    """
+    return tuple(cut_through(volume, femur, behind) for behind in PARAMETERS.graded_mm)
+
+
+def cut_through(volume: Volume, femur: Femur, behind_mm: float = 0.0) -> Plane:
     """Return the plane through the centers of head and neck along the cranio-caudal axis.
 
     A coronal plane rotated about that axis by the anteversion of the neck, at most
     ``max_tilt_deg``. It is a mean over ``slab_mm``, interpolated linearly, on a grid with the
     pixels of the volume whose columns meet those of the volume at the femur. Outside the volume
-    is air. ``index`` is the slice nearest to the plane at the femur.
+    is air. ``index`` is the slice nearest to the plane at the femur. ``behind_mm`` : moves the
+    plane to the back.
     """
     slice_mm, row_mm, column_mm = volume.spacing_mm
     backward, leftward = volume.affine[:3, 0] / slice_mm, volume.affine[:3, 2] / column_mm
@@ -64,7 +76,7 @@ def cut_through(volume: Volume, femur: Femur) -> Plane:
     # Fractional slices and columns of the volume under each column of the plane.
     through = volume.to_index(_target(femur))
     distance = (np.arange(volume.hu.shape[2]) - through[2]) * column_mm
-    slices = through[0] + distance * np.sin(tilt) / slice_mm
+    slices = through[0] + (behind_mm + distance * np.sin(tilt)) / slice_mm
     columns = through[2] + distance * np.cos(tilt) / column_mm
     count = max(1, round(PARAMETERS.slab_mm / slice_mm))
     hu = np.zeros(volume.hu.shape[1:], np.float32)

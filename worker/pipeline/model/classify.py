@@ -1,4 +1,4 @@
-"""Calibrated probabilities, heat map and out-of-distribution score of a crop."""
+"""Calibrated probabilities, heat map and out-of-distribution score of the crops of a hip."""
 
 from dataclasses import dataclass, replace
 
@@ -77,11 +77,11 @@ class ImageModel:
         side: Side,
         femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Classification:
-        """Grade one crop, (250, 250) float32, 0–255, not mirrored.
+        """Grade one crop, (250, 250), or parallel ones of a hip together, (n, 250, 250).
 
-        ``femur_mm`` : (250, 250) of the crop. The network takes right hips: a left one is
-        mirrored, and its heat map mirrored back. Raises ValueError where the network needs
-        ``femur_mm`` and it is not given.
+        ``pixels`` : float32, 0–255, not mirrored. ``femur_mm`` : of the same shape, mm. The
+        network takes right hips: a left one is mirrored, and its heat map mirrored back.
+        Raises ValueError where the network needs ``femur_mm`` and it is not given.
         """
         patient = None if self.patient is None else self.patient.vector()
         crop = as_right(pixels, side)
@@ -131,5 +131,5 @@ def probabilities(
 
 
 def as_right(picture: npt.NDArray[np.float32], side: Side) -> npt.NDArray[np.float32]:
-    """Return the crop of a left hip mirrored, (250, 250), as the network takes it."""
-    return picture if side == "R" else picture[:, ::-1]
+    """Return (…, 250, 250) crops of a left hip mirrored, as the network takes them."""
+    return picture if side == "R" else picture[..., ::-1]

@@ -1,9 +1,10 @@
-"""Logits, features and Grad-CAM of one crop in one compiled TensorFlow function.
+"""Logits, features and Grad-CAM of one hip in one compiled TensorFlow function.
 
 Grad-CAM: Selvaraju et al., ICCV 2017, Eq. 1–2: the maps of the last convolution, weighted by
 the mean gradient of the top grade's score before softmax, summed, negative values set to 0.
 Of an ensemble, the maps are those of all members, and the score is the logarithm of the mean
-probability of the top grade.
+probability of the top grade. Of several parallel crops, logits, features and maps are means
+over the crops.
 """
 
 import math
@@ -31,7 +32,7 @@ from worker.pipeline.model.networks import (
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Logits, features and heat map of one crop.
+    """Logits, features and heat map of one hip.
 
     ``logits`` : (3,) float32. ``features`` : (k,) float32. ``heat_map`` : (250, 250) float32,
     0–1, evidence for the top grade, all 0 where there is none. ``t_score`` : (2,) float32,
@@ -54,7 +55,7 @@ class Member:
 
 
 class Explain(Protocol):
-    """Callable that computes logits, features and heat map of one crop. Thread-safe."""
+    """Callable that computes logits, features and heat map of one hip. Thread-safe."""
 
     def __call__(
         self,
@@ -62,22 +63,22 @@ class Explain(Protocol):
         patient: npt.NDArray[np.float32] | None = None,
         femur_mm: npt.NDArray[np.float32] | None = None,
     ) -> Explained:
-        """Explain one crop.
+        """Explain one crop, or parallel crops of one hip together.
 
-        ``pixels`` : (250, 250) float32, 0–255. ``patient`` : (10,) ``Demographics.vector``.
-        ``femur_mm`` : (250, 250) ``HipCrop.femur_mm``. Raises ValueError where the network
-        needs it and it is not given.
+        ``pixels`` : (250, 250) or (n, 250, 250) float32, 0–255. ``patient`` : (10,)
+        ``Demographics.vector``. ``femur_mm`` : distances from the femur of the same shape, mm.
+        Raises ValueError where the network needs them and they are not given.
         """
         ...
 
 
 def compile_explain(network: keras.Model) -> Explain:
-    """Trace the pass of one network for one crop (``compile_ensemble``)."""
+    """Trace the pass of one network for one hip (``compile_ensemble``)."""
     return compile_ensemble((Member(network),))
 
 
 def compile_ensemble(members: Sequence[Member]) -> Explain:
-    """Trace the pass for one crop and run it once, so that the first hip is not slow.
+    """Trace the pass for one hip and run it once, so that the first hip is not slow.
 
     The logits of several members are the logarithms of their mean calibrated probabilities.
     """
@@ -85,9 +86,9 @@ def compile_ensemble(members: Sequence[Member]) -> Explain:
     traced = tf.function(
         _one_pass([member.network for member in members]), autograph=False
     ).get_concrete_function(
-        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
+        tf.TensorSpec((None, CROP_PX, CROP_PX), tf.float32),
         tf.TensorSpec((2 * VALUES,), tf.float32),
-        tf.TensorSpec((CROP_PX, CROP_PX), tf.float32),
+        tf.TensorSpec((None, CROP_PX, CROP_PX), tf.float32),
         tf.TensorSpec((len(members),), tf.float32),
     )
     unknown, blank = Demographics().vector(), np.zeros((CROP_PX, CROP_PX), np.float32)
@@ -102,10 +103,12 @@ def compile_ensemble(members: Sequence[Member]) -> Explain:
     ) -> Explained:
         if femur_mm is None and needs_femur:
             raise ValueError("the model needs the distances from the femur")
+        crops = np.reshape(pixels, (-1, CROP_PX, CROP_PX))
+        distances = np.zeros_like(crops) if femur_mm is None else femur_mm
         found = traced(
-            tf.constant(pixels, tf.float32),
+            tf.constant(crops, tf.float32),
             tf.constant(unknown if patient is None else patient, tf.float32),
-            tf.constant(blank if femur_mm is None else femur_mm, tf.float32),
+            tf.constant(np.reshape(distances, crops.shape), tf.float32),
             tf.constant(alone if patient is None else with_patient, tf.float32),
         )
         logits, features, heat_map, *t_score = (value.numpy() for value in found)
@@ -127,33 +130,39 @@ def _one_pass(networks: Sequence[keras.Model]) -> Callable[..., tuple[tf.Tensor,
         pixels: tf.Tensor, patient: tf.Tensor, femur_mm: tf.Tensor, temperatures: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         pictures = {
-            CROP: pixels[tf.newaxis, :, :, tf.newaxis],
-            FEMUR_MM: femur_mm[tf.newaxis, :, :, tf.newaxis],
+            CROP: pixels[..., tf.newaxis],
+            FEMUR_MM: femur_mm[..., tf.newaxis],
         }
         passes = [
             trunk({name: pictures[name] for name in trunk.input}, training=False)
             for trunk in trunks
         ]
         maps = [each for each, _ in passes]
-        beside = [patient[tf.newaxis]] if with_patient else []
+        patients = tf.repeat(patient[tf.newaxis], tf.shape(pixels)[0], axis=0)
+        beside = [patients] if with_patient else []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(maps)
             outputs = [
                 head([each, *beside], training=False)
                 for head, each in zip(heads, maps, strict=True)
             ]
-            logits = _joint_logits([each[LOGITS][0] for each in outputs], temperatures)
+            logits = _joint_logits([_mean(each[LOGITS]) for each in outputs], temperatures)
             score = tf.reduce_max(logits)
         heat = tf.zeros(())
         for each, slope in zip(maps, tape.gradient(score, maps), strict=True):
             weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
-            heat += tf.reduce_sum(weights * each, axis=-1, keepdims=True)
-        features = tf.concat([each[0] for _, each in passes], axis=0)
-        t_scores = [each[T_SCORE][0] for each in outputs if T_SCORE in each]
+            heat += _mean(tf.reduce_sum(weights * each, axis=-1, keepdims=True))[tf.newaxis]
+        features = tf.concat([_mean(each) for _, each in passes], axis=0)
+        t_scores = [_mean(each[T_SCORE]) for each in outputs if T_SCORE in each]
         joint = [joint_t_score(tf.stack(t_scores))] if t_scores else []
         return logits, features, _to_crop(tf.nn.relu(heat)), *joint
 
     return one_pass
+
+
+def _mean(values: tf.Tensor) -> tf.Tensor:
+    """Return the mean over the crops of a hip, the first axis."""
+    return tf.reduce_mean(values, axis=0)
 
 
 def _trunk_and_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:

@@ -33,7 +33,8 @@ from worker.pipeline.results import ModelInfo
 
 FORMAT = 1
 # Raise it with every change of load, select or crop that alters the pixels of a crop.
-PREPROCESSING_VERSION = 1
+# 2: parallel cuts through head and neck instead of the slice that is shown (0048).
+PREPROCESSING_VERSION = 2
 SHIPPED_DIR = Path(__file__).parents[2] / "shipped"
 
 HEADER = "model.json"
