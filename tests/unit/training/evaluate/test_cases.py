@@ -19,7 +19,7 @@ from training.evaluate.hip_evaluation import (
 from worker.pipeline.demographics import Demographics
 from worker.pipeline.model import package
 from worker.pipeline.model.networks import GRADES
-from worker.pipeline.results import HipCrop
+from worker.pipeline.results import GradedCrops
 
 PATIENT = Demographics("F", 71.0, 1.58, 54.0)
 
@@ -35,18 +35,18 @@ def hip(expected: int, used: tuple[float, ...] | None, **changes: object) -> Hip
 def test_outputs_are_those_of_the_worker_with_and_without_demographics() -> None:
     model, header = package.load(package.SHIPPED_DIR), package.verify(package.SHIPPED_DIR)
     rng = np.random.default_rng(3)
-    pixels = rng.normal(90, 30, (250, 250)).clip(0, 255).astype(np.float32)
-    crop = HipCrop(0.0, 0.0, 250, 1.0, pixels, ((0.0, 0.0, 0.0),) * 4, np.zeros_like(pixels))
+    pixels = rng.normal(90, 30, (2, 250, 250)).clip(0, 255).astype(np.float32)
+    crops = GradedCrops(pixels, np.zeros_like(pixels), cosine=1.0)
 
-    found = outputs_of(model, header | {"t_score_quantile": 2.0}, crop, "L", PATIENT)
+    found = outputs_of(model, header | {"t_score_quantile": 2.0}, crops, "L", PATIENT)
 
-    alone = model.classify(pixels, "L", crop.femur_mm)
-    used = model.for_patient(PATIENT).classify(pixels, "L", crop.femur_mm)
+    alone = model.classify(pixels, "L", crops.femur_mm)
+    used = model.for_patient(PATIENT).classify(pixels, "L", crops.femur_mm)
     assert found.image == pytest.approx([alone.probabilities[grade] for grade in GRADES])
     assert found.used == pytest.approx([used.probabilities[grade] for grade in GRADES])
     assert found.t_score is not None
     middle, low, high = found.t_score
-    expected = model.explain(pixels[:, ::-1], PATIENT.vector(), crop.femur_mm[:, ::-1])
+    expected = model.explain(pixels[..., ::-1], PATIENT.vector(), crops.femur_mm[..., ::-1])
     assert expected.t_score is not None
     assert middle == pytest.approx(float(expected.t_score[0]), abs=1e-4)
     assert (low, high) == pytest.approx(
@@ -54,7 +54,7 @@ def test_outputs_are_those_of_the_worker_with_and_without_demographics() -> None
         abs=1e-4,
     )
     np.testing.assert_allclose(found.features, expected.features, rtol=1e-4, atol=1e-4)
-    without = outputs_of(model, header, crop, "L", Demographics())
+    without = outputs_of(model, header, crops, "L", Demographics())
     assert without.used == without.image == found.image
 
 

@@ -12,7 +12,7 @@ from worker.pipeline.femurs.heads import PARAMETERS as HEAD_PARAMETERS
 from worker.pipeline.femurs.heads import SphereCandidate, bone_points
 from worker.pipeline.femurs.necks import Neck, find_neck, flare
 from worker.pipeline.femurs.planes import PARAMETERS as PLANE_PARAMETERS
-from worker.pipeline.femurs.planes import cut_through, nearest_slice
+from worker.pipeline.femurs.planes import cut_through, graded_cuts, nearest_slice
 from worker.pipeline.femurs.sections import ring_score
 from worker.pipeline.femurs.shafts import find_shaft
 from worker.pipeline.femurs.spheres import fit_sphere, unevenness
@@ -246,6 +246,28 @@ def test_cut_is_tilted_no_further_than_a_coronal_plane_may_be() -> None:
     assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(
         PLANE_PARAMETERS.max_tilt_deg
     )
+
+
+def test_graded_cuts_are_parallel_and_lie_around_head_and_neck() -> None:
+    volume, femur = oblique_femur(backward_mm=8.0)
+    row, column = np.rint(cut_through(volume, femur).to_index(femur.neck_mm)).astype(int)
+
+    cuts = graded_cuts(volume, femur)
+
+    assert len({cut.column_direction for cut in cuts}) == 1
+    behind_mm = [cut.hu[row, column] / 10 - femur.neck_mm[1] for cut in cuts]
+    np.testing.assert_allclose(behind_mm, PLANE_PARAMETERS.graded_mm, atol=0.6)
+    assert cuts[2].position_mm == cut_through(volume, femur).position_mm
+
+
+def test_graded_cuts_do_not_depend_on_where_the_slices_lie() -> None:
+    volume, femur = oblique_femur(backward_mm=8.0)
+    moved = Volume(volume.hu, volume.affine.copy())
+    moved.affine[1, 3] += 1.0  # the slices, and with them all HU, lie 1 mm further back
+
+    for cut, other in zip(graded_cuts(volume, femur), graded_cuts(moved, femur), strict=True):
+        np.testing.assert_allclose(cut.to_mm((3, 7)), other.to_mm((3, 7)), atol=1e-6)
+        np.testing.assert_allclose(cut.hu - other.hu, 10, atol=1)
 
 
 def test_cut_is_air_outside_the_volume() -> None:

@@ -1,5 +1,5 @@
-"""Covered: the share of a heat map on its femur, and the warning. Not covered: the correctness
-of Grad-CAM (test_explain)."""
+"""Covered: the plane of a heat map, its share on the femur, and the warning. Not covered: the
+correctness of Grad-CAM (test_explain)."""
 
 import dataclasses
 
@@ -7,11 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from worker.pipeline.crop import crop_hip
-from worker.pipeline.heat_map import heat_map_warning, is_heat_on_femur, share_on_femur
+from worker.pipeline.crop import crop_graded, crop_hip
+from worker.pipeline.femurs.planes import graded_cuts
+from worker.pipeline.heat_map import (
+    heat_map_warning,
+    is_heat_on_femur,
+    on_shown_plane,
+    share_on_femur,
+)
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.results import Hip
-from worker.pipeline.volume import Femur, Plane
+from worker.pipeline.results import Hip, HipCrop
+from worker.pipeline.volume import Femur, Plane, Volume
 
 HeatMap = npt.NDArray[np.float32]
 
@@ -40,6 +46,51 @@ def heat(*spots: tuple[float, float]) -> HeatMap:
 
 def hip(heat_map: HeatMap | None) -> Hip:
     return Hip("L", femur=FEMUR, plane=PLANE, crop=CROP, heat_map=heat_map)
+
+
+@pytest.mark.parametrize("part", ["head", "neck", "trochanter"])
+def test_heat_of_the_turned_cuts_is_drawn_over_the_same_bone(part: str) -> None:
+    points = {"head": (90.0, 10.0, 30.0), "neck": (118.0, 24.0, 8.0)}
+    points["trochanter"] = (136.0, 32.0, -6.0)
+    femur = dataclasses.replace(
+        FEMUR,
+        center_mm=points["head"],
+        neck_mm=points["neck"],
+        trochanter_mm=points["trochanter"],
+    )
+    affine = np.array([[0, 0, 0.8, -200], [2.5, 0, 0, -90], [0, -0.7, 0, 240], [0, 0, 0, 1.0]])
+    volume = Volume(np.zeros((90, 600, 500), np.int16), affine)
+    cuts = graded_cuts(volume, femur)
+    middle = cuts[len(cuts) // 2]
+    crops = crop_graded(cuts, femur, PLANE)
+
+    heat = on_shown_plane(spot(crop_hip(middle, femur), middle, points[part]), crops.cosine)
+
+    assert 0.8 < crops.cosine < 0.95
+    shown = spot(crop_hip(PLANE, femur), PLANE, points[part])
+    for found, expected in zip(middle_of(heat), middle_of(shown), strict=True):
+        assert found == pytest.approx(expected, abs=1.5)  # px of 0.98 mm
+
+
+def spot(crop: HipCrop, plane: Plane, point: tuple[float, float, float]) -> HeatMap:
+    """Return a map with one spot where the point lies on the crop."""
+    spacing = np.array((plane.row_spacing_mm, plane.column_spacing_mm))
+    at = (plane.to_index(point) + 0.5 - (crop.row, crop.col)) * spacing / crop.pixel_mm - 0.5
+    rows, columns = np.mgrid[:250, :250]
+    off = (rows - at[0]) ** 2 + (columns - at[1]) ** 2
+    return np.exp(-off / (2 * 5.0**2)).astype(np.float32)
+
+
+def middle_of(heat_map: HeatMap) -> tuple[float, float]:
+    """Return the row and column of the middle of the heat."""
+    rows, columns = np.mgrid[:250, :250]
+    return tuple(float(np.average(axis, weights=heat_map)) for axis in (rows, columns))
+
+
+def test_heat_of_a_cut_in_the_shown_plane_keeps_its_place() -> None:
+    heat_map = np.random.default_rng(2).random((250, 250), np.float32)
+
+    np.testing.assert_array_equal(on_shown_plane(heat_map, 1.0), heat_map)
 
 
 @pytest.mark.parametrize(

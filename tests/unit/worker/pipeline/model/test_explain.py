@@ -85,6 +85,19 @@ def test_heat_map_is_empty_without_evidence_for_the_grade(
     assert not heat_map.any()
 
 
+def test_outputs_of_parallel_crops_are_means(network: keras.Model) -> None:
+    explain = compile_explain(network)
+    crops = np.random.default_rng(5).uniform(0, 255, (3, 250, 250)).astype(np.float32)
+
+    found, alone = explain(crops), [explain(crop) for crop in crops]
+
+    for name in ("logits", "features"):
+        expected = np.mean([getattr(one, name) for one in alone], axis=0)
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-4, atol=1e-5)
+    again = explain(np.stack([crops[0]] * 4))
+    np.testing.assert_allclose(again.heat_map, alone[0].heat_map, atol=1 / 255)
+
+
 def test_heat_map_moves_with_what_it_shows(network: keras.Model) -> None:
     explain = compile_explain(network)
     picture = np.full((250, 250), 69, np.float32)
