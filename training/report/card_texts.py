@@ -19,9 +19,10 @@ ones. No grade of it may influence the care of anybody.
 ## Input
 
 Crops of 250 × 250 px at 500/512 mm around one proximal femur, window −500 to 1500 HU scaled to
-0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left hips
-are mirrored. The worker gives it five parallel cuts through head and neck, 2 mm apart, and takes
-the mean of its outputs; it was trained, and measured on held-out hips, on one crop a hip.
+0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left
+hips are mirrored. The worker gives it five parallel cuts through head and neck, 2 mm apart, and
+takes the mean of its outputs. It was trained on one crop of each hip, and so measured on the
+held-out hips.
 """
 
 INTENDED_OWN = """\
@@ -39,9 +40,10 @@ another place needs an evaluation there.
 ## Input
 
 Crops of 250 × 250 px at 500/512 mm around one proximal femur, window −500 to 1500 HU scaled to
-0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left hips
-are mirrored. The worker gives it five parallel cuts through head and neck, 2 mm apart, and takes
-the mean of its outputs; it was trained, and measured on held-out hips, on one crop a hip.
+0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left
+hips are mirrored. The worker gives it five parallel cuts through head and neck, 2 mm apart, and
+takes the mean of its outputs. It was trained on one crop of each hip, and so measured on the
+held-out hips.
 """
 
 LIMITS_OWN = """\

@@ -37,14 +37,7 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
     resampled to 500/512 mm, smoothed first where the plane is finer. Outside the field of view
     is air (−1024 HU, so 0).
     """
-    center_row, center_column = plane.to_index(femur.neck_mm)
-    half_mm = CROP_PX * CROP_PIXEL_MM / 2
-    # Pixel edges: the center of pixel i lies at i + 0.5.
-    row = float(center_row + 0.5 - half_mm / plane.row_spacing_mm)
-    column = float(center_column + 0.5 - half_mm / plane.column_spacing_mm)
-    rows = crop_weights(plane.hu.shape[0], plane.row_spacing_mm, row)
-    columns = crop_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
-    hu = rows @ (plane.hu.astype(np.float32) - AIR_HU) @ columns.T + AIR_HU
+    row, column = _corner(plane, femur)
     from_corner = (np.arange(CROP_PX, dtype=np.float64) + 0.5) * CROP_PIXEL_MM
     rows_mm = (row - 0.5) * plane.row_spacing_mm + from_corner
     columns_mm = (column - 0.5) * plane.column_spacing_mm + from_corner
@@ -53,7 +46,7 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
         col=column,
         size_px=CROP_PX,
         pixel_mm=CROP_PIXEL_MM,
-        pixels=window(hu),
+        pixels=_pixels(plane, femur),
         corners_mm=_corners(plane, row, column),
         femur_mm=femur_distance(plane, femur, rows_mm, columns_mm),
     )
@@ -62,14 +55,34 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
 def crop_graded(cuts: Sequence[Plane], femur: Femur, shown: Plane) -> GradedCrops:
     """Crop each of the parallel ``cuts`` (``femurs.planes.graded_cuts``) around one femur.
 
-    ``shown`` : the upright plane on which the heat map will be drawn.
+    The distances from the femur are those of the middle one. ``shown`` : the upright plane on
+    which the heat map will be drawn.
     """
-    crops = [crop_hip(each, femur) for each in cuts]
+    middle = crop_hip(cuts[len(cuts) // 2], femur)
+    pixels = np.stack([_pixels(each, femur) for each in cuts])
     return GradedCrops(
-        pixels=np.stack([each.pixels for each in crops]),
-        femur_mm=np.stack([each.femur_mm for each in crops]),
+        pixels=pixels,
+        femur_mm=np.broadcast_to(middle.femur_mm, pixels.shape),
         cosine=float(np.dot(cuts[0].column_direction, shown.column_direction)),
     )
+
+
+def _corner(plane: Plane, femur: Femur) -> tuple[float, float]:
+    """Return the first row and column of the crop, pixels of the plane from its outer edge."""
+    center_row, center_column = plane.to_index(femur.neck_mm)
+    half_mm = CROP_PX * CROP_PIXEL_MM / 2
+    # Pixel edges: the center of pixel i lies at i + 0.5.
+    row = float(center_row + 0.5 - half_mm / plane.row_spacing_mm)
+    return row, float(center_column + 0.5 - half_mm / plane.column_spacing_mm)
+
+
+def _pixels(plane: Plane, femur: Femur) -> npt.NDArray[np.float32]:
+    """Return the (250, 250) pixels of the crop, 0–255."""
+    row, column = _corner(plane, femur)
+    rows = crop_weights(plane.hu.shape[0], plane.row_spacing_mm, row)
+    columns = crop_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
+    hu = rows @ (plane.hu.astype(np.float32) - AIR_HU) @ columns.T + AIR_HU
+    return window(hu)
 
 
 def crop_weights(count: int, spacing_mm: float, start: float) -> npt.NDArray[np.float32]:
