@@ -125,7 +125,7 @@ def test_the_documented_commands_lead_to_a_package_that_the_worker_loads(
     evaluation = json.loads(Path("build/evaluation/evaluation.json").read_text())
     assert evaluation["hips"] == 10
     assert evaluation["hips_graded"] + sum(evaluation["reasons"].values()) == 10
-    assert evaluation["baseline"]["name"] == "osteoscreen 3.0"
+    assert evaluation["baseline"]["name"] == "osteoscreen 4.0"
     assert evaluation["t_score"]["hips"] == evaluation["hips_graded"]
     pictures = list(Path("build/evaluation/cases").iterdir())
     assert len(pictures) == evaluation["hips_graded"]

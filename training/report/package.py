@@ -89,7 +89,7 @@ def _check_identity(header: dict[str, Any], identity: Identity) -> None:
             "a model of your own data needs --name and --version: reports and records name the "
             "model by them"
         )
-    if identity.name == header["preset"]:
+    if identity.name in (header["preset"], header["name"]):
         raise ValueError(
             f"--name {identity.name} is the name of a preset; name the model after your site"
         )

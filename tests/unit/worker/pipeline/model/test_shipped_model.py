@@ -103,7 +103,7 @@ def test_clear_cases_do_not_get_the_opposite_grade(
 def test_images_without_a_hip_are_rejected(model: ImageModel) -> None:
     subject, acquisition = patient(1, -1.8)
     hip = truth(subject)[0]
-    found = crop_at(subject, acquisition, hip.neck_mm)
+    found = crop_of(np.random.default_rng(1), subject, acquisition, hip)
     right, femur_mm = found.pixels, found.femur_mm
     rng = np.random.default_rng(0)
     _, y, z = hip.neck_mm
