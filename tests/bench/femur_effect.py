@@ -33,7 +33,7 @@ from worker.pipeline.crop import CROP_PX, crop_hip
 from worker.pipeline.demographics import VALUES
 from worker.pipeline.femur_shape import LIMIT_MM
 from worker.pipeline.femurs.planes import cut_through
-from worker.pipeline.model import package
+from worker.pipeline.model import package, weights
 from worker.pipeline.model.networks import CROP, FEMUR_MM, LOGITS, PATIENT, build
 from worker.pipeline.results import HipCrop
 from worker.pipeline.select import find_femurs
@@ -70,7 +70,7 @@ def log_odds_of(model_dir: Path) -> LogOdds:
     It gives the (n,) log odds of osteoporosis by the crop alone.
     """
     network = build(package.verify(model_dir)["preset"])
-    package.set_weights(network, model_dir / package.WEIGHTS)
+    weights.set_weights(network, model_dir / package.WEIGHTS)
 
     @tf.function  # type: ignore[untyped-decorator]
     def log_odds(crops: tf.Tensor, femur_mm: tf.Tensor) -> tf.Tensor:

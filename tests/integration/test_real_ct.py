@@ -1,14 +1,15 @@
 """The finder and the neck's attenuation on real CT through DICOM files.
 
 Covered: sides and centers of the heads in both planes, thin and thick, and the same in both;
-repeatable attenuation; volumes without a whole head; rotated patients, cropped pelves. Not
-covered: grades (no patient of the folder has a DXA result); all forms of each volume
-(``tests.bench.finder``, ``tests.bench.real_ct``).
+repeatable attenuation; volumes without a whole head; rotated patients, cropped pelves; the same
+probabilities in both planes. Not covered: right grades (no patient has a DXA result); all forms
+of each volume (``tests.bench.finder``, ``tests.bench.real_ct``).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,15 @@ import pytest
 from tests.support.oblique import rotation
 from tests.support.real_ct import FOLDER, RealCt, realct
 from worker.pipeline import reformat, select
+from worker.pipeline.heat_map import is_heat_on_femur
+from worker.pipeline.model import package
+from worker.pipeline.model.classify import ImageModel
 from worker.pipeline.neck import neck_attenuation
-from worker.pipeline.results import NeckAttenuation, NeckNotMeasured
+from worker.pipeline.results import Hip, NeckAttenuation, NeckNotMeasured
+from worker.pipeline.screen import screen
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
-from worker.pipeline.volume import Femur, Volume
+from worker.pipeline.volume import Femur, Side, Volume
 
 pytestmark = [*realct, pytest.mark.slow]
 
@@ -173,3 +178,27 @@ def test_half_a_pelvis_has_its_own_hip_only(
     assert set(femurs) == {side}
     head = real_ct.heads_mm("pelvis_two_hips")[femurs[side].side]
     assert np.linalg.norm(np.subtract(femurs[side].center_mm, head)) < 5
+
+
+@pytest.mark.parametrize("case", ["pelvis_two_hips", "STS_036", "STS_040", "STS_044"])
+def test_real_hip_is_read_alike_in_both_planes(
+    case: str, model: ImageModel, real_ct: RealCt, tmp_path: Path
+) -> None:
+    """The necks are turned 7° to more than 30° out of the coronal plane."""
+    read = dict[tuple[str, Side], Hip]()
+    for plane, options in (("coronal", CORONAL), ("axial", AXIAL)):
+        paths = real_ct.series(case, tmp_path / plane, *options, *CROPS.get(case, ()))
+        read |= {(plane, hip.side): hip for hip in screen(paths, model).hips}
+
+    for side in real_ct.heads_mm(case):
+        coronal, axial = (read[plane, side] for plane in ("coronal", "axial"))
+        assert coronal.probabilities is not None, coronal.reason
+        assert axial.probabilities is not None, axial.reason
+        assert dict(axial.probabilities) == pytest.approx(dict(coronal.probabilities), abs=0.08)
+        assert is_heat_on_femur(coronal)
+        assert is_heat_on_femur(axial)
+
+
+@pytest.fixture(scope="module")
+def model() -> ImageModel:
+    return package.load(package.SHIPPED_DIR)
