@@ -10,25 +10,32 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from worker.pipeline import statements, texts
-from worker.pipeline.capture.typeset import Page, drawable, fitting_px, line_px
+from worker.pipeline.capture.result_page import (
+    BODY_PX,
+    EDGE,
+    GRAY,
+    PALE,
+    SMALL_PX,
+    TEXT_WIDTH,
+    WHITE,
+    WIDTH,
+    Rgb,
+    draw_impression,
+    draw_notice,
+    draw_page,
+)
+from worker.pipeline.capture.typeset import Page, drawable
 from worker.pipeline.impression import impression, qualifications
 from worker.pipeline.lumbar_results import LumbarMeasurement, Region, SpineView
 from worker.pipeline.previous import PreviousResult, picture_note
 from worker.pipeline.results import Screening
 
-WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 COLUMN = 624
-LARGE_PX, BODY_PX, SMALL_PX = 33, 24, 20
-# OHIF opens the bar of its cine controls over these rows.
-VIEWER_BAR_END = 80
-BACKGROUND, GRAY = (12, 12, 16), (180, 180, 186)
-WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
 OUTLINE_COLOR = (120, 215, 255)
 # Bone and soft tissue, for the outlines of the bodies.
 CENTER_HU, WIDTH_HU = 150.0, 700.0
 WINDOW_TEXT = f"W {WIDTH_HU:.0f} L {CENTER_HU:.0f}"
 
-Rgb = npt.NDArray[np.uint8]
 Floats32 = npt.NDArray[np.float32]
 
 
@@ -38,32 +45,20 @@ def draw_spine(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
     It never holds a patient's name, identifier or date.
     Raises ValueError where no vertebra is measured.
     """
-    # Drawn twice: the first pass measures the number of rows.
-    rows = _draw(Image.new("RGB", (WIDTH, 1)), screening, previous)
-    image = Image.new("RGB", (WIDTH, max(MIN_HEIGHT, rows)), BACKGROUND)
-    _draw(image, screening, previous)
-    return np.asarray(image, np.uint8)
+    return draw_page(lambda page: _draw(page, screening, previous))
 
 
-def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
-    page, width = Page(image, ImageDraw.Draw(image)), WIDTH - 2 * EDGE
-    notice = statements.notice(screening.model)
-    px = fitting_px(notice, BODY_PX, width, 1)
-    bottom = line_px(px) + 12
-    page.draw.rectangle([0, 0, WIDTH, bottom], fill=GRAY)
-    page.text(notice, (EDGE, 7, width), px, BLACK, bold=0.3)
-    words = impression(screening, previous)
-    y = max(bottom + 10, VIEWER_BAR_END)
-    px = fitting_px(words, LARGE_PX, width, 3)
-    y = page.text(words, (EDGE, y, width), px, WHITE, bold=0.4)
+def _draw(page: Page, screening: Screening, previous: Sequence[PreviousResult]) -> int:
+    y = draw_notice(page, statements.notice(screening.model), GRAY)
+    y = draw_impression(page, impression(screening, previous), y, max_lines=3)
     for words in qualifications(screening):
-        y = page.text(words, (EDGE, y + 2, width), SMALL_PX, PALE)
+        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), SMALL_PX, PALE)
     lumbar = screening.lumbar
     if lumbar is None or lumbar.view is None:
         raise ValueError("The picture of a spine needs a measured vertebra.")
     left = _draw_left(page, screening, lumbar.view, y + 12)
     right = _draw_sagittal(page, lumbar.view, (2 * EDGE + COLUMN, y + 12))
-    return _draw_foot(page, screening, previous, max(left, right) + 12) + EDGE
+    return _draw_foot(page, screening, previous, max(left, right) + 12)
 
 
 def _draw_left(page: Page, screening: Screening, view: SpineView, y: int) -> int:
@@ -131,12 +126,12 @@ def _gray(hu: Floats32) -> Image.Image:
 def _draw_foot(
     page: Page, screening: Screening, previous: Sequence[PreviousResult], y: int
 ) -> int:
-    width, algorithm = WIDTH - 2 * EDGE, screening.model
+    algorithm = screening.model
     if note := picture_note(screening, previous):
-        y = page.text(note, (EDGE, y, width), SMALL_PX, WHITE)
+        y = page.text(note, (EDGE, y, TEXT_WIDTH), SMALL_PX, WHITE)
     text = "" if screening.lumbar is None else screening.lumbar.text
     words = (
         f"{text} {algorithm.name} {algorithm.version}, no model. Not a T-score, not BMD. "
         "Do not measure on this picture."
     )
-    return page.text(words, (EDGE, y, width), SMALL_PX, PALE)
+    return page.text(words, (EDGE, y, TEXT_WIDTH), SMALL_PX, PALE)
