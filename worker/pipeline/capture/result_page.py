@@ -23,7 +23,7 @@ def draw_page(draw: Callable[[Page], int]) -> Rgb:
     """Draw (rows, 1024, 3) uint8 with the rows that the wrapped text needs, 1024 or more.
 
     ``draw`` : draws the blocks and returns their bottom, px; called twice, because the first
-    pass measures the number of rows.
+    pass measures the number of rows. The pictures in the blocks are drawn before.
     """
     bottom = draw(_page(1))
     page = _page(max(MIN_HEIGHT, bottom + EDGE))

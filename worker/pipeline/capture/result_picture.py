@@ -5,11 +5,13 @@ which the worst is the brightest, then the hips.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
 
 from worker.pipeline import statements
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
-    Panel,
     draw_explained,
     draw_plain,
     draw_whole,
@@ -59,24 +61,46 @@ def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -
     It never holds a patient's name, identifier or date.
     Raises ValueError where no hip is graded.
     """
-    return draw_page(lambda page: _draw(page, screening, previous))
+    pictures = _draw_pictures(screening)
+    return draw_page(lambda page: _draw(page, screening, previous, pictures))
 
 
-def _draw(page: Page, screening: Screening, previous: Sequence[PreviousResult]) -> int:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pictures:
+    """The enlarged pictures of each hip, plain and explained, and the whole slice.
+
+    ``hips`` : None for a hip without a grade.
+    """
+
+    hips: Sequence[tuple[Image.Image, Image.Image] | None]
+    whole: Image.Image
+
+
+def _draw_pictures(screening: Screening) -> _Pictures:
+    hips = statements.both_hips(screening)
+    panels = [panel_of(hip) for hip in hips]
+    shown = [panel for panel in panels if panel is not None]
+    whole = draw_whole(lay_out_planes(hips), shown, WHOLE_PX)
+    whole.thumbnail((COLUMN, WHOLE_PX))
+    enlarged = [None if p is None else (draw_plain(p), draw_explained(p)) for p in panels]
+    return _Pictures(enlarged, whole)
+
+
+def _draw(
+    page: Page, screening: Screening, previous: Sequence[PreviousResult], pictures: _Pictures
+) -> int:
     bar = AMBER if screening.model.simulated else GRAY
     y = draw_notice(page, statements.notice(screening.model), bar)
     y = _draw_impression(page, screening, previous, y)
     hips = statements.both_hips(screening)
-    panels = [panel_of(hip) for hip in hips]
     bottom = y = y + 8
-    for hip, panel, x in zip(hips, panels, (EDGE, 2 * EDGE + COLUMN), strict=True):
-        below = _draw_hip(page, hip, panel, (x, y))
+    for hip, shown, x in zip(hips, pictures.hips, (EDGE, 2 * EDGE + COLUMN), strict=True):
+        below = _draw_hip(page, hip, shown, (x, y))
         if then := picture_line(screening, hip, previous):
             below = page.text(then, (x, below + 2, COLUMN), SMALL_PX, PALE)
         bottom = max(bottom, below)
     page.draw.line([(WIDTH // 2, y), (WIDTH // 2, bottom)], fill=TRACK)
-    shown = [panel for panel in panels if panel is not None]
-    return _draw_foot(page, screening, previous, shown, bottom + 12)
+    return _draw_foot(page, screening, previous, pictures.whole, bottom + 12)
 
 
 def _draw_impression(
@@ -90,7 +114,12 @@ def _draw_impression(
     return y
 
 
-def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) -> int:
+def _draw_hip(
+    page: Page,
+    hip: Hip,
+    pictures: tuple[Image.Image, Image.Image] | None,
+    at: tuple[int, int],
+) -> int:
     x, y = at
     side = statements.SIDE_WORDS[hip.side].upper()
     y = page.text(f"{side} HIP", (x, y, COLUMN), SMALL_PX, PALE)
@@ -99,12 +128,9 @@ def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) ->
         doubt = "?" if statements.uncertainty_remark(hip) else ""
         words, color = f"{hip.grade.value.upper()}{doubt}", GRADE_COLORS[hip.grade]
     y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
-    if panel is None:
+    if pictures is None:
         return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
-    for picture, left in (
-        (draw_plain(panel), x),
-        (draw_explained(panel), x + COLUMN - PANEL_PX[1]),
-    ):
+    for picture, left in zip(pictures, (x, x + COLUMN - PANEL_PX[1]), strict=True):
         page.image.paste(picture, (left, y))
     y = page.text(_heat_text(hip), (x, y + PANEL_PX[0] + 4, COLUMN), SMALL_PX, PALE) + 4
     if doubt := statements.uncertainty_remark(hip):
@@ -146,13 +172,10 @@ def _draw_foot(
     page: Page,
     screening: Screening,
     previous: Sequence[PreviousResult],
-    panels: Sequence[Panel],
+    whole: Image.Image,
     y: int,
 ) -> int:
     """Draw the whole slice and, beside it, images, model and warnings."""
-    layout = lay_out_planes(statements.both_hips(screening))
-    whole = draw_whole(layout, panels, WHOLE_PX)
-    whole.thumbnail((COLUMN, WHOLE_PX))
     page.image.paste(whole, (EDGE, y))
     x = 2 * EDGE + whole.width
     below = y
