@@ -11,6 +11,8 @@ PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # that dies ends the run with the name of its test; xdist would otherwise wait for ever.
 # tests/conftest.py orders the modules.
 PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+# The processes share the cores. More threads of a matrix product would wait for each other.
+test check: export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: help demo test lint check format bench fresh cleanhost fuzz docs lock wheels sbom deb clean
 help: ## list the targets

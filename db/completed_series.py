@@ -1,4 +1,4 @@
-"""A complete series as it is registered, and what became of it."""
+"""A series as it is registered, arriving and complete, and what became of it."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -35,6 +35,17 @@ class SeriesFacts:
     convolution_kernel: str | None = None
     kvp: float | None = None
     slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivingSeries:
+    """A series whose first instances have arrived."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    calling_ae_title: str | None
+    correlation_id: str | None = None
+    """ID of the association that started it; None if its arrival was not observed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def erase_patient(
     _set_triggers(session, "DISABLE")  # every change of a state waits for its lock
     if find_patient(session, found.patient_id, issuer, now=now) != found:
         raise RecordChanged(f"the record has changed after {now.isoformat(timespec='seconds')}")
-    for statement in _statements(found, issuer):
+    for statement in erasing_statements(found, issuer):
         session.execute(statement.execution_options(synchronize_session=False))
     _set_triggers(session, "ENABLE")
     named = {"service": "operator", "host": gethostname(), "user": by}
@@ -116,8 +116,8 @@ def erase_patient(
         note(session, "deleted", at=now, **named_study, **named)
 
 
-def _statements(found: PatientRecord, issuer: str | None) -> Iterator[Delete | Update]:
-    """Yield the deletions, each before those of the rows that it refers to."""
+def erasing_statements(found: PatientRecord, issuer: str | None) -> Iterator[Delete | Update]:
+    """Yield the deletions of a patient, each before those of the rows that it refers to."""
     studies = found.study_ids
     series = select(Series.id).where(Series.study_id.in_(studies)).scalar_subquery()
     runs = _screening_ids(studies)

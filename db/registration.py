@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from common.logging import new_correlation_id
 from db.audit import note
-from db.completed_series import CompletedSeries, Registered
+from db.completed_series import ArrivingSeries, CompletedSeries, Registered
 from db.instances import are_known, content_sha256, missing_instances, upsert_instances
 from db.models import Screening, Series, Study
 from db.states import ResultPer, RunOutcome, SeriesState
@@ -24,13 +24,10 @@ UNFINISHED = (SeriesState.QUEUED, SeriesState.SCREENING)
 
 def open_series(
     session: Session,
-    study_instance_uid: str,
-    series_instance_uid: str,
+    arriving: ArrivingSeries,
     *,
-    calling_ae_title: str | None,
     now: datetime,
     actor: str,
-    correlation_id: str | None = None,
     result_per: ResultPer = ResultPer.SERIES,
 ) -> int:
     """Record that instances arrive: a queued or screening series becomes *receiving*.
@@ -39,13 +36,13 @@ def open_series(
     instances sent again after retention removed them are not a new revision. ``result_per`` :
     of a new study.
     """
-    by = ChangedBy(actor, now)
+    by, correlation_id = ChangedBy(actor, now), arriving.correlation_id
     study = open_study(
-        session, study_instance_uid, result_per, by, correlation_id=correlation_id
+        session, arriving.study_instance_uid, result_per, by, correlation_id=correlation_id
     )
-    series = _insert_or_lock(session, study, series_instance_uid, by)
+    series = _insert_or_lock(session, study, arriving.series_instance_uid, by)
     if series.calling_ae_title is None:
-        series.calling_ae_title = calling_ae_title
+        series.calling_ae_title = arriving.calling_ae_title
     if series.state in UNFINISHED:
         _reopen(session, series, by)
     if series.state is SeriesState.RECEIVING:

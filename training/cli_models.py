@@ -86,10 +86,11 @@ def cross_validate(
     from training.report.cross_validation import write_cross_validation
 
     with input_errors(), progress.ProgressBars() as bars:
+        chosen = _chosen(preset, preset_file, epochs, set_)
+        plan = cross_validation.Plan(chosen, folds, repeats)
         result = cross_validation.cross_validate(
-            data, out, _chosen(preset, preset_file, epochs, set_),
-            plan=cross_validation.Plan(folds, repeats), options=Options(seed, None, from_),
-            command=command_line(), progress=bars,
+            data, out, plan,
+            options=Options(seed, None, from_), command=command_line(), progress=bars,
         )  # fmt: skip
         page = write_cross_validation(data, out, result)
     typer.echo(f"{len(result['runs'])} runs written to {out}, report to {page}")

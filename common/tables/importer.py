@@ -74,11 +74,15 @@ def import_table(
     used = frozenset(indices.values())
     present = [each for each in fields if each.name in indices]
     # find_columns keeps the order of the fields.
-    return _read_columns(
-        cells, present, columns, problems, form=lines.form,
-        headings=[lines.headings[indices[each.name]] for each in present],
+    headings = [lines.headings[indices[each.name]] for each in present]
+    rows, texts, summaries = _read_columns(cells, present, columns, headings, problems)
+    return ImportedTable(
+        form=lines.form,
+        rows=rows,
+        problems=texts,
+        columns=summaries,
         unused=tuple(h for i, h in enumerate(lines.headings) if i not in used and h.strip()),
-    )  # fmt: skip
+    )
 
 
 def _read_cells(
@@ -120,12 +124,10 @@ def _read_columns(
     cells: Sequence[tuple[int, list[str]]],
     fields: Sequence[Field],
     columns: ColumnMap,
-    problems: list[Problem],
-    *,
-    form: str,
     headings: Sequence[str],
-    unused: tuple[str, ...],
-) -> ImportedTable:
+    problems: list[Problem],
+) -> tuple[tuple[Row, ...], tuple[str, ...], tuple[ColumnSummary, ...]]:
+    """Return the rows without a problem, all problems by line, and the columns."""
     read: list[dict[str, Any]] = [{} for _ in cells]
     summaries = []
     for index, (each, heading) in enumerate(zip(fields, headings, strict=True)):
@@ -137,17 +139,10 @@ def _read_columns(
             if reading is not None:
                 row[each.name] = reading.value
     bad = {number for number, _ in problems}
-    return ImportedTable(
-        form=form,
-        rows=tuple(
-            Row(number, row)
-            for (number, _), row in zip(cells, read, strict=True)
-            if number not in bad
-        ),
-        problems=tuple(text for _, text in sorted(problems, key=lambda one: one[0])),
-        columns=tuple(summaries),
-        unused=unused,
-    )
+    numbered = zip((number for number, _ in cells), read, strict=True)
+    rows = tuple(Row(number, row) for number, row in numbered if number not in bad)
+    by_line = sorted(problems, key=lambda one: one[0])
+    return rows, tuple(text for _, text in by_line), tuple(summaries)
 
 
 def _read_column(

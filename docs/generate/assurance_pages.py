@@ -18,7 +18,7 @@ from common.settings.worker import WorkerSettings
 from common.spool.held import HELD
 from common.spool.layout import INCOMING, RESULTS
 from common.spool.quarantine import QUARANTINE
-from db.erasure import PatientRecord, _statements
+from db.erasure import PatientRecord, erasing_statements
 from db.models import Base
 from docs.generate.conformance_page import SENT
 
@@ -59,7 +59,7 @@ def erased_tables() -> dict[str, str]:
         str(statement.table): "deleted"
         if isinstance(statement, Delete)
         else "kept, without the series"
-        for statement in _statements(empty, None)
+        for statement in erasing_statements(empty, None)
     }
 
 

@@ -19,7 +19,7 @@ from common.settings.storescp import StoreScpSettings
 from common.spool.held import WADO_RS
 from common.spool.layout import SeriesKey, list_instances
 from common.task_publisher import TaskPublisher
-from db.completed_series import CompletedSeries, Registered
+from db.completed_series import ArrivingSeries, CompletedSeries, Registered
 from db.held_changes import changed_by_another
 from db.migrate import SchemaNotCurrent, require_current_schema
 from db.registration import open_series, register_revision
@@ -132,10 +132,12 @@ class Registrar(threading.Thread):
             with self._sessions.begin() as session:
                 open_series(
                     session,
-                    key.study_instance_uid,
-                    key.series_instance_uid,
-                    calling_ae_title=calling_ae_title,
-                    correlation_id=correlation_id,
+                    ArrivingSeries(
+                        key.study_instance_uid,
+                        key.series_instance_uid,
+                        calling_ae_title,
+                        correlation_id,
+                    ),
                     now=datetime.now(UTC),
                     actor=ACTOR,
                     result_per=self._result_per,

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import deliveries as claims
 from db import history, lease_expiry, leases, outbox, queue_status
-from db.completed_series import CompletedSeries
+from db.completed_series import ArrivingSeries, CompletedSeries
 from db.leases import Lease
 from db.registration import open_series, register_revision
 from db.session import make_engine, make_sessions
@@ -134,9 +134,11 @@ class Case:
 
     def register(self) -> None:
         now = datetime.now(UTC)
-        study, series = self._series.study_instance_uid, self._series.series_instance_uid
+        arriving = ArrivingSeries(
+            self._series.study_instance_uid, self._series.series_instance_uid, "CT"
+        )
         with self._sessions.begin() as session:
-            open_series(session, study, series, calling_ae_title="CT", now=now, actor=ACTOR)
+            open_series(session, arriving, now=now, actor=ACTOR)
         with self._sessions.begin() as session:
             registered = register_revision(session, self._series, now=now, actor=ACTOR)
         self._series_id = registered.series_id

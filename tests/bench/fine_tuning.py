@@ -23,6 +23,7 @@ import numpy as np
 from tests.bench.fine_tuning_plot import draw
 from training import presets
 from training.cohort import dataset
+from training.cohort.assemble import save_shard
 from training.cohort.crops import Scan, cut_crop, record_of, sample_view
 from training.cohort.dataset import Hips
 from training.cohort.planes import outline_of, sample_found_femur
@@ -148,7 +149,7 @@ def _load(out: Path) -> Hips:
         out.mkdir(parents=True, exist_ok=True)
         hips = site_hips(TEST_PATIENTS + max(SIZES))
         outlines = [hips.outline(index) for index in range(len(hips.records))]
-        dataset.save_shard(path, hips.records, list(hips.pixels), outlines)  # type: ignore[arg-type]
+        save_shard(path, hips.records, list(hips.pixels), outlines)  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as shard:
         records = tuple(dataset.Record(**one) for one in json.loads(str(shard["records"])))
         return Hips(records, shard["pixels"], shard["outlines"])

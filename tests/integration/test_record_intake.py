@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from db.completed_series import ArrivingSeries
 from db.leases import LeaseLost, lease_series
 from db.models import Instance, Screening, Series
 from db.registration import open_series, register_revision
@@ -179,7 +180,7 @@ def test_a_series_that_opens_is_receiving_and_cannot_be_leased(sessions: Session
     series_id = register(sessions).series_id
     with sessions.begin() as session:
         opened = open_series(
-            session, STUDY, SERIES, calling_ae_title="CT_02", now=after(1), actor="storescp"
+            session, ArrivingSeries(STUDY, SERIES, "CT_02"), now=after(1), actor="storescp"
         )
         taken = lease_series(session, series_id, leased_by="w", now=after(2), lease_seconds=60)
 
@@ -197,7 +198,7 @@ def test_a_finished_series_stays_finished_until_its_content_is_known(
     save(sessions, lease(sessions, series_id))
 
     with sessions.begin() as session:
-        open_series(session, STUDY, SERIES, calling_ae_title=None, now=NOW, actor="storescp")
+        open_series(session, ArrivingSeries(STUDY, SERIES, None), now=NOW, actor="storescp")
     again = register(sessions, now=after(10))
 
     assert not again.changed
@@ -224,7 +225,7 @@ def test_a_series_that_opened_without_a_change_is_queued_at_its_revision(
 ) -> None:
     series_id = register(sessions).series_id
     with sessions.begin() as session:
-        open_series(session, STUDY, SERIES, calling_ae_title=None, now=NOW, actor="storescp")
+        open_series(session, ArrivingSeries(STUDY, SERIES, None), now=NOW, actor="storescp")
 
     again = register(sessions, now=after(10))
 

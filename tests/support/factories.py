@@ -4,7 +4,8 @@ The anatomy is simplified; geometry and headers are complete: planes, crops and 
 from the pipeline's own loader and crop.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,7 @@ MODEL = ModelInfo(
 )
 
 Probabilities = tuple[float, float, float]
+_known: dict[Hashable, tuple[HipCrop, tuple[PointMm, ...] | None]] = {}
 PROBABILITIES: dict[Grade, Probabilities] = {
     Grade.NORMAL: (0.8712, 0.1077, 0.0211),
     Grade.OSTEOPENIA: (0.2104, 0.6391, 0.1505),
@@ -155,17 +157,31 @@ def make_hip(
     else:
         plane = turned_plane(volume, side, turn_deg)
     femur = Femur(side, HEADS_MM[side], 23.0, NECKS_MM[side], 0.93)
+    crop, outline_mm = _crop_and_outline(plane, femur)
     return Hip(
         side=side,
         femur=femur,
         plane=plane,
-        crop=crop_hip(plane, femur),
+        crop=crop,
         neck=neck_hu if neck_hu is None else make_neck(plane, NECKS_MM[side], neck_hu),
         probabilities=dict(zip(Grade, probabilities or PROBABILITIES[grade], strict=True)),
         grade=grade,
         heat_map=_heat_map(),
-        outline_mm=femur_outline(plane, femur),
+        outline_mm=outline_mm,
     )
+
+
+def _crop_and_outline(plane: Plane, femur: Femur) -> tuple[HipCrop, tuple[PointMm, ...] | None]:
+    """Return crop and outline of a hip, computed once for equal pixels in the same place."""
+    pixels = hashlib.sha256(plane.hu.tobytes()).digest()
+    place = plane.position_mm, plane.row_direction, plane.column_direction
+    spacing = plane.row_spacing_mm, plane.column_spacing_mm
+    key = femur, pixels, plane.hu.shape, place, spacing
+    if key not in _known:
+        crop = crop_hip(plane, femur)
+        crop.pixels.flags.writeable = crop.femur_mm.flags.writeable = False
+        _known[key] = crop, femur_outline(plane, femur)
+    return _known[key]
 
 
 def plane_of_phantom() -> Plane:

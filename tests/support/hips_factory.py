@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.cohort import dataset
+from training.cohort.assemble import assemble, save_shard
 from training.cohort.dataset import Hips, Record
 from training.cohort.source import Source
 from training.presets import Preset
@@ -59,8 +59,8 @@ def write_hips(folder: Path, hips: Hips, outlines: npt.NDArray[Any] | None = Non
     """Write a data set to ``folder``, split by patient."""
     shard = folder / "shard.npz"
     femurs = None if hips.femurs is None else list(hips.femurs * np.float32(STEP_MM))
-    dataset.save_shard(shard, hips.records, list(hips.pixels), femurs, outlines)
-    dataset.assemble([shard], folder, Source(simulated=True, split="shares", seed=0))
+    save_shard(shard, hips.records, list(hips.pixels), femurs, outlines)
+    assemble([shard], folder, Source(simulated=True, split="shares", seed=0))
 
 
 def permute_labels(hips: Hips) -> Hips:

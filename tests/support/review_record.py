@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from common.spool.layout import SeriesKey, instance_path, results_folder
 from db import deliveries, outbox, registration
-from db.completed_series import CompletedSeries, SeriesFacts
+from db.completed_series import ArrivingSeries, CompletedSeries, SeriesFacts
 from db.instances import NewInstance
 from db.leases import Lease, finish_failed, finish_rejected, lease_series
 from db.outbox import NewHip, NewScreening
@@ -67,9 +67,7 @@ class ReviewRecord:
         with self.sessions.begin() as session:
             return registration.open_series(
                 session,
-                key.study_instance_uid,
-                key.series_instance_uid,
-                calling_ae_title="CT_01",
+                ArrivingSeries(key.study_instance_uid, key.series_instance_uid, "CT_01"),
                 now=self.at,
                 actor="storescp",
             )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from db.completed_series import Registered
+from db.completed_series import ArrivingSeries, Registered
 from db.models import Series, Study
 from db.outbox import NewResult, NewScreening
 from db.registration import open_series, register_revision
@@ -51,9 +51,7 @@ def arrive(sessions: Sessions, number: int, *, at: float = 0) -> None:
     with sessions.begin() as session:
         open_series(
             session,
-            STUDY,
-            f"1.2.3.{number}",
-            calling_ae_title=None,
+            ArrivingSeries(STUDY, f"1.2.3.{number}", None),
             now=after(at),
             actor=SCP,
             result_per=ResultPer.STUDY,

@@ -30,6 +30,7 @@ from worker.pipeline import uids
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.report.document import build_report
 
 Validator = Callable[[Sequence[Path]], Iterable[Finding]]
@@ -60,8 +61,8 @@ class Summary:
 
 def build(result: VariedResult) -> dict[str, Dataset]:
     """Return the objects of a result by role; equal results give equal bytes."""
-    screening, previous = result.screening, result.previous
-    pictures = build_captures(screening, at=AT, previous=previous)
+    screening, history = result.screening, PatientHistory(result.previous)
+    pictures = build_captures(screening, at=AT, previous=history.previous)
     images = dict(zip(("sc", "overlay"), pictures, strict=False))
     if (
         screening.grade is not None
@@ -71,9 +72,9 @@ def build(result: VariedResult) -> dict[str, Dataset]:
         images["pm"] = heat_maps
     referenced = list(images.values())
     return images | {
-        "sr": build_report(screening, referenced, at=AT, previous=previous),
+        "sr": build_report(screening, referenced, at=AT, history=history),
         "comprehensive": build_report(
-            screening, referenced, at=AT, sop_class="comprehensive", previous=previous
+            screening, referenced, at=AT, sop_class="comprehensive", history=history
         ),
     }
 

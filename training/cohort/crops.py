@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training.cohort import dataset, shards
 from training.cohort import planes as cohort_planes
+from training.cohort import shards
+from training.cohort.assemble import assemble, save_shard
 from training.cohort.dataset import Record
 from training.cohort.planes import outline_of, plane_of, sample_found_femur
 from training.cohort.source import Source
@@ -75,7 +76,7 @@ def render_cohort(
         jobs, render_shard, workers=workers, advance=lambda job: advance(len(job[1]))
     )
     source = Source(simulated=True, split="shares", seed=0)
-    return dataset.assemble((path for path, _ in jobs), out_dir, source)
+    return assemble((path for path, _ in jobs), out_dir, source)
 
 
 def _shard_name(part: Sequence[PlannedPatient], seed: int) -> str:
@@ -111,7 +112,7 @@ def render_shard(path: Path, job: tuple[int, Sequence[PlannedPatient]]) -> None:
             femurs.append(cut.femur_mm[mirrored])
             outlines.append(outline_of(scan.subject, cut, scan.hip.side)[mirrored])
     seconds = time.process_time() - start
-    dataset.save_shard(path, records, pixels, femurs, outlines=outlines, seconds=seconds)
+    save_shard(path, records, pixels, femurs, outlines=outlines, seconds=seconds)
 
 
 def sample_scans(patient: PlannedPatient, seed: int) -> Iterator[Scan]:

@@ -10,33 +10,16 @@
 
 import csv
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training import presets
-from training.cohort.source import (
-    Source,
-    check_seed,
-    read_parts,
-    write_parts,
-    write_source,
-)
-from training.cohort.split import (
-    PARTS,
-    SplitPart,
-    check_no_leak,
-    part_of_patient,
-    split_by_patient,
-)
+from training.cohort.split import SplitPart, check_no_leak
 from worker.pipeline.crop import CROP_PX
-from worker.pipeline.femur_shape import STEP_MM
-from worker.pipeline.grading import grade_of_t_score, worse_grade
+from worker.pipeline.grading import grade_of_t_score
 from worker.pipeline.results import Grade
 from worker.pipeline.volume import Orientation, Side
 
@@ -125,128 +108,6 @@ class Hips:
             None if self.femurs is None else self.femurs[indices],
             None if self.outlines is None else self.outlines[indices],
         )
-
-
-def save_shard(
-    path: Path,
-    records: Sequence[Record],
-    pixels: Sequence[npt.NDArray[np.floating]],
-    femurs: Sequence[npt.NDArray[np.floating]] | None = None,
-    outlines: Sequence[Mask] | None = None,
-    **extra: Any,
-) -> None:
-    """Write some hips to one file; ``extra`` : further arrays.
-
-    ``femurs`` : distances from the finder's femur, mm.
-
-    The file is renamed into place, so that a file under its final name is complete.
-    """
-    arrays: dict[str, Any] = {
-        "records": json.dumps([asdict(record) for record in records]),
-        "pixels": np.array(pixels, np.float16).reshape(-1, CROP_PX, CROP_PX),
-        **extra,
-    }
-    if femurs is not None:
-        steps = np.rint(np.array(femurs, np.float32) / STEP_MM)
-        arrays["femurs"] = steps.astype(np.int8).reshape(-1, CROP_PX, CROP_PX)
-    if outlines is not None:
-        masks = np.array(outlines, bool).reshape(-1, CROP_PX, CROP_PX)
-        arrays["outlines"] = np.packbits(masks, axis=-1)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.rename(path)
-
-
-def assemble(shards: Iterable[Path], out_dir: Path, source: Source) -> int:
-    """Join shards to one data set in ``out_dir``, split by patient; return the number of hips.
-
-    The table is written last. Raises ValueError where the shards hold no hip, or where the
-    data set was split with another seed.
-    """
-    check_seed(out_dir, source.seed)
-    records: list[Record] = []
-    arrays: dict[str, list[npt.NDArray[Any]]] = {PIXELS: [], FEMURS: [], OUTLINES: []}
-    for path in shards:
-        with np.load(path, allow_pickle=False) as shard:
-            records += [Record(**entry) for entry in json.loads(str(shard["records"]))]
-            for name, parts in arrays.items():
-                if (key := name.removesuffix(".npy")) in shard:
-                    parts.append(shard[key])
-    if not records:
-        raise ValueError(f"no hip is left for a data set in {out_dir}; check the exclusions")
-    if source.split == "hash":
-        known = read_parts(out_dir, TABLE)
-        records = hash_records(records, source.seed, known)
-        write_parts(out_dir, known | {r.patient: r.part for r in records if r.part})
-    else:
-        records = split_records(records, source.seed)
-    write_source(out_dir, source)
-    (out_dir / TABLE).unlink(missing_ok=True)
-    for name, parts in arrays.items():
-        if parts:
-            np.save(out_dir / name, np.concatenate(parts))
-    with (out_dir / TABLE).open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Record)])
-        table.writeheader()
-        table.writerows(asdict(record) for record in records)
-    return len(records)
-
-
-def hash_records(
-    records: Sequence[Record], seed: int, known: Mapping[str, SplitPart]
-) -> list[Record]:
-    """Return every record with its part. ``known`` : parts of patients, which they keep."""
-    shares = asdict(presets.load_split())
-    return [
-        replace(
-            record,
-            part=known.get(record.patient) or part_of_patient(record.patient, seed, **shares),
-        )
-        for record in records
-    ]
-
-
-def edited_patients(records: Sequence[Record], seed: int) -> list[str]:
-    """Return the patients whose part is not that of the hash: it was edited, and is kept."""
-    drawn = hash_records(records, seed, {})
-    return sorted({a.patient for a, b in zip(records, drawn, strict=True) if a.part != b.part})
-
-
-def missing_grades(records: Sequence[Record]) -> list[str]:
-    """Return the parts without a hip of some grade, as sentences."""
-    found = {(record.part, record.grade) for record in records}
-    return [
-        f"the part {part} has no hip with {grade.value}"
-        for part in PARTS
-        for grade in Grade
-        if (part, grade) not in found
-    ]
-
-
-def split_records(records: Sequence[Record], seed: int) -> list[Record]:
-    """Return every record with its part of the split, stratified by the patient's grade."""
-    shares = presets.load_split()
-    split = split_by_patient(
-        [record.patient for record in records],
-        [grade.value for grade in patient_grades(records)],
-        np.random.default_rng([seed, 1]),
-        validation_share=shares.validation_share,
-        test_share=shares.test_share,
-    )
-    result = list(records)
-    for part in PARTS:
-        for index in getattr(split, part).tolist():
-            result[index] = replace(records[index], part=part)
-    return result
-
-
-def patient_grades(records: Sequence[Record]) -> list[Grade]:
-    """Return the grade of each record's patient: the worst of the patient's hips."""
-    worst: dict[str, Grade] = {}
-    for record in records:
-        previous = worst.get(record.patient, record.grade)
-        worst[record.patient] = worse_grade((record.grade, previous))
-    return [worst[record.patient] for record in records]
 
 
 def load(folder: Path) -> Hips:

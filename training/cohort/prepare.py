@@ -16,6 +16,7 @@ import numpy as np
 
 from common.dicom.patient_values import examination_date
 from training.cohort import dataset, shards
+from training.cohort.assemble import assemble, save_shard
 from training.cohort.dataset import Mask, Record
 from training.cohort.flow import Exclusion, count_flow, write_flow
 from training.cohort.identity import (
@@ -25,6 +26,7 @@ from training.cohort.identity import (
     sex_exclusion,
 )
 from training.cohort.manifest import ManifestRow, by_series, date_exclusion, find_files
+from training.cohort.record_parts import edited_patients, missing_grades
 from training.cohort.source import Source, check_seed
 from training.cohort.split import PARTS, SplitPart
 from worker.pipeline import crop, header_values, load, select
@@ -93,13 +95,13 @@ def prepare_data_set(
     found = [HeaderIdentity(**entry) for path in paths for entry in _entries(path, "identity")]
     listed = check_identities(found, ignore_header_ids=options.ignore_header_ids)
     simulated = bool(found) and all(one.simulated for one in found)
-    dataset.assemble(paths, out_dir, Source(simulated, "hash", options.seed))
+    assemble(paths, out_dir, Source(simulated, "hash", options.seed))
     records = dataset.load_records(out_dir)
     flow |= {
         "identity": listed,
-        "edited_patients": dataset.edited_patients(records, options.seed),
+        "edited_patients": edited_patients(records, options.seed),
         "parts": {part: _count(records, part) for part in PARTS},
-        "missing": dataset.missing_grades(records),
+        "missing": missing_grades(records),
     }
     write_flow(out_dir, flow, excluded)
     return flow
@@ -148,7 +150,7 @@ def make_shard(path: Path, job: tuple[Sequence[ManifestRow], Sequence[Path], boo
                 femurs.append(hip.crop.femur_mm[mirrored])
                 outlines.append(hip.outline[mirrored])
     identities = [_identity(rows, series)] if isinstance(series, Series) else []
-    dataset.save_shard(
+    save_shard(
         path, records, pixels, femurs, outlines,
         excluded=json.dumps([asdict(entry) for entry in excluded]),
         identity=json.dumps([asdict(entry) for entry in identities]),

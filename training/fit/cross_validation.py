@@ -36,8 +36,9 @@ FIGURES = ("accuracy", "sensitivity", "specificity", "macro_auc", "ece")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Number of folds and of repeats; each repeat draws other folds."""
+    """What is fitted, and the number of folds and repeats; each repeat draws other folds."""
 
+    preset: Preset
     folds: int = 5
     repeats: int = 1
 
@@ -57,9 +58,8 @@ class OutOfFold:
 def cross_validate(
     data_dir: Path,
     out_dir: Path,
-    preset: Preset,
-    *,
     plan: Plan,
+    *,
     options: Options,
     command: str,
     progress: Progress,
@@ -69,36 +69,24 @@ def cross_validate(
     Raises ValueError for too few folds, a fold without hips, and where a run of a fold was
     started with other data or another configuration.
     """
-    if plan.folds < MIN_FOLDS:
-        raise ValueError(
-            f"--folds {plan.folds}: at least {MIN_FOLDS} are needed, because one fold is "
-            "measured, one selects the epoch and calibrates, and the others are trained on"
-        )
-    key = require_source(data_dir).seed
-    folds = [
-        Fold(plan.folds, number, repeat, key)
-        for repeat in range(plan.repeats)
-        for number in range(plan.folds)
-    ]
+    folds = _folds_of(plan, require_source(data_dir).seed)
     summaries = []
     for fold in folds:
         keras.backend.clear_session()
         of_fold = replace(options, fold=fold, resamples=0)
         summary = fit_and_measure(
-            data_dir, fold_dir(out_dir, fold), preset,
+            data_dir, fold_dir(out_dir, fold), plan.preset,
             options=of_fold, command=command, progress=progress,
         )  # fmt: skip
         summaries.append(summary)
     records = dataset.load_records(data_dir)
     found = gather(out_dir, folds, records)
     result = {
-        **asdict(plan),
+        "folds": plan.folds,
+        "repeats": plan.repeats,
         "command": command,
-        "model": summaries[0]["model"]["name"],
-        "parameters": summaries[0]["model"]["parameters"],
-        "simulated": summaries[0]["training"]["simulated"],
-        "data_sha256": summaries[0]["training"]["data_sha256"],
-        "preset": asdict(preset),
+        **_common(summaries[0]),
+        "preset": asdict(plan.preset),
         "runs": [fold_dir(out_dir, fold).name for fold in folds],
         "fold_figures": [_of_fold(each) for each in summaries],
         "spread": _spread(summaries),
@@ -109,6 +97,30 @@ def cross_validate(
     _write_table(out_dir / TABLE, found, records)
     (out_dir / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _folds_of(plan: Plan, key: int) -> list[Fold]:
+    """Return the folds of all repeats; ``key`` : seed of the split. Raises ValueError."""
+    if plan.folds < MIN_FOLDS:
+        raise ValueError(
+            f"--folds {plan.folds}: at least {MIN_FOLDS} are needed, because one fold is "
+            "measured, one selects the epoch and calibrates, and the others are trained on"
+        )
+    return [
+        Fold(plan.folds, number, repeat, key)
+        for repeat in range(plan.repeats)
+        for number in range(plan.folds)
+    ]
+
+
+def _common(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a run that are the same in all runs."""
+    return {
+        "model": summary["model"]["name"],
+        "parameters": summary["model"]["parameters"],
+        "simulated": summary["training"]["simulated"],
+        "data_sha256": summary["training"]["data_sha256"],
+    }
 
 
 def fold_dir(out_dir: Path, fold: Fold) -> Path:

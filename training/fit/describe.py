@@ -4,7 +4,6 @@ import os
 import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +30,24 @@ def require_source(data_dir: Path) -> Source:
     return source
 
 
-def describe_training(
-    data_dir: Path,
-    preset: Preset,
-    parts: Mapping[SplitPart, Hips],
-    fitted: Fitted,
-    seed: int,
-    command: str,
-    *,
-    simulated: bool,
+def describe_data(
+    data_dir: Path, parts: Mapping[SplitPart, Hips], *, simulated: bool
 ) -> dict[str, Any]:
-    """Return ``training`` of ``run.json``."""
-    train = parts["train"].records
+    """Return the entries of ``training`` in ``run.json`` about the origin of the data."""
+    records = [record for part in parts.values() for record in part.records]
     return {
-        "command": command,
-        "seed": seed,
-        "date": datetime.now(UTC).date().isoformat(),
-        "data": training_data(
-            [record for part in parts.values() for record in part.records], simulated=simulated
-        ),
+        "data": training_data(records, simulated=simulated),
         "simulated": simulated,
         "data_sha256": dataset.sha256(data_dir),
-        "acquisition": asdict(measure_envelope(train, preset.augment)),
+    }
+
+
+def describe_fit(
+    preset: Preset, parts: Mapping[SplitPart, Hips], fitted: Fitted
+) -> dict[str, Any]:
+    """Return the entries of ``training`` in ``run.json`` about settings and course."""
+    return {
+        "acquisition": asdict(measure_envelope(parts["train"].records, preset.augment)),
         "preset": asdict(preset),
         "hips": {name: len(part.records) for name, part in parts.items()},
         "patients": {

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +33,8 @@ from training.fit.binding import bind, write_patients
 from training.fit.calibration import calibrate, coverage_quantile
 from training.fit.describe import (
     check_parts,
-    describe_training,
+    describe_data,
+    describe_fit,
     require_source,
     run_version,
 )
@@ -110,9 +112,13 @@ def fit_and_measure(
         fitted = fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
     temperatures = _temperatures(fitted, parts["validation"])
     score = fit_score(fitted, parts, preset, seed)
-    training = describe_training(
-        data_dir, preset, parts, fitted, seed, command, simulated=source.simulated
-    )
+    training: dict[str, Any] = {
+        "command": command,
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        **describe_data(data_dir, parts, simulated=source.simulated),
+        **describe_fit(preset, parts, fitted),
+    }
     if initial is not None:
         training["initial"] = initial.to_json()
         training["data"] += f"; started from {initial.name} {initial.version}"

@@ -6,6 +6,8 @@ cortex exactly makes errors. An image contains less: noise, tube voltage, contra
 partial volume add to the error. Clipped tails of the distributions are ignored.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
@@ -33,8 +35,7 @@ def bayes_limit(patients: int = 6000, seed: int = 77) -> dict[str, dict[str, flo
     subjects = [patient.subject for patient in plan_cohort(patients, seed)]
     hips = [next(h for h in s.hips if h.t_score == s.t_score) for s in subjects]
     expected = np.array([GRADES.index(grade_of_t_score(hip.t_score)) for hip in hips], np.intp)
-    bone = np.array([_bone(hip) for hip in hips])
-    demographics = np.array([_demographics(subject) for subject in subjects])
+    bone, demographics = _bone(hips), _demographics(subjects)
     result = {}
     for name, likelihood in (  # each (hip, grade, T-score)
         ("density", bone[:, None, :] * np.ones((1, 3, 1))),
@@ -61,46 +62,58 @@ def _prior() -> Floats:
     return np.array(rows)
 
 
-def _bone(hip: HipAnatomy) -> Floats:
-    """Return the (n,) likelihood of a hip's density at each measured T-score.
+def _bone(hips: Sequence[HipAnatomy]) -> Floats:
+    """Return the (hips, n) likelihood of each hip's density at each measured T-score.
 
     The likelihood at the true T-score is blurred by the precision error of DXA.
     """
-    bone = hip.density
+    bones = [hip.density for hip in hips]
     thickness = 1.0 + 0.125 * T_GRID
     likelihood = (
         stats.norm.pdf(
-            bone.neck_hu,
+            _column([bone.neck_hu for bone in bones]),
             density.NECK_HU_AT_ZERO + density.NECK_HU_PER_T * T_GRID,
             density.NECK_HU_SCATTER,
         )
-        * stats.norm.pdf(bone.cortex_scale, thickness, density.CORTEX_SCATTER * thickness)
-        * stats.norm.pdf(bone.cortex_hu, 1180.0 + 55.0 * T_GRID, 70.0)
+        * stats.norm.pdf(
+            _column([bone.cortex_scale for bone in bones]),
+            thickness,
+            density.CORTEX_SCATTER * thickness,
+        )
+        * stats.norm.pdf(
+            _column([bone.cortex_hu for bone in bones]), 1180.0 + 55.0 * T_GRID, 70.0
+        )
     )
     error = density.DXA_PRECISION_G_CM2 / density.REFERENCE_BMD_SD_G_CM2
     reach = np.arange(-4 * error, 4 * error + STEP, STEP)
     spread = stats.norm.pdf(reach, 0.0, error)
-    return np.asarray(np.convolve(likelihood, spread / spread.sum(), mode="same"))
+    weights = spread / spread.sum()
+    return np.array([np.convolve(row, weights, mode="same") for row in likelihood])
 
 
-def _demographics(subject: Subject) -> Floats:
-    """Return the (3, n) likelihood of sex, age and body mass by grade and T-score."""
-    return np.array([_of_grade(subject, grade) for grade in GRADES])
+def _demographics(subjects: Sequence[Subject]) -> Floats:
+    """Return the (subjects, 3, n) likelihood of sex, age and body mass by grade and T-score."""
+    return np.stack([_of_grade(subjects, grade) for grade in GRADES], axis=1)
 
 
-def _of_grade(subject: Subject, grade: Grade) -> Floats:
+def _of_grade(subjects: Sequence[Subject], grade: Grade) -> Floats:
     age_mean, age_sd, women, bmi_mean, bmi_sd = DEMOGRAPHICS[grade]
     shift = np.clip((T_GRID - T_CENTERS[grade]) / T_SCORES[grade][1], -2, 2)
     means = age_mean - 0.3 * age_sd * shift
-    sex = women if subject.sex == "F" else 1 - women
-    body = stats.norm.pdf(subject.bmi, bmi_mean, bmi_sd)
-    return np.asarray(_age(subject.age_years, means, age_sd) * sex * body)
+    sex = _column([women if subject.sex == "F" else 1 - women for subject in subjects])
+    body = stats.norm.pdf(_column([subject.bmi for subject in subjects]), bmi_mean, bmi_sd)
+    ages = _column([subject.age_years for subject in subjects])
+    return np.asarray(_age(ages, means, age_sd) * sex * body)
 
 
-def _age(age: float, means: Floats, sd: float) -> Floats:
+def _age(ages: Floats, means: Floats, sd: float) -> Floats:
     """Return the density of ages as ``subject._age`` draws them: normal, or gamma near 18."""
     above = means - 18.0
-    normal = stats.norm.pdf(age, means, sd) / stats.norm.sf(18.0, means, sd)
+    normal = stats.norm.pdf(ages, means, sd) / stats.norm.sf(18.0, means, sd)
     shape, scale = (above / sd) ** 2, sd**2 / above
-    skewed = stats.gamma.pdf(max(age - 18.0, 0.5), shape, scale=scale)
+    skewed = stats.gamma.pdf(np.maximum(ages - 18.0, 0.5), shape, scale=scale)
     return np.asarray(np.where(above > 2.0 * sd, normal, skewed))
+
+
+def _column(values: Sequence[float]) -> Floats:
+    return np.array(values, np.float64)[:, None]

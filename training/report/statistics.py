@@ -10,7 +10,8 @@ from scipy import stats
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 from statsmodels.stats.oneway import anova_oneway
 
-from training.cohort.dataset import Record, patient_grades
+from training.cohort.dataset import Record
+from training.cohort.record_parts import patient_grades
 from worker.pipeline.results import Grade
 
 ALPHA = 0.05

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from training.cohort.dataset import patient_grades
+from training.cohort.record_parts import patient_grades
 from training.evaluate.measures import (
     OVERALL,
     accuracy,

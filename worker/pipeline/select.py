@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from worker.pipeline.femurs import pairs, planes
-from worker.pipeline.femurs.grid import Grid, build_grid, ramp
+from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.femurs.heads import (
     Floats,
     SphereCandidate,
@@ -15,10 +15,10 @@ from worker.pipeline.femurs.heads import (
     find_spheres,
     hill_climb,
 )
-from worker.pipeline.femurs.necks import Neck, find_neck, flare, narrowest, quick_score
+from worker.pipeline.femurs.necks import Neck, narrowest, quick_score
 from worker.pipeline.femurs.pairs import FemurCandidate, best_pair, opposite_of
-from worker.pipeline.femurs.shafts import Shaft, find_shaft, fit_axis, neck_between
-from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere, unevenness
+from worker.pipeline.femurs.scoring import outward_neck, score
+from worker.pipeline.femurs.spheres import fit_roughly, fit_sphere
 from worker.pipeline.volume import Femur, Plane, Volume, to_point
 
 
@@ -45,17 +45,8 @@ class SelectionParameters:
     # is too thin to see, at most 0.46 in volumes without a hip.
     promising_neck: float = 0.5
     first_promising: int = 2
-    # 0034: distance from the center of a head to the axis of its shaft along the neck, in
-    # radii: 1.7–2.3 in real hips, 2.5–2.8 for a sphere of the socket's roof and half of a
-    # head. Long and steep necks exist, so such a distance halves the quality at most.
-    long_reach_radii: tuple[float, float] = (2.3, 2.7)
-    long_reach_share: float = 0.5
-    # Limits of sphere × neck, of the rough fit and of the final one: below them it is no femur,
-    # whatever its shaft.
+    # Limit of sphere × neck of the rough fit: below it, it is no femur, whatever its shaft.
     min_rough_quality: float = 0.03
-    min_head_quality: float = 0.04
-    # Anatomy: smallest radius of an adult head. 0002: heads under 35 mm across are missed.
-    min_radius_mm: float = 17.5
     # Spheres nearer than this are the same.
     same_sphere_mm: float = 7.0
     # 0002: a fit ends up to 10 mm beside a head without joint space, so fits are started that
@@ -66,8 +57,6 @@ class SelectionParameters:
     # Farther ones are other spheres, which only neck and shaft distinguish.
     same_head_mm: float = 10.0
     scored_fits: int = 4
-    # Distance of the middle of a partial field of view from that of the body.
-    max_inward_mm: float = 40.0
 
 
 PARAMETERS = SelectionParameters()
@@ -231,55 +220,6 @@ def _is_near(
     near_mm: float = PARAMETERS.same_sphere_mm,
 ) -> bool:
     return any(np.linalg.norm(sphere.center - center) < near_mm for center in centers)
-
-
-def score(
-    grid: Grid, sphere: SphereCandidate, known_shaft: Shaft | None = None
-) -> FemurCandidate:
-    """Find neck and shaft of a fitted sphere and compute its quality.
-
-    ``known_shaft`` : that of another sphere of the same head, which is not searched again.
-
-    Quality = roundness × unevenness × neck × flare × shaft² × share of the outward neck.
-    """
-    neck, outward_share = outward_neck(grid, sphere)
-    usual = sphere.radius_mm >= PARAMETERS.min_radius_mm
-    if not usual or sphere.roundness * neck.score < PARAMETERS.min_head_quality:
-        return FemurCandidate(sphere, replace(neck, score=0.0), None, 0.0)
-    if known_shaft is None:
-        shaft = find_shaft(grid, sphere, neck)
-    else:
-        shaft = fit_axis(grid, sphere, neck, known_shaft.top, known_shaft.direction)
-    if shaft is None:
-        return FemurCandidate(sphere, neck, None, 0.0)
-    between = neck_between(grid, sphere, shaft)
-    neck_score = max(neck.score, between.score) * flare(grid, sphere, between.axis)
-    # Squared: many spheres in the pelvis have a neck, and only the shaft distinguishes them.
-    quality = sphere.roundness * neck_score * shaft.score**2 * outward_share
-    quality *= unevenness(grid, sphere) * _reach_share(sphere, shaft)
-    return FemurCandidate(sphere, replace(between, score=neck_score), shaft, quality)
-
-
-def _reach_share(sphere: SphereCandidate, shaft: Shaft) -> float:
-    """Return 1 for a usual distance of head and shaft, less for a sphere above the head."""
-    radii = float(np.linalg.norm(shaft.top - sphere.center)) / sphere.radius_mm
-    long_share = float(ramp(np.array(radii), PARAMETERS.long_reach_radii))
-    return 1 - (1 - PARAMETERS.long_reach_share) * long_share
-
-
-def outward_neck(grid: Grid, sphere: SphereCandidate) -> tuple[Neck, float]:
-    """Return the neck of a sphere that points away from the middle of the body.
-
-    The other rod beside a head is the upper branch of the pubis, which points inward. Also
-    return the score of the outward neck as a share, 0–1, of that of the best one: where the
-    inward rod is clearer, the sphere is rather a part of the pelvis.
-    """
-    neck = find_neck(grid, sphere)
-    side = float(np.sign(neck.axis[2]))
-    if (sphere.center[2] - grid.middle_mm) * side > -PARAMETERS.max_inward_mm:
-        return neck, 1.0
-    outward = find_neck(grid, sphere, -side)
-    return outward, min(1.0, outward.score / max(neck.score, 1e-6))
 
 
 def _femur(grid: Grid, candidate: FemurCandidate) -> Femur:

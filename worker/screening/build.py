@@ -13,6 +13,7 @@ from db.history import EarlierResult
 from db.models import Series
 from db.withdrawal_lookup import withdrawn_object_uids
 from worker.context import WorkerContext
+from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.validation.identity import Identity, identity_of
 from worker.pipeline.warnings import topic_of
@@ -52,7 +53,8 @@ def build_with_record(
         _of_same_patient(context.settings.spool_dir, [replaced] if replaced else [], identity),
         None,
     )
-    previous = (to_previous_result(one) for one in quoted)
+    found = (to_previous_result(one) for one in quoted)
+    previous = islice((one for one in found if one is not None), MAX_PREVIOUS)
     return outputs.build_outputs(
         result,
         at=at.astimezone(),
@@ -62,9 +64,8 @@ def build_with_record(
             context.settings.key_objects,
         ),
         predecessor=_read_report(context, replaced),
-        previous=list(islice((one for one in previous if one is not None), MAX_PREVIOUS)),
+        history=PatientHistory(tuple(previous), known),
         withdrawn=withdrawn,
-        dxa=known,
     )
 
 

@@ -4,19 +4,18 @@ Shared by the command line and the Celery task, so that both write the same.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydicom import Dataset
 
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.capture.secondary_capture import build_captures, capture_png
 from worker.pipeline.derived_header import to_bytes, with_unused_uids
-from worker.pipeline.known_dxa import KnownDxa
-from worker.pipeline.previous import PreviousResult
+from worker.pipeline.patient_history import NO_HISTORY, PatientHistory
 from worker.pipeline.report.document import build_report
 from worker.pipeline.report.key_objects import build_key_objects
 from worker.pipeline.result_json import to_json
@@ -25,6 +24,7 @@ from worker.pipeline.screen import Stopwatch
 
 DicomRole = Literal["sr", "sc", "overlay", "pm", "key"]
 FileRole = DicomRole | Literal["png"]
+DICOM_ROLES: tuple[DicomRole, ...] = get_args(DicomRole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,51 +64,65 @@ def build_outputs(
     at: datetime,
     options: OutputOptions = DEFAULT_OPTIONS,
     predecessor: Dataset | None = None,
-    previous: Sequence[PreviousResult] = (),
+    history: PatientHistory = NO_HISTORY,
     withdrawn: Collection[str] = (),
-    dxa: Sequence[KnownDxa] = (),
 ) -> Outputs:
     """Build the objects of a screening; equal arguments give equal bytes.
 
     ``at`` : aware time, the only clock. ``predecessor`` : the report that this one replaces.
-    ``previous`` : earlier results of the patient, newest first. ``dxa`` : its DXA results.
     ``withdrawn`` : SOP Instance UIDs that must not be used again.
     """
     stopwatch = Stopwatch()
     with stopwatch.step("capture"):
-        sc, *others = build_captures(screening, at=at, previous=previous)
-        overlay = others[0] if others else None
-        with_unused_uids(sc, "sc", withdrawn)
-        if overlay is not None:
-            with_unused_uids(overlay, "overlay", withdrawn)
-            overlay.SeriesInstanceUID = sc.SeriesInstanceUID
-        png = capture_png(sc)
-        pm = build_parametric_map(screening, at=at) if options.parametric_map else None
-        if pm is not None:
-            with_unused_uids(pm, "pm", withdrawn)
+        built = _build_pictures(screening, at, options, history, withdrawn)
+        png = capture_png(built["sc"])
     with stopwatch.step("report"):
         sr = build_report(
             screening,
-            [ds for ds in (sc, overlay, pm) if ds is not None],
+            tuple(built.values()),
             at=at,
             sop_class=options.sr_sop_class,
             predecessor=predecessor,
-            previous=previous,
-            dxa=dxa,
+            history=history,
         )
-        with_unused_uids(sr, "sr", withdrawn)
-        key = build_key_objects(screening, sr, sc, at=at) if options.key_objects else None
-        if key is not None:
-            with_unused_uids(key, "key", withdrawn)
-    timings_ms = {**screening.timings_ms, **stopwatch.timings_ms}
-    files = _encode({"sr": sr, "sc": sc, "overlay": overlay, "pm": pm, "key": key}, png)
-    return Outputs(replace(screening, timings_ms=timings_ms), sr, sc, overlay, pm, key, files)
+        built["sr"] = with_unused_uids(sr, "sr", withdrawn)
+        if options.key_objects:
+            key = build_key_objects(screening, sr, built["sc"], at=at)
+            built["key"] = with_unused_uids(key, "key", withdrawn)
+    timed = replace(screening, timings_ms={**screening.timings_ms, **stopwatch.timings_ms})
+    return Outputs(
+        timed,
+        sr=built["sr"],
+        sc=built["sc"],
+        overlay=built.get("overlay"),
+        pm=built.get("pm"),
+        key=built.get("key"),
+        files=_encode(built, png),
+    )
 
 
-def _encode(objects: Mapping[DicomRole, Dataset | None], png: bytes) -> dict[FileRole, bytes]:
-    """Return the files of the objects that were built."""
+def _build_pictures(
+    screening: Screening,
+    at: datetime,
+    options: OutputOptions,
+    history: PatientHistory,
+    withdrawn: Collection[str],
+) -> dict[DicomRole, Dataset]:
+    """Return result picture, overlay picture and parametric map, as far as they are built."""
+    sc, *others = build_captures(screening, at=at, previous=history.previous)
+    built: dict[DicomRole, Dataset] = {"sc": with_unused_uids(sc, "sc", withdrawn)}
+    for overlay in others:
+        built["overlay"] = with_unused_uids(overlay, "overlay", withdrawn)
+        overlay.SeriesInstanceUID = sc.SeriesInstanceUID
+    pm = build_parametric_map(screening, at=at) if options.parametric_map else None
+    if pm is not None:
+        built["pm"] = with_unused_uids(pm, "pm", withdrawn)
+    return built
+
+
+def _encode(built: Mapping[DicomRole, Dataset], png: bytes) -> dict[FileRole, bytes]:
     files: dict[FileRole, bytes] = {
-        role: to_bytes(ds) for role, ds in objects.items() if ds is not None
+        role: to_bytes(built[role]) for role in DICOM_ROLES if role in built
     }
     files["png"] = png
     return files

@@ -5,21 +5,33 @@ which the worst is the brightest, then the hips.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from worker.pipeline import statements
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
-    Panel,
     draw_explained,
     draw_plain,
     draw_whole,
     panel_of,
 )
-from worker.pipeline.capture.typeset import Color, Page, fitting_px, line_px
+from worker.pipeline.capture.result_page import (
+    BODY_PX,
+    EDGE,
+    GRAY,
+    PALE,
+    SMALL_PX,
+    TEXT_WIDTH,
+    WHITE,
+    WIDTH,
+    Rgb,
+    draw_impression,
+    draw_notice,
+    draw_page,
+)
+from worker.pipeline.capture.typeset import Color, Page, line_px
 from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
 from worker.pipeline.heat_map import is_heat_on_femur
 from worker.pipeline.impression import impression, qualifications, recommendation
@@ -28,17 +40,12 @@ from worker.pipeline.previous import PreviousResult, picture_line, picture_note
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
 from worker.pipeline.warnings import topic_of
 
-WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 COLUMN = (WIDTH - 3 * EDGE) // 2
 WHOLE_PX = 200
-LARGE_PX, GRADE_PX, BODY_PX, SMALL_PX = 33, 50, 24, 20
+GRADE_PX = 50
 MAX_WARNINGS = 3
-# OHIF opens the bar of its cine controls over these rows.
-VIEWER_BAR_END = 80
 
-BACKGROUND, TRACK, OTHER_BAR = (12, 12, 16), (50, 50, 56), (105, 105, 112)
-WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
-AMBER, GRAY = (255, 190, 0), (180, 180, 186)
+TRACK, OTHER_BAR, AMBER = (50, 50, 56), (105, 105, 112), (255, 190, 0)
 # Distinguishable with every color vision, and the worse the brighter in gray.
 GRADE_COLORS = {
     Grade.NORMAL: (95, 150, 215),
@@ -47,8 +54,6 @@ GRADE_COLORS = {
 }
 NOT_ASSESSABLE = "NOT ASSESSABLE"
 
-Rgb = npt.NDArray[np.uint8]
-
 
 def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -> Rgb:
     """Draw (rows, 1024, 3) uint8 with the rows that the wrapped text needs, 1024 or more.
@@ -56,56 +61,65 @@ def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -
     It never holds a patient's name, identifier or date.
     Raises ValueError where no hip is graded.
     """
-    # Drawn twice: the first pass measures the number of rows.
-    rows = _draw(Image.new("RGB", (WIDTH, 1)), screening, previous)
-    image = Image.new("RGB", (WIDTH, max(MIN_HEIGHT, rows)), BACKGROUND)
-    _draw(image, screening, previous)
-    return np.asarray(image, np.uint8)
+    pictures = _draw_pictures(screening)
+    return draw_page(lambda page: _draw(page, screening, previous, pictures))
 
 
-def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
-    page = Page(image, ImageDraw.Draw(image))
-    y = _draw_notice(page, screening)
-    y = _draw_impression(page, screening, previous, max(y + 10, VIEWER_BAR_END))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pictures:
+    """The enlarged pictures of each hip, plain and explained, and the whole slice.
+
+    ``hips`` : None for a hip without a grade.
+    """
+
+    hips: Sequence[tuple[Image.Image, Image.Image] | None]
+    whole: Image.Image
+
+
+def _draw_pictures(screening: Screening) -> _Pictures:
     hips = statements.both_hips(screening)
     panels = [panel_of(hip) for hip in hips]
+    shown = [panel for panel in panels if panel is not None]
+    whole = draw_whole(lay_out_planes(hips), shown, WHOLE_PX)
+    whole.thumbnail((COLUMN, WHOLE_PX))
+    enlarged = [None if p is None else (draw_plain(p), draw_explained(p)) for p in panels]
+    return _Pictures(enlarged, whole)
+
+
+def _draw(
+    page: Page, screening: Screening, previous: Sequence[PreviousResult], pictures: _Pictures
+) -> int:
+    bar = AMBER if screening.model.simulated else GRAY
+    y = draw_notice(page, statements.notice(screening.model), bar)
+    y = _draw_impression(page, screening, previous, y)
+    hips = statements.both_hips(screening)
     bottom = y = y + 8
-    for hip, panel, x in zip(hips, panels, (EDGE, 2 * EDGE + COLUMN), strict=True):
-        below = _draw_hip(page, hip, panel, (x, y))
+    for hip, shown, x in zip(hips, pictures.hips, (EDGE, 2 * EDGE + COLUMN), strict=True):
+        below = _draw_hip(page, hip, shown, (x, y))
         if then := picture_line(screening, hip, previous):
             below = page.text(then, (x, below + 2, COLUMN), SMALL_PX, PALE)
         bottom = max(bottom, below)
     page.draw.line([(WIDTH // 2, y), (WIDTH // 2, bottom)], fill=TRACK)
-    shown = [panel for panel in panels if panel is not None]
-    return _draw_foot(page, screening, previous, shown, bottom + 12) + EDGE
-
-
-def _draw_notice(page: Page, screening: Screening) -> int:
-    words = statements.notice(screening.model)
-    px = fitting_px(words, BODY_PX, WIDTH - 2 * EDGE, 1)
-    bottom = line_px(px) + 12
-    page.draw.rectangle(
-        [0, 0, WIDTH, bottom], fill=AMBER if screening.model.simulated else GRAY
-    )
-    page.text(words, (EDGE, 7, WIDTH - 2 * EDGE), px, BLACK, bold=0.3)
-    return bottom
+    return _draw_foot(page, screening, previous, pictures.whole, bottom + 12)
 
 
 def _draw_impression(
     page: Page, screening: Screening, previous: Sequence[PreviousResult], y: int
 ) -> int:
-    width = WIDTH - 2 * EDGE
-    words = impression(screening, previous)
-    px = fitting_px(words, LARGE_PX, width, 2)
-    y = page.text(words, (EDGE, y, width), px, WHITE, bold=0.4)
+    y = draw_impression(page, impression(screening, previous), y, max_lines=2)
     if advice := recommendation(screening):
-        y = page.text(advice, (EDGE, y + 2, width), BODY_PX, WHITE)
+        y = page.text(advice, (EDGE, y + 2, TEXT_WIDTH), BODY_PX, WHITE)
     for words in qualifications(screening):
-        y = page.text(words, (EDGE, y + 2, width), SMALL_PX, PALE)
+        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), SMALL_PX, PALE)
     return y
 
 
-def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) -> int:
+def _draw_hip(
+    page: Page,
+    hip: Hip,
+    pictures: tuple[Image.Image, Image.Image] | None,
+    at: tuple[int, int],
+) -> int:
     x, y = at
     side = statements.SIDE_WORDS[hip.side].upper()
     y = page.text(f"{side} HIP", (x, y, COLUMN), SMALL_PX, PALE)
@@ -114,12 +128,9 @@ def _draw_hip(page: Page, hip: Hip, panel: Panel | None, at: tuple[int, int]) ->
         doubt = "?" if statements.uncertainty_remark(hip) else ""
         words, color = f"{hip.grade.value.upper()}{doubt}", GRADE_COLORS[hip.grade]
     y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
-    if panel is None:
+    if pictures is None:
         return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
-    for picture, left in (
-        (draw_plain(panel), x),
-        (draw_explained(panel), x + COLUMN - PANEL_PX[1]),
-    ):
+    for picture, left in zip(pictures, (x, x + COLUMN - PANEL_PX[1]), strict=True):
         page.image.paste(picture, (left, y))
     y = page.text(_heat_text(hip), (x, y + PANEL_PX[0] + 4, COLUMN), SMALL_PX, PALE) + 4
     if doubt := statements.uncertainty_remark(hip):
@@ -161,13 +172,10 @@ def _draw_foot(
     page: Page,
     screening: Screening,
     previous: Sequence[PreviousResult],
-    panels: Sequence[Panel],
+    whole: Image.Image,
     y: int,
 ) -> int:
     """Draw the whole slice and, beside it, images, model and warnings."""
-    layout = lay_out_planes(statements.both_hips(screening))
-    whole = draw_whole(layout, panels, WHOLE_PX)
-    whole.thumbnail((COLUMN, WHOLE_PX))
     page.image.paste(whole, (EDGE, y))
     x = 2 * EDGE + whole.width
     below = y

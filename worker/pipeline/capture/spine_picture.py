@@ -10,25 +10,34 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from worker.pipeline import statements, texts
-from worker.pipeline.capture.typeset import Page, drawable, fitting_px, line_px
+from worker.pipeline.capture.result_page import (
+    BODY_PX,
+    EDGE,
+    GRAY,
+    PALE,
+    SMALL_PX,
+    TEXT_WIDTH,
+    WHITE,
+    WIDTH,
+    Rgb,
+    draw_impression,
+    draw_notice,
+    draw_page,
+)
+from worker.pipeline.capture.typeset import Page, drawable
 from worker.pipeline.impression import impression, qualifications
 from worker.pipeline.lumbar_results import LumbarMeasurement, Region, SpineView
 from worker.pipeline.previous import PreviousResult, picture_note
 from worker.pipeline.results import Screening
 
-WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 COLUMN = 624
-LARGE_PX, BODY_PX, SMALL_PX = 33, 24, 20
-# OHIF opens the bar of its cine controls over these rows.
-VIEWER_BAR_END = 80
-BACKGROUND, GRAY = (12, 12, 16), (180, 180, 186)
-WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
+SAGITTAL_LEFT = 2 * EDGE + COLUMN
+SAGITTAL_WIDTH = WIDTH - EDGE - SAGITTAL_LEFT
 OUTLINE_COLOR = (120, 215, 255)
 # Bone and soft tissue, for the outlines of the bodies.
 CENTER_HU, WIDTH_HU = 150.0, 700.0
 WINDOW_TEXT = f"W {WIDTH_HU:.0f} L {CENTER_HU:.0f}"
 
-Rgb = npt.NDArray[np.uint8]
 Floats32 = npt.NDArray[np.float32]
 
 
@@ -38,40 +47,38 @@ def draw_spine(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
     It never holds a patient's name, identifier or date.
     Raises ValueError where no vertebra is measured.
     """
-    # Drawn twice: the first pass measures the number of rows.
-    rows = _draw(Image.new("RGB", (WIDTH, 1)), screening, previous)
-    image = Image.new("RGB", (WIDTH, max(MIN_HEIGHT, rows)), BACKGROUND)
-    _draw(image, screening, previous)
-    return np.asarray(image, np.uint8)
-
-
-def _draw(image: Image.Image, screening: Screening, previous: Sequence[PreviousResult]) -> int:
-    page, width = Page(image, ImageDraw.Draw(image)), WIDTH - 2 * EDGE
-    notice = statements.notice(screening.model)
-    px = fitting_px(notice, BODY_PX, width, 1)
-    bottom = line_px(px) + 12
-    page.draw.rectangle([0, 0, WIDTH, bottom], fill=GRAY)
-    page.text(notice, (EDGE, 7, width), px, BLACK, bold=0.3)
-    words = impression(screening, previous)
-    y = max(bottom + 10, VIEWER_BAR_END)
-    px = fitting_px(words, LARGE_PX, width, 3)
-    y = page.text(words, (EDGE, y, width), px, WHITE, bold=0.4)
-    for words in qualifications(screening):
-        y = page.text(words, (EDGE, y + 2, width), SMALL_PX, PALE)
     lumbar = screening.lumbar
     if lumbar is None or lumbar.view is None:
         raise ValueError("The picture of a spine needs a measured vertebra.")
-    left = _draw_left(page, screening, lumbar.view, y + 12)
-    right = _draw_sagittal(page, lumbar.view, (2 * EDGE + COLUMN, y + 12))
-    return _draw_foot(page, screening, previous, max(left, right) + 12) + EDGE
+    view = lumbar.view
+    pictures = _axial(view), _sagittal(view)
+    return draw_page(lambda page: _draw(page, screening, previous, view, pictures))
 
 
-def _draw_left(page: Page, screening: Screening, view: SpineView, y: int) -> int:
-    """Draw the axial picture and, below it, the vertebrae and the hips."""
-    size = COLUMN, round(COLUMN * view.axial_hu.shape[0] / view.axial_hu.shape[1])
-    page.image.paste(_axial(view, size), (EDGE, y))
-    y += size[1] + 4
-    words = f"{view.level}: mean over the outline, 5 mm thick. {WINDOW_TEXT}"
+def _draw(
+    page: Page,
+    screening: Screening,
+    previous: Sequence[PreviousResult],
+    view: SpineView,
+    pictures: tuple[Image.Image, Image.Image],
+) -> int:
+    y = draw_notice(page, statements.notice(screening.model), GRAY)
+    y = draw_impression(page, impression(screening, previous), y, max_lines=3)
+    for words in qualifications(screening):
+        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), SMALL_PX, PALE)
+    axial, sagittal = pictures
+    page.image.paste(axial, (EDGE, y + 12))
+    page.image.paste(sagittal, (SAGITTAL_LEFT, y + 12))
+    left = _draw_values(page, screening, view.level, y + 12 + axial.height + 4)
+    words = "Sagittal, straightened along the canal. Check the level."
+    box = SAGITTAL_LEFT, y + 12 + sagittal.height + 4, SAGITTAL_WIDTH
+    right = page.text(words, box, SMALL_PX, PALE)
+    return _draw_foot(page, screening, previous, max(left, right) + 12)
+
+
+def _draw_values(page: Page, screening: Screening, level: str, y: int) -> int:
+    """Draw the vertebrae and the hips, below the axial picture of a level."""
+    words = f"{level}: mean over the outline, 5 mm thick. {WINDOW_TEXT}"
     y = page.text(words, (EDGE, y, COLUMN), SMALL_PX, PALE) + 6
     for one in screening.lumbar.measurements if screening.lumbar is not None else ():
         y = page.text(_vertebra(one), (EDGE, y, COLUMN), BODY_PX, WHITE)
@@ -90,7 +97,8 @@ def _vertebra(one: LumbarMeasurement) -> str:
     return f"{one.vertebra.level}  not measured. {region.value}"
 
 
-def _axial(view: SpineView, size: tuple[int, int]) -> Image.Image:
+def _axial(view: SpineView) -> Image.Image:
+    size = COLUMN, round(COLUMN * view.axial_hu.shape[0] / view.axial_hu.shape[1])
     image = _gray(view.axial_hu).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     draw = ImageDraw.Draw(image)
     rows, columns = view.axial_hu.shape
@@ -103,14 +111,12 @@ def _axial(view: SpineView, size: tuple[int, int]) -> Image.Image:
     return image
 
 
-def _draw_sagittal(page: Page, view: SpineView, at: tuple[int, int]) -> int:
+def _sagittal(view: SpineView) -> Image.Image:
     """Draw the straightened spine with its levels; front is on the left."""
-    x, y = at
-    width = WIDTH - EDGE - x
     rows, columns = view.sagittal_hu.shape
-    scale = width / columns
+    scale = SAGITTAL_WIDTH / columns
     image = _gray(view.sagittal_hu).resize(
-        (width, round(rows * scale)), Image.Resampling.BICUBIC
+        (SAGITTAL_WIDTH, round(rows * scale)), Image.Resampling.BICUBIC
     )
     picture = image.convert("RGB")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(BODY_PX)
@@ -118,9 +124,7 @@ def _draw_sagittal(page: Page, view: SpineView, at: tuple[int, int]) -> int:
         color = OUTLINE_COLOR if level == view.level else WHITE
         where = 8, (row + 0.5) * scale
         draw.text(where, drawable(level), color, font, "lm", stroke_width=2, stroke_fill=0)
-    page.image.paste(picture, (x, y))
-    words = "Sagittal, straightened along the canal. Check the level."
-    return page.text(words, (x, y + picture.height + 4, width), SMALL_PX, PALE)
+    return picture
 
 
 def _gray(hu: Floats32) -> Image.Image:
@@ -131,12 +135,12 @@ def _gray(hu: Floats32) -> Image.Image:
 def _draw_foot(
     page: Page, screening: Screening, previous: Sequence[PreviousResult], y: int
 ) -> int:
-    width, algorithm = WIDTH - 2 * EDGE, screening.model
+    algorithm = screening.model
     if note := picture_note(screening, previous):
-        y = page.text(note, (EDGE, y, width), SMALL_PX, WHITE)
+        y = page.text(note, (EDGE, y, TEXT_WIDTH), SMALL_PX, WHITE)
     text = "" if screening.lumbar is None else screening.lumbar.text
     words = (
         f"{text} {algorithm.name} {algorithm.version}, no model. Not a T-score, not BMD. "
         "Do not measure on this picture."
     )
-    return page.text(words, (EDGE, y, width), SMALL_PX, PALE)
+    return page.text(words, (EDGE, y, TEXT_WIDTH), SMALL_PX, PALE)

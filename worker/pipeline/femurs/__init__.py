@@ -1,9 +1,9 @@
 """Search for proximal femurs in a volume.
 
 ``grid`` resamples the volume, ``heads`` finds candidate spheres, ``spheres`` fits them,
-``necks`` and ``shafts`` (``sections``) score the bone that leaves a sphere, ``pairs`` selects
-the patient's hips, and ``planes`` cuts the plane that shows a femur.
-``worker.pipeline.select`` combines them.
+``necks`` and ``shafts`` (``sections``) score the bone that leaves a sphere, ``scoring`` joins
+these scores, ``pairs`` selects the patient's hips, and ``planes`` cuts the plane that shows a
+femur. ``worker.pipeline.select`` combines them.
 
 The constants of each module are the fields of one frozen dataclass, with the unit in the name
 and the source beside them: *anatomy* (adult range), *numerical*, *cost* (time or memory),

@@ -22,9 +22,10 @@ from worker.pipeline.impression import (
     qualifications,
     recommendation,
 )
-from worker.pipeline.known_dxa import KnownDxa, dxa_lines
+from worker.pipeline.known_dxa import dxa_lines
 from worker.pipeline.lumbar_statements import lumbar_comments
-from worker.pipeline.previous import PreviousResult, report_lines
+from worker.pipeline.patient_history import NO_HISTORY, PatientHistory
+from worker.pipeline.previous import report_lines
 from worker.pipeline.report import codes
 from worker.pipeline.report.content import Words, content_tree
 from worker.pipeline.report.regions import SopClass, region_builder
@@ -46,27 +47,47 @@ def build_report(
     at: datetime,
     sop_class: SopClass = "comprehensive3d",
     predecessor: Dataset | None = None,
-    previous: Sequence[PreviousResult] = (),
-    dxa: Sequence[KnownDxa] = (),
+    history: PatientHistory = NO_HISTORY,
 ) -> Dataset:
     """Build the SR of a screening, ready to be written; equal arguments give equal bytes.
 
     ``pictures`` : result picture, overlay picture and parametric map; none where no hip is
     graded. ``at`` : aware, the only clock value. ``predecessor`` : the SR of this series that
-    the new one replaces. ``previous`` : results of earlier studies of this patient. ``dxa`` :
-    DXA results of the patient on record.
+    the new one replaces.
 
     Raises ValueError for a graded hip without plane or crop.
     """
-    source = screening.source
-    ds = derived_dataset(source, screening.model, SOP_CLASS_UIDS[sop_class])
+    ds = derived_dataset(screening.source, screening.model, SOP_CLASS_UIDS[sop_class])
     for equipment in _second_algorithm(screening):
         ds.ContributingEquipmentSequence.insert(-1, equipment)
+    ds.update(_series_module(screening))
+    ds.update(_document_module(screening, pictures))
+    if predecessor is not None:
+        ds.PredecessorDocumentsSequence = [evidence([predecessor])]
+    words = Words(
+        impression(screening, history.previous),
+        tuple(qualifications(screening)),
+        recommendation(screening),
+        tuple(_comments(screening, history)),
+    )
+    ds.update(content_tree(screening, pictures, region_builder(screening, pictures), words))
+    return finalize(ds, "sr", at)
+
+
+def _series_module(screening: Screening) -> Dataset:
+    """Return the SR Document Series Module (PS3.3 C.17.1)."""
+    ds = Dataset()
     ds.Modality = "SR"
     ds.SeriesNumber = SERIES_NUMBER
     title = MEASUREMENT_TITLE if screening.model == MEASUREMENT else TITLE
     ds.SeriesDescription = f"{title} - {statements.short_notice(screening.model)}"
     ds.ReferencedPerformedProcedureStepSequence = []
+    return ds
+
+
+def _document_module(screening: Screening, pictures: Sequence[Dataset]) -> Dataset:
+    """Return the SR Document General Module without predecessor (PS3.3 C.17.2)."""
+    ds, source = Dataset(), screening.source
     performed = recode_element(source, "ProcedureCodeSequence")
     ds.PerformedProcedureCodeSequence = performed.value if performed else []
     ds.CompletionFlag = "COMPLETE"
@@ -79,17 +100,8 @@ def build_report(
     ]
     if text_of(source, "AccessionNumber"):
         ds.ReferencedRequestSequence = [_request(source)]
-    if predecessor is not None:
-        ds.PredecessorDocumentsSequence = [evidence([predecessor])]
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
-    words = Words(
-        impression(screening, previous),
-        tuple(qualifications(screening)),
-        recommendation(screening),
-        tuple(_comments(screening, previous, dxa)),
-    )
-    ds.update(content_tree(screening, pictures, region_builder(screening, pictures), words))
-    return finalize(ds, "sr", at)
+    return ds
 
 
 def _second_algorithm(screening: Screening) -> Iterable[Dataset]:
@@ -102,14 +114,12 @@ def _second_algorithm(screening: Screening) -> Iterable[Dataset]:
         yield processing_equipment(MEASUREMENT)
 
 
-def _comments(
-    screening: Screening, previous: Sequence[PreviousResult], dxa: Sequence[KnownDxa]
-) -> Iterable[str]:
+def _comments(screening: Screening, history: PatientHistory) -> Iterable[str]:
     yield statements.notice(screening.model)
     if images := statements.images_read(screening):
         yield images
-    yield from report_lines(screening, previous)
-    yield from dxa_lines(dxa)
+    yield from report_lines(screening, history.previous)
+    yield from dxa_lines(history.dxa)
     yield statements.demographics(screening)
     yield statements.limitations(screening)
     yield from lumbar_comments(screening)

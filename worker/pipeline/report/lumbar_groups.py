@@ -3,22 +3,15 @@
 from collections.abc import Iterable
 
 import numpy as np
-from highdicom.sr import UIDRefContentItem
+from highdicom.sr import TrackingIdentifier
 from highdicom.sr.value_types import ContentItem
 from pydicom.sr.codedict import codes
 
 from worker.pipeline.image_numbers import lumbar_slice
 from worker.pipeline.lumbar_results import LumbarMeasurement, Region
 from worker.pipeline.report import codes as report_codes
-from worker.pipeline.report.items import (
-    CONTAINS,
-    CONTEXT,
-    MODIFIER,
-    code,
-    container,
-    text,
-)
-from worker.pipeline.report.measurements import algorithm, attenuation
+from worker.pipeline.report.items import MODIFIER, code, text
+from worker.pipeline.report.measurements import attenuation, measurement_group
 from worker.pipeline.report.regions import Grid, Outline, on_image, source_grid
 from worker.pipeline.results import MEASUREMENT, Screening
 from worker.pipeline.spine.region import PARAMETERS
@@ -49,19 +42,14 @@ def lumbar_groups(screening: Screening) -> Iterable[ContentItem]:
 def _group(study: str, one: LumbarMeasurement, region: Region, grid: Grid) -> ContentItem:
     level = report_codes.LEVELS[one.vertebra.level]
     title = TITLE.format(level=one.vertebra.level)
-    uid = tracking_uid(study, level.value, "trabecular bone")
-    return container(
-        codes.DCM.MeasurementGroup,
-        text(codes.DCM.TrackingIdentifier, title, CONTEXT),
-        UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
-        code(codes.DCM.Finding, level),
-        code(codes.SCT.FindingSite, level, MODIFIER),
-        *algorithm(MEASUREMENT),
+    tracking = TrackingIdentifier(tracking_uid(study, level.value, "trabecular bone"), title)
+    items = (
         on_image(grid, section(region, grid)),
         attenuation(region),
         *(text(codes.DCM.Comment, words) for words in _limits(one)),
-        relationship=CONTAINS,
     )
+    place = code(codes.SCT.FindingSite, level, MODIFIER)
+    return measurement_group(tracking, level, place, MEASUREMENT, items)
 
 
 def section(region: Region, grid: Grid) -> Outline:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from highdicom.sr import UIDRefContentItem
+from highdicom.sr import TrackingIdentifier
 from highdicom.sr.value_types import ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -15,7 +15,6 @@ from worker.pipeline.lumbar_results import Region
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import (
     CONTAINS,
-    CONTEXT,
     EVIDENCE,
     MODIFIER,
     code,
@@ -133,19 +132,35 @@ def _neck_volume(neck: NeckAttenuation) -> ContentItem:
 def _group(
     screening: Screening, side: Side, structure: Code, *items: ContentItem
 ) -> ContentItem:
-    """Return TID 1410: the items that every region begins with, then ``items``."""
+    """Return TID 1410 of a structure of one hip."""
     laterality = report_codes.LATERALITY[side]
     study = str(screening.source.StudyInstanceUID)
-    uid = tracking_uid(study, laterality.meaning, structure.value)
-    title = f"{laterality.meaning}: {structure.meaning.lower()}"
+    tracking = TrackingIdentifier(
+        tracking_uid(study, laterality.meaning, structure.value),
+        f"{laterality.meaning}: {structure.meaning.lower()}",
+    )
+    place = site(structure, laterality)
+    return measurement_group(tracking, structure, place, screening.model, items)
+
+
+def measurement_group(
+    tracking: TrackingIdentifier,
+    structure: Code,
+    place: ContentItem,
+    model: ModelInfo,
+    items: Iterable[ContentItem],
+) -> ContentItem:
+    """Return TID 1410: the items that every region begins with, then ``items``.
+
+    ``place`` : the finding site. ``model`` : the algorithm that measured.
+    """
     return container(
         codes.DCM.MeasurementGroup,
-        text(codes.DCM.TrackingIdentifier, title, CONTEXT),
-        UIDRefContentItem(codes.DCM.TrackingUniqueIdentifier, uid, CONTEXT),
+        *tracking,
         # The structure, not the grade: searches for findings must not count it as a diagnosis.
         code(codes.DCM.Finding, structure),
-        site(structure, laterality),
-        *algorithm(screening.model),
+        place,
+        *algorithm(model),
         *items,
         relationship=CONTAINS,
     )

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.hips_factory import make_hips
 from training.cohort import dataset
+from training.cohort.assemble import save_shard
 from training.cohort.manifest import ManifestError, by_series, read_column_map, read_manifest
 from training.cohort.prepare import fingerprint, prepare_data_set
 
@@ -143,7 +144,7 @@ def test_four_dialects_of_one_table_give_the_same_data_set(tmp_path: Path) -> No
                 crops.records[index], patient=group[0].patient_id, t_score=group[0].t_score,
                 sex=group[0].sex, age=group[0].age, scan=str(index),
             )  # fmt: skip
-            dataset.save_shard(
+            save_shard(
                 out / "shards" / f"{fingerprint(group, (), False)}.npz", [record],
                 [crops.pixels[index]], excluded="[]", identity="[]",
             )  # fmt: skip

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.cohort.dataset import Record, hash_records
+from training.cohort.dataset import Record
+from training.cohort.record_parts import hash_records
 from training.cohort.split import LeakError, check_no_leak, part_of_patient, split_by_patient
 
 

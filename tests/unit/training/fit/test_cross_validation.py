@@ -44,8 +44,8 @@ def validate(folder: Path, preset: str, folds: int, repeats: int) -> dict[str, o
         write_hips(data, make_hips(60, 4, hips_of_a_patient=2))
     with PlainProgress() as bars:
         return cross_validate(
-            data, folder / "cv", small_preset(presets.load(preset), 1),
-            plan=Plan(folds, repeats), options=Options(), command="cv", progress=bars,
+            data, folder / "cv", Plan(small_preset(presets.load(preset), 1), folds, repeats),
+            options=Options(), command="cv", progress=bars,
         )  # fmt: skip
 
 

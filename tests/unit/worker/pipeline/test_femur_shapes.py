@@ -13,6 +13,7 @@ from worker.pipeline.femurs.heads import SphereCandidate, bone_points
 from worker.pipeline.femurs.necks import Neck, find_neck, flare
 from worker.pipeline.femurs.planes import PARAMETERS as PLANE_PARAMETERS
 from worker.pipeline.femurs.planes import cut_through, graded_cuts, nearest_slice
+from worker.pipeline.femurs.scoring import outward_neck
 from worker.pipeline.femurs.sections import ring_score
 from worker.pipeline.femurs.shafts import find_shaft
 from worker.pipeline.femurs.spheres import fit_sphere, unevenness
@@ -333,6 +334,6 @@ def test_neck_points_away_from_the_middle_of_the_body() -> None:
     sphere = SphereCandidate(center, 23.0, 0.3)
 
     assert find_neck(grid, sphere).axis[2] < 0
-    neck, share = select.outward_neck(grid, sphere)
+    neck, share = outward_neck(grid, sphere)
     assert neck.axis[2] > 0
     assert share < 1

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from tests.support.factories import make_screening
 from tests.support.report_cases import AT
 from worker.pipeline.known_dxa import KnownDxa, dxa_lines, is_recent
+from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.report.document import build_report
 from worker.pipeline.texts import DXA_IS_REFERENCE
 
@@ -42,7 +43,7 @@ def test_without_a_dxa_nothing_is_said() -> None:
 
 
 def test_the_report_states_it() -> None:
-    report = build_report(make_screening(), [], at=AT, dxa=[LEFT])
+    report = build_report(make_screening(), [], at=AT, history=PatientHistory(dxa=[LEFT]))
 
     assert "DXA on record, 2024-11-03: T-score -2.5 (left hip, osteoporosis)." in texts(report)
 

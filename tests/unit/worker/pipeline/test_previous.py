@@ -9,6 +9,7 @@ from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, METAL
 from tests.support.report_rules import named
 from worker.pipeline.capture.secondary_capture import build_captures
+from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.previous import (
     PreviousHip,
     PreviousResult,
@@ -115,7 +116,7 @@ def test_picture_shows_the_newest_result_that_can_be_compared() -> None:
 def test_report_and_picture_hold_the_line() -> None:
     screening, previous = make_screening(), [result(date(2025, 3, 20))]
     pictures = build_captures(screening, at=AT, previous=previous)
-    report = build_report(screening, pictures, at=AT, previous=previous)
+    report = build_report(screening, pictures, at=AT, history=PatientHistory(previous))
 
     comments = [item.TextValue for item in named(report, "121106")]
     assert [text for text in comments if text.startswith("Previous result")] == list(

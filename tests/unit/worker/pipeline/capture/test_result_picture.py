@@ -18,14 +18,8 @@ from worker.pipeline.capture.hip_panels import (
     draw_plain,
     panel_of,
 )
-from worker.pipeline.capture.result_picture import (
-    AMBER,
-    GRADE_COLORS,
-    MIN_HEIGHT,
-    WIDTH,
-    Rgb,
-    draw_result,
-)
+from worker.pipeline.capture.result_page import MIN_HEIGHT, WIDTH, Rgb
+from worker.pipeline.capture.result_picture import AMBER, GRADE_COLORS, draw_result
 from worker.pipeline.capture.typeset import drawable, wrap
 from worker.pipeline.crop import window
 from worker.pipeline.results import Grade, NeckNotMeasured, Screening
