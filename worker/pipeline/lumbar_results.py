@@ -12,6 +12,8 @@ from pydicom import Dataset
 from worker.pipeline.volume import PointMm
 
 Level = Literal["L1", "L2", "L3", "L4", "L5"]
+LEVELS: tuple[Level, ...] = ("L1", "L2", "L3", "L4")
+"""The levels that are measured."""
 
 
 class NotMeasured(StrEnum):
@@ -147,6 +149,17 @@ class LumbarMeasurements:
         """The vertebrae that have a value, with their regions."""
         found = ((one, one.vertebra.region) for one in self.measurements)
         return tuple((one, region) for one, region in found if isinstance(region, Region))
+
+    @property
+    def hu(self) -> dict[Level, float]:
+        """The attenuation of each measured vertebra, HU."""
+        return {one.vertebra.level: region.mean_hu for one, region in self.measured}
+
+    @property
+    def limits_hold(self) -> bool | None:
+        """Whether the conditions of all published limits are met, None without a limit."""
+        holds = [limit.holds for one, _ in self.measured for limit in one.limits]
+        return all(holds) if holds else None
 
     @property
     def series_instance_uid(self) -> str:
