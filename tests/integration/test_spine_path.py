@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from db.drift import drift
 from db.history import series_history, study_history
-from db.models import Series
+from db.models import HipResult, Series
 from db.session import Session
 from db.states import ResultPer, RunOutcome, SeriesState, StudyState
 from db.study_worklist import list_studies
 from db.worklist import Filters, all_series
 from tests.support.ct_volume import write_ct
-from tests.support.quick_series import QuickSeries, read_quick_series
+from tests.support.quick_series import (
+    QuickSeries,
+    make_quick_series,
+    new_uid,
+    read_quick_series,
+)
 from tests.support.received import receive, run_study
 from tests.support.record import NOW
 from tests.support.review_site import running_site
@@ -174,3 +179,30 @@ def test_without_a_model_hips_are_recorded_with_their_necks_and_the_reason(
         page = site.client("reader").get(f"/series/{series_id}").text
     assert page.count('<strong>Not graded</strong> <span class="nowrap">NO_MODEL</span>') == 2
     assert "Demonstration model" not in page
+
+
+def test_a_study_without_a_model_states_the_necks_that_another_series_shows(
+    destined: WorkerContext, spine: QuickSeries, tmp_path: Path
+) -> None:
+    context = with_settings(destined, model_dir=None)
+    study, hips = new_uid(), make_quick_series(tmp_path / "hips")
+    key, _ = receive(context, spine, tmp_path / "a", ResultPer.STUDY, study=study)
+    of_hips, hips_id = receive(context, hips, tmp_path / "b", ResultPer.STUDY, study=study)
+
+    assert run_study(context, key) is not None
+
+    with context.sessions() as session:
+        history = study_history(session, study)
+        assert history is not None
+        rows = session.scalars(select(HipResult)).all()
+    assert history.study.state is StudyState.REPORTED
+    assert [(row.reason_code, row.series_id) for row in rows] == [("NO_MODEL", hips_id)] * 2
+    assert all(row.neck_hu is not None for row in rows)
+    folder = context.settings.spool_dir / "results" / study / "r1"
+    (entry,) = json.loads((folder / "study.json").read_text())
+    assert (entry["state"], entry["grade"]) == ("reported", None)
+    assert entry["measurements"][0]["mean_hu"] == pytest.approx(LOW_HU["L1"], abs=5)
+    ends = {one["series_uid"]: one for one in entry["series"]}
+    assert ends[key.series_instance_uid]["state"] == "screened"
+    assert ends[of_hips.series_instance_uid]["state"] == "rejected"
+    assert ends[of_hips.series_instance_uid]["reason"]["code"] == "NO_MODEL"

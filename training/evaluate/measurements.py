@@ -14,13 +14,13 @@ import sklearn
 from sklearn import metrics
 from sklearn.metrics import roc_curve
 
+from training.evaluate import measures
 from training.evaluate.hip_evaluation import HipEvaluation
 from training.evaluate.measures import (
     RESAMPLES,
     extreme_interval,
     format_interval,
     interval,
-    patient_draws,
 )
 from worker.pipeline.grading import grade_of_t_score
 from worker.pipeline.lumbar_results import LEVELS
@@ -106,7 +106,7 @@ def _measure_site(
     rng: np.random.Generator,
     resamples: int,
 ) -> dict[str, Any]:
-    draws = patient_draws(sample.patients, rng, resamples)
+    draws = measures.patient_draws(sample.patients, rng, resamples)
     area, limit_hu = roc_of(sample)
     # Parameters are valid for all samples if they are for the whole set.
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
@@ -151,7 +151,9 @@ def _at_published(
         "published": limit.meaning,
     }
     for name, chosen in (("all", sample), ("conditions_met", sample.take(sample.valid))):
-        draws = patient_draws(chosen.patients, rng, resamples) if len(chosen.hu) else []
+        draws = (
+            measures.patient_draws(chosen.patients, rng, resamples) if len(chosen.hu) else []
+        )
         figures[name] = {
             "values": len(chosen.hu),
             **accuracy_at(limit.limit_hu, chosen, draws),
