@@ -50,6 +50,8 @@ def test_whole_lumbar_spine(real_ct: RealCt, tmp_path: Path) -> None:
         out = tmp_path / str(number)
         found = measured(real_ct, "abdomen_lumbar_spine", out, *options, "--kvp", "140")
         assert found.text == measure.AGREE
+        assert found.conditions.phase == "none"
+        assert found.conditions.aorta_hu == pytest.approx(39, abs=5)
         for one in found.measurements:
             level, region = one.vertebra.level, one.vertebra.region
             assert isinstance(region, Region), (options, level, region)
@@ -88,3 +90,8 @@ def test_no_level_where_sacrum_or_ribs_are_not_in_view(
     found = measured(real_ct, case, tmp_path, *options)
     assert found.measurements == ()
     assert "uncertain" in found.text
+    if case == "chest_arterial":
+        assert found.conditions.phase == "arterial"
+        assert found.conditions.aorta_hu == pytest.approx(400, abs=20)
+    else:
+        assert found.conditions.aorta_hu is None

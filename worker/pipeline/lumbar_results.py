@@ -78,12 +78,14 @@ class Spine:
     """The lumbar vertebrae L1 to L4 of a volume, from head to feet.
 
     ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
-    levels were found. ``view`` : None where no vertebra is measured.
+    levels were found. ``view`` : None where no vertebra is measured. ``aorta_hu`` : attenuation
+    of the aorta beside the canal, None where it is not seen.
     """
 
     vertebrae: tuple[Vertebra, ...]
     text: str
     view: SpineView | None = field(default=None, compare=False)
+    aorta_hu: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,15 @@ class LimitReading:
 class Conditions:
     """How a series was acquired, as its headers state it; None where they do not.
 
-    ``phase`` : contrast phase. ``kernel`` : soft, sharp or unknown.
+    ``phase`` : contrast phase, by the aorta where that shows it. ``kernel`` : soft, sharp or
+    unknown. ``aorta_hu`` : attenuation of the aorta, None where it is not seen.
     """
 
     kvp: float | None
     thickness_mm: float | None
     kernel: Literal["soft", "sharp", "unknown"]
     phase: Literal["none", "arterial", "portal", "late", "unknown"]
+    aorta_hu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.lumbar_results import LEVELS, Level, NotMeasured, Region, Spine, Vertebra
+from worker.pipeline.spine.aorta import aorta_hu
 from worker.pipeline.spine.canal import find_canal
 from worker.pipeline.spine.column import Column, straighten
 from worker.pipeline.spine.discs import PARAMETERS as DISCS
@@ -42,8 +44,14 @@ def measure_spine_in(grid: Grid) -> Spine:
     """Do the same where the working copy of the volume exists."""
     canal = find_canal(grid)
     column = None if canal is None else straighten(grid, canal)
-    discs = () if column is None else find_discs(column)
-    if column is None or len(discs) < 2:
+    if canal is None or column is None:
+        return NO_SPINE
+    return replace(_measure_column(column), aorta_hu=aorta_hu(grid, canal))
+
+
+def _measure_column(column: Column) -> Spine:
+    discs = find_discs(column)
+    if len(discs) < 2:
         return NO_SPINE
     last_disc = lumbosacral_disc(column, discs)
     if last_disc is None:
