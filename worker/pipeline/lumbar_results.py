@@ -79,7 +79,7 @@ class Spine:
 
     ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
     levels were found. ``view`` : None where no vertebra is measured. ``aorta_hu`` : attenuation
-    of the aorta beside the canal, None where it is not seen.
+    of the aorta beside the canal, None where it is not seen or no level is certain.
     """
 
     vertebrae: tuple[Vertebra, ...]

@@ -46,7 +46,9 @@ def measure_spine_in(grid: Grid) -> Spine:
     column = None if canal is None else straighten(grid, canal)
     if canal is None or column is None:
         return NO_SPINE
-    return replace(_measure_column(column), aorta_hu=aorta_hu(grid, canal))
+    spine = _measure_column(column)
+    # Without levels the canal may be something else, such as a femur.
+    return replace(spine, aorta_hu=aorta_hu(grid, canal)) if spine.vertebrae else spine
 
 
 def _measure_column(column: Column) -> Spine:
