@@ -203,10 +203,7 @@ class OutlinedCrop:
 
 @dataclass(frozen=True, slots=True)
 class CroppedSeries:
-    """A series with the crop of each hip, or the reason for which it has none.
-
-    ``lumbar`` : measurements of its lumbar spine.
-    """
+    """A series with its lumbar spine, and the crop of each hip or the reason for none."""
 
     series: Series
     enhanced: bool | None

@@ -32,21 +32,21 @@ from training.evaluate.gallery import write_gallery
 from training.evaluate.hip_evaluation import (
     HipEvaluation,
     measure_t_scores,
+    with_measurements,
     write_features,
     write_hips,
     write_reasons,
 )
-from training.evaluate.measurement_figure import save_figure
-from training.evaluate.measurements import measure_sites, measurement_lines, samples_of
+from training.evaluate.measurement_figure import write_measurements
+from training.evaluate.measurements import measurement_lines
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
 from training.quiet import import_quietly
 from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.grading import grade_of_t_score
-from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import ImageModel
 from worker.pipeline.model.networks import GRADES
-from worker.pipeline.results import Hip, NeckAttenuation, Rejected, Screening
+from worker.pipeline.results import Hip, Rejected, Screening
 from worker.pipeline.volume import Orientation
 
 CASES = "cases"
@@ -68,10 +68,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class SeriesJob:
-    """One series to be evaluated; ``cases`` : folder of the pictures.
-
-    ``model_dir`` : None to measure without a model.
-    """
+    """One series to be evaluated; ``model_dir`` : None: without a model."""
 
     rows: Sequence[ManifestRow]
     model_dir: Path | None
@@ -91,8 +88,7 @@ def evaluate_rows(
 ) -> dict[str, Any]:
     """Screen every series of manifests in ``workers`` processes and return the figures.
 
-    ``model_dir`` : None to measure without a model.
-    Raises ModelError where the model cannot be used.
+    Without a ``model_dir`` it only measures. Raises ModelError where it cannot be used.
     """
     if model_dir is not None:
         package.verify(model_dir)  # here, for a plain message before the processes start
@@ -114,11 +110,8 @@ def evaluate_rows(
     if header is not None:
         measured = compare(evaluations, rng)
         summary["baseline"] = {"name": f"{header['name']} {header['version']}", **measured}
-    samples = samples_of(evaluations)
-    sites = measure_sites(samples, np.random.default_rng([options.seed, 5]))
-    summary["measurements"] = sites
     out_dir.mkdir(parents=True, exist_ok=True)
-    save_figure(out_dir / "measurements.png", samples, sites)
+    summary["measurements"] = write_measurements(out_dir, evaluations, options.seed)
     (out_dir / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
     write_hips(out_dir / "hips.csv", evaluations)
     write_features(out_dir / "features.npz", evaluations)
@@ -177,7 +170,7 @@ def _evaluation(
 ) -> HipEvaluation:
     """Return the evaluation of one hip with its result."""
     hip = next((each for each in result.hips if each.side == expected.side), None)
-    expected = _measured(expected, hip, result.lumbar)
+    expected = with_measurements(expected, hip, result.lumbar)
     rejected = result.reason if isinstance(result, Rejected) else None
     reason = rejected if hip is None else hip.reason
     if isinstance(result, Screening) and hip is not None and hip.probabilities is not None:
@@ -185,19 +178,6 @@ def _evaluation(
     if reason is None:
         return expected
     return replace(expected, code=reason.code.value, text=reason.text)
-
-
-def _measured(
-    expected: HipEvaluation, hip: Hip | None, lumbar: LumbarMeasurements | None
-) -> HipEvaluation:
-    """Return an evaluation with the measurements of its hip and series."""
-    neck = None if hip is None else hip.neck
-    return replace(
-        expected,
-        neck_hu=neck.mean_hu if isinstance(neck, NeckAttenuation) else None,
-        lumbar_hu={} if lumbar is None else lumbar.hu,
-        limits_hold=None if lumbar is None else lumbar.limits_hold,
-    )
 
 
 def _graded(

@@ -2,14 +2,15 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.pipeline.lumbar_results import LEVELS, Level
+from worker.pipeline.lumbar_results import LEVELS, Level, LumbarMeasurements
 from worker.pipeline.model.networks import GRADES
+from worker.pipeline.results import Hip, NeckAttenuation
 from worker.pipeline.volume import Orientation, Side
 
 Shares = tuple[float, ...]
@@ -52,6 +53,19 @@ class HipEvaluation:
     def predicted(self) -> int | None:
         """Index of the grade as reported; None without a grade."""
         return None if self.used is None else int(np.argmax(self.used))
+
+
+def with_measurements(
+    evaluation: HipEvaluation, hip: Hip | None, lumbar: LumbarMeasurements | None
+) -> HipEvaluation:
+    """Return an evaluation with the measurements of its hip and series."""
+    neck = None if hip is None else hip.neck
+    return replace(
+        evaluation,
+        neck_hu=neck.mean_hu if isinstance(neck, NeckAttenuation) else None,
+        lumbar_hu={} if lumbar is None else lumbar.hu,
+        limits_hold=None if lumbar is None else lumbar.limits_hold,
+    )
 
 
 def measure_t_scores(graded: Sequence[HipEvaluation]) -> dict[str, float | int] | None:

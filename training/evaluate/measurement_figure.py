@@ -1,6 +1,6 @@
 """ROC curves of the measurements, with the published limits as points."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from training.evaluate.measurements import Sample
+from training.evaluate.hip_evaluation import HipEvaluation
+from training.evaluate.measurements import Sample, measure_sites, samples_of
 from training.evaluate.measures import format_interval
 
 # Okabe & Ito: distinguishable by color-blind readers.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
 MARKERS = ("o", "s", "^", "v")
 DPI = 150
+
+
+def write_measurements(
+    out_dir: Path, evaluations: Sequence[HipEvaluation], seed: int
+) -> dict[str, Any]:
+    """Draw ``measurements.png`` and return the figures of each site."""
+    samples = samples_of(evaluations)
+    sites = measure_sites(samples, np.random.default_rng([seed, 5]))
+    save_figure(out_dir / "measurements.png", samples, sites)
+    return sites
 
 
 def save_figure(path: Path, samples: Mapping[str, Sample], sites: Mapping[str, Any]) -> bool:
