@@ -145,11 +145,7 @@ def _screen_femurs(
         for hip in _screen_hips(volume, femurs, model, stopwatch)
     )
     with stopwatch.step("warnings"):
-        warnings = (
-            measurement_warnings(series, volume, hips)
-            if model is None
-            else screening_warnings(series, volume, hips, model.envelope)
-        )
+        warnings = _warnings(series, volume, hips, model)
     grades = [hip.grade for hip in hips if hip.grade is not None]
     if model is None or not grades:
         reason = _main_reason(hips)
@@ -165,6 +161,14 @@ def _screen_femurs(
         timings_ms=stopwatch.timings_ms,
         checks=checks,
     )
+
+
+def _warnings(
+    series: Series, volume: Volume, hips: Sequence[Hip], model: Model | None
+) -> tuple[str, ...]:
+    if model is None:
+        return measurement_warnings(series, volume, hips)
+    return screening_warnings(series, volume, hips, model.envelope)
 
 
 def _screen_hips(
