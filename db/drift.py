@@ -1,4 +1,4 @@
-"""Statistics of results by week, scanner and kernel, to detect drift."""
+"""Statistics of results by week, scanner, kernel and tube voltage, to detect drift."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     SQLColumnExpression,
+    cast,
     func,
     literal,
+    or_,
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import Session, aliased
 
 from db.models import HipResult, Screening, Series
@@ -21,14 +25,18 @@ from db.results import newest_result
 from db.states import WITH_RESULT, RunOutcome
 
 QUANTILES = (0.25, 0.5, 0.75)
-DIMENSIONS = ("week", "scanner", "kernel")
-GROUPING_MASKS = (0b011, 0b101, 0b110)
+DIMENSIONS = ("week", "scanner", "kernel", "voltage")
+GROUPING_MASKS = (0b0111, 0b1011, 0b1101, 0b1110)
 """Value of GROUPING for each dimension: a set bit for each column that is not grouped by."""
+L1_HU = '$.measurements[*] ? (@.site == "L1" && @.mean_hu != null).mean_hu'
+"""Path in the entry of ``result.json`` of a run."""
+NO_MODEL = "NO_MODEL"
+"""Reason of a hip that is measured where no model is installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """Quartiles of the values of ``count`` hips."""
+    """Quartiles of ``count`` values."""
 
     count: int
     low: float
@@ -38,13 +46,17 @@ class Quartiles:
 
 @dataclass(slots=True)
 class Group:
-    """Results of a week, a scanner or a kernel: counts of series, quartiles over hips."""
+    """Results of one week, scanner, kernel or voltage.
+
+    Counts of series, quartiles over hips, and over series of the attenuation of L1.
+    """
 
     name: str
     grades: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     measured: int = 0
     """Number of series whose lumbar spine is measured and in which no hip is graded."""
+    l1_hu: Quartiles | None = None
     neck_hu: Quartiles | None = None
     probability: Quartiles | None = None
     """Probability of osteoporosis."""
@@ -67,6 +79,7 @@ class Drift:
     week: Sequence[Group]
     scanner: Sequence[Group]
     kernel: Sequence[Group]
+    voltage: Sequence[Group]
 
 
 def drift(session: Session, *, since: datetime) -> Drift:
@@ -80,6 +93,8 @@ def drift(session: Session, *, since: datetime) -> Drift:
 
     for row in session.execute(_series_counts(since)):
         _count(group(row), row)
+    for row in session.execute(_spine_quartiles(since)):
+        group(row).l1_hu = _quartiles(row.l1_hu_count, row.l1_hu)
     for row in session.execute(_hip_quartiles(since)):
         values = group(row)
         values.neck_hu = _quartiles(row.neck_hu_count, row.neck_hu)
@@ -102,7 +117,7 @@ def _count(group: Group, row: Any) -> None:
 
 def _series_counts(since: datetime) -> Select[Any]:
     base = _results(since).subquery()
-    columns = (base.c.week, base.c.scanner, base.c.kernel)
+    columns = [base.c[dimension] for dimension in DIMENSIONS]
     return select(
         func.grouping(*columns).label("grouping"),
         *columns,
@@ -113,24 +128,40 @@ def _series_counts(since: datetime) -> Select[Any]:
     ).group_by(base.c.outcome, base.c.grade, base.c.reason_code, func.grouping_sets(*columns))
 
 
+def _spine_quartiles(since: datetime) -> Select[Any]:
+    base = _results(since).subquery()
+    columns = [base.c[dimension] for dimension in DIMENSIONS]
+    statement: Select[Any] = (
+        select(
+            func.grouping(*columns).label("grouping"),
+            *columns,
+            func.count(base.c.l1_hu).label("l1_hu_count"),
+            _percentiles(base.c.l1_hu).label("l1_hu"),
+        )
+        .where(base.c.l1_hu.is_not(None))
+        .group_by(func.grouping_sets(*columns))
+    )
+    return statement
+
+
+def _percentiles(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
+    return func.percentile_cont(list(QUANTILES)).within_group(column)
+
+
 def _hip_quartiles(since: datetime) -> Select[Any]:
     base = _results(since).subquery()
-    columns = (base.c.week, base.c.scanner, base.c.kernel)
-
-    def quartiles(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
-        return func.percentile_cont(list(QUANTILES)).within_group(column)
-
+    columns = [base.c[dimension] for dimension in DIMENSIONS]
     statement: Select[Any] = (
         select(
             func.grouping(*columns).label("grouping"),
             *columns,
             func.count(HipResult.neck_hu).label("neck_hu_count"),
-            quartiles(HipResult.neck_hu).label("neck_hu"),
+            _percentiles(HipResult.neck_hu).label("neck_hu"),
             func.count(HipResult.probability_osteoporosis).label("probability_count"),
-            quartiles(HipResult.probability_osteoporosis).label("probability"),
+            _percentiles(HipResult.probability_osteoporosis).label("probability"),
         )
         .join(HipResult, HipResult.screening_id == base.c.screening_id)
-        .where(HipResult.grade.is_not(None))
+        .where(or_(HipResult.grade.is_not(None), HipResult.reason_code == NO_MODEL))
         .group_by(func.grouping_sets(*columns))
     )
     return statement
@@ -141,12 +172,15 @@ def _results(since: datetime) -> Select[Any]:
     run = aliased(Screening, newest_result(Series.id).lateral())
     space = literal(" ")
     scanner = func.concat_ws(space, Series.manufacturer, Series.manufacturer_model_name)
+    voltage = func.round(Series.kvp).op("||")(literal(" kV"))
     monday = func.date_trunc("week", Series.created_at)
     return (
         select(
             func.to_char(monday, "YYYY-MM-DD").label("week"),
             func.coalesce(func.nullif(scanner, ""), "unknown").label("scanner"),
             func.coalesce(Series.convolution_kernel, "unknown").label("kernel"),
+            func.coalesce(voltage, "unknown").label("voltage"),
+            _l1_hu(run.result).label("l1_hu"),
             run.outcome.label("outcome"),
             run.grade.label("grade"),
             run.reason_code.label("reason_code"),
@@ -155,6 +189,11 @@ def _results(since: datetime) -> Select[Any]:
         .join(run, true())
         .where(Series.created_at >= since, Series.state.in_(WITH_RESULT))
     )
+
+
+def _l1_hu(result: SQLColumnExpression[Any]) -> ColumnElement[float]:
+    found = func.jsonb_path_query_first(result, cast(L1_HU, JSONPATH))
+    return cast(found, Float)
 
 
 def _quartiles(count: int, values: Sequence[float] | None) -> Quartiles | None:

@@ -120,7 +120,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Output folder; created if missing")],
     model: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Model package; by default the shipped one"),
+        typer.Option(help="Model package; by default the shipped one; none: measure only"),
     ] = None,
     run: Annotated[
         Optional[Path],  # noqa: UP045
@@ -138,16 +138,18 @@ def evaluate(
     from training.fit.binding import read_patients
     from worker.pipeline.model import package
 
-    model_dir = model or package.SHIPPED_DIR
+    model_dir = None if model == Path("none") else model or package.SHIPPED_DIR
     with input_errors(), progress.ProgressBars() as bars:
         column_map = read_column_map(columns)
         rows = [row for path in manifest for row in read_manifest(path, column_map)]
-        shipped = package.SHIPPED_DIR
-        options = Options(
-            require_dates=require_dates,
-            parts=read_patients(run or model_dir.parent),
-            baseline=None if model_dir.resolve() == shipped.resolve() else shipped,
-        )
+        options = Options(require_dates=require_dates, parts={})
+        if model_dir is not None:
+            shipped = package.SHIPPED_DIR
+            options = Options(
+                require_dates=require_dates,
+                parts=read_patients(run or model_dir.parent),
+                baseline=None if model_dir.resolve() == shipped.resolve() else shipped,
+            )
         with bars.step("series", len(by_series(rows))) as advance:
             summary = evaluate_rows(
                 rows, model_dir, out, workers=workers, options=options, advance=advance

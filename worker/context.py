@@ -24,7 +24,7 @@ from db.session import (
     make_sessions,
 )
 from worker.patient_rules import patient_rules
-from worker.pipeline.results import Model, ModelInfo
+from worker.pipeline.results import MEASUREMENT, Model, ModelInfo
 from worker.pipeline.validation.patient import PatientRules
 
 DATABASE_RETRY_SECONDS = 5.0
@@ -65,15 +65,19 @@ class WorkerContext:
         """Return the rules for patients, with the opt-out list as it is now."""
         return patient_rules(self.settings)
 
-    def load_model(self) -> Model:
+    def load_model(self) -> Model | None:
         """Return the live model: the last promoted one, else the one of ``MODEL_DIR``.
 
-        Each model is loaded and warmed once, also when several threads request it. Raises
-        ModelError, and DatabaseUnavailable when the database does not answer.
+        None where ``MODEL_DIR`` is ``none``, whatever was promoted. Each model is loaded and
+        warmed once, also when several threads request it. Raises ModelError, and
+        DatabaseUnavailable when the database does not answer.
         """
+        folder = self.settings.model_dir
+        if folder is None:
+            _show_live(MEASUREMENT)
+            return None
         with self.sessions() as session:
             release = live_release(session)
-        folder = self.settings.model_dir
         if release is not None and release.folder is not None:
             folder = self.settings.spool_dir / release.folder
         model = self._load(folder)
@@ -94,8 +98,8 @@ class WorkerContext:
             return self._loaded[model_dir]
 
     def model_problem(self) -> str | None:
-        """Return the answer of the health probe: None once a model is loaded."""
-        return None if self._loaded else "not loaded"
+        """Return the answer of the health probe: None once a model is loaded or not needed."""
+        return None if self._loaded or self.settings.model_dir is None else "not loaded"
 
     def wait_for_database(self) -> None:
         """Block until the database answers; raises SchemaNotCurrent."""

@@ -8,7 +8,7 @@ from celery import signals
 from celery.concurrency import get_implementation
 
 from common import health, supervised
-from common.logging import configure_logging
+from common.logging import configure_logging, get_logger
 from common.metrics import DELIVERIES, SPOOL_FREE_BYTES
 from common.settings.load import exit_on_oserror
 from common.spool.layout import free_bytes_or_nan
@@ -21,6 +21,8 @@ from worker.delivery.send import send
 from worker.models.demonstration import demonstration_problem
 from worker.shutdown_deadline import ShutdownDeadline
 from worker.sweep import Sweeper
+
+log = get_logger(__name__)
 
 
 class WorkerLifecycle:
@@ -104,14 +106,19 @@ class WorkerLifecycle:
         self._audit.stop()
 
     def _load_models(self) -> None:
+        if self._context.settings.model_dir is None:
+            self._context.load_model()
+            log.info("measurement_only", reason="OSTEOSCREEN_MODEL_DIR is none")
+            return
         from worker.pipeline.model.package import ModelError  # TensorFlow: seconds
 
         try:
-            info = self._context.load_model().info
+            model = self._context.load_model()
             self._context.load_candidate()
         except ModelError as error:
             _exit(str(error))
-        if problem := demonstration_problem(self._context.settings, info):
+        problem = model and demonstration_problem(self._context.settings, model.info)
+        if problem:
             _exit(problem)
 
 

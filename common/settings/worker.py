@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FilePath, InstanceOf, TypeAdapter, field_validator
+from pydantic import (
+    Field,
+    FilePath,
+    InstanceOf,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import NoDecode
 
 from common.dicom.series_rules import SeriesRule, SeriesRules, read_rules
@@ -34,8 +41,11 @@ _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 class WorkerSettings(CommonSettings):
     """Settings of the worker: model, destinations, limits and retention."""
 
-    model_dir: Path = Field(
-        Path(__file__).parents[2] / "worker/shipped", description="Folder of the model package"
+    model_dir: Path | None = Field(
+        Path(__file__).parents[2] / "worker/shipped",
+        description="Folder of the model package; `none`: no model is used, and only the"
+        " attenuation of the lumbar spine and of the femoral necks is measured"
+        " ([measurement only](operations.md#measurement-only))",
     )
     shadow_model_dir: Path | None = Field(
         None,
@@ -155,6 +165,19 @@ class WorkerSettings(CommonSettings):
         " later only a changed series of the report, or one that may show a side that is not"
         " assessed",
     )
+
+    @field_validator("model_dir", mode="before")
+    @classmethod
+    def _read_model_dir(cls, value: object) -> object:
+        """Read ``none`` as no model; the folder of this name is ``./none``."""
+        return None if value == "none" else value
+
+    @field_validator("shadow_model_dir")
+    @classmethod
+    def _check_shadow_model_dir(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("model_dir", value) is None:
+            raise ValueError("a candidate needs a live model (OSTEOSCREEN_MODEL_DIR is none)")
+        return value
 
     @field_validator("destinations", mode="before")
     @classmethod

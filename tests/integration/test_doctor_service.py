@@ -50,11 +50,17 @@ def test_the_promoted_model_is_tested_and_not_that_of_the_settings(
     live = settings(database_url=database_url, spool_dir=spool_dir, model_dir=tmp_path / "none")
     folder = promoted(sessions, spool_dir, model_dir)
     good = check_live_model(live)
+    unused = check_live_model(
+        settings(database_url=database_url, spool_dir=spool_dir, model_dir=None)
+    )
     (folder / "weights.npz").write_bytes(b"")
     bad = check_live_model(live)
 
     assert good.ok, good.detail
     assert f"in {folder}, promoted" in good.detail
+    assert unused.ok
+    assert unused.detail.startswith("none: measurement only, osteoscreen-lumbar")
+    assert unused.detail.endswith(f"the promoted model in {folder} is not used")
     assert failed(bad, "python -m worker rollback")
     assert str(folder / "weights.npz") in bad.detail
 

@@ -9,18 +9,26 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from sqlalchemy import select, update
 
 from db.drift import drift
 from db.history import series_history, study_history
+from db.models import HipResult, Series
 from db.session import Session
 from db.states import ResultPer, RunOutcome, SeriesState, StudyState
 from db.study_worklist import list_studies
 from db.worklist import Filters, all_series
 from tests.support.ct_volume import write_ct
-from tests.support.quick_series import QuickSeries, read_quick_series
+from tests.support.quick_series import (
+    QuickSeries,
+    make_quick_series,
+    new_uid,
+    read_quick_series,
+)
 from tests.support.received import receive, run_study
 from tests.support.record import NOW
 from tests.support.review_site import running_site
+from tests.support.spine_above_hips import L1_HU, write_spine_above_hips
 from tests.support.spine_phantom import SpinePhantom, build_volume
 from tests.support.spine_results import LOW_HU
 from tests.support.worker_contexts import with_settings
@@ -87,8 +95,14 @@ def test_a_spine_without_hips_is_recorded_and_due_without_a_grade(
 
 def check_statistics(session: Session) -> None:
     """Check that drift, worklist and export have the result, and none counts a grade."""
-    for group in drift(session, since=NOW.replace(year=NOW.year - 1)).week:
+    session.execute(update(Series).values(kvp=120.0))
+    found = drift(session, since=NOW.replace(year=NOW.year - 1))
+    for group in (*found.week, *found.voltage):
         assert (group.measured, group.grades, group.reasons) == (1, {}, {})
+        assert group.l1_hu is not None
+        assert (group.l1_hu.count, group.neck_hu) == (1, None)
+        assert group.l1_hu.median == pytest.approx(LOW_HU["L1"], abs=5)
+    assert [group.name for group in found.voltage] == ["120 kV"]
     (listed,) = list_studies(session, Filters(), limit=5)
     assert list(listed.used_for.values()) == [["lumbar spine"]]
     ((series, feedback),) = all_series(session)
@@ -135,3 +149,60 @@ def test_a_study_with_a_spine_only_is_reported_and_shown_on_the_pages(
     assert "Demonstration model" not in series_page
     assert "HU: ≤ 110 HU" in series_page
     assert "osteoscreen-lumbar" in pages["/export/results.csv"].text
+
+
+def test_without_a_model_hips_are_recorded_with_their_necks_and_the_reason(
+    destined: WorkerContext, tmp_path: Path
+) -> None:
+    context = with_settings(destined, model_dir=None)
+    paths = write_spine_above_hips(tmp_path / "made")
+    both = read_quick_series(paths, tmp_path / "template")
+    key, series_id = receive(context, both, tmp_path / "a", ResultPer.SERIES)
+
+    assert screen_series(context, series_id) is not None
+
+    with context.sessions() as session:
+        history = series_history(session, key.series_instance_uid)
+        assert history is not None
+        ((series, feedback),) = all_series(session)
+        row = result_row(series, feedback)
+        (week,) = drift(session, since=NOW.replace(year=NOW.year - 1)).week
+    assert week.neck_hu is not None
+    assert (week.measured, week.neck_hu.count, week.probability) == (1, 2, None)
+    assert [hip.reason_code for hip in history.hips] == ["NO_MODEL"] * 2
+    assert all(hip.neck_hu is not None for hip in history.hips)
+    assert (row["grade"], row["model"]) == (None, "osteoscreen-lumbar")
+    assert row["l1_hu"] == pytest.approx(L1_HU, abs=5)
+    with running_site(
+        context.settings.database_url, context.settings.spool_dir, tmp_path / "site"
+    ) as site:
+        page = site.client("reader").get(f"/series/{series_id}").text
+    assert page.count('<strong>Not graded</strong> <span class="nowrap">NO_MODEL</span>') == 2
+    assert "Demonstration model" not in page
+
+
+def test_a_study_without_a_model_states_the_necks_that_another_series_shows(
+    destined: WorkerContext, spine: QuickSeries, tmp_path: Path
+) -> None:
+    context = with_settings(destined, model_dir=None)
+    study, hips = new_uid(), make_quick_series(tmp_path / "hips")
+    key, _ = receive(context, spine, tmp_path / "a", ResultPer.STUDY, study=study)
+    of_hips, hips_id = receive(context, hips, tmp_path / "b", ResultPer.STUDY, study=study)
+
+    assert run_study(context, key) is not None
+
+    with context.sessions() as session:
+        history = study_history(session, study)
+        assert history is not None
+        rows = session.scalars(select(HipResult)).all()
+    assert history.study.state is StudyState.REPORTED
+    assert [(row.reason_code, row.series_id) for row in rows] == [("NO_MODEL", hips_id)] * 2
+    assert all(row.neck_hu is not None for row in rows)
+    folder = context.settings.spool_dir / "results" / study / "r1"
+    (entry,) = json.loads((folder / "study.json").read_text())
+    assert (entry["state"], entry["grade"]) == ("reported", None)
+    assert entry["measurements"][0]["mean_hu"] == pytest.approx(LOW_HU["L1"], abs=5)
+    ends = {one["series_uid"]: one for one in entry["series"]}
+    assert ends[key.series_instance_uid]["state"] == "screened"
+    assert ends[of_hips.series_instance_uid]["state"] == "rejected"
+    assert ends[of_hips.series_instance_uid]["reason"]["code"] == "NO_MODEL"

@@ -15,6 +15,8 @@ from tests.support.real_ct import FOLDER, RealCt, realct
 from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.lumbar_results import LumbarMeasurements, Region
 from worker.pipeline.spine import measure
+from worker.pipeline.spine.aorta import aorta_hu
+from worker.pipeline.spine.canal import find_canal
 from worker.pipeline.spine.lumbar import measure_lumbar
 
 pytestmark = [*realct, pytest.mark.slow]
@@ -50,6 +52,8 @@ def test_whole_lumbar_spine(real_ct: RealCt, tmp_path: Path) -> None:
         out = tmp_path / str(number)
         found = measured(real_ct, "abdomen_lumbar_spine", out, *options, "--kvp", "140")
         assert found.text == measure.AGREE
+        assert found.conditions.phase == "none"
+        assert found.conditions.aorta_hu == pytest.approx(39, abs=5)
         for one in found.measurements:
             level, region = one.vertebra.level, one.vertebra.region
             assert isinstance(region, Region), (options, level, region)
@@ -88,3 +92,11 @@ def test_no_level_where_sacrum_or_ribs_are_not_in_view(
     found = measured(real_ct, case, tmp_path, *options)
     assert found.measurements == ()
     assert "uncertain" in found.text
+    assert found.conditions.aorta_hu is None
+
+
+def test_aorta_in_the_arterial_phase(real_ct: RealCt, tmp_path: Path) -> None:
+    grid = build_grid(real_ct.volume("chest_arterial", tmp_path, *AXIAL, "3"))
+    canal = find_canal(grid)
+    assert canal is not None
+    assert aorta_hu(grid, canal) == pytest.approx(400, abs=20)

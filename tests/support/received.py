@@ -23,10 +23,18 @@ FACTS = SeriesFacts(
 
 
 def receive(
-    context: WorkerContext, quick: QuickSeries, folder: Path, per: ResultPer
+    context: WorkerContext,
+    quick: QuickSeries,
+    folder: Path,
+    per: ResultPer,
+    *,
+    study: str | None = None,
 ) -> tuple[SeriesKey, int]:
-    """Put a new series into the spool and the record; return its key and ID."""
-    paths = quick.write(folder)
+    """Put a new series of a new or of this study into spool and record.
+
+    Return its key and ID.
+    """
+    paths = quick.write(folder, study=study)
     headers = [dcmread(path, stop_before_pixels=True) for path in paths]
     key = SeriesKey(str(headers[0].StudyInstanceUID), str(headers[0].SeriesInstanceUID))
     for path, ds in zip(paths, headers, strict=True):

@@ -16,10 +16,17 @@ from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.capture.secondary_capture import build_captures, overlay_of
 from worker.pipeline.compose import NamedResult, compose
 from worker.pipeline.derived_header import to_bytes
+from worker.pipeline.measurement_only import no_model
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.report.document import build_report
 from worker.pipeline.report.regions import SopClass
-from worker.pipeline.results import Grade, Hip, NeckNotMeasured, Screening
+from worker.pipeline.results import (
+    Grade,
+    Hip,
+    NeckAttenuation,
+    NeckNotMeasured,
+    Screening,
+)
 
 AT = datetime(2026, 11, 23, 15, 30, 1, 123456, tzinfo=UTC)
 METAL = Reason(ReasonCode.METAL, "metal at the hip: its artefacts hide the bone")
@@ -190,12 +197,24 @@ CASES: dict[str, Callable[[], Screening]] = {
     ),
 }
 
+
+def _without_model() -> Screening:
+    """Return a result without a grade, of a site without a model: one neck is measured."""
+    spine = make_spine_screening(make_lumbar(orientation="coronal"))
+    necks = NeckAttenuation(104.2, 31.0, 310.0, 2400.0, ()), NeckNotMeasured("It is cut.")
+    hips = (
+        Hip(side, no_model(neck), neck=neck) for side, neck in zip("RL", necks, strict=True)
+    )  # type: ignore[arg-type]
+    return replace(spine, hips=tuple(hips))
+
+
 SPINE_CASES: dict[str, Callable[[], Screening]] = {
     "axial": make_spine_screening,
     "coronal": lambda: make_spine_screening(make_lumbar(orientation="coronal")),
     "axial, one vertebra refused, 140 kV": lambda: make_spine_screening(
         make_lumbar(dense=("L1",), KVP=140)
     ),
+    "no model": _without_model,
     "bare header": lambda: make_spine_screening(
         make_lumbar(
             **dict.fromkeys(

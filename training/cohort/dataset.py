@@ -34,6 +34,9 @@ class Record:
     """One labeled hip of one scan; unknown values are None.
 
     ``t_score`` : of this hip, or of the patient where the DXA result names no hip.
+    ``l1_hu`` to ``l4_hu`` : attenuation of the lumbar vertebrae in the series.
+    ``limits_hold`` : whether the series meets the conditions of the published limits, None
+    where no vertebra with one is measured. ``neck_hu`` : attenuation of the neck of this hip.
     """
 
     patient: str
@@ -51,6 +54,12 @@ class Record:
     increment_mm: float | None = None
     manufacturer: str | None = None
     enhanced: bool | None = None
+    l1_hu: float | None = None
+    l2_hu: float | None = None
+    l3_hu: float | None = None
+    l4_hu: float | None = None
+    limits_hold: bool | None = None
+    neck_hu: float | None = None
     part: SplitPart | None = None
 
     @property
@@ -149,6 +158,7 @@ def sha256(folder: Path) -> str:
 
 
 TEXTS = ("patient", "scan", "side", "sex", "orientation", "kernel", "manufacturer", "part")
+FLAGS = ("enhanced", "limits_hold")
 
 
 def _record(line: dict[str, str]) -> Record:
@@ -159,5 +169,5 @@ def _record(line: dict[str, str]) -> Record:
         elif name in TEXTS:
             values[name] = text
         else:
-            values[name] = text == "True" if name == "enhanced" else float(text)
+            values[name] = text == "True" if name in FLAGS else float(text)
     return Record(**values)

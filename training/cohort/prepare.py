@@ -8,7 +8,7 @@ Loading, checking, finding and cropping are the steps of ``worker.pipeline``.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,22 @@ from worker.pipeline.contrast import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.femurs import planes
+from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import in_outline
+from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.model.package import PREPROCESSING
+from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Reason
-from worker.pipeline.results import HipCrop, Rejected
+from worker.pipeline.results import HipCrop, NeckAttenuation, Rejected
+from worker.pipeline.spine.lumbar import measure_lumbar
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.rules import first_failure
-from worker.pipeline.volume import Femur, Plane, Series, Side
+from worker.pipeline.volume import Femur, Plane, Series, Side, Volume
 
 SIDES: tuple[Side, Side] = ("R", "L")
 NO_FILES = "NO_FILES"
-SHARD_FORMAT = 3
+SHARD_FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +194,24 @@ def _identity(rows: Sequence[ManifestRow], series: Series) -> HeaderIdentity:
 
 @dataclass(frozen=True, slots=True)
 class OutlinedCrop:
-    """A crop and the mask (250, 250) of the finder's femur in it, empty where it has none."""
+    """A crop and the mask (250, 250) of the finder's femur in it, empty where it has none.
+
+    ``neck_hu`` : attenuation of the neck, None where it is not measured.
+    """
 
     crop: HipCrop
     outline: Mask
+    neck_hu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CroppedSeries:
-    """A series with the crop of each hip, or the reason for which it has none."""
+    """A series with its lumbar spine, and the crop of each hip or the reason for none."""
 
     series: Series
     enhanced: bool | None
     hips: Mapping[Side, OutlinedCrop | Reason]
+    lumbar: LumbarMeasurements
 
 
 def crop_series(series: Series) -> CroppedSeries | Reason:
@@ -214,7 +223,8 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
         return volume.reason
     if (reason := first_failure(eligibility.check_volume(volume))) is not None:
         return reason
-    found = select.find_femurs(volume)
+    grid = build_grid(volume)
+    found = select.find_femurs(volume, grid)
     if (reason := first_failure(eligibility.check_femurs(volume, found))) is not None:
         return reason
     femurs = {femur.side: femur for femur in found}
@@ -227,10 +237,16 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
             checks = eligibility.check_hip(volume, femur)
         reason = first_failure(checks)
         if femur is not None and reason is None:
-            hips[side] = outlined_crop(planes.cut_through(volume, femur), femur)
+            hips[side] = _measured_crop(volume, femur)
         elif reason is not None:
             hips[side] = reason
-    return CroppedSeries(series, enhanced(volume, found), hips)
+    return CroppedSeries(series, enhanced(volume, found), hips, measure_lumbar(series, grid))
+
+
+def _measured_crop(volume: Volume, femur: Femur) -> OutlinedCrop:
+    neck = neck_attenuation(volume, select.choose_plane(volume, femur), femur)
+    measured = round(neck.mean_hu, 1) if isinstance(neck, NeckAttenuation) else None
+    return replace(outlined_crop(planes.cut_through(volume, femur), femur), neck_hu=measured)
 
 
 def outlined_crop(plane: Plane, femur: Femur) -> OutlinedCrop:
@@ -252,6 +268,8 @@ def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
         row.height_m or from_header.height_m,
         row.weight_kg or from_header.weight_kg,
     )
+    hip = cropped.hips[side]
+    hu = {level: round(value, 1) for level, value in cropped.lumbar.hu.items()}
     return Record(
         patient=row.patient_id,
         scan=cropped.series.series_instance_uid,
@@ -268,6 +286,12 @@ def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:
         increment_mm=header_values.number_of(header, "SpacingBetweenSlices"),
         manufacturer=header_values.text_of(header, "Manufacturer") or None,
         enhanced=cropped.enhanced,
+        l1_hu=hu.get("L1"),
+        l2_hu=hu.get("L2"),
+        l3_hu=hu.get("L3"),
+        l4_hu=hu.get("L4"),
+        limits_hold=cropped.lumbar.limits_hold,
+        neck_hu=None if isinstance(hip, Reason) else hip.neck_hu,
     )
 
 

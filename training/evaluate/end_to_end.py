@@ -8,6 +8,7 @@ selected are counted, because figures of them are not those of new patients.
 ``OUT/features.npz``     features of the network of each graded hip
 ``OUT/cases``            picture of each graded hip with its Grad-CAM
 ``OUT/errors.html``      the wrongly graded hips, with their pictures
+``OUT/measurements.png`` ROC curves of the attenuation of spine and necks against DXA
 ``OUT/reasons.csv``      reasons for which a series or a hip was not graded
 """
 
@@ -31,10 +32,13 @@ from training.evaluate.gallery import write_gallery
 from training.evaluate.hip_evaluation import (
     HipEvaluation,
     measure_t_scores,
+    with_measurements,
     write_features,
     write_hips,
     write_reasons,
 )
+from training.evaluate.measurement_figure import write_measurements
+from training.evaluate.measurements import measurement_lines
 from training.evaluate.measures import RESAMPLES, format_interval, measure_performance
 from training.quiet import import_quietly
 from worker.pipeline.demographics import Demographics, demographics_of
@@ -64,10 +68,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class SeriesJob:
-    """One series to be evaluated; ``cases`` : folder of the pictures."""
+    """One series to be evaluated; ``model_dir`` : None: without a model."""
 
     rows: Sequence[ManifestRow]
-    model_dir: Path
+    model_dir: Path | None
     cases: Path
     require_dates: bool = False
     baseline: Path | None = None
@@ -75,7 +79,7 @@ class SeriesJob:
 
 def evaluate_rows(
     rows: Iterable[ManifestRow],
-    model_dir: Path,
+    model_dir: Path | None,
     out_dir: Path,
     *,
     workers: int,
@@ -84,9 +88,10 @@ def evaluate_rows(
 ) -> dict[str, Any]:
     """Screen every series of manifests in ``workers`` processes and return the figures.
 
-    Raises ModelError where the model cannot be used.
+    Without a ``model_dir`` it only measures. Raises ModelError where it cannot be used.
     """
-    package.verify(model_dir)  # here, for a plain message before the processes start
+    if model_dir is not None:
+        package.verify(model_dir)  # here, for a plain message before the processes start
     header = None if options.baseline is None else package.verify(options.baseline)
     cases = out_dir / CASES
     jobs = [
@@ -106,6 +111,7 @@ def evaluate_rows(
         measured = compare(evaluations, rng)
         summary["baseline"] = {"name": f"{header['name']} {header['version']}", **measured}
     out_dir.mkdir(parents=True, exist_ok=True)
+    summary["measurements"] = write_measurements(out_dir, evaluations, options.seed)
     (out_dir / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
     write_hips(out_dir / "hips.csv", evaluations)
     write_features(out_dir / "features.npz", evaluations)
@@ -128,7 +134,8 @@ def evaluate_series(job: SeriesJob) -> list[HipEvaluation]:
     found = date_exclusion(rows, required=False)
     if found is not None:
         return [replace(each, code=found[0], text=found[1]) for each in _expected(rows, None)]
-    result = screen(find_files(rows[0].series_dir), _load_model(job.model_dir))
+    model = None if job.model_dir is None else _load_model(job.model_dir)
+    result = screen(find_files(rows[0].series_dir), model)
     if not isinstance(result, Rejected):
         day = examination_date(result.source)
         found = date_exclusion(rows, required=job.require_dates, header_date=day)
@@ -163,6 +170,7 @@ def _evaluation(
 ) -> HipEvaluation:
     """Return the evaluation of one hip with its result."""
     hip = next((each for each in result.hips if each.side == expected.side), None)
+    expected = with_measurements(expected, hip, result.lumbar)
     rejected = result.reason if isinstance(result, Rejected) else None
     reason = rejected if hip is None else hip.reason
     if isinstance(result, Screening) and hip is not None and hip.probabilities is not None:
@@ -176,7 +184,7 @@ def _graded(
     expected: HipEvaluation, hip: Hip, patient: Demographics, job: SeriesJob
 ) -> HipEvaluation:
     """Return the evaluation of a graded hip, and write its picture."""
-    if hip.crop is None or hip.graded is None:
+    if job.model_dir is None or hip.crop is None or hip.graded is None:
         return expected
     if hip.probabilities is None or hip.heat_map is None:
         return expected
@@ -285,7 +293,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
                 f"{format_interval(figures['difference']['accuracy'], sign='+')} and "
                 f"{format_interval(figures['difference']['macro_auc'], sign='+')}"
             )
-    return lines
+    return [*lines, *measurement_lines(summary.get("measurements", {}))]
 
 
 GROUPS = {"all": "all", "coronal": "coronal", "axial": "axial", "new": "new patients only"}

@@ -1,14 +1,16 @@
 """The worker's result for one labeled hip, and the tables of all hips."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.pipeline.lumbar_results import LEVELS, Level, LumbarMeasurements
 from worker.pipeline.model.networks import GRADES
+from worker.pipeline.results import Hip, NeckAttenuation
 from worker.pipeline.volume import Orientation, Side
 
 Shares = tuple[float, ...]
@@ -23,7 +25,9 @@ class HipEvaluation:
     Both are None for a hip without a grade; ``code`` and ``text`` then state the reason.
     ``t_score_estimate`` : estimate, lower and upper end of the 95 % interval. ``case`` : file
     name of the picture. ``baseline_image``, ``baseline_used`` : probabilities of the shipped
-    model for the same crop. ``features`` : (k,) of the network.
+    model for the same crop. ``features`` : (k,) of the network. ``neck_hu`` : of the hip.
+    ``lumbar_hu`` : of the series by level. ``limits_hold`` : whether the series meets the
+    conditions of the published limits, None where no vertebra with one is measured.
     """
 
     patient: str
@@ -40,12 +44,28 @@ class HipEvaluation:
     case: str | None = None
     baseline_image: Shares | None = None
     baseline_used: Shares | None = None
+    neck_hu: float | None = None
+    lumbar_hu: Mapping[Level, float] = field(default_factory=dict)
+    limits_hold: bool | None = None
     features: npt.NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
     def predicted(self) -> int | None:
         """Index of the grade as reported; None without a grade."""
         return None if self.used is None else int(np.argmax(self.used))
+
+
+def with_measurements(
+    evaluation: HipEvaluation, hip: Hip | None, lumbar: LumbarMeasurements | None
+) -> HipEvaluation:
+    """Return an evaluation with the measurements of its hip and series."""
+    neck = None if hip is None else hip.neck
+    return replace(
+        evaluation,
+        neck_hu=neck.mean_hu if isinstance(neck, NeckAttenuation) else None,
+        lumbar_hu={} if lumbar is None else lumbar.hu,
+        limits_hold=None if lumbar is None else lumbar.limits_hold,
+    )
 
 
 def measure_t_scores(graded: Sequence[HipEvaluation]) -> dict[str, float | int] | None:
@@ -71,14 +91,21 @@ def write_hips(path: Path, evaluations: Sequence[HipEvaluation]) -> None:
         table = csv.writer(file)
         table.writerow(
             ["patient_id", "series_dir", "side", "orientation", "t_score", "grade", *names,
-             *estimate, "picture"]
+             *estimate, "picture", *(f"{level.lower()}_hu" for level in LEVELS),
+             "limits_hold", "neck_hu"]
         )  # fmt: skip
         for hip in evaluations:
             known = [hip.patient, hip.series_dir, hip.side, hip.orientation, hip.t_score]
             shares = [*(hip.used or [""] * 3), *(hip.image or [""] * 3)]
             t_score = [f"{value:.3f}" for value in hip.t_score_estimate or ()] or [""] * 3
             grade = GRADES[hip.expected].value
-            table.writerow([*known, grade, *shares, *t_score, hip.case])
+            lumbar = [_hu(hip.lumbar_hu.get(level)) for level in LEVELS]
+            measured = [*lumbar, hip.limits_hold, _hu(hip.neck_hu)]
+            table.writerow([*known, grade, *shares, *t_score, hip.case, *measured])
+
+
+def _hu(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def write_features(path: Path, evaluations: Sequence[HipEvaluation]) -> None:

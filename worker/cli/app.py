@@ -43,7 +43,10 @@ def screen(
     out: Annotated[
         Path, typer.Option(help="Folder for the SR, SC and PNG files and result.json.")
     ],
-    model: Annotated[Path | None, typer.Option(help="Folder of a model package.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a model package; none: measure without a model."),
+    ] = None,
     per: Annotated[
         Literal["study", "series"] | None,
         typer.Option(help="One result a study (default) or a series."),
@@ -65,7 +68,10 @@ def screen(
         patient_rules(settings),
         OutputOptions(settings.sr_sop_class, settings.parametric_map, settings.key_objects),
     )
-    raise SystemExit(screen_folder(folder, out, model or settings.model_dir, options))
+    model_dir = settings.model_dir if model is None else model
+    if model == Path("none"):
+        model_dir = None
+    raise SystemExit(screen_folder(folder, out, model_dir, options))
 
 
 @app.command()

@@ -53,15 +53,21 @@ def promote(
     ] = None,
 ) -> None:
     """Make a candidate the live model of all workers, from the next series on."""
-    from worker.models import candidate
-    from worker.models.demonstration import demonstration_problem
-    from worker.pipeline.model.package import ModelError
-
     settings = read_settings()
+    if settings.model_dir is None:
+        stop(
+            "no worker with these settings would use the model: OSTEOSCREEN_MODEL_DIR is none;"
+            " set it to the folder of a model package first",
+            code=2,
+        )
     folder = model_dir or settings.shadow_model_dir
     if folder is None:
         stop("no model package: name one, or set OSTEOSCREEN_SHADOW_MODEL_DIR", code=2)
     require_service_user(settings, "promote")
+    from worker.models import candidate
+    from worker.models.demonstration import demonstration_problem
+    from worker.pipeline.model.package import ModelError  # TensorFlow: seconds
+
     try:
         with sessions().begin() as session:
             info = candidate.promote(

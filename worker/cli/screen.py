@@ -58,8 +58,13 @@ class ScreenOptions:
     outputs: OutputOptions = DEFAULT_OPTIONS
 
 
-def screen_folder(folder: Path, out_dir: Path, model_dir: Path, options: ScreenOptions) -> int:
-    """Screen what is under ``folder``, report to stderr, and return the exit code."""
+def screen_folder(
+    folder: Path, out_dir: Path, model_dir: Path | None, options: ScreenOptions
+) -> int:
+    """Screen what is under ``folder``, report to stderr, and return the exit code.
+
+    ``model_dir`` : None to use no model.
+    """
     problem = input_problem(folder)
     if problem is not None:
         return _bad_input(problem)
@@ -72,12 +77,14 @@ def screen_folder(folder: Path, out_dir: Path, model_dir: Path, options: ScreenO
         return _bad_input(f"{out_dir}: {error.strerror}")
     if not os.access(out_dir, os.W_OK | os.X_OK):
         return _bad_input(f"{out_dir}: not writable")
-    from worker.pipeline.model import package  # TensorFlow: only once there is input
+    model = None
+    if model_dir is not None:
+        from worker.pipeline.model import package  # TensorFlow: only once there is input
 
-    try:
-        model = package.load(model_dir)
-    except package.ModelError as error:
-        return _bad_input(str(error))
+        try:
+            model = package.load(model_dir)
+        except package.ModelError as error:
+            return _bad_input(str(error))
     console = Console(stderr=True, highlight=False)
     if options.per == "series":
         finished = _screen_series(found, out_dir, model, options, console)
@@ -99,7 +106,7 @@ def screen_folder(folder: Path, out_dir: Path, model_dir: Path, options: ScreenO
 def screen_files(
     series: Iterable[tuple[str, Sequence[Path]]],
     out_dir: Path,
-    model: Model,
+    model: Model | None,
     *,
     at: datetime,
     options: OutputOptions = DEFAULT_OPTIONS,
@@ -127,7 +134,7 @@ def screen_files(
 def _screen_series(
     found: load.SeriesFiles,
     out_dir: Path,
-    model: Model,
+    model: Model | None,
     options: ScreenOptions,
     console: Console,
 ) -> list[Finished]:
@@ -150,7 +157,7 @@ def _screen_series(
 def _screen_studies(
     studies: Studies,
     out_dir: Path,
-    model: Model,
+    model: Model | None,
     options: ScreenOptions,
     console: Console,
 ) -> list[FinishedStudy]:

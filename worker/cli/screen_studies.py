@@ -35,7 +35,7 @@ class ScreenOne:
     """Screens one series of a study; an error is kept and yields to the next series."""
 
     def __init__(
-        self, series: Mapping[str, StudySeries], model: Model, patients: PatientRules
+        self, series: Mapping[str, StudySeries], model: Model | None, patients: PatientRules
     ) -> None:
         self.errors: dict[str, Exception] = {}
         self._series = series
@@ -62,7 +62,7 @@ class ScreenOne:
 def screen_studies(
     studies: Studies,
     out_dir: Path,
-    model: Model,
+    model: Model | None,
     *,
     at: datetime,
     options: StudyOptions,

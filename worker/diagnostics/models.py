@@ -8,6 +8,7 @@ from db.candidates import live_release
 from db.session import DatabaseError, make_engine, make_sessions
 from worker.diagnostics.diagnostic import Diagnostic, first_line
 from worker.models.demonstration import demonstration_problem
+from worker.pipeline.results import MEASUREMENT
 
 PACKAGE_REMEDY = "correct OSTEOSCREEN_MODEL_DIR, or install the model package again"
 PROMOTED_REMEDY = (
@@ -26,15 +27,29 @@ def check_models(settings: WorkerSettings) -> Iterator[Diagnostic]:
 
 def check_live_model(settings: WorkerSettings) -> Diagnostic:
     """Check the model that the workers use: the last promoted one, else ``MODEL_DIR``."""
+    model_dir = settings.model_dir
     try:
         folder = _promoted_folder(settings)
     except DatabaseError:
-        model = check_model(settings.model_dir, settings)
+        if model_dir is None:
+            return _no_model()
+        model = check_model(model_dir, settings)
         detail = f"{model.detail}; the database does not tell whether another one is live"
         return Diagnostic("model", model.ok, detail, model.remedy)
+    if model_dir is None:
+        return _no_model(folder)
     if folder is None:
-        return check_model(settings.model_dir, settings)
+        return check_model(model_dir, settings)
     return _check_package("model", folder, PROMOTED_REMEDY, settings, note=", promoted")
+
+
+def _no_model(promoted: Path | None = None) -> Diagnostic:
+    """Return what is used without a model; no package is read."""
+    detail = (
+        f"none: measurement only, {MEASUREMENT.name} {MEASUREMENT.version}, no hip is graded"
+    )
+    unused = "" if promoted is None else f"; the promoted model in {promoted} is not used"
+    return Diagnostic("model", True, f"{detail}{unused}")
 
 
 def check_model(model_dir: Path, settings: WorkerSettings | None = None) -> Diagnostic:

@@ -54,7 +54,7 @@ def _shown(settings: WorkerSettings, name: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join("…" if isinstance(one, BaseModel) else str(one) for one in value)
-    return str(value)
+    return "none" if value is None else str(value)
 
 
 def _differing(given: Mapping[str, str], service_file: Path) -> list[str]:

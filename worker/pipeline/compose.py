@@ -12,7 +12,8 @@ from pydicom import Dataset
 
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import uid_of
-from worker.pipeline.reasons import ReasonCode
+from worker.pipeline.measurement_only import is_measured_hip
+from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import Hip, Rejected, Screening
 from worker.pipeline.statements import SIDE_WORDS
 from worker.pipeline.volume import Side
@@ -42,6 +43,16 @@ class NamedResult:
         reason = None if hip is None else hip.reason
         return reason is not None and reason.code is ReasonCode.METAL
 
+    @property
+    def measures_all(self) -> bool:
+        """Whether spine and hips are measured without a model, as far as metal allows."""
+        hips = self.result.hips
+        return (
+            isinstance(self.result, Screening)
+            and any(is_measured_hip(hip) for hip in hips)
+            and all(is_measured_hip(hip) or self.shows_metal(hip.side) for hip in hips)
+        )
+
 
 Owners = Mapping[Side, NamedResult | None]
 
@@ -50,9 +61,11 @@ def is_complete(results: Sequence[NamedResult]) -> bool:
     """Return whether no other series has to be screened.
 
     One series grades both hips; or one side has metal, so that none can, and the other is
-    decided.
+    decided. Without a model, one series shows both hips and measures the lumbar spine.
     """
     if any(all(one.grades(side) for side in SIDES) for one in results):
+        return True
+    if any(one.measures_all for one in results):
         return True
     owners = _owners(results)
     metal = any(one.shows_metal(side) for one in results for side in SIDES)
@@ -63,11 +76,12 @@ def compose(results: Sequence[NamedResult]) -> Screening | None:
     """Return the result of a study, None where no side is graded and no spine is measured.
 
     ``results`` : the best series first. The result of one series is returned unchanged, unless
-    only another one measures the lumbar spine.
+    only another one measures the lumbar spine, or shows a hip that is not in view.
     """
     graded = _compose_hips(results)
     if graded is None:
-        return _first_measured(results)
+        measured = _first_measured(results)
+        return None if measured is None else _with_hips_in_view(measured, results)
     if graded.lumbar is not None and graded.lumbar.measured:
         return graded
     other = _first_measured(results)
@@ -81,6 +95,30 @@ def _first_measured(results: Sequence[NamedResult]) -> Screening | None:
         if isinstance(found, Screening) and lumbar is not None and lumbar.measured:
             return found
     return None
+
+
+def _with_hips_in_view(measured: Screening, results: Sequence[NamedResult]) -> Screening:
+    """Return a result without a grade with the hips that another series of the study shows.
+
+    A hip that another series shows is not "not in the field of view".
+    """
+
+    def seen(hip: Hip) -> Hip:
+        if hip.reason is None or hip.reason.code is not ReasonCode.NO_FEMUR:
+            return hip
+        others = ((one.name, one.hip(hip.side)) for one in results)
+        in_view = (_named(other, name) for name, other in others if other and other.femur)
+        return next(in_view, hip)
+
+    return replace(measured, hips=tuple(seen(hip) for hip in measured.hips))
+
+
+def _named(hip: Hip, series: str) -> Hip:
+    """Return an ungraded hip whose reason names its series, which the report does not show."""
+    if hip.reason is not None:
+        text = f"{hip.reason.text.rstrip('.')} ({series})."
+        hip = replace(hip, reason=Reason(hip.reason.code, text))
+    return replace(hip, plane=None, outline_mm=None)
 
 
 def _compose_hips(results: Sequence[NamedResult]) -> Screening | None:

@@ -10,10 +10,17 @@ from worker.pipeline.lumbar_statements import (
     is_under_specific_limit,
     lumbar_line,
 )
+from worker.pipeline.measurement_only import is_measured_hip
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Grade, Hip, Screening
 from worker.pipeline.statements import both_hips, second_grade
+
+SAME_REASON = {
+    ReasonCode.NO_FEMUR: texts.NOT_IN_VIEW,
+    ReasonCode.NO_MODEL: texts.NO_MODEL_SHORT,
+}
+"""What is said once where both hips have the reason."""
 
 Grades = tuple[Grade, ...]
 """The grade of a hip or a patient, and where it is uncertain the other possible one."""
@@ -113,9 +120,9 @@ def _sides(hips: Sequence[Hip], patient: Grades, previous: Sequence[PreviousResu
 def _ungraded(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -> str:
     """Return why no hip is graded, once where both have the same reason."""
     named = [_hip(hip, previous) for hip in hips]
-    not_in_view = all(hip.reason and hip.reason.code is ReasonCode.NO_FEMUR for hip in hips)
-    if not_in_view and named == [_hip(hip, ()) for hip in hips]:
-        return texts.NOT_IN_VIEW
+    codes = {hip.reason.code for hip in hips if hip.reason is not None}
+    if len(codes) == 1 and named == [_hip(hip, ()) for hip in hips]:
+        return SAME_REASON.get(codes.pop()) or "; ".join(named)
     return "; ".join(named)
 
 
@@ -128,7 +135,8 @@ def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:
     reason = "" if hip.reason is None else texts.SHORT_REASONS.get(hip.reason.code, "")
     earlier = [one.hips[hip.side].grade for one in previous if hip.side in one.hips]
     worst = max((g for g in earlier if g is not None), key=SEVERITY.index, default=None)
-    text = texts.HIP_NOT_ASSESSABLE.format(side=side) + reason
+    words = texts.HIP_NOT_GRADED if is_measured_hip(hip) else texts.HIP_NOT_ASSESSABLE
+    text = words.format(side=side) + reason
     if worst in (None, Grade.NORMAL):
         return text
     return text + texts.EARLIER_GRADE.format(grade=worst)

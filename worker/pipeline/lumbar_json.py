@@ -73,6 +73,7 @@ def spine_json(lumbar: LumbarMeasurements | None) -> dict[str, Any] | None:
         "thickness_mm": conditions.thickness_mm,
         "kernel": conditions.kernel,
         "phase": conditions.phase,
+        "aorta_hu": None if conditions.aorta_hu is None else round(conditions.aorta_hu, 1),
     }
 
 

@@ -12,6 +12,8 @@ from pydicom import Dataset
 from worker.pipeline.volume import PointMm
 
 Level = Literal["L1", "L2", "L3", "L4", "L5"]
+LEVELS: tuple[Level, ...] = ("L1", "L2", "L3", "L4")
+"""The levels that are measured."""
 
 
 class NotMeasured(StrEnum):
@@ -76,12 +78,14 @@ class Spine:
     """The lumbar vertebrae L1 to L4 of a volume, from head to feet.
 
     ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
-    levels were found. ``view`` : None where no vertebra is measured.
+    levels were found. ``view`` : None where no vertebra is measured. ``aorta_hu`` : attenuation
+    of the aorta beside the canal, None where it is not seen or no level is certain.
     """
 
     vertebrae: tuple[Vertebra, ...]
     text: str
     view: SpineView | None = field(default=None, compare=False)
+    aorta_hu: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,15 @@ class LimitReading:
 class Conditions:
     """How a series was acquired, as its headers state it; None where they do not.
 
-    ``phase`` : contrast phase. ``kernel`` : soft, sharp or unknown.
+    ``phase`` : contrast phase, by the aorta where that shows it. ``kernel`` : soft, sharp or
+    unknown. ``aorta_hu`` : attenuation of the aorta, None where it is not seen.
     """
 
     kvp: float | None
     thickness_mm: float | None
     kernel: Literal["soft", "sharp", "unknown"]
     phase: Literal["none", "arterial", "portal", "late", "unknown"]
+    aorta_hu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,17 @@ class LumbarMeasurements:
         """The vertebrae that have a value, with their regions."""
         found = ((one, one.vertebra.region) for one in self.measurements)
         return tuple((one, region) for one, region in found if isinstance(region, Region))
+
+    @property
+    def hu(self) -> dict[Level, float]:
+        """The attenuation of each measured vertebra, HU."""
+        return {one.vertebra.level: region.mean_hu for one, region in self.measured}
+
+    @property
+    def limits_hold(self) -> bool | None:
+        """Whether the conditions of all published limits are met, None without a limit."""
+        holds = [limit.holds for one, _ in self.measured for limit in one.limits]
+        return all(holds) if holds else None
 
     @property
     def series_instance_uid(self) -> str:

@@ -31,6 +31,8 @@ class ReasonCode(StrEnum):
     """Pixel data that cannot be decoded to HU."""
     OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
     """A crop unlike anything the model was trained on."""
+    NO_MODEL = "NO_MODEL"
+    """No model is installed (``MODEL_DIR=none``): the hip is measured and not graded."""
     EXCLUDED = "EXCLUDED"
     """Outside of the site's rules for series (``SERIES_RULES``)."""
     NOT_SELECTED = "NOT_SELECTED"

@@ -14,10 +14,10 @@ from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.grading import worse_grade
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import on_shown_plane
-from worker.pipeline.lumbar_results import LumbarMeasurements
+from worker.pipeline.measurement_only import no_model, nothing_to_report
 from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Check, Reason, ReasonCode
-from worker.pipeline.results import MEASUREMENT, Hip, Model, Rejected, Screening
+from worker.pipeline.results import MEASUREMENT, GradedCrops, Hip, Model, Rejected, Screening
 from worker.pipeline.spine.lumbar import measure_lumbar
 from worker.pipeline.validation import eligibility
 from worker.pipeline.validation.patient import ALL_ADULTS, PatientRules
@@ -29,7 +29,9 @@ SIDES: tuple[Side, Side] = ("R", "L")
 
 # Where no hip can be graded, the series gets the first of these that a hip has: the reason
 # that is most useful to the reader.
-REASON_PRIORITY = (ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR)
+REASON_PRIORITY = (
+    ReasonCode.NO_MODEL, ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION, ReasonCode.NO_FEMUR,
+)  # fmt: skip
 
 
 class Stopwatch:
@@ -51,13 +53,14 @@ class Stopwatch:
 
 def screen(
     paths: Sequence[Path],
-    model: Model,
+    model: Model | None,
     *,
     refused: int = 0,
     patients: PatientRules = ALL_ADULTS,
 ) -> Screening | Rejected:
     """Screen the files of one CT series, of which ``refused`` more were refused at reception.
 
+    Without a ``model`` no hip is graded: lumbar spine and femoral necks are measured.
     Return a ``Rejected`` with a reason where no hip can be graded and no lumbar vertebra is
     measured; one of them is enough. Raise only for faults of the machine (unreadable disk,
     exhausted memory).
@@ -78,7 +81,7 @@ def screen(
 
 
 def _screen_pixels(
-    series: Series, checks: tuple[Check, ...], model: Model, stopwatch: Stopwatch
+    series: Series, checks: tuple[Check, ...], model: Model | None, stopwatch: Stopwatch
 ) -> Screening | Rejected:
     """Decode and screen a series whose headers have passed ``checks``."""
     with stopwatch.step("load_pixels"):
@@ -97,12 +100,17 @@ def _screen_pixels(
     with stopwatch.step("spine"):
         lumbar = measure_lumbar(series, grid)
     result = _screen_femurs(series, volume, femurs, checks, model, stopwatch)
-    if isinstance(result, Rejected) and result.hips and lumbar.measured:
-        return _measured(series, result, lumbar)
-    return replace(result, lumbar=lumbar)
+    result = replace(result, lumbar=lumbar)
+    if isinstance(result, Screening) or not result.hips:
+        return result
+    if lumbar.measured:
+        return _measured(series, volume, result)
+    if result.reason.code is ReasonCode.NO_MODEL:
+        return replace(result, reason=nothing_to_report(result.hips, lumbar))
+    return result
 
 
-def _measured(series: Series, ungraded: Rejected, lumbar: LumbarMeasurements) -> Screening:
+def _measured(series: Series, volume: Volume, ungraded: Rejected) -> Screening:
     """Return the result of a series whose hips have reasons and whose spine is measured."""
     return Screening(
         series_instance_uid=series.series_instance_uid,
@@ -111,10 +119,10 @@ def _measured(series: Series, ungraded: Rejected, lumbar: LumbarMeasurements) ->
         hips=ungraded.hips,
         grade=None,
         model=MEASUREMENT,
-        warnings=measurement_warnings(series),
+        warnings=measurement_warnings(series, volume, ungraded.hips),
         timings_ms=ungraded.timings_ms,
         checks=ungraded.checks,
-        lumbar=lumbar,
+        lumbar=ungraded.lumbar,
     )
 
 
@@ -123,7 +131,7 @@ def _screen_femurs(
     volume: Volume,
     femurs: Sequence[Femur],
     checks: tuple[Check, ...],
-    model: Model,
+    model: Model | None,
     stopwatch: Stopwatch,
 ) -> Screening | Rejected:
     """Screen the hips of a volume that has passed ``checks``."""
@@ -132,15 +140,16 @@ def _screen_femurs(
     reason = first_failure(checks)
     if reason is not None:
         return _rejected(series, reason, checks, stopwatch)
-    model = model.for_patient(demographics_of(source_header(series.headers)))
+    if model is not None:
+        model = model.for_patient(demographics_of(source_header(series.headers)))
     hips = tuple(
         replace(hip, series_instance_uid=series.series_instance_uid)
         for hip in _screen_hips(volume, femurs, model, stopwatch)
     )
     with stopwatch.step("warnings"):
-        warnings = screening_warnings(series, volume, hips, model.envelope)
+        warnings = _warnings(series, volume, hips, model)
     grades = [hip.grade for hip in hips if hip.grade is not None]
-    if not grades:
+    if model is None or not grades:
         reason = _main_reason(hips)
         return _rejected(series, reason, checks, stopwatch, hips=hips, warnings=warnings)
     return Screening(
@@ -156,8 +165,16 @@ def _screen_femurs(
     )
 
 
+def _warnings(
+    series: Series, volume: Volume, hips: Sequence[Hip], model: Model | None
+) -> tuple[str, ...]:
+    if model is None:
+        return measurement_warnings(series, volume, hips)
+    return screening_warnings(series, volume, hips, model.envelope)
+
+
 def _screen_hips(
-    volume: Volume, femurs: Sequence[Femur], model: Model, stopwatch: Stopwatch
+    volume: Volume, femurs: Sequence[Femur], model: Model | None, stopwatch: Stopwatch
 ) -> tuple[Hip, ...]:
     """Return the right and the left hip, graded or with the reason why not."""
     by_side = {femur.side: femur for femur in femurs}
@@ -169,37 +186,47 @@ def _screen_hips(
     )
 
 
-def _screen_hip(volume: Volume, femur: Femur, model: Model, stopwatch: Stopwatch) -> Hip:
+def _screen_hip(volume: Volume, femur: Femur, model: Model | None, stopwatch: Stopwatch) -> Hip:
     with stopwatch.step("eligible"):
         checks = eligibility.check_hip(volume, femur)
     if first_failure(checks) is not None:
         return _not_assessable(femur.side, femur, checks)
     with stopwatch.step("crop"):
         plane = select.choose_plane(volume, femur)
-        hip_crop = crop.crop_hip(plane, femur)
-        graded = crop.crop_graded(planes.graded_cuts(volume, femur), femur, plane)
         neck = neck_attenuation(volume, plane, femur)
-        outline_mm = femur_outline(plane, femur)
+        hip = Hip(
+            side=femur.side,
+            femur=femur,
+            plane=plane,
+            neck=neck,
+            outline_mm=femur_outline(plane, femur),
+            checks=checks,
+        )
+    if model is None:
+        return replace(hip, reason=no_model(neck))
+    with stopwatch.step("crop"):
+        hip = replace(hip, crop=crop.crop_hip(plane, femur))
+        graded = crop.crop_graded(planes.graded_cuts(volume, femur), femur, plane)
+    return _grade_hip(hip, graded, model, stopwatch)
+
+
+def _grade_hip(hip: Hip, graded: GradedCrops, model: Model, stopwatch: Stopwatch) -> Hip:
+    """Return a measured hip with its grade, or with the reason against it."""
     with stopwatch.step("classify"):
-        classification = model.classify(graded.pixels, femur.side, graded.femur_mm)
-    checks = (*checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
+        classification = model.classify(graded.pixels, hip.side, graded.femur_mm)
+    checks = (*hip.checks, to_check(eligibility.FAMILIARITY, classification.in_distribution))
     reason = first_failure(checks)
     accepted = reason is None
-    return Hip(
-        side=femur.side,
-        femur=femur,
+    return replace(
+        hip,
         reason=reason,
-        plane=plane,
-        crop=hip_crop,
         graded=graded,
-        neck=neck,
         probabilities=classification.probabilities if accepted else None,
         grade=max(classification.probabilities, key=classification.probabilities.__getitem__)
         if accepted
         else None,
         image_grade=classification.image_grade if accepted else None,
         heat_map=on_shown_plane(classification.heat_map, graded.cosine) if accepted else None,
-        outline_mm=outline_mm,
         checks=checks,
     )
 

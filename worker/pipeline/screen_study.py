@@ -22,7 +22,7 @@ VETOES = (ReasonCode.MIXED, *OF_PATIENT)
 # Where nothing can be graded, the study gets the first of these that one of its series has: the
 # reason that is most useful to the reader.
 REASON_PRIORITY = (
-    *OF_PATIENT, ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION,
+    *OF_PATIENT, ReasonCode.NO_MODEL, ReasonCode.METAL, ReasonCode.OUT_OF_DISTRIBUTION,
     ReasonCode.NO_FEMUR, ReasonCode.MIXED, ReasonCode.GAPS, ReasonCode.UNDECODABLE,
     ReasonCode.EXCLUDED, ReasonCode.TOO_FEW_SLICES, ReasonCode.NOT_CT, ReasonCode.ORIENTATION,
     ReasonCode.LOCALIZER, ReasonCode.NOT_SELECTED,

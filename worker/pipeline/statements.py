@@ -9,6 +9,7 @@ from common.dicom.patient_values import stated_text
 from worker.pipeline import texts
 from worker.pipeline.header_values import number_of
 from worker.pipeline.image_numbers import image_number, neck_slice, source_slice
+from worker.pipeline.measurement_only import is_measured_hip
 from worker.pipeline.plane_layout import differ_in_direction
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import MEASUREMENT, Grade, Hip, ModelInfo, Screening
@@ -50,7 +51,8 @@ def hip_sentence(hip: Hip) -> str:
     """Return grade and probability of one hip, or the reason why it has none."""
     side = SIDE_WORDS[hip.side].capitalize()
     if hip.grade is None or hip.probabilities is None:
-        return texts.HIP_WITHOUT_RESULT.format(side=side, reason=reason_text(hip))
+        words = texts.HIP_WITHOUT_GRADE if is_measured_hip(hip) else texts.HIP_WITHOUT_RESULT
+        return words.format(side=side, reason=reason_text(hip))
     doubt = f", {words}" if (words := uncertainty_remark(hip)) else ""
     percent = percent_text(hip.probabilities[hip.grade])
     return texts.HIP_RESULT.format(side=side, grade=hip.grade, doubt=doubt, percent=percent)

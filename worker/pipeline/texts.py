@@ -25,15 +25,20 @@ HIP = "{side} hip"
 HIP_OF_GRADE = "{side} hip {grade}"
 HIP_UNCERTAIN = "{side} hip uncertain, {grade} or {other}"
 HIP_NOT_ASSESSABLE = "{side} hip not assessable"
+HIP_NOT_GRADED = "{side} hip not graded"
 SHORT_REASONS: Mapping[ReasonCode, str] = {
     ReasonCode.METAL: ": metal",
     ReasonCode.NO_FEMUR: ": not found",
+    ReasonCode.NO_MODEL: ": no model is installed",
 }
 EARLIER_GRADE = ", earlier {grade}"
 
 # A result without a grade: the measurement comes first.
 NOT_GRADED = "{lumbar}; hips not graded ({sides})"
 NOT_IN_VIEW = "not in the field of view"
+NO_MODEL, NO_MODEL_SHORT = "No model is installed", "no model is installed"
+NO_MODEL_NO_SPINE = "No model is installed, and no lumbar vertebra is measured."
+NECK_VALUE = "Femoral neck {mean} ± {sd} HU; no published limit is used."
 
 # Measurements of the lumbar spine.
 LUMBAR_VALUE = "{level} {hu} HU"

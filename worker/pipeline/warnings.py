@@ -11,6 +11,7 @@ from worker.pipeline.contrast import contrast_warning
 from worker.pipeline.demographics import demographics_warning, who_category_warning
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import heat_map_warning
+from worker.pipeline.measurement_only import is_measured_hip
 from worker.pipeline.motion import motion_warning
 from worker.pipeline.results import Hip
 from worker.pipeline.validation.field_of_view import trochanter_warning
@@ -51,11 +52,19 @@ def screening_warnings(
     return tuple(warning for warning in warnings if warning is not None)
 
 
-def measurement_warnings(series: Series) -> tuple[str, ...]:
-    """Return the warnings of a result without a grade: no model was used."""
+def measurement_warnings(
+    series: Series, volume: Volume, hips: Sequence[Hip]
+) -> tuple[str, ...]:
+    """Return the warnings of a result without a grade: no model was used.
+
+    Noise and motion count where a neck is measured without a model (``MODEL_DIR=none``).
+    """
+    necks = [hip.femur for hip in hips if hip.femur is not None and is_measured_hip(hip)]
     warnings = (
         who_category_warning(source_header(series.headers)),
         frame_of_reference_warning(series),
+        noise_warning(volume, necks),
+        motion_warning(volume, necks),
     )
     return tuple(warning for warning in warnings if warning is not None)
 

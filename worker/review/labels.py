@@ -88,6 +88,7 @@ REASONS: Mapping[str, str] = {
     "MIXED": "All images must be of one patient, study, orientation and frame of reference.",
     "UNDECODABLE": "The pixel data must be readable as Hounsfield units.",
     "OUT_OF_DISTRIBUTION": "The hip must look like those that the model was trained on.",
+    "NO_MODEL": "A model must be installed to grade a hip; this site measures only.",
     "EXCLUDED": "The series must be among those that the site's SERIES_RULES allow.",
     "NOT_SELECTED": "No other series of the study is preferred.",
 }

@@ -105,6 +105,7 @@ REASONS: dict[ReasonCode, Code] = {
     ReasonCode.OUT_OF_DISTRIBUTION: Code(
         "NA_OUT_OF_DIST", PRIVATE_SCHEME, "Unlike the training data of the model"
     ),
+    ReasonCode.NO_MODEL: Code("NA_NO_MODEL", PRIVATE_SCHEME, "No model installed"),
 }
 NO_REASON = Code("NA_UNKNOWN", PRIVATE_SCHEME, "No reason recorded")
 

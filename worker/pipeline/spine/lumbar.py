@@ -15,7 +15,8 @@ from worker.pipeline.volume import Series
 
 def measure_lumbar(series: Series, grid: Grid) -> LumbarMeasurements:
     """Measure L1 to L4 where their levels are certain. ``grid`` : that of the femurs."""
-    spine, conditions = measure_spine_in(grid), conditions_of(series)
+    spine = measure_spine_in(grid)
+    conditions = conditions_of(series, spine.aorta_hu)
     found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
     return LumbarMeasurements(found, spine.text, conditions, series.headers, spine.view)
 

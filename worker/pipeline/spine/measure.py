@@ -1,11 +1,13 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from worker.pipeline.femurs.grid import Grid, build_grid
-from worker.pipeline.lumbar_results import Level, NotMeasured, Region, Spine, Vertebra
+from worker.pipeline.lumbar_results import LEVELS, Level, NotMeasured, Region, Spine, Vertebra
+from worker.pipeline.spine.aorta import aorta_hu
 from worker.pipeline.spine.canal import find_canal
 from worker.pipeline.spine.column import Column, straighten
 from worker.pipeline.spine.discs import PARAMETERS as DISCS
@@ -18,8 +20,6 @@ from worker.pipeline.volume import Volume
 # A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
 # of 20 % (doi 10.1002/jbmr.5650080915).
 COMPRESSED_SHARE = 0.8
-REPORTED: tuple[Level, ...] = ("L1", "L2", "L3", "L4")
-
 
 NO_SPINE = Spine((), "No lumbar spine was found in the field of view.")
 NO_SACRUM = Spine((), "The level of the vertebrae is uncertain: no sacrum was found.")
@@ -44,8 +44,16 @@ def measure_spine_in(grid: Grid) -> Spine:
     """Do the same where the working copy of the volume exists."""
     canal = find_canal(grid)
     column = None if canal is None else straighten(grid, canal)
-    discs = () if column is None else find_discs(column)
-    if column is None or len(discs) < 2:
+    if canal is None or column is None:
+        return NO_SPINE
+    spine = _measure_column(column)
+    # Without levels the canal may be something else, such as a femur.
+    return replace(spine, aorta_hu=aorta_hu(grid, canal)) if spine.vertebrae else spine
+
+
+def _measure_column(column: Column) -> Spine:
+    discs = find_discs(column)
+    if len(discs) < 2:
         return NO_SPINE
     last_disc = lumbosacral_disc(column, discs)
     if last_disc is None:
@@ -69,7 +77,7 @@ def _middles(discs: tuple[float, ...]) -> dict[Level, float]:
 def _vertebrae(column: Column, discs: tuple[float, ...]) -> list[Vertebra]:
     vertebrae = []
     heights, middles = np.diff(discs), _middles(discs)
-    for level in REPORTED:
+    for level in LEVELS:
         index = len(heights) - 1 - FROM_SACRUM.index(level)
         neighbors = (heights[index - 1] + heights[index + 1]) / 2
         region: Region | NotMeasured

@@ -33,7 +33,7 @@ COLORS = 8
 def show_drift(
     request: Request, app_state: CurrentState, user: CurrentUser, weeks: int = 26
 ) -> Response:
-    """Show charts by week, and tables by week, scanner and kernel."""
+    """Show charts by week, and tables by week, scanner, kernel and tube voltage."""
     weeks = weeks if weeks in WEEKS else 26
     with app_state.sessions.begin() as session:
         found = drift(session, since=now() - timedelta(weeks=weeks))
@@ -46,11 +46,17 @@ def show_drift(
         weeks=weeks,
         choices=WEEKS,
         small_sample=SMALL_SAMPLE,
-        tables=(("Week", found.week), ("Scanner", found.scanner), ("Kernel", found.kernel)),
+        tables=(
+            ("Week", found.week),
+            ("Scanner", found.scanner),
+            ("Kernel", found.kernel),
+            ("Tube voltage", found.voltage),
+        ),
         grade_chart=_grade_chart(found.week),
         grade_classes=GRADE_CLASSES,
         reason_chart=_reason_chart(found.week, reason_classes),
         reason_classes=reason_classes,
+        l1_chart=_l1_chart(found.week),
         neck_chart=_neck_chart(found.week),
         probability_chart=_probability_chart(found.week),
     )
@@ -66,6 +72,12 @@ def _reason_chart(groups: Iterable[Group], classes: Mapping[str, str]) -> Markup
     bars = [StackedBar(group.name, group.reasons) for group in groups if group.rejected]
     title = "Share of each reason among rejected series, by week"
     return stacked_shares(bars, classes, title) if bars else None
+
+
+def _l1_chart(groups: Iterable[Group]) -> Markup | None:
+    ranges = _ranges((group.name, group.l1_hu) for group in groups)
+    title = "Attenuation of L1 in HU by week: median and quartiles"
+    return value_ranges(ranges, axis_limits(ranges, step=20.0), title) if ranges else None
 
 
 def _neck_chart(groups: Iterable[Group]) -> Markup | None:

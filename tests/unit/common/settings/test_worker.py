@@ -32,7 +32,35 @@ def test_defaults_are_usable() -> None:
 
     assert settings.destinations == ()
     assert settings.ae_title == "OSTEOSCREEN"
+    assert settings.model_dir is not None
     assert settings.model_dir.name == "shipped"
+
+
+def test_none_is_no_model_and_a_folder_of_this_name_is_written_with_its_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_MODEL_DIR", "none")
+    without = load_settings(WorkerSettings)
+    monkeypatch.setenv("OSTEOSCREEN_MODEL_DIR", "./none")
+    folder = load_settings(WorkerSettings)
+
+    assert without.model_dir is None
+    assert folder.model_dir == Path("none")
+
+
+def test_a_candidate_without_a_live_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OSTEOSCREEN_MODEL_DIR", "none")
+    monkeypatch.setenv("OSTEOSCREEN_SHADOW_MODEL_DIR", "candidate")
+
+    with pytest.raises(SystemExit) as ended:
+        load_settings(WorkerSettings)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        "OSTEOSCREEN_SHADOW_MODEL_DIR: Value error, a candidate needs a live model"
+    )
 
 
 def test_destinations_of_both_kinds_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
