@@ -236,12 +236,14 @@ WORKER_VARIANTS = {"image": "picture alone", "used": "with demographics where kn
 
 def _out_of_distribution(score: Mapping[str, float]) -> list[str]:
     exceeded = f"what {score['false_alarms_allowed']:.1%} of the validation hips exceed"
-    if "displaced_flagged" in score:
+    if "misses_allowed" in score:
         limit = (
             f"the middle between {exceeded} and what {score['misses_allowed']:.1%} of the same "
-            "crops stay below when they are displaced under the outline of the femur. Of the "
-            f"displaced test crops {score['displaced_flagged']:.1%} were refused"
+            "crops stay below when they are displaced under the outline of the femur"
         )
+        if "displaced_flagged" in score:
+            refused = f"{score['displaced_flagged']:.1%} were refused"
+            limit += f". Of the displaced test crops {refused}"
     else:
         limit = f"{exceeded}, times a margin of {score['margin']}"
     return [

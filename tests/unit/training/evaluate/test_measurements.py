@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.support.spine_above_hips import L1_HU, write_spine_above_hips
 from training.cohort import dataset
+from training.cohort.assemble import assemble
 from training.cohort.manifest import ManifestRow, find_files
 from training.cohort.prepare import make_shard
 from training.cohort.source import Source
@@ -125,7 +126,7 @@ def test_prepare_and_evaluate_measure_the_same_in_a_series(tmp_path: Path) -> No
     rows = [ManifestRow(1, tmp_path / "ct", "P1", -3.0, side="R")]
 
     make_shard(tmp_path / "shard.npz", (rows, find_files(tmp_path / "ct"), False))
-    dataset.assemble([tmp_path / "shard.npz"], tmp_path, Source(True, "hash", 0))
+    assemble([tmp_path / "shard.npz"], tmp_path, Source(True, "hash", 0))
     (record,) = dataset.load_records(tmp_path)
     (hip,) = evaluate_series(SeriesJob(rows, None, tmp_path / "cases"))
 

@@ -39,5 +39,5 @@ def test_weights_of_a_package_are_verified_and_copied(tmp_path: Path) -> None:
 
 
 def test_a_package_of_another_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="has the network osteoscreen, the preset paper-image"):
+    with pytest.raises(ValueError, match="network osteoscreen-femur, the preset paper-image"):
         read_initial(package.SHIPPED_DIR, presets.load("paper-image"))

@@ -15,7 +15,14 @@ from keras import layers
 from tests.support.hips_factory import make_hips, permute_labels, small_preset
 from training import presets
 from training.cohort.dataset import Hips
-from training.fit.batches import femur_cells, labels, patient_vectors, unpack_outlines
+from training.fit.batches import (
+    femur_cells,
+    femurs_of,
+    labels,
+    patient_vectors,
+    to_mm,
+    unpack_outlines,
+)
 from training.fit.losses import (
     class_weights,
     known_femur_loss,
@@ -24,7 +31,7 @@ from training.fit.losses import (
 )
 from training.fit.train import fit, predict, recompute_batch_norm
 from worker.pipeline.crop import CROP_PX
-from worker.pipeline.model.networks import CROP, FEMUR, PATIENT
+from worker.pipeline.model.networks import CROP, FEMUR, FEMUR_MM, PATIENT
 
 OURS = presets.load("osteoscreen")
 
@@ -83,7 +90,11 @@ def test_network_learns_where_the_femur_is_from_outlines(tmp_path: Path) -> None
 
     fitted = fit(outlined, outlined, small_preset(OURS, 8), tmp_path / "run", 5)
 
-    crops = {CROP: pixels[..., np.newaxis].astype(np.float32), PATIENT: patient_vectors(hips)}
+    crops = {
+        CROP: pixels[..., np.newaxis].astype(np.float32),
+        FEMUR_MM: to_mm(femurs_of(outlined)).numpy(),
+        PATIENT: patient_vectors(hips),
+    }
     logits = np.asarray(fitted.network(crops, training=False)[FEMUR])
     shares = np.asarray(femur_cells(unpack_outlines(outlined.outlines)))
     assert np.mean((logits > 0) == (shares > 0.5)) > 0.9
