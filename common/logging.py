@@ -66,6 +66,11 @@ def configure_logging(log_format: LogFormat, *, level: int = logging.INFO) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    _limit_libraries()
+
+
+def _limit_libraries() -> None:
+    """Set the levels of loggers of libraries, which would print patient data or repeat."""
     # Lower levels print whole messages and data sets, including patient data.
     # Imported here first, because pydicom sets the level of its logger at import.
     for name in (pydicom.__name__, "pynetdicom"):

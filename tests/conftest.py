@@ -15,6 +15,7 @@ from tests.support.databases import fresh_database, upgrade
 from tests.support.series import simulate_small
 from tests.support.servers import Orthanc, running_orthanc
 from tests.support.services import StartProcess, run_celery, run_storescp
+from tests.support.shared_files import SHARED
 
 TEMPLATE = "osteoscreen_template"
 
@@ -31,6 +32,16 @@ def _no_settings_of_the_caller() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OSTEOSCREEN_")]:
             patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The processes of a run share the folders of ``tests.support.shared_files``."""
+    base = tmp_path_factory.getbasetemp()
+    of_run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SHARED, str(of_run / "shared"))
         yield
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from tests.support.series import write_simulated
 from training.cohort import dataset
 from training.evaluate import measures
 from training.simulate.acquisition import sample_acquisition
-from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
 from worker.pipeline.results import Grade
@@ -41,7 +41,7 @@ def write_export(folder: Path) -> None:
         acquisition = sample_acquisition(
             rng, subject, plane="coronal", view="pelvis", rows=256, thickness_mm=4.0
         )
-        paths = write_series(subject, acquisition, folder / "export" / f"{number}" / "ct")
+        paths = write_simulated(subject, acquisition, folder / "export" / f"{number}" / "ct")
         header = dcmread(paths[0], stop_before_pixels=True)
         hip = truth(subject)[number % 2]
         rows.append([header.PatientID, hip.t_score, hip.side, header.StudyDate])

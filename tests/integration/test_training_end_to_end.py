@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.series import write_simulated
 from training.cli import app
 from training.cohort import dataset
 from training.evaluate import measures
 from training.simulate.acquisition import sample_acquisition
-from training.simulate.series import write_series
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth
 from worker.pipeline.model import package
@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rng, subject, plane="coronal", view="pelvis", rows=256, thickness_mm=4.0
         )
         if number < 9:
-            write_series(subject, acquisition, folder / str(number))
+            write_simulated(subject, acquisition, folder / str(number))
         hip = truth(subject)[number % 2]
         # The hash puts 2, 4, 5 and 7 into train, 3 and 6 into validation, 0, 1 and 8 into test.
         t_score = str(hip.t_score).replace(".", ",")

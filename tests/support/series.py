@@ -8,9 +8,10 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
-from training.simulate.acquisition import sample_acquisition
+from tests.support.shared_files import copy_of
+from training.simulate.acquisition import Acquisition, sample_acquisition
 from training.simulate.series import write_series
-from training.simulate.subject import sample_subject
+from training.simulate.subject import Subject, sample_subject
 from worker.pipeline.volume import Orientation
 
 # 410 mm field of view at half the usual matrix: every step works as on a full series, and a
@@ -39,7 +40,19 @@ def simulate_small(
     rng = np.random.default_rng(seed)
     person = sample_subject(rng, **{"grade": "osteoporosis", "condition": "none", **subject})
     acquisition = sample_acquisition(rng, person, plane, view, **scanner)
-    return tuple(write_series(person, acquisition, folder))
+    return write_simulated(person, acquisition, folder)
+
+
+def write_simulated(
+    person: Subject, acquisition: Acquisition, folder: Path
+) -> tuple[Path, ...]:
+    """Write a simulated series; equal ones are rendered once in a run of the tests."""
+
+    def write(out: Path) -> None:
+        write_series(person, acquisition, out)
+
+    copy_of(repr((person, acquisition)), write, folder)
+    return tuple(sorted(folder.glob("IM*.dcm")))
 
 
 def copy_series(

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from tests.support.factories import make_ct_headers
 from tests.support.spine_phantom import SpinePhantom, build_volume
-from worker.pipeline.femurs.grid import build_grid
+from worker.pipeline.femurs.grid import Grid, build_grid
 from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import MEASUREMENT, Hip, Screening
@@ -37,6 +37,11 @@ def _volume(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]
     return build_volume(phantom)
 
 
+@cache
+def _grid(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]) -> Grid:
+    return build_grid(_volume(trabecular_hu, dense))
+
+
 def make_lumbar(
     trabecular_hu: Mapping[str, float] = LOW_HU,
     *,
@@ -48,7 +53,7 @@ def make_lumbar(
     volume = _volume(tuple(trabecular_hu.items()), dense)
     headers = _headers(volume, orientation, {**ACQUISITION, **attributes})
     series = Series(str(headers[0].SeriesInstanceUID), (), headers, orientation)
-    return measure_lumbar(series, build_grid(volume))
+    return measure_lumbar(series, _grid(tuple(trabecular_hu.items()), dense))
 
 
 def make_spine_screening(

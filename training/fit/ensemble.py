@@ -45,16 +45,8 @@ def make_ensemble(
     Raises ValueError where the cross-validation is of other data, or of a network without
     an image input.
     """
-    result = json.loads((validation_dir / RESULT).read_text())
-    checksum = dataset.sha256(data_dir)
-    if result["data_sha256"] != checksum:
-        raise ValueError(
-            f"{validation_dir} was made of other data than {data_dir} has now; give the data "
-            "set of the cross-validation"
-        )
+    result = _read_result(data_dir, validation_dir)
     members = [validation_dir / name for name in result["runs"]]
-    if not (members[0] / MODEL).exists():
-        raise ValueError(f"{result['model']} takes no image: the worker cannot use it")
     summaries = [json.loads((member / SUMMARY).read_text()) for member in members]
     hips = dataset.load(data_dir)
     training = _training(summaries, hips.records, command)
@@ -87,6 +79,19 @@ def make_ensemble(
     (run_dir / MODEL / package.METRICS).write_text(json.dumps(summary, indent=1) + "\n")
     (run_dir / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _read_result(data_dir: Path, validation_dir: Path) -> dict[str, Any]:
+    """Return ``cross_validation.json`` of this data. Raises ValueError."""
+    result: dict[str, Any] = json.loads((validation_dir / RESULT).read_text())
+    if result["data_sha256"] != dataset.sha256(data_dir):
+        raise ValueError(
+            f"{validation_dir} was made of other data than {data_dir} has now; give the data "
+            "set of the cross-validation"
+        )
+    if not (validation_dir / result["runs"][0] / MODEL).exists():
+        raise ValueError(f"{result['model']} takes no image: the worker cannot use it")
+    return result
 
 
 def _training(

@@ -102,14 +102,8 @@ def fit_and_measure(
     check_parts(data_dir, parts)
     initial = _begin(data_dir, run_dir, preset, options)
     write_patients(run_dir, hips.records)
-    with progress.step(f"{preset.name}, epochs", preset.fit.epochs) as advance:
-
-        def report(epoch: Epoch) -> None:
-            advance(1)
-            progress.print_line(_format_epoch(epoch))
-
-        seed = options.seed
-        fitted = fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
+    seed = options.seed
+    fitted = _fit(parts, preset, run_dir, seed, progress)
     temperatures = _temperatures(fitted, parts["validation"])
     score = fit_score(fitted, parts, preset, seed)
     training: dict[str, Any] = {
@@ -159,6 +153,23 @@ def _begin(
     if directory is not None:
         copy_weights(directory, run_dir)
     return initial
+
+
+def _fit(
+    parts: Mapping[SplitPart, Hips],
+    preset: Preset,
+    run_dir: Path,
+    seed: int,
+    progress: Progress,
+) -> Fitted:
+    """Train, or continue, with a line and a step of the progress for each epoch."""
+    with progress.step(f"{preset.name}, epochs", preset.fit.epochs) as advance:
+
+        def report(epoch: Epoch) -> None:
+            advance(1)
+            progress.print_line(_format_epoch(epoch))
+
+        return fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
 
 
 def _temperatures(fitted: Fitted, validation: Hips) -> dict[str, float]:

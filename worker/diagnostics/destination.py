@@ -44,32 +44,16 @@ def check_destination(destination: Destination, settings: WorkerSettings) -> Dia
 def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Diagnostic:
     name = f"destination {destination.name}"
     where = f"C-ECHO {destination.ae_title}@{destination.host}:{destination.port}"
-    offered = [
-        *SR_SOP_CLASSES.values(),
-        SecondaryCaptureImageStorage,
-        KeyObjectSelectionDocumentStorage,
-        store_scu.FIND,
-        COMMITMENT,
-        *([ParametricMapStorage] if settings.parametric_map else []),
-    ]
     probe = _in_time(
         store_scu.probe,
         destination,
-        offered,
+        _offered(settings),
         otherwise=store_scu.Probe,
         ae_title=settings.ae_title,
         tls=settings.tls,
     )
     if not isinstance(probe.outcome, Accepted):
         return _failed(name, where, probe.outcome, settings)
-    wanted = [
-        SR_SOP_CLASSES[settings.sr_sop_class],
-        SecondaryCaptureImageStorage,
-        KeyObjectSelectionDocumentStorage,  # of rejection notes
-    ]
-    if settings.parametric_map:
-        wanted.append(ParametricMapStorage)
-    refused_classes = [uid for uid in wanted if uid not in probe.accepted]
     confirmation = (
         f"does not answer C-FIND: deliveries stay at sent until {settings.ae_title} may query"
         if probe.silent
@@ -77,7 +61,7 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Dia
     )
     detail = f"{where}: {probe.outcome.status}; {confirmation}"
     remedies = []
-    if refused_classes:
+    if refused_classes := [uid for uid in _wanted(settings) if uid not in probe.accepted]:
         names = " and ".join(UID(uid).name for uid in refused_classes)
         detail += f"; refuses {names}"
         remedies.append(_remedy(refused_classes, probe.accepted, settings))
@@ -92,6 +76,28 @@ def _check_dimse(destination: DimseDestination, settings: WorkerSettings) -> Dia
             f' Storage SCP again, or set "commitment": false for {destination.name}'
         )
     return Diagnostic(name, not remedies, detail, "; ".join(remedies))
+
+
+def _offered(settings: WorkerSettings) -> list[UID]:
+    """Return the SOP classes that are proposed: of all SRs, and of queries."""
+    return [
+        *SR_SOP_CLASSES.values(),
+        SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,
+        store_scu.FIND,
+        COMMITMENT,
+        *([ParametricMapStorage] if settings.parametric_map else []),
+    ]
+
+
+def _wanted(settings: WorkerSettings) -> list[UID]:
+    """Return the SOP classes of the objects that the worker sends."""
+    return [
+        SR_SOP_CLASSES[settings.sr_sop_class],
+        SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,  # of rejection notes
+        *([ParametricMapStorage] if settings.parametric_map else []),
+    ]
 
 
 def _commits(destination: DimseDestination, accepted: frozenset[str]) -> bool:

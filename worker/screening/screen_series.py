@@ -103,6 +103,19 @@ def _save_rejected(
     log.info("series_rejected", reason=result.reason.code.value)
 
 
+def _build(context: WorkerContext, lease: Lease, result: Screening) -> outputs.Outputs:
+    with context.sessions.begin() as session:
+        series = session.get_one(Series, lease.series_id)
+        replaced = history.predecessor(session, lease.series_id, revision=lease.revision)
+    return build_with_record(
+        context,
+        result,
+        series_id=lease.series_id,
+        at=series.completed_at or series.created_at,
+        replaced=replaced,
+    )
+
+
 def _save_screened(
     context: WorkerContext, lease: Lease, result: Screening, folder: Path
 ) -> int | None:
@@ -111,16 +124,7 @@ def _save_screened(
     ``result.json`` holds the decision about the delivery, which needs the record: it is written
     in the transaction, before its end.
     """
-    with context.sessions.begin() as session:
-        series = session.get_one(Series, lease.series_id)
-        replaced = history.predecessor(session, lease.series_id, revision=lease.revision)
-    built = build_with_record(
-        context,
-        result,
-        series_id=lease.series_id,
-        at=series.completed_at or series.created_at,
-        replaced=replaced,
-    )
+    built = _build(context, lease, result)
     entry = outputs.write_files(
         built, lambda role: folder / FILE_NAMES[role], context.spool.write
     )
