@@ -10,13 +10,15 @@ from pathlib import Path
 
 import keras
 import pytest
+from sqlalchemy import Engine
 
+from db.candidates import CandidateModel
 from db.session import make_engine, make_sessions
 from db.states import SeriesState
 from tests.support.history import Record
 from tests.support.model_factory import DESCRIPTION
 from tests.support.series import copy_series, uid_of
-from tests.support.servers import child_environment, storescu
+from tests.support.servers import child_environment, storescu, wait_for
 from tests.support.services import StartProcess
 from tests.support.worker_cli import run_worker
 from worker.models import candidate
@@ -73,8 +75,9 @@ def test_a_candidate_predicts_is_promoted_and_rolled_back(
         back = run_worker("rollback", cwd=tmp_path, settings=settings)
         third = screened_by(record, series[2], settings)
     engine = make_engine(str(settings["DATABASE_URL"]), application_name="tests")
-    with make_sessions(engine)() as session:
-        compared = candidate.compare(session)
+    # Predictions are saved after the live result, beside its delivery.
+    # Two hips of three series; in the second the candidate was the live model.
+    compared = wait_for(lambda: compare(engine, hips=6), "six predictions of the candidate")
     engine.dispose()
 
     assert (nothing.returncode, "nothing to roll back" in nothing.stderr) == (1, True)
@@ -82,10 +85,14 @@ def test_a_candidate_predicts_is_promoted_and_rolled_back(
     assert promoted.stdout.startswith("other 9 is live"), promoted.stderr
     assert "MODEL_DIR is live again" in back.stdout, back.stderr
     assert [first, second, third] == ["untrained", "other", "untrained"]
-    assert compared is not None
-    assert compared[0].model_name == "other"
-    # Two hips of three series; in the second the candidate was the live model.
-    assert compared[1].hips == 6
+    assert compared.model_name == "other"
+
+
+def compare(engine: Engine, *, hips: int) -> CandidateModel | None:
+    """Return the compared candidate once it has predicted so many hips."""
+    with make_sessions(engine)() as session:
+        found = candidate.compare(session)
+    return found[0] if found is not None and found[1].hips == hips else None
 
 
 def test_a_worker_with_a_candidate_that_cannot_be_loaded_does_not_start(
