@@ -37,7 +37,7 @@ def test_the_papers_image_network_is_as_written() -> None:
 
 
 def test_ours_has_a_tenth_of_the_papers_parameters_at_most() -> None:
-    ours = build("osteoscreen").count_params()
+    ours = build(presets.load("osteoscreen").network).count_params()
 
     assert ours < 2_000_000
     assert ours <= build("paper-image").count_params() / 10

@@ -5,9 +5,9 @@ A network takes ``CROP`` (n, 250, 250, 1) float32, 0–255 (the windowed crop of
 by name; ``osteoscreen-femur`` also ``FEMUR_MM`` (n, 250, 250, 1) float32, the distances of the
 pixels from the finder's femur (``HipCrop.femur_mm``). It returns ``LOGITS`` (n, 3), for the
 grades in ``GRADES`` order before temperature and softmax, and ``FEATURES`` (n, k), in which the
-distance from the training data is measured; ``osteoscreen`` and ``osteoscreen-femur`` also
-``T_SCORE`` (n, 2) and ``FEMUR`` (n, 16, 16, 1), the logit of each cell of 16 × 16 px that it
-shows femur. Grad-CAM uses the layer ``LAST_CONVOLUTION``.
+distance from the training data is measured; ``osteoscreen-femur`` also ``T_SCORE`` (n, 2) and
+``FEMUR`` (n, 16, 16, 1), the logit of each cell of 16 × 16 px that it shows femur. Grad-CAM
+uses the layer ``LAST_CONVOLUTION``.
 Every layer is named, because weights, Grad-CAM and score refer to layers by name.
 """
 
@@ -126,19 +126,6 @@ def _classifier(
     return keras.Model(inputs, {LOGITS: logits, FEATURES: features}, name=name)
 
 
-def _osteoscreen() -> keras.Model:
-    """Build the network of versions 2 and 3, which finds the femur in the crop itself."""
-    crop, patient = _crop(), _patient()
-    x, means = _compact_trunk(_units(crop))
-    maps = layers.Conv2D(96, 1, activation="relu", name="maps")(x)
-    femur = layers.Conv2D(1, 1, dtype="float32", name=FEMUR)(x)
-    pooled = FemurMaskedPooling(name=LAST_CONVOLUTION)([maps, femur])
-    outputs = _t_score_head(pooled, patient, means)
-    return keras.Model(
-        {CROP: crop, PATIENT: patient}, outputs | {FEMUR: femur}, name="osteoscreen"
-    )
-
-
 def _osteoscreen_femur() -> keras.Model:
     """Build the network that sees the finder's femur alone.
 
@@ -177,18 +164,16 @@ def _t_score_head(
 
 
 class FemurMaskedPooling(layers.Layer):  # type: ignore[misc]
-    """Mask of the maps by the predicted femur, scaled to keep the mean over the femur.
+    """Mask of the maps by the femur, scaled to keep the mean over the femur.
 
-    Input: maps (n, h, w, c), the femur's logits (n, h, w, 1) and, where the finder's femur is
-    known, its share of each cell (n, h, w, 1). Grade and Grad-CAM can depend on the femur only.
+    Input: maps (n, h, w, c), the logits of the femur (n, h, w, 1) and the share of the finder's
+    femur in each cell (n, h, w, 1). Grade and Grad-CAM can depend on the femur only.
     """
 
     def call(self, given: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
         """The constant in the denominator keeps the maps near 0 where almost no femur is."""
-        maps, logits, *shares = given
-        femur = ops.cast(ops.sigmoid(logits), maps.dtype)
-        for share in shares:
-            femur = femur * ops.cast(share, maps.dtype)
+        maps, logits, share = given
+        femur = ops.cast(ops.sigmoid(logits), maps.dtype) * ops.cast(share, maps.dtype)
         return maps * femur / (ops.mean(femur, axis=(1, 2), keepdims=True) + 0.02)
 
 
@@ -301,7 +286,6 @@ def _convolution(
 
 PRESETS: dict[str, Callable[[], keras.Model]] = {
     "osteoscreen-femur": _osteoscreen_femur,
-    "osteoscreen": _osteoscreen,
     "paper-image": _paper_image,
     "paper-clinical": _paper_clinical,
     "paper-multimodal": _paper_multimodal,

@@ -16,16 +16,16 @@ from worker.pipeline.model.networks import GRADES, build
 
 def test_a_network_without_the_femur_has_no_input_for_it(tmp_path: Path) -> None:
     package.save(
-        tmp_path / "model", build("osteoscreen"),
-        package.Description("site", "1", "image", "osteoscreen", "one site", True),
-        calibration=package.Calibration(1.3, 0.8),
+        tmp_path / "model", build("compact"),
+        package.Description("site", "1", "image", "compact", "one site", True),
+        calibration=package.Calibration(1.3),
     )  # fmt: skip
 
     assert saved_model.export(tmp_path / "model", tmp_path / "saved") <= 1e-5
 
     signatures = tf.saved_model.load(str(tmp_path / "saved")).signatures
     names = {name: set(each.structured_input_signature[1]) for name, each in signatures.items()}
-    assert names == {"serving_default": {"crop"}, "with_demographics": {"crop", "patient"}}
+    assert names == {"serving_default": {"crop"}}
 
 
 def test_the_saved_model_gives_the_probabilities_of_the_worker_or_is_refused(

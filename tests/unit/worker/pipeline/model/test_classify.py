@@ -138,8 +138,8 @@ def test_temperature_softens_and_keeps_the_order() -> None:
 def multimodal(tmp_path_factory: pytest.TempPathFactory) -> ImageModel:
     """A model that takes demographics."""
     folder = tmp_path_factory.mktemp("multimodal")
-    network = build("osteoscreen")
-    description = replace(DESCRIPTION, preset="osteoscreen")
+    network = build("osteoscreen-femur")
+    description = replace(DESCRIPTION, preset="osteoscreen-femur")
     calibration = package.Calibration(temperature=2.0, patient_temperature=1.5)
     package.save(folder, network, description, calibration=calibration)
     return package.load(folder)
@@ -149,17 +149,19 @@ def test_demographics_are_used_where_all_are_known_and_otherwise_the_crop_alone(
     multimodal: ImageModel, pixels: Pixels
 ) -> None:
     whole = Demographics("F", 80.0, 1.55, 50.0)
+    femur_mm = np.full(pixels.shape, -20, np.float32)
 
     with_patient = multimodal.for_patient(whole)
 
     assert (with_patient.info.modality, with_patient.temperature) == (WITH_DEMOGRAPHICS, 1.5)
     probabilities_with, probabilities_without = (
-        each.classify(pixels, "R").probabilities for each in (with_patient, multimodal)
+        each.classify(pixels, "R", femur_mm).probabilities
+        for each in (with_patient, multimodal)
     )
     assert probabilities_with != probabilities_without
     alone = max(probabilities_without, key=probabilities_without.__getitem__)
-    assert with_patient.classify(pixels, "R").image_grade is alone
-    assert multimodal.classify(pixels, "R").image_grade is None
+    assert with_patient.classify(pixels, "R", femur_mm).image_grade is alone
+    assert multimodal.classify(pixels, "R", femur_mm).image_grade is None
     for lacking in ("sex", "age", "height_m", "weight_kg"):
         alone = multimodal.for_patient(replace(whole, **{lacking: None}))
         assert (alone.info.modality, alone.temperature) == ("image", 2.0)
