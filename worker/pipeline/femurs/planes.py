@@ -21,7 +21,7 @@ class PlaneParameters:
     # 0002: thickness of a cut.
     slab_mm: float = 2.5
     # 0048: distances of the graded cuts behind the one through head and neck.
-    graded_mm: tuple[float, ...] = (-4.0, -2.0, 0.0, 2.0, 4.0)
+    graded_mm: tuple[float, ...] = (-4.0, 0.0, 4.0)
 
 
 PARAMETERS = PlaneParameters()

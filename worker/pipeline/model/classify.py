@@ -99,7 +99,7 @@ class ImageModel:
             in_distribution=self._check_distribution(explained.features),
             image_grade=None
             if patient is None
-            else GRADES[int(self.explain(crop, None, femur_mm).logits.argmax())],
+            else GRADES[int(explained.image_logits.argmax())],
         )
 
     def _check_distribution(self, features: npt.NDArray[np.float32]) -> RuleResult:

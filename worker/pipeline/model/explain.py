@@ -34,12 +34,14 @@ from worker.pipeline.model.networks import (
 class Explained:
     """Logits, features and heat map of one hip.
 
-    ``logits`` : (3,) float32. ``features`` : (k,) float32. ``heat_map`` : (250, 250) float32,
-    0–1, evidence for the top grade, all 0 where there is none. ``t_score`` : (2,) float32,
-    middle and scale of the logistic distribution of the T-score; None for a network without.
+    ``logits`` : (3,) float32. ``image_logits`` : (3,), without demographics.
+    ``features`` : (k,) float32. ``heat_map`` : (250, 250) float32, 0–1, evidence for the top
+    grade, all 0 where there is none. ``t_score`` : (2,) float32, middle and scale of the
+    logistic distribution of the T-score; None for a network without.
     """
 
     logits: npt.NDArray[np.float32]
+    image_logits: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     heat_map: npt.NDArray[np.float32]
     t_score: npt.NDArray[np.float32] | None = None
@@ -89,7 +91,7 @@ def compile_ensemble(members: Sequence[Member]) -> Explain:
         tf.TensorSpec((None, CROP_PX, CROP_PX), tf.float32),
         tf.TensorSpec((2 * VALUES,), tf.float32),
         tf.TensorSpec((None, CROP_PX, CROP_PX), tf.float32),
-        tf.TensorSpec((len(members),), tf.float32),
+        tf.TensorSpec((2, len(members)), tf.float32),
     )
     unknown, blank = Demographics().vector(), np.zeros((CROP_PX, CROP_PX), np.float32)
     alone = [member.temperature for member in members]
@@ -109,10 +111,9 @@ def compile_ensemble(members: Sequence[Member]) -> Explain:
             tf.constant(crops, tf.float32),
             tf.constant(unknown if patient is None else patient, tf.float32),
             tf.constant(np.reshape(distances, crops.shape), tf.float32),
-            tf.constant(alone if patient is None else with_patient, tf.float32),
+            tf.constant([alone, alone if patient is None else with_patient], tf.float32),
         )
-        logits, features, heat_map, *t_score = (value.numpy() for value in found)
-        return Explained(logits, features, heat_map, *t_score)
+        return Explained(*(value.numpy() for value in found))
 
     explain(blank, femur_mm=blank)
     return explain
@@ -125,6 +126,7 @@ def _one_pass(networks: Sequence[keras.Model]) -> Callable[..., tuple[tf.Tensor,
     """
     trunks, heads = zip(*map(_trunk_and_head, networks), strict=True)
     with_patient = PATIENT in networks[0].input
+    unknown = tf.constant(Demographics().vector(), tf.float32)
 
     def one_pass(
         pixels: tf.Tensor, patient: tf.Tensor, femur_mm: tf.Tensor, temperatures: tf.Tensor
@@ -138,16 +140,21 @@ def _one_pass(networks: Sequence[keras.Model]) -> Callable[..., tuple[tf.Tensor,
             for trunk in trunks
         ]
         maps = [each for each, _ in passes]
-        patients = tf.repeat(patient[tf.newaxis], tf.shape(pixels)[0], axis=0)
-        beside = [patients] if with_patient else []
+
+        def outputs_with(values: tf.Tensor) -> list[dict[str, tf.Tensor]]:
+            each = tf.repeat(values[tf.newaxis], tf.shape(pixels)[0], axis=0)
+            beside = [each] if with_patient else []
+            return [
+                head([seen, *beside], training=False)
+                for head, seen in zip(heads, maps, strict=True)
+            ]
+
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(maps)
-            outputs = [
-                head([each, *beside], training=False)
-                for head, each in zip(heads, maps, strict=True)
-            ]
-            logits = _joint_logits([_mean(each[LOGITS]) for each in outputs], temperatures)
+            outputs = outputs_with(patient)
+            logits = _joint_logits(outputs, temperatures[1])
             score = tf.reduce_max(logits)
+        image_logits = _joint_logits(outputs_with(unknown), temperatures[0])
         heat = tf.zeros(())
         for each, slope in zip(maps, tape.gradient(score, maps), strict=True):
             weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
@@ -155,7 +162,7 @@ def _one_pass(networks: Sequence[keras.Model]) -> Callable[..., tuple[tf.Tensor,
         features = tf.concat([_mean(each) for _, each in passes], axis=0)
         t_scores = [_mean(each[T_SCORE]) for each in outputs if T_SCORE in each]
         joint = [joint_t_score(tf.stack(t_scores))] if t_scores else []
-        return logits, features, _to_crop(tf.nn.relu(heat)), *joint
+        return logits, image_logits, features, _to_crop(tf.nn.relu(heat)), *joint
 
     return one_pass
 
@@ -179,8 +186,11 @@ def _trunk_and_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     return trunk, keras.Model([maps_layer.output, *beside], outputs)
 
 
-def _joint_logits(logits: Sequence[tf.Tensor], temperatures: tf.Tensor) -> tf.Tensor:
-    """Return the logits of one network as they are, or those of an ensemble, (3,)."""
+def _joint_logits(
+    outputs: Sequence[dict[str, tf.Tensor]], temperatures: tf.Tensor
+) -> tf.Tensor:
+    """Return the mean logits of one network, or the logits of an ensemble, (3,)."""
+    logits = [_mean(each[LOGITS]) for each in outputs]
     if len(logits) == 1:
         return logits[0]
     shares = tf.nn.softmax(tf.stack(logits) / temperatures[:, tf.newaxis], axis=-1)
