@@ -20,9 +20,9 @@ ones. No grade of it may influence the care of anybody.
 
 Crops of 250 × 250 px at 500/512 mm around one proximal femur, window −500 to 1500 HU scaled to
 0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left
-hips are mirrored. The worker gives it three parallel cuts through head and neck, 4 mm apart, and
-takes the mean of its outputs. It was trained on one crop of each hip, and so measured on the
-held-out hips.
+hips are mirrored. The worker gives it three parallel cuts through head and neck, 4 mm apart,
+and takes the mean of its outputs. It was trained on one crop of each hip, and so measured on
+the held-out hips.
 """
 
 INTENDED_OWN = """\
@@ -41,9 +41,9 @@ another place needs an evaluation there.
 
 Crops of 250 × 250 px at 500/512 mm around one proximal femur, window −500 to 1500 HU scaled to
 0–255 (Ha 2024, Eq. 1–4), and the distance of each pixel from the femur that was found. Left
-hips are mirrored. The worker gives it three parallel cuts through head and neck, 4 mm apart, and
-takes the mean of its outputs. It was trained on one crop of each hip, and so measured on the
-held-out hips.
+hips are mirrored. The worker gives it three parallel cuts through head and neck, 4 mm apart,
+and takes the mean of its outputs. It was trained on one crop of each hip, and so measured on
+the held-out hips.
 """
 
 LIMITS_OWN = """\
