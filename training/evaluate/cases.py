@@ -53,12 +53,11 @@ def outputs_of(
 ) -> HipOutputs:
     """Return the outputs of a model for one hip; ``header`` : ``model.json`` of the model."""
     pixels, femur_mm = as_right(crops.pixels, side), as_right(crops.femur_mm, side)
-    alone = model.explain(pixels, None, femur_mm)
-    image = used = tuple(probabilities(alone.logits, model.temperature).tolist())
-    found, informed = alone, model.for_patient(patient)
-    if informed.patient is not None:
-        found = model.explain(pixels, informed.patient.vector(), femur_mm)
-        used = tuple(probabilities(found.logits, informed.temperature).tolist())
+    informed = model.for_patient(patient)
+    known = None if informed.patient is None else informed.patient.vector()
+    found = model.explain(pixels, known, femur_mm)
+    image = tuple(probabilities(found.image_logits, model.temperature).tolist())
+    used = tuple(probabilities(found.logits, informed.temperature).tolist())
     quantile = header.get("t_score_quantile") or LOGISTIC_QUANTILE
     estimate = None if found.t_score is None else interval_of(found.t_score, quantile)
     return HipOutputs(image, used, estimate, found.features)

@@ -38,9 +38,6 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
     is air (−1024 HU, so 0).
     """
     row, column = _corner(plane, femur)
-    from_corner = (np.arange(CROP_PX, dtype=np.float64) + 0.5) * CROP_PIXEL_MM
-    rows_mm = (row - 0.5) * plane.row_spacing_mm + from_corner
-    columns_mm = (column - 0.5) * plane.column_spacing_mm + from_corner
     return HipCrop(
         row=row,
         col=column,
@@ -48,7 +45,7 @@ def crop_hip(plane: Plane, femur: Femur) -> HipCrop:
         pixel_mm=CROP_PIXEL_MM,
         pixels=_pixels(plane, femur),
         corners_mm=_corners(plane, row, column),
-        femur_mm=femur_distance(plane, femur, rows_mm, columns_mm),
+        femur_mm=_femur_mm(plane, femur),
     )
 
 
@@ -58,11 +55,10 @@ def crop_graded(cuts: Sequence[Plane], femur: Femur, shown: Plane) -> GradedCrop
     The distances from the femur are those of the middle one. ``shown`` : the upright plane on
     which the heat map will be drawn.
     """
-    middle = crop_hip(cuts[len(cuts) // 2], femur)
     pixels = np.stack([_pixels(each, femur) for each in cuts])
     return GradedCrops(
         pixels=pixels,
-        femur_mm=np.broadcast_to(middle.femur_mm, pixels.shape),
+        femur_mm=np.broadcast_to(_femur_mm(cuts[len(cuts) // 2], femur), pixels.shape),
         cosine=float(np.dot(cuts[0].column_direction, shown.column_direction)),
     )
 
@@ -83,6 +79,15 @@ def _pixels(plane: Plane, femur: Femur) -> npt.NDArray[np.float32]:
     columns = crop_weights(plane.hu.shape[1], plane.column_spacing_mm, column)
     hu = rows @ (plane.hu.astype(np.float32) - AIR_HU) @ columns.T + AIR_HU
     return window(hu)
+
+
+def _femur_mm(plane: Plane, femur: Femur) -> npt.NDArray[np.float32]:
+    """Return the (250, 250) distances of the pixels of the crop from the femur, mm."""
+    row, column = _corner(plane, femur)
+    from_corner = (np.arange(CROP_PX, dtype=np.float64) + 0.5) * CROP_PIXEL_MM
+    rows_mm = (row - 0.5) * plane.row_spacing_mm + from_corner
+    columns_mm = (column - 0.5) * plane.column_spacing_mm + from_corner
+    return femur_distance(plane, femur, rows_mm, columns_mm)
 
 
 def crop_weights(count: int, spacing_mm: float, start: float) -> npt.NDArray[np.float32]:

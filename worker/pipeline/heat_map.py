@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import affine_transform
 
 from worker.pipeline.polygon import pixels_inside
 from worker.pipeline.results import Hip, HipCrop
@@ -32,12 +33,10 @@ def on_shown_plane(heat_map: npt.NDArray[np.float32], cosine: float) -> npt.NDAr
     Both crops are centered on the neck, and the cuts are turned about a vertical axis, so the
     columns move together by the ``cosine`` of the angle (``GradedCrops``).
     """
-    columns = np.arange(heat_map.shape[1], dtype=np.float64)
     middle = (heat_map.shape[1] - 1) / 2
-    below = np.clip(middle + (columns - middle) / cosine, 0, columns[-1])
-    left = np.minimum(below.astype(int), len(columns) - 2)
-    share = (below - left).astype(np.float32)
-    return np.asarray((1 - share) * heat_map[:, left] + share * heat_map[:, left + 1])
+    steps, offsets = (1.0, 1 / cosine), (0.0, middle * (1 - 1 / cosine))
+    moved = affine_transform(heat_map, steps, offsets, order=1, mode="nearest")
+    return np.asarray(moved, np.float32)
 
 
 def heat_map_warning(hips: Iterable[Hip]) -> str | None:

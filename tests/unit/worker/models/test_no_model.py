@@ -17,7 +17,7 @@ from worker.cli.exit_codes import SCREENED
 from worker.diagnostics.models import check_models
 
 # Nothing listens there: neither a model nor the record is needed.
-NO_DATABASE = "postgresql://nobody@127.0.0.1:9/none"
+NO_DATABASE = "postgresql://absent@127.0.0.1:9/none"
 LOADS_NOTHING = """
 import sys
 from common.settings.worker import WorkerSettings
