@@ -14,6 +14,7 @@ from scipy import ndimage
 from worker.pipeline.femurs.grid import Floats32, Grid, ramp
 from worker.pipeline.spine.canal import Canal, best_path, longest_run
 from worker.pipeline.spine.column import OUTSIDE_HU
+from worker.pipeline.spine.ring import Ring
 
 Integers = npt.NDArray[np.signedinteger[Any]]
 
@@ -87,16 +88,8 @@ def _disc(voxel_mm: float) -> Floats32:
 
 def _darkness(hu: Floats32, mean: Floats32, voxel_mm: float) -> Floats32:
     """Return the share of directions in which each place has something darker beside it."""
-    pad = int(max(PARAMETERS.around_mm) / voxel_mm) + 1
-    padded = np.pad(hu, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
-    _, rows, columns = hu.shape
-    dark = np.zeros(hu.shape, np.float32)
-    for angle in np.arange(PARAMETERS.directions) * 2 * np.pi / PARAMETERS.directions:
-        met = np.zeros(hu.shape, bool)
-        for radius in PARAMETERS.around_mm:
-            row = pad + round(float(np.sin(angle)) * radius / voxel_mm)
-            column = pad + round(float(np.cos(angle)) * radius / voxel_mm)
-            beside = padded[:, row : row + rows, column : column + columns]
-            met |= beside < mean - PARAMETERS.darker_hu
-        dark += met
-    return dark / np.float32(PARAMETERS.directions)
+    ring = Ring(PARAMETERS.around_mm, PARAMETERS.directions, voxel_mm)
+    pad = (ring.reach, ring.reach)
+    darker = mean - PARAMETERS.darker_hu
+    padded = np.pad(hu, ((0, 0), pad, pad), mode="edge")
+    return ring.share(padded, lambda beside: beside < darker)

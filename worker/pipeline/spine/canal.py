@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from worker.pipeline.femurs.grid import Floats32, Grid, ramp
+from worker.pipeline.spine.ring import Ring
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -97,18 +98,9 @@ def canal_scores(hu: Floats32, voxel_mm: float) -> Floats32:
 
 def enclosure(bone: npt.NDArray[np.bool_], voxel_mm: float) -> Floats32:
     """Return the share of directions in which each voxel has bone at the canal's wall."""
-    pad = int(max(PARAMETERS.wall_mm) / voxel_mm) + 1
-    padded = np.pad(bone, ((0, 0), (pad, pad), (pad, pad)))
-    _, rows, columns = bone.shape
-    closed = np.zeros(bone.shape, np.float32)
-    for angle in np.arange(PARAMETERS.directions) * 2 * np.pi / PARAMETERS.directions:
-        met = np.zeros(bone.shape, bool)
-        for radius in PARAMETERS.wall_mm:
-            row = pad + round(float(np.sin(angle)) * radius / voxel_mm)
-            column = pad + round(float(np.cos(angle)) * radius / voxel_mm)
-            met |= padded[:, row : row + rows, column : column + columns]
-        closed += met
-    return closed / np.float32(PARAMETERS.directions)
+    ring = Ring(PARAMETERS.wall_mm, PARAMETERS.directions, voxel_mm)
+    pad = (ring.reach, ring.reach)
+    return ring.share(np.pad(bone, ((0, 0), pad, pad)), lambda beside: beside)
 
 
 def best_path(scores: Floats32) -> npt.NDArray[np.intp]:
