@@ -240,7 +240,8 @@ def crop_series(series: Series) -> CroppedSeries | Reason:
             hips[side] = _measured_crop(volume, femur)
         elif reason is not None:
             hips[side] = reason
-    return CroppedSeries(series, enhanced(volume, found), hips, measure_lumbar(series, grid))
+    lumbar = measure_lumbar(series, grid, found)
+    return CroppedSeries(series, enhanced(volume, found), hips, lumbar)
 
 
 def _measured_crop(volume: Volume, femur: Femur) -> OutlinedCrop:

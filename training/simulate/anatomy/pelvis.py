@@ -4,6 +4,7 @@ Landmarks are mm in the side frame of an average woman (x outwards from the midd
 the middle of the femoral heads) and scale with the body.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -145,8 +146,28 @@ def _socket(p: Grid, half: float, hip: HipAnatomy, scale: float) -> Array:
     return np.maximum(cup, -fossa)
 
 
-def sacrum_part(subject: Subject, kvp: int) -> Part:
-    """Return sacrum and coccyx, with a narrow gap at the sacroiliac joints."""
+def sacrum_distance(q: Grid) -> Array:
+    """Return the distance to the sacrum in mm of an average woman; x is folded to one side."""
+    d = ellipsoid(q, (0.0, 44.0, 98.0), (27.0, 18.0, 15.0))
+    ala = ellipsoid(q, (32.0, 54.0, 86.0), (27.0, 19.0, 24.0))
+    d = smooth_min(d, ala, 8.0)
+    d = smooth_min(d, ellipsoid(q, (14.0, 68.0, 62.0), (26.0, 15.0, 26.0)), 8.0)
+    d = smooth_min(d, ellipsoid(q, (0.0, 86.0, 28.0), (26.0, 10.0, 22.0)), 8.0)
+    d = smooth_min(d, capsule(q, (0.0, 90.0, 10.0), (0.0, 78.0, -22.0), (8.0, 4.0)), 8.0)
+    crest = capsule(q, (0.0, 78.0, 92.0), (0.0, 96.0, 50.0), (6.0, 5.0))
+    d = smooth_min(d, crest, 6.0)
+    canal = capsule(q, (0.0, 66.0, 104.0), (0.0, 84.0, 60.0), (8.0, 5.0))
+    foramen = capsule(q, (21.0, 50.0, 78.0), (21.0, 92.0, 70.0), (5.0, 4.0))
+    return np.maximum(np.maximum(d, -canal), -foramen)
+
+
+def sacrum_part(
+    subject: Subject, kvp: int, shape: Callable[[Grid], Array] = sacrum_distance
+) -> Part:
+    """Return sacrum and coccyx, with a narrow gap at the sacroiliac joints.
+
+    ``shape`` : distance in mm of an average woman in the frame of the pelvis, x folded.
+    """
     frame = pelvis_frame(subject)
     scale = subject.body.scale
     box = box_of(
@@ -160,7 +181,7 @@ def sacrum_part(subject: Subject, kvp: int) -> Part:
         x, y, z = (axis * (1 / scale) for axis in frame.local(thin))
         folded = np.abs(x)
         wing = _wing_fields((folded - shift, y, z), subject)
-        return np.stack([_sacrum((folded, y, z)), *wing])
+        return np.stack([shape((folded, y, z)), *wing])
 
     def paint(grid: Grid, width: float) -> Layer:
         sacrum, plate, thickness, edge = coarse(grid, smooth)
@@ -169,21 +190,6 @@ def sacrum_part(subject: Subject, kvp: int) -> Part:
         return coverage(distance, width), _bone_hu(grid, distance, subject, hips[0], kvp, width)
 
     return Part(box, paint)
-
-
-def _sacrum(q: Grid) -> Array:
-    """Return the distance to the sacrum in mm of an average woman; x is folded to one side."""
-    d = ellipsoid(q, (0.0, 44.0, 98.0), (27.0, 18.0, 15.0))
-    ala = ellipsoid(q, (32.0, 54.0, 86.0), (27.0, 19.0, 24.0))
-    d = smooth_min(d, ala, 8.0)
-    d = smooth_min(d, ellipsoid(q, (14.0, 68.0, 62.0), (26.0, 15.0, 26.0)), 8.0)
-    d = smooth_min(d, ellipsoid(q, (0.0, 86.0, 28.0), (26.0, 10.0, 22.0)), 8.0)
-    d = smooth_min(d, capsule(q, (0.0, 90.0, 10.0), (0.0, 78.0, -22.0), (8.0, 4.0)), 8.0)
-    crest = capsule(q, (0.0, 78.0, 92.0), (0.0, 96.0, 50.0), (6.0, 5.0))
-    d = smooth_min(d, crest, 6.0)
-    canal = capsule(q, (0.0, 66.0, 104.0), (0.0, 84.0, 60.0), (8.0, 5.0))
-    foramen = capsule(q, (21.0, 50.0, 78.0), (21.0, 92.0, 70.0), (5.0, 4.0))
-    return np.maximum(np.maximum(d, -canal), -foramen)
 
 
 def _bone_hu(
