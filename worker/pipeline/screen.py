@@ -98,7 +98,7 @@ def _screen_pixels(
         grid = build_grid(volume)
         femurs = select.find_femurs(volume, grid)
     with stopwatch.step("spine"):
-        lumbar = measure_lumbar(series, grid)
+        lumbar = measure_lumbar(series, grid, femurs)
     result = _screen_femurs(series, volume, femurs, checks, model, stopwatch)
     result = replace(result, lumbar=lumbar)
     if isinstance(result, Screening) or not result.hips:

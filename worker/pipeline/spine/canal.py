@@ -3,6 +3,7 @@
 Positions are those of ``femurs.grid``: grid mm along (posterior, down, left).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ class CanalParameters:
 
     # Half of the width that is searched around the middle of the body.
     half_width_mm: float = 60.0
+    # The first two sacral vertebrae are 60–110 mm above the middle of the femoral heads.
+    above_heads_mm: float = 30.0
     # Bone of the arch and of the body's posterior wall. A canal is 15–18 mm deep and 22–27 mm
     # wide, so its wall is met within these distances of its center.
     bone_hu: float = 180.0
@@ -57,12 +60,18 @@ class Canal:
     centers: npt.NDArray[np.float64]
 
 
-def find_canal(grid: Grid) -> Canal | None:
-    """Return the longest part of the canal that is in view, None where there is none."""
+def find_canal(grid: Grid, heads_mm: float = math.inf) -> Canal | None:
+    """Return the longest part of the canal that is in view, None where there is none.
+
+    ``heads_mm`` : grid mm of the middle of the higher femoral head, along down. The shaft of an
+    osteoporotic femur looks like a long canal, so nothing is searched there.
+    """
     first = max(0, round((grid.middle_mm - PARAMETERS.half_width_mm) / grid.voxel_mm[2]))
     last = round((grid.middle_mm + PARAMETERS.half_width_mm) / grid.voxel_mm[2])
     # (down, posterior, left)
-    hu = np.ascontiguousarray(np.moveaxis(grid.hu, 1, 0)[:, :, first:last])
+    end = (heads_mm - PARAMETERS.above_heads_mm) / grid.voxel_mm[1]
+    levels = round(min(max(end, 0.0), grid.hu.shape[1]))
+    hu = np.ascontiguousarray(np.moveaxis(grid.hu, 1, 0)[:levels, :, first:last])
     if min(hu.shape) < max(PARAMETERS.body_voxels):
         return None
     scores = canal_scores(hu, float(grid.voxel_mm[0]))
@@ -75,8 +84,8 @@ def find_canal(grid: Grid) -> Canal | None:
     smooth = ndimage.gaussian_filter1d(
         path.astype(np.float64), PARAMETERS.smooth_voxels, axis=0, mode="nearest"
     )
-    levels = np.arange(len(path), dtype=np.float64)
-    index = np.stack([smooth[:, 0], levels, smooth[:, 1] + first], axis=1)
+    downward = np.arange(len(path), dtype=np.float64)
+    index = np.stack([smooth[:, 0], downward, smooth[:, 1] + first], axis=1)
     return Canal(index[start:stop] * grid.voxel_mm)
 
 

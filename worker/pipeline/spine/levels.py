@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from worker.pipeline.femurs.grid import Floats32
 from worker.pipeline.lumbar_results import Level
 from worker.pipeline.spine.column import STEP_MM, Column
 
@@ -19,7 +20,11 @@ class LevelParameters:
 
     # The wings of S1 join its body and reach the ilium. Psoas lies there above S1, except for
     # the transverse processes of L5, which are 10–14 mm high and lie behind.
-    wing_behind_mm: tuple[float, float] = (-30.0, -6.0)
+    wing_behind_mm: tuple[float, float] = (-36.0, -6.0)
+    # Without much bone only the cortex of a wing is dense. Its upper end is farther back than
+    # the iliac vessels, which contrast medium makes as dense.
+    wing_top_behind_mm: tuple[float, float] = (-28.0, -6.0)
+    wing_top_mm: float = 6.0
     wing_side_mm: tuple[float, float] = (22.0, 36.0)
     wing_hu: float = 150.0
     wing_share: float = 0.75
@@ -38,6 +43,11 @@ class LevelParameters:
     rib_start_mm: float = 38.0
     rib_reach_mm: float = 66.0
     rib_hu: float = 170.0
+    # Ribs are 6–12 mm thick. A kidney or bowel with contrast medium beside a transverse process
+    # is thicker, and has this attenuation throughout.
+    rib_thickness_mm: float = 16.0
+    organ_hu: float = 110.0
+    organ_smooth_mm: float = 1.6
     # A rib starts beside the upper half of its vertebra, up to this much above its disc.
     rib_above_mm: float = 4.0
 
@@ -57,20 +67,27 @@ def lumbosacral_disc(column: Column, discs: tuple[float, ...]) -> float | None:
 
 def _wings_start(column: Column) -> float | None:
     """Return where bone begins to join the body with the ilium on both sides, mm."""
-    low, high = PARAMETERS.wing_side_mm
-    sides = [
-        (column.box(PARAMETERS.wing_behind_mm, side).max(axis=1) > PARAMETERS.wing_hu).mean(1)
-        for side in ((low, high), (-high, -low))
-    ]
-    wings = np.minimum(*sides) >= PARAMETERS.wing_share
-    height = round(PARAMETERS.wing_height_mm / STEP_MM)
-    runs = np.convolve(wings, np.ones(height), "valid") >= height - 1
+    behind, top = PARAMETERS.wing_behind_mm, PARAMETERS.wing_top_behind_mm
+    whole, height = _wings(column, behind), round(PARAMETERS.wing_height_mm / STEP_MM)
+    upper, top_height = _wings(column, top), round(PARAMETERS.wing_top_mm / STEP_MM)
+    runs = np.convolve(whole, np.ones(height), "valid") >= height - 1
+    tops = np.convolve(upper, np.ones(top_height), "valid") >= top_height
     ilium = _ilium(column)
     below = round(PARAMETERS.ilium_below_mm / STEP_MM)
-    for plane in np.flatnonzero(runs & wings[: len(runs)]):
+    for plane in np.flatnonzero(runs & tops[: len(runs)]):
         if ilium[plane : plane + below].max() >= PARAMETERS.ilium_share:
             return float(plane * STEP_MM)
     return None
+
+
+def _wings(column: Column, behind: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Return (planes,) whether bone joins the body with the ilium on both sides."""
+    low, high = PARAMETERS.wing_side_mm
+    sides = [
+        (column.box(behind, side).max(axis=1) > PARAMETERS.wing_hu).mean(1)
+        for side in ((low, high), (-high, -low))
+    ]
+    return np.asarray(np.minimum(*sides) >= PARAMETERS.wing_share)
 
 
 def _ilium(column: Column) -> Floats:
@@ -103,16 +120,25 @@ def _vertebra_of(start_mm: float | None, discs: tuple[float, ...]) -> int | None
     return index if 0 <= index < len(discs) - 1 else None
 
 
+def _organs(hu: Floats32) -> npt.NDArray[np.bool_]:
+    """Return what is part of something dense that is thicker than a rib, and its surface."""
+    smooth = ndimage.gaussian_filter(hu, PARAMETERS.organ_smooth_mm / STEP_MM)
+    size = round(PARAMETERS.rib_thickness_mm / STEP_MM)
+    ball = np.ones((size, size, size), bool)
+    thick = ndimage.binary_opening(smooth > PARAMETERS.organ_hu, ball)
+    return np.asarray(ndimage.binary_dilation(thick))
+
+
 def _lowest_rib(column: Column, side: float, end_mm: float) -> float | None:
     """Return where the lowest rib of a side (1: left, −1: right) starts above an end, mm."""
     low, high = PARAMETERS.rib_behind_mm
     rows = (column.behind_mm >= low) & (column.behind_mm <= high)
     out = side * column.left_mm
     columns = out >= PARAMETERS.rib_side_mm
-    labels, _ = ndimage.label(
-        column.hu[: round(end_mm / STEP_MM), rows][:, :, columns] > PARAMETERS.rib_hu,
-        np.ones((3, 3, 3)),
-    )
+    hu = column.hu[: round(end_mm / STEP_MM), :, columns]
+    # Before the rows are chosen: a kidney is thick as a whole only.
+    bone = (hu > PARAMETERS.rib_hu) & ~_organs(hu)
+    labels, _ = ndimage.label(bone[:, rows], np.ones((3, 3, 3)))
     out = out[columns]
     reached = labels[:, :, out >= PARAMETERS.rib_reach_mm]
     starting = labels[:, :, out <= PARAMETERS.rib_start_mm]

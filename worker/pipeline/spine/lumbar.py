@@ -1,5 +1,7 @@
 """The measurements of the lumbar spine of a series, read by published limits."""
 
+from collections.abc import Sequence
+
 from worker.pipeline.femurs.grid import Grid
 from worker.pipeline.lumbar_results import (
     Conditions,
@@ -10,12 +12,17 @@ from worker.pipeline.lumbar_results import (
 )
 from worker.pipeline.spine.measure import measure_spine_in
 from worker.pipeline.spine.validity import conditions_of, read_limits
-from worker.pipeline.volume import Series
+from worker.pipeline.volume import Femur, Series
 
 
-def measure_lumbar(series: Series, grid: Grid) -> LumbarMeasurements:
-    """Measure L1 to L4 where their levels are certain. ``grid`` : that of the femurs."""
-    spine = measure_spine_in(grid)
+def measure_lumbar(
+    series: Series, grid: Grid, femurs: Sequence[Femur] = ()
+) -> LumbarMeasurements:
+    """Measure L1 to L4 where their levels are certain.
+
+    ``grid`` : that of the femurs. ``femurs`` : those that were found in it.
+    """
+    spine = measure_spine_in(grid, [femur.center_mm for femur in femurs])
     conditions = conditions_of(series, spine.aorta_hu)
     found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
     return LumbarMeasurements(found, spine.text, conditions, series.headers, spine.view)

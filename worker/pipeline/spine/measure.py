@@ -1,5 +1,7 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +17,7 @@ from worker.pipeline.spine.discs import find_discs
 from worker.pipeline.spine.levels import FROM_SACRUM, last_rib, lumbosacral_disc
 from worker.pipeline.spine.region import measure_region
 from worker.pipeline.spine.view import view_of
-from worker.pipeline.volume import Volume
+from worker.pipeline.volume import PointMm, Volume
 
 # A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
 # of 20 % (doi 10.1002/jbmr.5650080915).
@@ -40,9 +42,13 @@ def measure_spine(volume: Volume) -> Spine:
     return measure_spine_in(build_grid(volume))
 
 
-def measure_spine_in(grid: Grid) -> Spine:
-    """Do the same where the working copy of the volume exists."""
-    canal = find_canal(grid)
+def measure_spine_in(grid: Grid, heads_mm: Sequence[PointMm] = ()) -> Spine:
+    """Do the same where the working copy of the volume exists.
+
+    ``heads_mm`` : middles of the femoral heads that were found, patient LPS.
+    """
+    heads = [grid.from_patient(head)[1] for head in heads_mm]
+    canal = find_canal(grid, min(heads, default=math.inf))
     column = None if canal is None else straighten(grid, canal)
     if canal is None or column is None:
         return NO_SPINE

@@ -31,9 +31,14 @@ class RegionParameters:
     back_mm: tuple[float, float] = (8.0, 26.0)
     # The center is found again from the borders.
     rounds: int = 2
+    # A border that falls less on most rays is hidden: a vessel with contrast medium as dense as
+    # the cortex lies against it.
+    clear_hu: float = 25.0
     # Bodies of adult lumbar vertebrae: 36–58 mm wide, 26–42 mm deep; and some more.
     width_mm: tuple[float, float] = (30.0, 66.0)
     depth_mm: tuple[float, float] = (22.0, 48.0)
+    # They are 0.65–0.8 times as deep as wide. What lies before this is an aorta on the body.
+    max_depth_share: float = 0.9
     # Center and half axes of the ellipse as shares of depth and width: the front two thirds,
     # before the basivertebral vein.
     center_depth: float = 0.42
@@ -127,9 +132,14 @@ def _find_body(volume: Volume, center_mm: Floats) -> _Body | None:
         left = _border_mm(volume, center, 0.0, PARAMETERS.side_mm)
         right = _border_mm(volume, center, 180.0, PARAMETERS.side_mm)
         back = _border_mm(volume, center, 90.0, PARAMETERS.back_mm)
-        front = _border_mm(volume, center, 270.0, PARAMETERS.front_mm)
-        center = center + np.array([(left - right) / 2, (back - front) / 2, 0.0])
+        nearest, farthest = PARAMETERS.front_mm
+        if not np.isnan(limit := PARAMETERS.max_depth_share * (left + right) - back):
+            farthest = max(nearest, min(farthest, limit))
+        front = _border_mm(volume, center, 270.0, (nearest, farthest))
         width, depth = left + right, back + front
+        if np.isnan(width + depth):
+            return None
+        center = center + np.array([(left - right) / 2, (back - front) / 2, 0.0])
     for size, (low, high) in ((width, PARAMETERS.width_mm), (depth, PARAMETERS.depth_mm)):
         if not low <= size <= high:
             return None
@@ -141,8 +151,8 @@ def _border_mm(
 ) -> float:
     """Return the distance of the body's border in a direction (0: left, 90: behind), mm.
 
-    The median over the rays of a sector: a vessel with contrast medium or an osteophyte
-    beside the body hides the border from some of them.
+    The median over the rays of a sector that meet it: a vessel with contrast medium or an
+    osteophyte beside the body hides the border from some. NaN where most do not meet it.
     """
     sector = PARAMETERS.sector_degrees
     offsets = np.radians(np.linspace(-sector, sector, PARAMETERS.rays))
@@ -156,8 +166,9 @@ def _border_mm(
     count = round(half / step)
     inner = sums[:, count:-count] - np.pad(sums, ((0, 0), (1, 0)))[:, : -2 * count - 1]
     fall = inner[:, :] - (sums[:, 2 * count :] - sums[:, count:-count])
-    found = radii[count + fall.argmax(axis=1)]
-    return float(np.median(found * np.cos(offsets)))
+    found = radii[count + fall.argmax(axis=1)] * np.cos(offsets)
+    clear = fall.max(axis=1) >= PARAMETERS.clear_hu * count
+    return float(np.median(found[clear])) if clear.mean() > 0.5 else np.nan
 
 
 def _flat(left: Floats, behind: Floats) -> Floats:
