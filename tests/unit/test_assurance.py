@@ -97,6 +97,26 @@ def test_erasure_reaches_every_table_that_leads_to_a_patient() -> None:
     assert [name for name, what in erased.items() if what != "deleted"] == ["access"]
 
 
+def test_each_transaction_of_ihe_belongs_to_a_claimed_actor_and_names_its_test() -> None:
+    text = (ROOT / "docs/assurance/ihe.md").read_text()
+    claimed = re.findall(r"^\| .+ \((?:AIR|IOCM|ATNA)\) \| ([^|]+) \|", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\|([^|]+)\| [^|]+ \[((?:RAD|ITI)-\d+)\] \| [^|]+ \| `(\S+)`: ([^|]+) \|$",
+        text,
+        re.MULTILINE,
+    )
+
+    missing = [
+        transaction
+        for _, transaction, path, name in rows
+        if f"def test_{name.replace(' ', '_')}(" not in (ROOT / path).read_text()
+    ]
+
+    assert len(rows) == len(re.findall(r"^\|.*\[(?:RAD|ITI)-\d+\]", text, re.MULTILINE)) > 8
+    assert [row[0].strip() for row in rows if row[0].strip()] == claimed
+    assert missing == []
+
+
 def test_settings_named_by_the_pages_exist() -> None:
     named = {
         name
