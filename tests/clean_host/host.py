@@ -18,7 +18,7 @@ from tests.fresh.clean_root import (
 from tests.support.servers import wait_for
 
 RUNNER = Path(__file__).with_name("run_unit.py")
-STEP_SECONDS = 1800.0
+STEP_SECONDS, APT_SECONDS = 1800.0, 300.0
 ENVIRONMENT = ("LANG=C.UTF-8", "HOME=/root", "DEBIAN_FRONTEND=noninteractive")
 
 
@@ -74,6 +74,9 @@ def clean_host(release: str, first: Path, following: Path, log: Path) -> Iterato
     folder = following.parent / "root"
     root = CleanRoot.bootstrap(release, folder, log.with_suffix(".debootstrap"))
     root.join_network(log.with_suffix(".certificates"))
+    # For run_unit.py: systemd need not depend on it.
+    install = ("apt-get", "install", "-y", "-q", "libseccomp2")
+    root.run(install, log=log.with_suffix(".apt"), title="libseccomp2", seconds=APT_SECONDS)
     # Without fsync of 43,000 files: the system is deleted at the end.
     root.path("/etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
     shutil.copy(first, root.path("/root/first.deb"))
