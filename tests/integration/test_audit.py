@@ -85,6 +85,7 @@ def audited(database_url: str) -> Iterator[Sessions]:
     engine.dispose()
 
 
+@pytest.mark.covers("R25")
 def test_messages_wait_for_the_repository_and_are_sent_once(
     audited: Sessions, tmp_path: Path
 ) -> None:

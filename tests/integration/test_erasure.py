@@ -71,6 +71,7 @@ def audited(database_url: str) -> Iterator[Sessions]:
     engine.dispose()
 
 
+@pytest.mark.covers("R22")
 def test_a_patient_is_erased_from_every_table_and_folder(
     audited: Sessions, database_url: str, tmp_path: Path
 ) -> None:

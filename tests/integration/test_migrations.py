@@ -98,6 +98,7 @@ def db(command: str, url: str, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.covers("R20")
 def test_each_revision_goes_up_down_and_up_again(engine: Engine) -> None:
     for revision in REVISIONS:
         migrate.upgrade(engine, revision)
@@ -225,6 +226,7 @@ def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     assert "geheim" not in result.stderr
 
 
+@pytest.mark.covers("R20")
 def test_a_newer_schema_is_not_downgraded_but_explained(engine: Engine) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:
