@@ -152,6 +152,18 @@ def test_the_package_of_a_release_is_the_newest_for_its_python(tmp_path: Path) -
     assert set(PYTHONS) == set(RELEASES)
 
 
+def test_commands_of_the_trial_are_those_of_the_page() -> None:
+    page = (ROOT / "docs/deployment.md").read_text()
+    trial = (ROOT / "tests/clean_host/__main__.py").read_text()
+    checks = {"osteoscreenctl db", "osteoscreenctl status"}  # of the trial, not of an operator
+
+    typed = set(re.findall(r"osteoscreenctl [a-z]+|apt-get [a-z]+|--[a-z-]+(?= [{M])", trial))
+    typed |= set(re.findall(r"install -d [^;\"]+|createdb [^;\"]+|dropdb --force \w+", trial))
+
+    assert len(typed - checks) >= 10
+    assert sorted(one for one in typed - checks if one not in page) == []
+
+
 def test_branches_of_migrations_have_no_newest_revision() -> None:
     scripts = ['revision = "a"\ndown_revision = None\n']
     scripts += [f'revision = "{one}"\ndown_revision = "a"\n' for one in ("b", "c")]
