@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CT ?=
 UI ?=
+RELEASE ?=
 READY := $(VENV)/.ready
 # Twice as many processes as cores: most tests of services wait for their timers.
 PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -38,8 +39,8 @@ check: lint ## what lint does, and the fast tests
 fresh: ## run demo and tests in clean Debian 12 and 13 systems (as root, about an hour)
 	$(PYTHON) -m tests.fresh
 
-cleanhost: $(READY) ## try the Debian package from installation to removal in a clean Debian 12 (as root, after make deb)
-	$(BIN)/python -m tests.clean_host build/deb/osteoscreen_*.deb
+cleanhost: $(READY) ## try the Debian package from installation to removal in a clean Debian 12, or 13 with RELEASE=trixie (as root, after make deb)
+	$(BIN)/python -m tests.clean_host $(if $(RELEASE),--release $(RELEASE)) build/deb/osteoscreen_*.deb
 
 fuzz: $(READY) ## run 160,000 hostile inputs against all parsers and rules
 	$(BIN)/python -m tests.fuzz
@@ -68,7 +69,7 @@ wheels: $(READY) ## check that every locked package has a wheel for each Python 
 sbom: $(READY) ## write the bills of materials (CycloneDX) of the images to build/sbom
 	$(BIN)/python -m docs.generate.sbom build/sbom
 
-deb: $(READY) ## build the Debian package in build/deb, for the Python of this system
+deb: $(READY) ## build the Debian package in build/deb, for the Python of this system, or for PYTHON=python3.13
 	deploy/deb/build.sh $(VENV) build/deb
 
 clean: ## remove generated files

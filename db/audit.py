@@ -3,14 +3,14 @@
 ``note`` writes nothing unless the sessions were made with ``audit=True``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from socket import gethostname
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.models import AuditMessage, Series
@@ -18,6 +18,8 @@ from db.session import DatabaseError, Sessions
 
 AUDIT = "audit"
 """Key of ``Session.info``."""
+STUDIES_PER_MESSAGE = 20
+"""Keeps a message below the 32,768 bytes that every repository takes (PS3.15 A.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,24 @@ def note_series(
     """Append a message for each study of these series, with its patient."""
     if not session.info.get(AUDIT) or not series_ids:
         return
-    found = session.execute(
-        select(Series.study_instance_uid, func.max(Series.patient_id))
-        .where(Series.id.in_(series_ids))
-        .group_by(Series.study_instance_uid)
-        .order_by(Series.study_instance_uid)
-    )
-    for study, patient in found.all():
+    for study, patient in _patients(session, Series.id.in_(series_ids)):
         named = {"study_instance_uid": study, "patient_id": patient}
         note(session, event, at=at, **named, **detail)
+
+
+def note_export(
+    session: Session, study_uids: Collection[str], *, at: datetime, **detail: Any
+) -> None:
+    """Append the messages of an export, which name its studies and their patients.
+
+    Each names at most ``STUDIES_PER_MESSAGE``. Without studies it is one message.
+    """
+    if not session.info.get(AUDIT):
+        return
+    named = _patients(session, Series.study_instance_uid.in_(study_uids)) if study_uids else []
+    for start in range(0, max(len(named), 1), STUDIES_PER_MESSAGE):
+        studies = dict(named[start : start + STUDIES_PER_MESSAGE])
+        note(session, "export", at=at, studies=studies, **detail)
 
 
 def note_activity(sessions: Sessions, event: str, service: str) -> None:
@@ -106,3 +117,14 @@ def oldest_unsent(session: Session) -> datetime | None:
     return session.scalar(
         select(func.min(AuditMessage.at)).where(AuditMessage.sent_at.is_(None))
     )
+
+
+def _patients(session: Session, where: ColumnElement[bool]) -> list[tuple[str, str | None]]:
+    """Return the Study Instance UIDs of series in their order, each with its patient ID."""
+    found = session.execute(
+        select(Series.study_instance_uid, func.max(Series.patient_id))
+        .where(where)
+        .group_by(Series.study_instance_uid)
+        .order_by(Series.study_instance_uid)
+    )
+    return [(study, patient) for study, patient in found.all()]

@@ -13,8 +13,10 @@ from typing import Literal
 from sqlalchemy import (
     ColumnElement,
     Delete,
+    Text,
     Update,
     and_,
+    cast,
     delete,
     func,
     or_,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.audit import note
@@ -186,6 +189,8 @@ def _is_sent_message(found: PatientRecord) -> ColumnElement[bool]:
         AuditMessage.sent_at.is_not(None),
         or_(
             detail["study_instance_uid"].astext.in_(found.study_uids),
+            # Of an export: its other patients are in the audit record repository.
+            detail["studies"].has_any(cast(list(found.study_uids), ARRAY(Text))),
             detail["query"].astext == found.patient_id,
         ),
     )

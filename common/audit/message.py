@@ -82,7 +82,7 @@ class Facts:
     ``service`` : of osteoscreen, which reports. ``user`` : of the review page. ``peer`` : AE
     title or name of the other side of a transfer. ``address`` : of the user or the peer.
     ``instances`` : number by SOP Class UID. ``query`` : what was searched for. ``file`` : name
-    of the exported file.
+    of the exported file; ``studies`` : patient ID by Study Instance UID of what it contains.
     """
 
     event: AuditEvent
@@ -97,6 +97,7 @@ class Facts:
     instances: Mapping[str, int] = field(default_factory=dict)
     query: str | None = None
     file: str | None = None
+    studies: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def audit_message(facts: Facts) -> bytes:
@@ -119,8 +120,12 @@ def audit_message(facts: Facts) -> bytes:
         _query(root, facts.query)
     if facts.file is not None:
         _object(root, URI, _text(facts.file), type_code="2", role="3")
+    for uid in facts.studies:
+        _study(root, uid, {})
     if facts.study_instance_uid is not None:
         _study(root, facts.study_instance_uid, facts.instances)
+    for patient in dict.fromkeys(facts.studies.values()):
+        _object(root, PATIENT_NUMBER, _text(patient or ""), type_code="1", role="1")
     # The ID of a patient is mandatory; there are images without one.
     if facts.study_instance_uid is not None or facts.patient_id is not None:
         _object(root, PATIENT_NUMBER, _text(facts.patient_id or ""), type_code="1", role="1")
@@ -138,15 +143,19 @@ def _participants(root: Element, facts: Facts) -> None:
         _participant(root, process, own_role, not received, (facts.host, MACHINE_NAME))
         return
     if facts.user is not None:
-        # Tables A.5.3.4-1 and A.5.3.10-1: the user asks, or takes a copy.
+        # Tables A.5.3.4-1 and A.5.3.10-1: the user asks, or takes a copy from the service.
         is_source = facts.event in {AuditEvent.QUERY, AuditEvent.EXPORT}
         user_role = SOURCE_PROCESS if is_source else None
         _participant(root, _text(facts.user), user_role, True, (facts.address, IP_ADDRESS))
-    of_service = {AuditEvent.START, AuditEvent.STOP, AuditEvent.EXPORT}
-    role = APPLICATION if facts.event in of_service else DESTINATION_PROCESS
+    own_roles = {
+        AuditEvent.START: APPLICATION,
+        AuditEvent.STOP: APPLICATION,
+        AuditEvent.EXPORT: SOURCE_PROCESS,
+    }
+    role = own_roles.get(facts.event, DESTINATION_PROCESS)
     _participant(root, process, role, False, (facts.host, MACHINE_NAME))
     if facts.file is not None:
-        _media(root, _text(facts.file))
+        _media(root, _text(facts.file), facts.address)
 
 
 def _participant(
@@ -155,7 +164,7 @@ def _participant(
     role: Code | None,
     requestor: bool,
     access_point: tuple[str | None, str],
-) -> None:
+) -> Element:
     attributes = {"UserID": user_id, "UserIsRequestor": str(requestor).lower()}
     if access_point[0]:
         attributes["NetworkAccessPointID"] = access_point[0]
@@ -163,12 +172,12 @@ def _participant(
     participant = SubElement(root, "ActiveParticipant", attributes)
     if role is not None:
         _code(participant, "RoleIDCode", role)
+    return participant
 
 
-def _media(root: Element, file: str) -> None:
-    attributes = {"UserID": file, "UserIsRequestor": "false"}
-    participant = SubElement(root, "ActiveParticipant", attributes)
-    _code(participant, "RoleIDCode", DESTINATION_MEDIA)
+def _media(root: Element, file: str, address: str | None) -> None:
+    """Append the file; ``address`` : where it was sent, None on the host itself."""
+    participant = _participant(root, file, DESTINATION_MEDIA, False, (address, IP_ADDRESS))
     _code(SubElement(participant, "MediaIdentifier"), "MediaType", URI_MEDIA)
 
 

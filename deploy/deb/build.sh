@@ -1,9 +1,10 @@
 #!/bin/sh
-# Build the Debian package in the folder $2, from the locked packages, for the Python 3 of this
-# system ($PYTHON, by default /usr/bin/python3). $1: the environment with uv.
+# Build the Debian package in the folder $2, from the locked packages, for the minor version of
+# $PYTHON, by default the Python 3 of this system. $1: the environment with uv.
 set -eu
 cd "$(dirname "$0")/../.."
 uv=$1/bin/uv out=$2 python=${PYTHON:-/usr/bin/python3}
+export UV_PYTHON_DOWNLOADS=never
 umask 022
 root=$out/root
 venv=$root/opt/osteoscreen/venv
@@ -18,6 +19,8 @@ mkdir -p "$root/opt/osteoscreen"
 # With the paths of the installed files, which error messages show.
 "$venv/bin/python" -m compileall -q -j 0 -s "$root" -p / "$venv/lib" || true
 "$venv/bin/python" docs/generate/sbom.py "$root/usr/share/doc/osteoscreen" worker
-deploy/deb/stage.sh "$root" "$("$venv/bin/python" -c 'import sys; print(sys.version_info[1])')"
+minor=$("$venv/bin/python" -c 'import sys; print(sys.version_info[1])')
+deploy/deb/relink.sh "$venv" "$minor"
+deploy/deb/stage.sh "$root" "$minor"
 dpkg-deb --root-owner-group -Zzstd --build "$root" "$out"
 rm -rf "$root"

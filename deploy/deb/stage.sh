@@ -34,7 +34,8 @@ for script in postinst prerm postrm; do
     put 0755 "deploy/deb/$script" "DEBIAN/$script"
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-sed -e "s/@VERSION@/$version/" \
+# Packages of one version for two releases of Debian differ in their Python.
+sed -e "s/@VERSION@/$version+python3.$minor/" \
     -e "s/@ARCHITECTURE@/$(dpkg --print-architecture)/" \
     -e "s/@INSTALLED_SIZE@/$(du -ks "$root" | cut -f1)/" \
     -e "s/@MINOR@/$minor/" -e "s/@NEXT_MINOR@/$((minor + 1))/" \

@@ -1,44 +1,38 @@
 """``python -m tests.clean_host PACKAGE.deb``: a host from installation to removal.
 
-As root. Makes a clean Debian 12 by debootstrap, and does there what docs/deployment.md says:
+As root. Makes a clean Debian by debootstrap, and does there what docs/deployment.md says:
 package with PostgreSQL and Redis of Debian, ``setup``, the units (started by ``run_unit.py``,
-as systemd cannot run in a chroot), a study through to a PACS, the next version, ``backup``,
-removal, everything lost, ``restore``, purge. Prints a table in Markdown; exit code 1 if a step
-failed. Uses the ports of an installation (5432, 6379, 8043, 9464, 9471, 11112) on
-this machine.
+as systemd cannot run in a chroot), a study through to a PACS, a next version with another
+schema of the database (``next_package.py``), ``backup``, removal, everything lost, ``restore``,
+purge. Prints a table in Markdown; exit code 1 if a step failed. Uses the ports of an
+installation (5432, 6379, 8043, 9464, 9471, 11112) on this machine.
 """
 
 import argparse
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.fresh.clean_root import (
-    BUNDLE,
-    ENTER,
-    NAMESPACES,
-    PROGRAMS,
-    CleanRoot,
-    remove,
-    why_not,
-)
+from tests.clean_host.host import STEP_SECONDS, Host, children, clean_host
+from tests.clean_host.next_package import MIGRATED, next_version
+from tests.fresh.clean_root import remove, why_not
 from tests.support.quick_series import QuickSeries, make_quick_series
 from tests.support.servers import Orthanc, listens, running_orthanc, storescu, wait_for
 
-RUNNER = Path(__file__).with_name("run_unit.py")
+PYTHONS = {"bookworm": 11, "trixie": 13}
+"""Minor version of ``python3`` of Debian 12 and 13."""
 PORTS = (5432, 6379, 11112, 9464, 9471, 8043)
-STEP_SECONDS, SERIES_SECONDS = 1800.0, 600.0
+SERIES_SECONDS = 600.0
 UNITS = (
     ("osteoscreen-storescp.service", ""),
     ("osteoscreen-worker@.service", "1"),
@@ -49,69 +43,27 @@ READY = (
     "http://127.0.0.1:9471/health/ready",
     "http://127.0.0.1:8043/health",
 )
-ENVIRONMENT = ("LANG=C.UTF-8", "HOME=/root", "DEBIAN_FRONTEND=noninteractive")
 EMPTY_DATABASE = (
     "runuser -u postgres -- dropdb --force osteoscreen;"
     " runuser -u postgres -- createdb --owner=osteoscreen osteoscreen"
 )
 
 
-class Host:
-    """A clean root whose processes live in one set of namespaces, until it is closed."""
-
-    def __init__(self, root: CleanRoot, log: Path) -> None:
-        self._log = log
-        # A mount of its own, which a unit can make read-only.
-        script = f'mount --bind "$1" "$1"\n{ENTER}'
-        enter = ("sh", "-euc", script, "sh", str(root.folder), "0:0", "sleep", "infinity")
-        self._keeper = subprocess.Popen([*NAMESPACES, *enter], start_new_session=True)
-        self._first = wait_for(lambda: children(self._keeper.pid), "the namespaces")[0]
-        wait_for(lambda: os.readlink(f"/proc/{self._first}/root") != "/", "the root")
-
-    def command(self, *command: str) -> list[str]:
-        """Return the command line of a command in this host, with a clean environment."""
-        variables = (f"PATH={PROGRAMS}", f"SSL_CERT_FILE={BUNDLE}", *ENVIRONMENT)
-        inside = ("env", "-i", *variables, *command)
-        enter = ("nsenter", f"--target={self._first}", "--mount", "--pid", "--root", "--wd")
-        return [*enter, *inside]
-
-    def run(self, script: str) -> str:
-        """Run a shell script as root; raises RuntimeError with its last lines."""
-        done = subprocess.run(
-            self.command("sh", "-euc", script),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STEP_SECONDS,
-        )  # fmt: skip
-        with self._log.open("a") as log:
-            log.write(f"$ {script}\n{done.stdout}{done.stderr}\n")
-        if done.returncode:
-            last = (done.stdout + done.stderr).strip().splitlines()[-8:]
-            raise RuntimeError(f"exit code {done.returncode}: " + " / ".join(last))
-        return done.stdout
-
-    def start(self, unit: str, instance: str) -> subprocess.Popen[bytes]:
-        """Start a unit by ``run_unit.py``."""
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                self.command("python3", "/root/run_unit.py", unit, instance),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def close(self) -> None:
-        """End every process of the host."""
-        os.killpg(self._keeper.pid, signal.SIGKILL)
-        self._keeper.wait()
-
-
 @dataclass
 class Trial:
-    """The host, its PACS and what was sent."""
+    """The host, its PACS and what was sent.
+
+    ``revision`` : schema of the next version. ``on_record`` : series before the upgrade.
+    """
 
     host: Host
+    revision: str
     pacs: Orthanc
     quick: QuickSeries
     folder: Path
     services: list[subprocess.Popen[bytes]]
     sent: int = 0
+    on_record: int = 0
 
     def install(self, package: str) -> None:
         self.host.run(f"apt-get install -y -q /root/{package} postgresql redis-server")
@@ -158,10 +110,28 @@ class Trial:
         self.host.run("osteoscreenctl doctor")
 
     def upgrade(self) -> None:
+        """Install the next version, whose programs wait for its migration."""
         self.stop()  # systemd's part of the package scripts
+        self.on_record = int(self.query("SELECT count(*) FROM series"))
         self.host.run("apt-get install -y -q /root/next.deb")
+        needs = f"this version needs {self.revision}"
+        self.host.run(f"osteoscreenctl status 2>&1 | grep -F '{needs}'")
         self.start()
+        self.host.run(f'test "$(osteoscreenctl db current)" = {self.revision}')
+        self.check_migration()
         self.send()
+        self.doctor()
+
+    def check_migration(self) -> None:
+        """Find the change that the migration made to the series on record then."""
+        migrated = int(self.query(MIGRATED))
+        if not 0 < migrated == self.on_record:
+            raise RuntimeError(f"{migrated} of {self.on_record} series were migrated")
+
+    def query(self, statement: str) -> str:
+        """Return the answer of PostgreSQL to a statement."""
+        psql = f'psql -qtA -c "{statement}" osteoscreen'
+        return self.host.run(f"runuser -u postgres -- {psql}").strip()
 
     def back_up(self) -> None:
         self.host.run(
@@ -193,6 +163,7 @@ class Trial:
         self.host.run(f"{EMPTY_DATABASE}; osteoscreenctl restore /var/backups/osteoscreen/*")
         self.set_up()
         self.start()
+        self.check_migration()
         state = self.host.run("osteoscreenctl status --json")
         if f'"delivered": {self.sent}' not in state:
             raise RuntimeError(f"not {self.sent} delivered: {state[:300]}")
@@ -212,17 +183,12 @@ class Trial:
         yield "start the units with their user, secrets and sandbox", self.start
         yield "a study through to the PACS", self.send
         yield "`osteoscreenctl doctor`", self.doctor
-        yield "upgrade to the next version, a study", self.upgrade
+        yield "upgrade to the next version, migration, a study", self.upgrade
         yield "`osteoscreenctl backup`", self.back_up
         yield "remove: programs gone, settings and data kept", self.remove
         yield "purge, lose data, database and Redis password", self.lose
         yield "install, setup, restore, all results there, a study", self.restore
         yield "purge: settings gone, images kept", self.purge
-
-
-def children(pid: int) -> list[int]:
-    """Return the children of a process, by their numbers outside of namespaces."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def answers(url: str) -> bool:
@@ -232,40 +198,6 @@ def answers(url: str) -> bool:
     except (URLError, OSError):
         return False
     return True
-
-
-def next_version(package: Path, target: Path) -> None:
-    """Write a copy of a package with a higher version and the same files."""
-    with tempfile.TemporaryDirectory() as folder:
-
-        def run(*command: str | Path) -> None:
-            subprocess.run(command, check=True, cwd=folder)
-
-        run("dpkg-deb", "--control", package.absolute(), "control")
-        control = Path(folder, "control/control")
-        text = control.read_text()
-        version = next(line for line in text.splitlines() if line.startswith("Version: "))
-        control.write_text(text.replace(version, f"{version}+next"))
-        run("tar", "--owner=0", "--group=0", "-czf", "control.tar.gz", "-C", "control", ".")
-        run("ar", "x", package.absolute(), "debian-binary", "data.tar.zst")
-        run("ar", "rc", target.absolute(), "debian-binary", "control.tar.gz", "data.tar.zst")
-
-
-@contextmanager
-def clean_host(package: Path, folder: Path, log: Path) -> Iterator[Host]:
-    """Make a clean Debian 12 with the two packages in it."""
-    root = CleanRoot.bootstrap("bookworm", folder / "root", log.with_suffix(".debootstrap"))
-    root.join_network(log.with_suffix(".certificates"))
-    # Without fsync of 43,000 files: the system is deleted at the end.
-    root.path("/etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
-    shutil.copy(package, root.path("/root/first.deb"))
-    next_version(package, root.path("/root/next.deb"))
-    shutil.copy(RUNNER, root.path("/root/run_unit.py"))
-    host = Host(root, log)
-    try:
-        yield host
-    finally:
-        host.close()
 
 
 def run_steps(trial: Trial) -> list[tuple[str, float, str]]:
@@ -290,25 +222,45 @@ def table(rows: Sequence[tuple[str, float, str]]) -> str:
     return "\n".join(["| step | time | |", "|---|---|---|", *lines])
 
 
+def package_for(release: str, packages: Sequence[Path]) -> Path | None:
+    """Return the newest package that is for the Python of a release, None if none is."""
+    wanted = f"python3 (>= 3.{PYTHONS[release]})"
+
+    def depends(package: Path) -> str:
+        read = ("dpkg-deb", "--field", package, "Depends")
+        return subprocess.run(read, check=True, capture_output=True, text=True).stdout
+
+    fitting = [package for package in packages if wanted in re.split(r",\s*", depends(package))]
+    return max(fitting, key=lambda package: package.stat().st_mtime, default=None)
+
+
 def main() -> int:
     """Run the trial; print its record."""
     parser = argparse.ArgumentParser(prog="python -m tests.clean_host", description=__doc__)
-    parser.add_argument("package", type=Path, help="made by make deb")
+    parser.add_argument("packages", type=Path, nargs="+", metavar="PACKAGE", help="of make deb")
+    parser.add_argument("--release", choices=PYTHONS, default="bookworm")
     parser.add_argument("--log", type=Path, default=Path("build/clean-host.log"))
     options = parser.parse_args()
     if reason := why_not() or next((f"port {p} is in use" for p in PORTS if listens(p)), None):
         print(f"skipped: {reason}")
         return 0
+    package = package_for(options.release, options.packages)
+    if package is None:
+        python = f"python3.{PYTHONS[options.release]}"
+        print(f"no package for {options.release}: make one by make deb PYTHON={python}")
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.log.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="osteoscreen-host-"))
     try:
+        following = folder / "next.deb"
+        revision = next_version(package, following)
         with (
             running_orthanc(folder / "pacs") as pacs,
-            clean_host(options.package, folder, options.log) as host,
+            clean_host(options.release, package, following, options.log) as host,
         ):
             quick = make_quick_series(folder / "quick")
-            rows = run_steps(Trial(host, pacs, quick, folder, []))
+            rows = run_steps(Trial(host, revision, pacs, quick, folder, []))
     finally:
         remove(folder)
     print(table(rows))

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("associations", [1, 8])
-@pytest.mark.covers("H16")
+@pytest.mark.covers("H16", "R1")
 def test_a_killed_scp_has_kept_all_acknowledged_instances(
     associations: int, system: SystemUnderTest, quick: QuickSeries, tmp_path: Path
 ) -> None:

@@ -15,13 +15,14 @@ from common.audit.message import AuditEvent, Facts, audit_message
 from common.audit.syslog import SyslogServer, send_messages
 from common.settings.worker import WorkerSettings
 from common.tls import Tls, server_context
-from db.access_log import AuditActor, note_query, record_access
-from db.audit import note, oldest_unsent
+from db.access_log import AuditActor, note_query, record_access, record_export
+from db.audit import STUDIES_PER_MESSAGE, note, oldest_unsent
+from db.completed_series import SeriesFacts
 from db.session import Sessions, make_engine, make_sessions
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import Process
 from tests.support.certificates import Authority
-from tests.support.record import claim, completed, screened, send
+from tests.support.record import claim, completed, register, screened, send
 from tests.support.review_site import running_site
 from tests.support.servers import (
     child_environment,
@@ -35,6 +36,8 @@ from worker.diagnostics.checks import check_audit
 pytestmark = [pytest.mark.servers, pytest.mark.covers("T10")]
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 ALICE = AuditActor("alice", "reader", "10.0.0.9")
+FEEDBACK = """INSERT INTO feedback (at, screening_id, side, reader, agrees)
+    VALUES (now(), :id, 'R', 'alice', true)"""
 CONFIGURATION = """
 global(
     workDirectory="{folder}"
@@ -82,6 +85,7 @@ def audited(database_url: str) -> Iterator[Sessions]:
     engine.dispose()
 
 
+@pytest.mark.covers("R25")
 def test_messages_wait_for_the_repository_and_are_sent_once(
     audited: Sessions, tmp_path: Path
 ) -> None:
@@ -130,18 +134,21 @@ def test_reception_delivery_and_views_are_noted_with_their_study(audited: Sessio
         record_access(session, ALICE, "series", now=NOW, series_id=series_id)
         record_access(session, ALICE, "worklist", now=NOW, detail={"series": [series_id]})
         record_access(session, ALICE, "drift", now=NOW)
-        record_access(session, ALICE, "export", now=NOW, detail={"file": "labels.csv"})
+        record_export(session, ALICE, "labels.csv", {completed().study_instance_uid}, now=NOW)
+        record_export(session, ALICE, "results.csv", (), now=NOW)
         note_query(session, ALICE, "PID 4711", now=NOW)
         rows = session.execute(
             text("SELECT event, at, detail FROM audit_message ORDER BY id")
         ).all()
 
     assert [row.event for row in rows] == [
-        *("received", "sent", "sent", "read", "read", "export", "query"),
+        *("received", "sent", "sent", "read", "read", "export", "export", "query"),
     ]
     facts = [Facts(AuditEvent(row.event), row.at, **row.detail) for row in rows]
-    *facts, export, query = facts
-    assert (export.file, export.user) == ("labels.csv", "alice")
+    *facts, labels, results, query = facts
+    assert (labels.file, labels.user) == ("labels.csv", "alice")
+    assert labels.studies == {completed().study_instance_uid: completed().facts.patient_id}
+    assert (results.file, results.studies) == ("results.csv", {})
     assert (query.query, query.user, query.address) == ("PID 4711", "alice", "10.0.0.9")
     assert {one.study_instance_uid for one in facts} == {completed().study_instance_uid}
     assert {one.patient_id for one in facts} == {completed().facts.patient_id}
@@ -150,24 +157,53 @@ def test_reception_delivery_and_views_are_noted_with_their_study(audited: Sessio
     assert all(audit_message(one).startswith(b"<AuditMessage>") for one in facts)
 
 
+def test_export_of_many_studies_is_several_messages(audited: Sessions) -> None:
+    uids = {f"1.9.{number}" for number in range(STUDIES_PER_MESSAGE + 1)}
+    for number, uid in enumerate(sorted(uids)):
+        facts = SeriesFacts(patient_id=f"P{number}")
+        register(
+            audited,
+            completed(study_instance_uid=uid, series_instance_uid=f"{uid}.1", facts=facts),
+        )
+
+    with audited.begin() as session:
+        record_export(session, ALICE, "labels.csv", uids, now=NOW)
+        details = session.scalars(
+            text("SELECT detail FROM audit_message WHERE event = 'export' ORDER BY id")
+        ).all()
+
+    assert [len(one["studies"]) for one in details] == [STUDIES_PER_MESSAGE, 1]
+    named = {uid: patient for one in details for uid, patient in one["studies"].items()}
+    assert named == {uid: f"P{number}" for number, uid in enumerate(sorted(uids))}
+    assert {(one["file"], one["user"]) for one in details} == {("labels.csv", "alice")}
+
+
 def test_search_filter_and_export_of_the_review_page_are_noted(
     audited: Sessions, database_url: str, tmp_path: Path
 ) -> None:
+    _, screening_id = screened(audited, "pacs")
+    with audited.begin() as session:
+        session.execute(text(FEEDBACK), {"id": screening_id})
     settings = {"AUDIT_SYSLOG": f"localhost:{free_port()}"}
     with running_site(database_url, tmp_path, tmp_path, settings) as site:
         client = site.client("operator")
         client.post("/search", data={"csrf": client.csrf(), "identifier": "PID 4711"})
         client.get("/?reason=METAL")
         client.get("/export/labels.csv")
+        exported = client.get("/export/feedback.csv").text
 
     with audited() as session:
         rows = session.execute(
             text("SELECT event, detail FROM audit_message WHERE event IN ('query', 'export')")
         ).all()
         entries = session.scalars(text("SELECT detail::text FROM access")).all()
-    assert [row.event for row in rows] == ["query", "query", "export"]
-    assert [row.detail.get("query") for row in rows] == ["PID 4711", "reason=METAL", None]
-    assert rows[2].detail["file"] == "labels.csv"
+    assert exported.count("\n") == 2  # the header and a hip
+    assert [row.event for row in rows] == ["query", "query", "export", "export"]
+    assert [row.detail.get("query") for row in rows[:2]] == ["PID 4711", "reason=METAL"]
+    assert (rows[2].detail["file"], rows[2].detail["studies"]) == ("labels.csv", {})
+    assert rows[3].detail["file"] == "feedback.csv"
+    study = {completed().study_instance_uid: completed().facts.patient_id}
+    assert rows[3].detail["studies"] == study
     assert {row.detail["user"] for row in rows} == {"test operator"}
     assert [one for one in entries if "4711" in one] == []  # the access log has no patient ID
 

@@ -51,7 +51,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.covers("H16")
+@pytest.mark.covers("H16", "R21")
 def test_a_backup_is_restored_onto_an_empty_database_and_spool(
     sessions: Sessions,
     database_url: str,

@@ -51,6 +51,7 @@ def screened_by(record: Record, paths: tuple[Path, ...], settings: Settings) -> 
     return str(history.screenings[-1].model_name)
 
 
+@pytest.mark.covers("R17")
 def test_a_candidate_predicts_is_promoted_and_rolled_back(
     child_settings: Settings,
     model_dir: Path,

@@ -75,6 +75,7 @@ def dicomweb(url: str, **more: str) -> DicomwebDestination:
     )
 
 
+@pytest.mark.covers("R14")
 def test_c_store_to_orthanc_is_accepted_and_confirmed_by_c_find(
     orthanc: Orthanc, objects: list[Path], settings: WorkerSettings
 ) -> None:
@@ -97,6 +98,7 @@ def test_all_objects_are_sent_in_one_association(
     assert len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.covers("R14")
 def test_stow_rs_to_orthanc_keeps_every_byte_and_is_confirmed_by_qido_rs(
     orthanc: Orthanc, objects: list[Path], settings: WorkerSettings
 ) -> None:

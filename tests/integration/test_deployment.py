@@ -253,6 +253,7 @@ def test_dockerfile_is_clean() -> None:
     run(Path(sys.executable).with_name("hadolint"), "Dockerfile")
 
 
+@pytest.mark.covers("R24")
 def test_alert_rules_are_valid_and_fire_when_they_should() -> None:
     promtool = require_tool("promtool", "prometheus")
 

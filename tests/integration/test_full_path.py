@@ -54,6 +54,7 @@ def test_sr_and_sc_arrive_in_the_study_by_c_store_and_by_stow_rs(
         assert ds.AccessionNumber == source.AccessionNumber
 
 
+@pytest.mark.covers("R10")
 def test_a_series_that_cannot_be_graded_is_rejected_and_nothing_is_sent(
     worker_fixture: WorkerFixture, rejected: dict[ReasonCode, tuple[Path, ...]]
 ) -> None:

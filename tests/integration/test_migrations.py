@@ -5,6 +5,7 @@ The tests run all revisions.
 
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from db import migrate
 from db.models import Base
 from db.models.review import APPEND_ONLY
-from db.session import make_engine
+from db.session import make_engine, make_sessions
 from deploy.demo.embedded import Postgres
+from tests.clean_host.next_package import MIGRATED, add_migration
+from tests.support.record import completed, register
 from tests.support.servers import child_environment
 
 pytestmark = pytest.mark.servers
@@ -95,6 +98,7 @@ def db(command: str, url: str, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.covers("R20")
 def test_each_revision_goes_up_down_and_up_again(engine: Engine) -> None:
     for revision in REVISIONS:
         migrate.upgrade(engine, revision)
@@ -106,6 +110,32 @@ def test_each_revision_goes_up_down_and_up_again(engine: Engine) -> None:
 
     migrate.downgrade(engine, "base")
     assert relations(engine) == []
+
+
+def test_migration_of_the_trial_of_an_upgrade_changes_the_series_on_record(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.upgrade(engine)
+    head, sessions = migrate.newest(), make_sessions(engine)
+    register(sessions)
+    data = tmp_path / "data.tar"
+    with tarfile.open(data, "w") as archive:
+        archive.add(migrate.MIGRATIONS, "./db/migrations")
+
+    revision = add_migration(data)
+
+    with tarfile.open(data) as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.setattr(migrate, "MIGRATIONS", tmp_path / "db/migrations")
+    with pytest.raises(migrate.SchemaNotCurrent, match=f"this version needs {revision}"):
+        migrate.require_current_schema(engine)
+    migrate.upgrade(engine)
+    register(sessions, completed(study_instance_uid="1.9", series_instance_uid="1.9.1"))
+    with sessions() as session:
+        assert session.scalar(text(MIGRATED)) == 1
+    assert migrate.current(engine) == revision
+    migrate.downgrade(engine, head)
+    assert migrate.current(engine) == head
 
 
 def test_series_on_record_keep_a_result_each(engine: Engine) -> None:
@@ -196,6 +226,7 @@ def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     assert "geheim" not in result.stderr
 
 
+@pytest.mark.covers("R20")
 def test_a_newer_schema_is_not_downgraded_but_explained(engine: Engine) -> None:
     migrate.upgrade(engine)
     with engine.begin() as connection:

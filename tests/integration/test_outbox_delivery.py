@@ -34,6 +34,7 @@ def test_a_destination_that_was_removed_from_the_settings_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
+@pytest.mark.covers("R15")
 def test_a_closed_port_is_tried_again_later_and_not_before(context: WorkerContext) -> None:
     screening_id = make_due_delivery(context)
     sender = with_pacs(context, free_port())
@@ -52,6 +53,7 @@ def test_a_missing_file_is_tried_again_later(context: WorkerContext) -> None:
     assert deliveries(context) == [(DeliveryState.DUE, "not sent", 1)] * 2
 
 
+@pytest.mark.covers("R15")
 def test_a_rejected_association_pauses_the_destination(
     context: WorkerContext, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def found(real_ct: RealCt, tmp_path_factory: pytest.TempPathFactory) -> Find:
 
 
 @pytest.mark.parametrize("case", CROPS)
+@pytest.mark.covers("R7")
 def test_heads_are_found_in_every_form_and_at_the_same_place(
     real_ct: RealCt, found: Find, case: str
 ) -> None:

@@ -57,6 +57,7 @@ def test_redis_gets_the_password_once(open_redis: int, tmp_path: Path) -> None:
 
 
 @needs_root
+@pytest.mark.covers("R19")
 def test_setup_writes_everything_once(
     redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

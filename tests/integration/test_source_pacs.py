@@ -85,6 +85,7 @@ def data_sets(spool_dir: Path) -> set[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+@pytest.mark.covers("R4")
 def test_a_count_that_is_reached_ends_the_quiet_period(
     kind: str,
     pacs: Orthanc,
@@ -206,6 +207,7 @@ def test_the_wait_for_instances_that_the_pacs_cannot_send_is_limited(
 
 
 @pytest.mark.parametrize("kind", ["dimse", "dicomweb"])
+@pytest.mark.covers("R4")
 def test_without_an_answer_the_quiet_period_decides(
     kind: str,
     child_settings: Settings,

@@ -61,6 +61,7 @@ def test_echo_by_dcmtk(open_storage_scp: OpenStorageScp) -> None:
     assert result.returncode == 0
 
 
+@pytest.mark.covers("R2")
 def test_what_dcmtk_sends_is_stored_byte_for_byte(
     open_storage_scp: OpenStorageScp, tmp_path: Path
 ) -> None:

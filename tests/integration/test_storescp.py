@@ -194,6 +194,7 @@ def registered_count(sessions: Sessions, instances: Sequence[Dataset]) -> int:
     return 0 if series is None else series.instance_count
 
 
+@pytest.mark.covers("R3")
 def test_no_instance_is_refused_or_lost_while_the_database_is_down(
     own_postgres: Postgres,
     child_settings: Settings,
@@ -218,6 +219,7 @@ def test_no_instance_is_refused_or_lost_while_the_database_is_down(
     assert process.running
 
 
+@pytest.mark.covers("R3")
 def test_it_starts_and_accepts_without_a_database_and_a_broker(
     own_postgres: Postgres,
     child_settings: Settings,
@@ -354,6 +356,7 @@ def test_the_log_names_no_patient(
         ("HOST", "nosuchhost.invalid", 2, "OSTEOSCREEN_HOST and OSTEOSCREEN_PORT"),
     ],
 )
+@pytest.mark.covers("R18")
 def test_a_wrong_setting_stops_with_one_line(
     setting: str, value: str, code: int, line: str, child_settings: Settings, tmp_path: Path
 ) -> None:

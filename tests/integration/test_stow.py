@@ -92,6 +92,7 @@ def named(answer: requests.Response, tag: str) -> list[Any]:
     ]
 
 
+@pytest.mark.covers("R2")
 def test_a_client_stores_a_series_as_it_is(open_stow: Open, tmp_path: Path) -> None:
     scp = open_stow()
     instances = ct_series(5, size=256)

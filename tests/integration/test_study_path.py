@@ -124,6 +124,7 @@ def states(history: StudyHistory, study: WrittenStudy) -> dict[str, SeriesState]
     return {name: by_uid[study.uid_of(name)] for name in study.files}
 
 
+@pytest.mark.covers("R5")
 def test_a_study_of_several_series_gives_one_sr_and_one_sc(
     fixture: WorkerFixture, settings: dict[str, object], quick: QuickSeries, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 COUNT = 12
 
 
+@pytest.mark.covers("R6")
 def test_two_workers_share_the_queue_and_screen_nothing_twice(
     child_settings: dict[str, object], model_dir: Path, spool_dir: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_the_varied_results_use_every_source_patient_and_hip() -> None:
 @pytest.mark.servers
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("validator", run.VALIDATORS)
+@pytest.mark.covers("R12")
 def test_validator_finds_no_error_and_no_unknown_warning(validator: str, folder: Path) -> None:
     summary = run.run_validator(validator, sorted(folder.glob("*.dcm")))
 

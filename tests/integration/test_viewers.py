@@ -45,6 +45,7 @@ def faults(request: pytest.FixtureRequest, site: ViewerSite) -> Faults:
     return dict(found)
 
 
+@pytest.mark.covers("R13")
 def test_ohif_shows_the_result_where_it_was_found(faults: Faults) -> None:
     assert {kind: texts for kind, texts in faults.items() if kind != "labels"} == {}
 

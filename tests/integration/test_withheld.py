@@ -205,6 +205,7 @@ def policy_context(context: WorkerContext, model_dir: Path) -> WorkerContext:
     return with_settings(context, model_dir=model_dir, destinations=(destination,))
 
 
+@pytest.mark.covers("R16")
 def test_in_the_silent_phase_everything_is_recorded_and_nothing_sent(
     policy_context: WorkerContext, quick: QuickSeries, tmp_path: Path
 ) -> None:

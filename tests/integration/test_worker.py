@@ -229,6 +229,7 @@ def test_a_series_that_is_not_due_is_not_screened(context: WorkerContext) -> Non
     assert row(context, series_id).state is SeriesState.SCREENING
 
 
+@pytest.mark.covers("R23")
 def test_only_the_pixels_of_old_finished_series_are_deleted(
     context: WorkerContext,
 ) -> None:

@@ -15,11 +15,14 @@ from docs.generate import assurance_pages, licenses_page, sbom, trace_page
 ROOT = Path(__file__).parents[2]
 
 
-def test_trace_is_up_to_date_and_every_threat_and_hazard_has_a_test() -> None:
+def test_trace_is_up_to_date_and_each_of_its_items_has_a_test() -> None:
     items, tests = trace_page.items(), trace_page.covering_tests()
 
-    assert len(items) >= 34
+    assert len(items) >= 62
+    assert {one[0] for one in items} == set("RTH")
     assert set(tests) == set(items)
+    # Of a module whose marker holds for all of its tests.
+    assert any("broker certificate is verified" in one for one in tests["T4"])
     assert (ROOT / "docs/assurance/trace.md").read_text() == trace_page.trace_page()
 
 
@@ -95,6 +98,26 @@ def test_erasure_reaches_every_table_that_leads_to_a_patient() -> None:
     assert {"series", "audit_message", "dxa_result", "event"} <= leads
     assert leads - set(erased) == set()
     assert [name for name, what in erased.items() if what != "deleted"] == ["access"]
+
+
+def test_each_transaction_of_ihe_belongs_to_a_claimed_actor_and_names_its_test() -> None:
+    text = (ROOT / "docs/assurance/ihe.md").read_text()
+    claimed = re.findall(r"^\| .+ \((?:AIR|IOCM|ATNA)\) \| ([^|]+) \|", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\|([^|]+)\| [^|]+ \[((?:RAD|ITI)-\d+)\] \| [^|]+ \| `(\S+)`: ([^|]+) \|$",
+        text,
+        re.MULTILINE,
+    )
+
+    missing = [
+        transaction
+        for _, transaction, path, name in rows
+        if f"def test_{name.replace(' ', '_')}(" not in (ROOT / path).read_text()
+    ]
+
+    assert len(rows) == len(re.findall(r"^\|.*\[(?:RAD|ITI)-\d+\]", text, re.MULTILINE)) > 8
+    assert [row[0].strip() for row in rows if row[0].strip()] == claimed
+    assert missing == []
 
 
 def test_settings_named_by_the_pages_exist() -> None:

@@ -1,5 +1,6 @@
-"""The runner of the units and the next version of a package; the trial: ``make cleanhost``."""
+"""The runner of the units, and packages of the trial; the trial itself: ``make cleanhost``."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from db import migrate
 from tests.clean_host import run_unit
-from tests.clean_host.__main__ import next_version
+from tests.clean_host.__main__ import PYTHONS, package_for
+from tests.clean_host.next_package import newest_revision, next_version
+from tests.fresh.__main__ import RELEASES
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
@@ -57,6 +61,7 @@ def test_groups_of_system_calls_are_expanded_and_taken_away() -> None:
 FILTERED = """
 import ctypes, os, sys
 from pathlib import Path
+from db import migrate
 from tests.clean_host import run_unit
 run_unit.UNITS = (Path("deploy/systemd"),)
 unit = run_unit.read_unit(sys.argv[1], "1")
@@ -97,25 +102,72 @@ def test_directives_that_the_runner_does_not_apply_are_on_the_page(path: Path) -
     assert given - run_unit.APPLIED <= named
 
 
-def test_next_version_has_the_same_files(tmp_path: Path) -> None:
+def build_package(folder: Path, *, minor: int = 11) -> Path:
+    """Build a package with the migrations of the repository; skip where that cannot be done."""
     for tool in ("dpkg-deb", "ar"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-    root = tmp_path / "root"
+    root = folder / f"root{minor}"
     (root / "DEBIAN").mkdir(parents=True)
-    (root / "file").write_text("content")
     (root / "DEBIAN/control").write_text(
         "Package: p\nVersion: 1.0\nArchitecture: all\nMaintainer: m <m@localhost>\n"
-        "Description: d\n"
+        f"Depends: python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})\nDescription: d\n"
     )
-    first, following = tmp_path / "first.deb", tmp_path / "next.deb"
-    build = ("dpkg-deb", "--root-owner-group", "-Zzstd", "--build", root, first)
+    versions = root / "opt/osteoscreen/venv/lib/python3.11/site-packages/db/migrations/versions"
+    shutil.copytree(ROOT / "db/migrations/versions", versions)
+    package = folder / f"p{minor}.deb"
+    build = ("dpkg-deb", "--root-owner-group", "-Zzstd", "--build", root, package)
     subprocess.run(build, check=True, capture_output=True)
+    return package
 
-    next_version(first, following)
 
-    def read(option: str, path: Path) -> str:
-        return subprocess.check_output(["dpkg-deb", option, path], text=True)
+def read(option: str, package: Path) -> str:
+    return subprocess.check_output(["dpkg-deb", option, package], text=True)
+
+
+def test_next_version_has_the_same_files_and_one_migration_more(tmp_path: Path) -> None:
+    first, following = build_package(tmp_path), tmp_path / "next.deb"
+
+    revision = next_version(first, following)
 
     assert "Version: 1.0+next\n" in read("--field", following)
-    assert read("--contents", following) == read("--contents", first)
+    before, after = (read("--contents", one).splitlines() for one in (first, following))
+    assert after[:-1] == before
+    (head,) = re.findall(r"versions/(\w+)\.py$", after[-1])
+    assert (revision, head) == (f"{migrate.newest()}_next", revision)
+    assert after[-1].startswith("-rw-r--r-- root/root")
+    subprocess.run(["dpkg-deb", "--extract", following, tmp_path / "out"], check=True)
+    (script,) = (tmp_path / "out").rglob(f"{revision}.py")
+    assert f'down_revision = "{migrate.newest()}"' in script.read_text()
+
+
+def test_the_package_of_a_release_is_the_newest_for_its_python(tmp_path: Path) -> None:
+    old, new = build_package(tmp_path), build_package(tmp_path / "new")
+    other = build_package(tmp_path, minor=13)
+    os.utime(old, (1, 1))
+
+    assert package_for("bookworm", [old, new, other]) == new
+    assert package_for("trixie", [old, new, other]) == other
+    assert package_for("trixie", [old, new]) is None
+    assert set(PYTHONS) == set(RELEASES)
+
+
+def test_commands_of_the_trial_are_those_of_the_page() -> None:
+    page = (ROOT / "docs/deployment.md").read_text()
+    trial = (ROOT / "tests/clean_host/__main__.py").read_text()
+    checks = {"osteoscreenctl db", "osteoscreenctl status"}  # of the trial, not of an operator
+
+    typed = set(re.findall(r"osteoscreenctl [a-z]+|apt-get [a-z]+|--[a-z-]+(?= [{M])", trial))
+    typed |= set(re.findall(r"install -d [^;\"]+|createdb [^;\"]+|dropdb --force \w+", trial))
+
+    assert len(typed - checks) >= 10
+    assert sorted(one for one in typed - checks if one not in page) == []
+
+
+def test_branches_of_migrations_have_no_newest_revision() -> None:
+    scripts = ['revision = "a"\ndown_revision = None\n']
+    scripts += [f'revision = "{one}"\ndown_revision = "a"\n' for one in ("b", "c")]
+
+    assert newest_revision(scripts[:2]) == "b"
+    with pytest.raises(ValueError, match="too many"):
+        newest_revision(scripts)

@@ -6,6 +6,8 @@ Not covered: the Python environment of the package (``make deb``).
 import re
 import shutil
 import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,8 +43,8 @@ def test_package_names_version_and_python_of_its_environment(package: Path) -> N
         if not line.startswith(" ")
     )
 
-    assert package.name.startswith(f"osteoscreen_{version}_")
-    assert fields["Version"] == version
+    assert package.name.startswith(f"osteoscreen_{version}+python3.{MINOR}_")
+    assert fields["Version"] == f"{version}+python3.{MINOR}"
     assert "python3 (>= 3.11), python3 (<< 3.12), " in fields["Depends"]
     assert fields["Architecture"] == read("dpkg", "--print-architecture").strip()
     assert int(fields["Installed-Size"]) > 100
@@ -78,6 +80,33 @@ def test_package_has_units_users_folders_settings_and_pages(package: Path) -> No
     assert [
         path for path, (mode, _) in files.items() if mode[8] == "w" and mode[0] != "l"
     ] == []
+
+
+def test_version_of_a_later_python_or_program_is_an_upgrade() -> None:
+    if shutil.which("dpkg") is None:
+        pytest.skip("dpkg is not installed")
+    ascending = ("0.1.0", "0.1.0+python3.9", "0.1.0+python3.11", "0.1.0+python3.13", "0.1.1")
+
+    for older, newer in pairwise(ascending):
+        subprocess.run(["dpkg", "--compare-versions", older, "lt", newer], check=True)
+
+
+def test_environment_of_any_python_runs_with_that_of_debian(tmp_path: Path) -> None:
+    minor = sys.version_info[1]
+    venv = tmp_path / "venv"
+    uv = Path(sys.executable).with_name("uv")
+    make = (uv, "venv", "--quiet", "--offline", "--relocatable", "--python", sys.executable)
+    subprocess.run([*make, venv], check=True)
+
+    subprocess.run([DEB / "relink.sh", venv, str(minor)], check=True)
+
+    debian = Path(f"/usr/bin/python3.{minor}")
+    assert (venv / "bin/python").readlink() == debian
+    assert "\nhome = /usr/bin\n" in f"\n{(venv / 'pyvenv.cfg').read_text()}"
+    if not debian.exists():
+        pytest.skip(f"{debian} is not installed")
+    code = "import sys; print(sys.prefix, sys.base_prefix)"
+    assert read(venv / "bin/python3", "-c", code) == f"{venv} /usr\n"
 
 
 def test_units_name_the_folders_of_the_package(package: Path) -> None:

@@ -36,28 +36,28 @@ def cohort(
     series_dir names the folder in the spool; no DICOM file is copied or moved. Run it with the
     settings of the review page, whose role in the database may read feedback.
     """
-    from db.access_log import AuditActor, record_access
+    from db.access_log import AuditActor, record_export
     from worker.review.export_rows import LABEL_COLUMNS, csv_lines
     from worker.review.labeled_hips import labeled_hips
 
     secret = _read_key(key)
     opened = sessions()
-    with opened.begin() as session:
-        now = datetime.now(UTC)
-        actor = AuditActor(operator(), "operator", "")
-        record_access(session, actor, "export", now=now, detail={"file": out.name})
-    rows = [
-        row
-        for row in labeled_hips(opened, spool_dir=read_settings().spool_dir, key=secret)
-        if row["t_score"] is not None
+    hips = [
+        hip
+        for hip in labeled_hips(opened, spool_dir=read_settings().spool_dir, key=secret)
+        if hip.row["t_score"] is not None
     ]
-    kept = [row for row in rows if Path(row["series_dir"]).is_dir()]
+    kept = [hip for hip in hips if Path(hip.row["series_dir"]).is_dir()]
+    with opened.begin() as session:
+        studies = {hip.study_instance_uid for hip in kept}
+        actor = AuditActor(operator(), "operator", "")
+        record_export(session, actor, out.name, studies, now=datetime.now(UTC))
     with out.open("w", newline="", encoding="utf-8") as file:
-        file.writelines(csv_lines(LABEL_COLUMNS, kept))
-    patients = len({row["patient_id"] for row in kept})
+        file.writelines(csv_lines(LABEL_COLUMNS, (hip.row for hip in kept)))
+    patients = len({hip.row["patient_id"] for hip in kept})
     print(f"{len(kept)} hips of {patients} patients written to {out}")
-    if len(kept) < len(rows):
-        print(f"{len(rows) - len(kept)} hips left out: their images were deleted by retention")
+    if len(kept) < len(hips):
+        print(f"{len(hips) - len(kept)} hips left out: their images were deleted by retention")
 
 
 def _read_key(path: Path) -> bytes:

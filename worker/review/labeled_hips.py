@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ from worker.pipeline.grading import MAX_DAYS_APART
 from worker.review.export_rows import label_rows
 
 
-def labeled_hips(
-    sessions: Sessions, *, spool_dir: Path, key: bytes
-) -> Iterator[dict[str, Any]]:
-    """Yield ``LABEL_COLUMNS`` of every such hip.
+@dataclass(frozen=True, slots=True)
+class LabeledHip:
+    """A hip and its row of a manifest (``LABEL_COLUMNS``)."""
+
+    study_instance_uid: str
+    row: dict[str, Any]
+
+
+def labeled_hips(sessions: Sessions, *, spool_dir: Path, key: bytes) -> Iterator[LabeledHip]:
+    """Yield every such hip.
 
     ``key`` : secret of the pseudonyms; with one key a patient has one pseudonym in all exports.
     """
@@ -26,6 +33,6 @@ def labeled_hips(
             by_series[pair.series_id].append(pair)
         for listed, feedback in all_series(session):
             pairs = by_series.get(listed.series.id, [])
-            yield from label_rows(
-                listed, feedback, pairs, spool_dir=spool_dir.resolve(), key=key
-            )
+            rows = label_rows(listed, feedback, pairs, spool_dir=spool_dir.resolve(), key=key)
+            for row in rows:
+                yield LabeledHip(listed.series.study_instance_uid, row)

@@ -189,7 +189,7 @@ def test_results_are_exported_without_identifiers_and_logged(
     with site.record.sessions() as session:
         taken = session.scalars(select(Access).where(Access.what == "export")).all()
     assert [(one.who, one.detail) for one in taken] == [
-        ("test viewer", {"file": "results.csv"})
+        ("test viewer", {"file": "results.csv", "studies": 0})
     ]
 
 
@@ -244,4 +244,7 @@ def test_cohort_is_exported_with_stable_pseudonyms(
     assert (tmp_path / "pseudonyms.key").stat().st_mode & 0o777 == 0o600
     with site.record.sessions() as session:
         newest = session.scalars(select(Access).order_by(Access.id.desc()).limit(1)).one()
-    assert (newest.what, newest.detail) == ("export", {"file": "second.csv"})
+    assert (newest.what, newest.detail) == (
+        "export",
+        {"file": "second.csv", "studies": COUNT},
+    )

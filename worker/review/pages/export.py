@@ -1,13 +1,13 @@
 """Exported CSV files. Each download is written to the access log."""
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
-from db.access_log import record_access
+from db.access_log import record_export
 from db.worklist import all_series
 from worker.review.clock import now
 from worker.review.dependencies import CurrentOperator, CurrentUser
@@ -17,7 +17,7 @@ from worker.review.export_rows import (
     csv_lines,
     result_row,
 )
-from worker.review.labeled_hips import labeled_hips
+from worker.review.labeled_hips import LabeledHip, labeled_hips
 from worker.review.rendering import render
 from worker.review.state import AppState, CurrentState
 from worker.review.users import User
@@ -36,7 +36,7 @@ def show_exports(request: Request, user: CurrentUser) -> Response:
 @router.get("/export/results.csv")
 def export_results(app_state: CurrentState, user: CurrentUser) -> Response:
     """Export all series without identifiers."""
-    _record_export(app_state, user, "results.csv")
+    _record_export(app_state, user, "results.csv", ())
 
     def rows() -> Iterator[dict[str, Any]]:
         with app_state.sessions() as session:
@@ -49,27 +49,35 @@ def export_results(app_state: CurrentState, user: CurrentUser) -> Response:
 @router.get("/export/labels.csv")
 def export_labels(app_state: CurrentState, operator: CurrentOperator) -> Response:
     """Export hips with a T-score as a manifest for ``training prepare``."""
-    _record_export(app_state, operator, "labels.csv")
-    rows = (row for row in _label_rows(app_state) if row["t_score"] is not None)
-    return _csv_response(LABEL_COLUMNS, rows, "labels.csv")
+    hips = [hip for hip in _labeled_hips(app_state) if hip.row["t_score"] is not None]
+    return _send_labels(app_state, operator, hips, "labels.csv")
 
 
 @router.get("/export/feedback.csv")
 def export_feedback(app_state: CurrentState, operator: CurrentOperator) -> Response:
     """Export hips with reader feedback; the T-score may be empty."""
-    _record_export(app_state, operator, "feedback.csv")
-    rows = (row for row in _label_rows(app_state) if row["reader_opinions"])
-    return _csv_response(LABEL_COLUMNS, rows, "feedback.csv")
+    hips = [hip for hip in _labeled_hips(app_state) if hip.row["reader_opinions"]]
+    return _send_labels(app_state, operator, hips, "feedback.csv")
 
 
-def _label_rows(app_state: AppState) -> Iterator[dict[str, Any]]:
+def _labeled_hips(app_state: AppState) -> Iterator[LabeledHip]:
     key = secrets.token_bytes(32)
     return labeled_hips(app_state.sessions, spool_dir=app_state.settings.spool_dir, key=key)
 
 
-def _record_export(app_state: AppState, user: User, name: str) -> None:
+def _send_labels(
+    app_state: AppState, user: User, hips: Sequence[LabeledHip], name: str
+) -> StreamingResponse:
+    """Record the export with its studies, which ``series_dir`` names, then send it."""
+    _record_export(app_state, user, name, {hip.study_instance_uid for hip in hips})
+    return _csv_response(LABEL_COLUMNS, (hip.row for hip in hips), name)
+
+
+def _record_export(
+    app_state: AppState, user: User, name: str, study_uids: Collection[str]
+) -> None:
     with app_state.sessions.begin() as session:
-        record_access(session, user.audit_actor, "export", now=now(), detail={"file": name})
+        record_export(session, user.audit_actor, name, study_uids, now=now())
 
 
 def _csv_response(

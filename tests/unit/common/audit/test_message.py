@@ -10,6 +10,7 @@ from lxml import etree
 
 from common.audit.message import AuditEvent, Facts, audit_message
 from common.audit.syslog import syslog_message
+from db.audit import STUDIES_PER_MESSAGE
 
 SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parents[3] / "support/audit_schema.rng"))
 AT = datetime(2026, 11, 30, 21, 15, 0, 123456, tzinfo=timezone(timedelta(hours=1)))
@@ -31,7 +32,7 @@ DETAILS: dict[AuditEvent, dict[str, Any]] = {
     AuditEvent.RECEIVED: SERIES,
     AuditEvent.SENT: SERIES,
     AuditEvent.QUERY: {**USER, "query": "PID <4711> \u00e4"},
-    AuditEvent.EXPORT: {**USER, "file": "labels.csv"},
+    AuditEvent.EXPORT: {**USER, "file": "labels.csv", "studies": {"1.2": "P1", "1.3": None}},
     AuditEvent.DELETED: {"user": "root", "patient_id": "P1", "study_instance_uid": "1.2.3"},
 }
 
@@ -102,10 +103,49 @@ def test_export_names_user_service_and_file() -> None:
     assert root.find("EventIdentification").get("EventActionCode") == "R"
     assert participants(root) == [
         ("alice", "true", "110153"),
-        ("osteoscreen worker", "false", "110150"),
+        ("osteoscreen worker", "false", "110153"),
         ("labels.csv", "false", "110154"),
     ]
-    assert root.find("ActiveParticipant/MediaIdentifier/MediaType").get("csd-code") == "110037"
+    media = root.find("ActiveParticipant[MediaIdentifier]")
+    assert media.find("MediaIdentifier/MediaType").get("csd-code") == "110037"
+    # Required where the file leaves by the network.
+    assert media.get("NetworkAccessPointID") == "10.0.0.9"
+
+
+def test_export_names_its_studies_and_each_patient_once() -> None:
+    studies = {"1.2": "P1", "1.3": "P1", "1.4": None}
+    objects = [
+        (
+            one.find("ParticipantObjectIDTypeCode").get("csd-code"),
+            one.get("ParticipantObjectID"),
+        )
+        for one in message_of(AuditEvent.EXPORT, studies=studies).findall(
+            "ParticipantObjectIdentification"
+        )
+    ]
+
+    assert objects == [
+        ("12", "labels.csv"),
+        *(("110180", uid) for uid in studies),
+        ("2", "P1"),
+        ("2", ""),
+    ]
+
+
+def test_longest_export_is_one_that_every_repository_takes() -> None:
+    longest = {
+        f"1.{number:062d}": f"{number:04d}{'&' * 60}" for number in range(STUDIES_PER_MESSAGE)
+    }
+    facts = Facts(
+        AuditEvent.EXPORT, AT, "review", "h" * 64, "\u00e4" * 128, file="labels.csv",
+        studies=longest,
+    )  # fmt: skip
+
+    body = audit_message(facts)
+    message = syslog_message(body, at=AT, host="h" * 64, process="4194304")
+
+    assert body.count(b"<ParticipantObjectIdentification ") == 1 + 2 * STUDIES_PER_MESSAGE
+    assert 20_000 < len(message) <= 32_768  # PS3.15 A.6
 
 
 def participants(root: Any) -> list[tuple[str, str, str]]:

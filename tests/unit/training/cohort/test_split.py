@@ -11,6 +11,7 @@ from training.cohort.split import LeakError, check_no_leak, part_of_patient, spl
 
 
 @given(patients=st.lists(st.integers(0, 30), min_size=1, max_size=120), seed=st.integers(0, 99))
+@pytest.mark.covers("R26")
 def test_no_patient_is_in_two_parts_and_none_is_lost(patients: list[int], seed: int) -> None:
     strata = ["normal" if patient % 3 else "osteoporosis" for patient in patients]
 

@@ -19,6 +19,7 @@ def femur_at(position: tuple[float, float, float]) -> Femur:
 @pytest.mark.parametrize(
     ("hu", "value"), [(-1024, 0), (-500, 0), (0, 63.75), (500, 127.5), (1500, 255), (3071, 255)]
 )
+@pytest.mark.covers("R8")
 def test_window_is_that_of_the_paper(hu: float, value: float) -> None:
     """Ha 2024, Eq. 1, 2 and 4: center 500, width 2000, to 0–255, clipped."""
     scaled = crop.window(np.array([[hu]], np.int16))
@@ -28,6 +29,7 @@ def test_window_is_that_of_the_paper(hu: float, value: float) -> None:
 
 
 @pytest.mark.parametrize("pixel_mm", [0.6, 0.977, 1.2])
+@pytest.mark.covers("R8")
 def test_crop_is_244_mm_around_the_neck_at_any_pixel_size(pixel_mm: float) -> None:
     size = int(400 / pixel_mm)
     source = plane(np.zeros((size, size)), pixel_mm, pixel_mm)

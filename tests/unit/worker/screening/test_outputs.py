@@ -45,6 +45,7 @@ def test_the_files_hold_the_objects(built: Outputs, tmp_path: Path) -> None:
         assert (picture.height, picture.width) == (built.sc.Rows, built.sc.Columns)
 
 
+@pytest.mark.covers("R11")
 def test_equal_arguments_give_equal_bytes(built: Outputs) -> None:
     assert build_outputs(make_screening(), at=AT).files == built.files
 

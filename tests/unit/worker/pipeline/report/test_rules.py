@@ -26,6 +26,7 @@ def test_report_complies_with_every_rule(case: str, sop_class: SopClass) -> None
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.covers("R11")
 def test_rebuilt_pictures_and_reports_are_byte_identical(case: str) -> None:
     screening = CASES[case]()
     pictures = build_captures(screening, at=AT)
