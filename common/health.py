@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from common.connection_limits import BACKLOG, oldest_of_busiest
 from common.metrics import REGISTRY
-from common.spool.layout import free_bytes
+from common.spool.disk_space import free_bytes
 from common.spool.writer import SpoolWriter
 
 # One iteration may wait for several database statements, each of up to a minute.

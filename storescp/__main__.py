@@ -13,7 +13,7 @@ from common.logging import configure_logging, get_logger
 from common.metrics import SPOOL_FREE_BYTES, sum_registries
 from common.settings.load import exit_on_oserror, load_settings
 from common.settings.storescp import StoreScpSettings
-from common.spool.layout import free_bytes_or_nan
+from common.spool.disk_space import free_bytes_or_nan
 from common.spool.writer import SpoolWriter, clean_incoming
 from common.task_publisher import TaskPublisher
 from db.audit import note_activity

@@ -11,7 +11,7 @@ from common import health, supervised
 from common.logging import configure_logging, get_logger
 from common.metrics import DELIVERIES, SPOOL_FREE_BYTES
 from common.settings.load import exit_on_oserror
-from common.spool.layout import free_bytes_or_nan
+from common.spool.disk_space import free_bytes_or_nan
 from common.task_publisher import SCREENING_QUEUE, TaskPublisher
 from db.audit import note_activity
 from db.migrate import SchemaNotCurrent, database_probe

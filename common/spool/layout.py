@@ -13,7 +13,6 @@ The folder of a withdrawn result also has its rejection note, ko-<sop>.dcm.
 A file appears under its final name only when it is complete and durable.
 """
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -93,20 +92,6 @@ def remove_series(spool_dir: Path, key: SeriesKey, *, before: datetime) -> None:
         folder.parent.rmdir()
     except OSError:
         return  # not empty, or already deleted
-
-
-def free_bytes(spool_dir: Path) -> int:
-    """Return the disk space available to an unprivileged process."""
-    stat = os.statvfs(spool_dir)
-    return stat.f_bavail * stat.f_frsize
-
-
-def free_bytes_or_nan(folder: Path) -> float:
-    """Return the free bytes of a file system, NaN if it cannot be read."""
-    try:
-        return free_bytes(folder)
-    except OSError:
-        return math.nan
 
 
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:

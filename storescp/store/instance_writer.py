@@ -8,9 +8,10 @@ from common.dicom.errors import NotPart10, Undecodable
 from common.dicom.uids import InvalidUid, is_valid_uid
 from common.dicomnet import status
 from common.settings.storescp import MEGABYTE, StoreScpSettings
+from common.spool.disk_space import is_too_full
 from common.spool.held import Sender, held_path, sender_of
 from common.spool.incoming import Incoming
-from common.spool.layout import SeriesKey, free_bytes, instance_path
+from common.spool.layout import SeriesKey, instance_path
 from common.spool.part10 import encode_header, holds_same, read_header
 from common.spool.writer import SpoolWriter
 from storescp.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
@@ -172,7 +173,7 @@ class InstanceWriter:
                 status.OUT_OF_RESOURCES,
                 f"instance is larger than {settings.max_instance_mb} MB",
             )
-        if free_bytes(self._writer.spool_dir) < settings.min_free_mb * MEGABYTE:
+        if is_too_full(self._writer.spool_dir, settings.min_free_mb):
             raise Refusal(
                 status.OUT_OF_RESOURCES,
                 f"less than {settings.min_free_mb} MB of disk space left",

@@ -23,7 +23,7 @@ from common.dicomnet.multipart import BadMultipart, Headers, MultipartReader, bo
 from common.logging import get_logger
 from common.metrics import STOW_REQUESTS
 from common.settings.storescp import MEGABYTE
-from common.spool.layout import free_bytes
+from common.spool.disk_space import is_too_full
 from storescp.association.admission import peer_is_allowed
 from storescp.association.transfer_rate import TransferRateMonitor, TransferTimeout
 from storescp.store.part10_writer import Part10Writer
@@ -205,8 +205,7 @@ class StowEndpoint:
         )
 
     def _disk_full(self) -> bool:
-        free = free_bytes(self._service.writer.spool_dir)
-        return free < self._settings.min_free_mb * MEGABYTE
+        return is_too_full(self._service.writer.spool_dir, self._settings.min_free_mb)
 
 
 def _check_part(headers: Headers, files: Part10Writer) -> Part10Writer:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.metrics import REGISTRY
-from common.spool.layout import free_bytes_or_nan
+from common.spool.disk_space import free_bytes_or_nan
 from tests.support.record import Sessions, after, completed, fail, lease, register, screened
 from worker.queue_metrics import QueueMetrics, set_queue_metrics
 

@@ -9,7 +9,7 @@ from kombu import Connection
 
 from common.audit.syslog import SyslogServer, send_messages
 from common.settings.worker import WorkerSettings
-from common.spool.layout import free_bytes
+from common.spool.disk_space import free_bytes
 from common.spool.quarantine import list_quarantined
 from db.migrate import SchemaNotCurrent, newest, require_current_schema
 from db.server_state import ServerState, server_state
