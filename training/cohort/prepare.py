@@ -31,7 +31,7 @@ from training.cohort.source import Source, check_seed
 from training.cohort.split import PARTS, SplitPart
 from worker.pipeline import crop, header_values, load, select
 from worker.pipeline.acquisition import kernel_of
-from worker.pipeline.contrast import enhanced
+from worker.pipeline.contrast_warning import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
 from worker.pipeline.femur_outline import femur_outline
 from worker.pipeline.femurs import planes

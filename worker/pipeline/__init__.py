@@ -12,7 +12,7 @@
    ``neck`` (``neck_outline``) measures the attenuation of the femoral neck.
 6. ``model`` classifies the cuts (``classify``, ``explain``) and computes one heat map.
 7. ``warnings`` collects what a reader must know of a graded series (``acquisition``,
-   ``contrast``, ``motion``, ``heat_map``); ``grading`` gives the patient's grade.
+   ``contrast_warning``, ``motion``, ``heat_map``); ``grading`` gives the patient's grade.
 
 ``screen_study`` does this for a study: ``ranking`` orders its series by their headers, and
 ``compose`` makes one result of those that were screened.

@@ -7,7 +7,7 @@ warnings are counted.
 from collections.abc import Sequence
 
 from worker.pipeline.acquisition import Envelope, acquisition_warnings
-from worker.pipeline.contrast import contrast_warning
+from worker.pipeline.contrast_warning import contrast_warning
 from worker.pipeline.demographics import demographics_warning, who_category_warning
 from worker.pipeline.header_values import source_header
 from worker.pipeline.heat_map import heat_map_warning

@@ -3,7 +3,8 @@
 from worker.pipeline import header_values
 from worker.pipeline.lumbar_results import Conditions, LimitReading, Vertebra
 from worker.pipeline.ranking.kernel import kernel_kind
-from worker.pipeline.ranking.phase import ContrastPhase, contrast_phase
+from worker.pipeline.ranking.phase import contrast_phase
+from worker.pipeline.spine.contrast_phase import shown_phase
 from worker.pipeline.spine.published_limits import PublishedLimit, limits_of
 from worker.pipeline.validation.monoenergetic import monoenergetic_warning
 from worker.pipeline.volume import Series
@@ -11,12 +12,6 @@ from worker.pipeline.volume import Series
 # Headers hold rounded values.
 KVP_TOLERANCE = 2.0
 THICKNESS_TOLERANCE_MM = 0.1
-# Blood in the aorta without contrast medium: 29–45 HU in the middle half of 325 patients, 39–50
-# without anemia (https://www.researchsquare.com/article/rs-1420003/v1). At the end of the
-# arterial phase: 290–360 HU (https://radiopaedia.org/articles/late-arterial-phase). Both limits
-# are chosen beside these ranges. Iodine is brighter at lower voltages.
-UNENHANCED_HU, ARTERIAL_HU = 70.0, 250.0
-ARTERIAL_FROM_KVP = 110.0
 # The accuracy is that of the limit, on whichever side of it a value is.
 WORDS = "a limit {} for osteoporosis"
 
@@ -33,22 +28,9 @@ def conditions_of(series: Series, aorta_hu: float | None = None) -> Conditions:
         kvp=kvp,
         thickness_mm=header_values.number_of(header, "SliceThickness"),
         kernel=kernel_kind(header),
-        phase=_phase(contrast_phase(header), kvp, aorta_hu),
+        phase=shown_phase(contrast_phase(header), kvp, aorta_hu),
         aorta_hu=aorta_hu,
     )
-
-
-def _phase(stated: ContrastPhase, kvp: float | None, aorta_hu: float | None) -> ContrastPhase:
-    """Return the phase that the aorta shows, else that of the header.
-
-    Portal and late phase do not differ enough in the aorta. What the header says against a
-    limit stays.
-    """
-    if aorta_hu is None:
-        return stated
-    if aorta_hu >= ARTERIAL_HU and kvp is not None and kvp >= ARTERIAL_FROM_KVP:
-        return "arterial"
-    return "none" if stated == "unknown" and aorta_hu <= UNENHANCED_HU else stated
 
 
 def read_limits(

@@ -1,5 +1,5 @@
 """Covered: the hips that each warning is about, order and topics. Not covered: the limits of
-each (test_acquisition, test_contrast, test_field_of_view, test_quality)."""
+each (test_acquisition, test_contrast_warning, test_field_of_view, test_quality)."""
 
 import numpy as np
 

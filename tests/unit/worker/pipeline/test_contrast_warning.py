@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.ct_volume import ct_headers
 from tests.support.hip_volume import LEFT, RIGHT, put, put_rod, soft_tissue
-from worker.pipeline.contrast import contrast_warning, enhanced, vessel_mm3
+from worker.pipeline.contrast_warning import contrast_warning, enhanced, vessel_mm3
 from worker.pipeline.volume import Femur, Series, Volume
 
 
