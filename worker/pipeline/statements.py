@@ -120,7 +120,7 @@ def demographics(screening: Screening) -> str:
 def images_read(screening: Screening) -> str:
     """Return the images that were read, of reformatted planes also those through the necks."""
     names = {
-        hip.side: _name_with_neck(screening, hip)
+        hip.side: name_with_neck(screening, hip)
         for hip in both_hips(screening)
         if hip.grade is not None
     }
@@ -132,7 +132,8 @@ def images_read(screening: Screening) -> str:
     return texts.IMAGES_READ.format(images="; ".join(each))
 
 
-def _name_with_neck(screening: Screening, hip: Hip) -> str:
+def name_with_neck(screening: Screening, hip: Hip) -> str:
+    """Return the plane of a hip, and where it was reformatted the image through the neck."""
     name, header = plane_name(screening, hip), neck_slice(screening, hip)
     if header is None:
         return name
