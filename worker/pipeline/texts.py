@@ -25,7 +25,6 @@ HIP = "{side} hip"
 HIP_OF_GRADE = "{side} hip {grade}"
 HIP_UNCERTAIN = "{side} hip uncertain, {grade} or {other}"
 HIP_NOT_ASSESSABLE = "{side} hip not assessable"
-HIP_NOT_GRADED = "{side} hip not graded"
 SHORT_REASONS: Mapping[ReasonCode, str] = {
     ReasonCode.METAL: ": metal",
     ReasonCode.NO_FEMUR: ": not found",
@@ -35,6 +34,9 @@ EARLIER_GRADE = ", earlier {grade}"
 
 # A result without a grade: the measurement comes first.
 NOT_GRADED = "{lumbar}; hips not graded ({sides})"
+UNGRADED_HIP = "{side} hip{reason}"
+NOT_ASSESSABLE_REASON = ": not assessable"
+EARLIER_OF_SIDES = "{sides} earlier {grade}"
 NOT_IN_VIEW = "not in the field of view"
 NO_MODEL, NO_MODEL_SHORT = "No model is installed", "no model is installed"
 NO_MODEL_NO_SPINE = "No model is installed, and no lumbar vertebra is measured."
@@ -44,6 +46,8 @@ NECK_VALUE = "Femoral neck {mean} ± {sd} HU; no published limit is used."
 LUMBAR_VALUE = "{level} {hu} HU"
 LUMBAR_READ = "{value}: {sign} {limit}, {author}"
 LUMBAR_NOT_READ = "{value}; {author} does not apply: {why_not}"
+FIRST_OF_REASONS = "{reason}, among others"
+LIMIT_NOT_READ = "{author} does not apply: {why_not}."
 LUMBAR_NO_LIMIT = "{values} (no published limit is used)"
 LUMBAR_NOT_MEASURED = "{level} not measured: {reason}"
 LUMBAR_BESIDE_GRADE = "Lumbar spine, measured without the model: {line}."
