@@ -228,7 +228,8 @@ def varied_result(number: int) -> VariedResult:
     hips = tuple(_with_probabilities(hip, generator) for hip in screening.hips)
     if number % 8 == 3:
         hips = tuple(replace(hip, neck=UNSEEN if hip.neck else None) for hip in hips)
-    if number % 9 == 7 and all(hip.grade for hip in hips) and "no frame" not in source:
+    both = len(hips) == 2 and all(hip.grade for hip in hips)
+    if number % 9 == 7 and both and "no frame" not in source:
         screening = composed(replace(screening, hips=hips), replace(screening, hips=hips))
         hips, source = screening.hips, f"{source}, two series"
     of_study = {key: attributes[key] for key in attributes if key not in GEOMETRY}

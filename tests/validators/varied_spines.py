@@ -5,6 +5,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -12,10 +13,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.support.factories import make_ct_headers, make_screening
 from tests.support.report_cases import METAL
 from tests.support.spine_results import make_lumbar, make_spine_screening
+from worker.pipeline.lumbar_results import LumbarMeasurements, NotMeasured, Region
 from worker.pipeline.measurement_only import no_model
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Hip, NeckNotMeasured, Screening
+from worker.pipeline.volume import to_point
 
+# From the spine of its phantom to one whose lowest vertebra is 9 cm above the heads.
+ABOVE_MM = (0.0, 31.0, 293.0)
 UNSEEN = NeckNotMeasured("The outline of the neck cannot be seen.")
 
 
@@ -23,10 +28,11 @@ def with_spine(number: int, screening: Screening, of_study: Mapping[str, Any]) -
     """Return a result without a grade with a measured spine, and some others with one.
 
     Every second result without a grade is that of a site without a model (``MODEL_DIR=none``).
+    Beside a grade the spine is of another series, or of the coronal series of the hips.
     ``of_study`` : attributes of the headers of the study.
     """
     graded = screening.grade is not None
-    if graded and number % 7 != 5:
+    if graded and number % 7 != 1:
         return screening
     lumbar = make_lumbar(
         orientation="coronal" if number % 4 == 2 else "axial",
@@ -35,11 +41,38 @@ def with_spine(number: int, screening: Screening, of_study: Mapping[str, Any]) -
     )
     lumbar = replace(lumbar, headers=tuple(map(as_read, lumbar.headers)))
     if graded:
-        return replace(screening, lumbar=lumbar)
+        one_series = number % 4 == 1 and _is_of_one_coronal_series(screening)
+        return replace(
+            screening, lumbar=_above(lumbar, screening.headers) if one_series else lumbar
+        )
     spine = make_spine_screening(lumbar, warnings=screening.warnings)
     if number % 2 == 0:
         return replace(spine, hips=_without_model(number, screening.hips))
     return replace(spine, hips=screening.hips or spine.hips)
+
+
+def _is_of_one_coronal_series(screening: Screening) -> bool:
+    shown = (hip.plane for hip in screening.hips if hip.plane is not None)
+    return all(plane.source_sop_uid for plane in shown) and not screening.is_composed
+
+
+def _above(lumbar: LumbarMeasurements, headers: tuple[Dataset, ...]) -> LumbarMeasurements:
+    """Return the measurements as those of the series of the hips, above their heads."""
+    measurements = tuple(
+        replace(one, vertebra=replace(one.vertebra, region=_moved(one.vertebra.region)))
+        for one in lumbar.measurements
+    )
+    return replace(lumbar, measurements=measurements, headers=headers)
+
+
+def _moved(region: Region | NotMeasured) -> Region | NotMeasured:
+    if isinstance(region, NotMeasured):
+        return region
+    return replace(
+        region,
+        center_mm=to_point(np.add(region.center_mm, ABOVE_MM)),
+        outline_mm=tuple(to_point(np.add(point, ABOVE_MM)) for point in region.outline_mm),
+    )
 
 
 def _without_model(number: int, hips: Sequence[Hip]) -> tuple[Hip, ...]:
@@ -63,7 +96,9 @@ def spine_name(screening: Screening) -> str:
     if screening.lumbar is None:
         return ""
     if screening.grade is not None:
-        return " and spine"
+        own = {str(ds.SeriesInstanceUID) for ds in screening.headers}
+        is_own = screening.lumbar.series_instance_uid in own
+        return " and its spine" if is_own else " and spine of another series"
     codes = {hip.reason.code for hip in screening.hips if hip.reason is not None}
     without = ", no model" if ReasonCode.NO_MODEL in codes else ""
     return f", replaced by a spine{without}"
