@@ -35,6 +35,7 @@ from worker.pipeline.capture.result_page import (
 from worker.pipeline.capture.typeset import Color, Page, line_px
 from worker.pipeline.heat_map import is_heat_on_femur
 from worker.pipeline.impression import impression, qualifications, recommendation
+from worker.pipeline.lumbar_statements import contradiction
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.previous import PreviousResult, picture_line, picture_note
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
@@ -108,8 +109,10 @@ def _draw_impression(
     y = draw_impression(page, impression(screening, previous), y, max_lines=2)
     if advice := recommendation(screening):
         y = page.text(advice, (EDGE, y + 2, TEXT_WIDTH), BODY_PX, WHITE)
+    contradicted = contradiction(screening)
     for words in qualifications(screening):
-        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), SMALL_PX, PALE)
+        px, color = (BODY_PX, WHITE) if words == contradicted else (SMALL_PX, PALE)
+        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), px, color)
     return y
 
 
