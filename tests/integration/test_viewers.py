@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.servers]
 
 RESULTS = {
     0: "coronal, both hips",
+    1: "hips and spine of one coronal series",
     2: "axial, left hip only",
     9: "axial, lumbar spine without hips",
     14: "axial, planes turned apart",

@@ -29,8 +29,8 @@ from tests.support.report_tree import (
 from worker.pipeline.results import Grade, Screening
 
 __all__ = [
-    "GRADES", "REGION_SIDES", "groups", "items", "name", "named", "not_evaluated",
-    "public_meanings", "side_of", "value", "violations",
+    "GRADES", "REGION_SIDES", "groups", "hip_groups", "items", "level_of", "name", "named",
+    "not_evaluated", "public_meanings", "side_of", "value", "violations",
 ]  # fmt: skip
 
 UNITS = {"%", "[hnsf'U]", "mm", "mm2", "{pixels}"}

@@ -25,10 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return 1 if there is an error or an unknown warning."""
     parser = argparse.ArgumentParser(prog="python -m tests.validators", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="number of results")
+    parser.add_argument("--start", type=int, default=0, help="number of the first result")
     parser.add_argument("--validators", nargs="*", choices=VALIDATORS, default=list(VALIDATORS))
     parser.add_argument("--keep", type=Path, help="folder for the DICOM files")
     options = parser.parse_args(arguments)
-    results = [varied_result(number) for number in range(options.count)]
+    numbers = range(options.start, options.start + options.count)
+    results = [varied_result(number) for number in numbers]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

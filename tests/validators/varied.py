@@ -7,15 +7,12 @@ combinations and the first 24 use every entry of every list.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.dataset import FileMetaDataset
+from pydicom import Dataset
 from pydicom.uid import (
     EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
     LegacyConvertedEnhancedCTImageStorage,
 )
 
@@ -27,10 +24,10 @@ from tests.support.report_cases import (
     as_frames,
     composed,
 )
-from tests.support.spine_results import make_lumbar, make_spine_screening
+from tests.validators.varied_spines import UNSEEN, as_read, spine_name, with_spine
 from worker.pipeline.previous import PreviousHip, PreviousResult
 from worker.pipeline.reasons import Reason
-from worker.pipeline.results import Grade, Hip, NeckNotMeasured, Screening
+from worker.pipeline.results import Grade, Hip, Screening
 
 NORMAL, OSTEOPENIA, OSTEOPOROSIS = Grade
 
@@ -230,43 +227,20 @@ def varied_result(number: int) -> VariedResult:
     generator = np.random.default_rng(number)
     hips = tuple(_with_probabilities(hip, generator) for hip in screening.hips)
     if number % 8 == 3:
-        unseen = NeckNotMeasured("The outline of the neck cannot be seen.")
-        hips = tuple(replace(hip, neck=unseen if hip.neck else None) for hip in hips)
-    if number % 9 == 7 and all(hip.grade for hip in hips) and "no frame" not in source:
+        hips = tuple(replace(hip, neck=UNSEEN if hip.neck else None) for hip in hips)
+    both = len(hips) == 2 and all(hip.grade for hip in hips)
+    if number % 9 == 7 and both and "no frame" not in source:
         screening = composed(replace(screening, hips=hips), replace(screening, hips=hips))
         hips, source = screening.hips, f"{source}, two series"
-    screening = _with_spine(number, replace(screening, hips=hips), attributes)
+    of_study = {key: attributes[key] for key in attributes if key not in GEOMETRY}
+    screening = with_spine(number, replace(screening, hips=hips), of_study)
     history = HISTORIES[number % len(HISTORIES)] if "StudyDate" in headers[0] else ()
     return VariedResult(
-        f"{number}: {source}{_spine_name(screening)}, {script}, {header_kind}",
+        f"{number}: {source}{spine_name(screening)}, {script}, {header_kind}",
         screening,
         history,
         parametric_map=number % 3 == 0,
     )
-
-
-def _with_spine(number: int, screening: Screening, attributes: dict[str, Any]) -> Screening:
-    """Return a result without a grade with a measured spine, and some others with one."""
-    graded = screening.grade is not None
-    if graded and number % 7 != 5:
-        return screening
-    of_study = {key: attributes[key] for key in attributes if key not in GEOMETRY}
-    lumbar = make_lumbar(
-        orientation="coronal" if number % 4 == 2 else "axial",
-        dense=("L1",) if number % 5 == 4 else (),
-        **{**of_study, "SeriesInstanceUID": f"1.2.826.0.1.3680043.8.498.9.{number}"},
-    )
-    lumbar = replace(lumbar, headers=tuple(map(as_read, lumbar.headers)))
-    if graded:
-        return replace(screening, lumbar=lumbar)
-    spine = make_spine_screening(lumbar, warnings=screening.warnings)
-    return replace(spine, hips=screening.hips or spine.hips)
-
-
-def _spine_name(screening: Screening) -> str:
-    if screening.lumbar is None:
-        return ""
-    return " and spine" if screening.grade is not None else ", replaced by a spine"
 
 
 def _pick(choices: Mapping[str, Any], number: int) -> tuple[str, Any]:
@@ -284,13 +258,3 @@ def _with_probabilities(hip: Hip, generator: np.random.Generator) -> Hip:
         *zip(others, values[:2].tolist(), strict=True),
     ]
     return replace(hip, probabilities=dict(named))
-
-
-def as_read(header: Dataset) -> Dataset:
-    """Return the header as read from a file: text in bytes of its own character set."""
-    header.file_meta = FileMetaDataset()
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = BytesIO()
-    dcmwrite(file, header, enforce_file_format=True)
-    read: Dataset = dcmread(BytesIO(file.getvalue()))
-    return read

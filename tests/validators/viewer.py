@@ -95,6 +95,8 @@ def _regions(shown: ShownReport, expected: list[Outline]) -> Iterator[str]:
             yield "a region is not drawn"
         elif outline.image_uid not in (region.image or ""):
             yield f"a region is on another image: {region.image}"
+        elif not np.isfinite(region.points).all():
+            yield "a region is nowhere: its image has no position in the viewer"
         elif (distance := distance_mm(region.points, outline)) > MAX_DISTANCE_MM:
             yield f"a region is {distance:.1f} mm from where it was drawn"
 

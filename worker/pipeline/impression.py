@@ -9,8 +9,8 @@ from worker.pipeline.lumbar_statements import (
     contradiction,
     is_under_specific_limit,
     lumbar_line,
+    reasons_not_read,
 )
-from worker.pipeline.measurement_only import is_measured_hip
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Grade, Hip, Screening
@@ -33,7 +33,7 @@ def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
     uncertain hip is named so. Of a side that cannot be assessed now it states metal and the
     worst grade of ``previous``, earlier results of this patient.
     """
-    if screening.grade is None and (line := lumbar_line(screening)):
+    if screening.grade is None and (line := lumbar_line(screening, short=True)):
         sides = _ungraded(both_hips(screening), previous)
         sentence = texts.NOT_GRADED.format(lumbar=line, sides=sides)
         over = "" if is_under_specific_limit(screening) else texts.NO_RULE_OUT
@@ -60,6 +60,8 @@ def qualifications(screening: Screening) -> Iterable[str]:
     """Yield the sentences without which the impression could be misread, often none."""
     if screening.grade is not None and (line := lumbar_line(screening)):
         yield texts.LUMBAR_BESIDE_GRADE.format(line=line)
+    if screening.grade is None and (words := reasons_not_read(screening)):
+        yield words
     if words := contradiction(screening):
         yield words
     if is_under_who_age(screening):
@@ -119,11 +121,31 @@ def _sides(hips: Sequence[Hip], patient: Grades, previous: Sequence[PreviousResu
 
 def _ungraded(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -> str:
     """Return why no hip is graded, once where both have the same reason."""
-    named = [_hip(hip, previous) for hip in hips]
     codes = {hip.reason.code for hip in hips if hip.reason is not None}
-    if len(codes) == 1 and named == [_hip(hip, ()) for hip in hips]:
-        return SAME_REASON.get(codes.pop()) or "; ".join(named)
-    return "; ".join(named)
+    same = SAME_REASON.get(codes.pop()) if len(codes) == 1 else None
+    if same is not None:
+        return "; ".join([same, *_earlier_of_sides(hips, previous)])
+    return "; ".join(
+        texts.UNGRADED_HIP.format(
+            side=texts.SIDE_WORDS[hip.side],
+            reason=_short_reason(hip) or texts.NOT_ASSESSABLE_REASON,
+        )
+        + _earlier(hip, previous)
+        for hip in hips
+    )
+
+
+def _earlier_of_sides(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -> Iterable[str]:
+    """Yield the worst earlier grade of each side, once where it is that of both."""
+    worst = {hip.side: _worst_earlier(hip, previous) for hip in hips}
+    grades = set(worst.values())
+    if len(grades) == 1 and (grade := grades.pop()):
+        yield texts.EARLIER_OF_SIDES.format(sides=texts.BOTH_HIPS, grade=grade)
+        return
+    for side, grade in worst.items():
+        if grade is not None:
+            hip = texts.HIP.format(side=texts.SIDE_WORDS[side])
+            yield texts.EARLIER_OF_SIDES.format(sides=hip, grade=grade)
 
 
 def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:
@@ -132,14 +154,24 @@ def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:
         return texts.HIP_UNCERTAIN.format(side=side, grade=grades[0], other=grades[1])
     if grades:
         return texts.HIP_OF_GRADE.format(side=side, grade=grades[0])
-    reason = "" if hip.reason is None else texts.SHORT_REASONS.get(hip.reason.code, "")
+    words = texts.HIP_NOT_ASSESSABLE.format(side=side)
+    return words + _short_reason(hip) + _earlier(hip, previous)
+
+
+def _short_reason(hip: Hip) -> str:
+    return "" if hip.reason is None else texts.SHORT_REASONS.get(hip.reason.code, "")
+
+
+def _earlier(hip: Hip, previous: Sequence[PreviousResult]) -> str:
+    grade = _worst_earlier(hip, previous)
+    return "" if grade is None else texts.EARLIER_GRADE.format(grade=grade)
+
+
+def _worst_earlier(hip: Hip, previous: Sequence[PreviousResult]) -> Grade | None:
+    """Return the worst earlier grade of a side, None for normal, which would reassure."""
     earlier = [one.hips[hip.side].grade for one in previous if hip.side in one.hips]
     worst = max((g for g in earlier if g is not None), key=SEVERITY.index, default=None)
-    words = texts.HIP_NOT_GRADED if is_measured_hip(hip) else texts.HIP_NOT_ASSESSABLE
-    text = words.format(side=side) + reason
-    if worst in (None, Grade.NORMAL):
-        return text
-    return text + texts.EARLIER_GRADE.format(grade=worst)
+    return None if worst is Grade.NORMAL else worst
 
 
 def _changed_by_demographics(screening: Screening) -> str:

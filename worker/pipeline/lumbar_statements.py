@@ -16,21 +16,48 @@ def lumbar_values(lumbar: LumbarMeasurements) -> str:
     )
 
 
-def lumbar_line(screening: Screening) -> str:
+def lumbar_line(screening: Screening, *, short: bool = False) -> str:
     """Return the measurement with its limit in one short line, ``""`` without a value.
 
     A vertebra without a published limit is named where none with a limit is measured.
+    ``short`` : of several reasons why the limit is not read, name the first.
     """
     lumbar = screening.lumbar
     if lumbar is None or not lumbar.measured:
         return ""
+    found = _read(lumbar)
+    if found is None:
+        return texts.LUMBAR_NO_LIMIT.format(values=lumbar_values(lumbar))
+    value, limit = found
+    return _with_limit(value, limit, _first_reason(limit) if short else limit.why_not)
+
+
+def reasons_not_read(screening: Screening) -> str:
+    """Return why the limit is not read where ``lumbar_line`` shortens it, otherwise ``""``."""
+    found = None if screening.lumbar is None else _read(screening.lumbar)
+    if found is None:
+        return ""
+    _, limit = found
+    if _first_reason(limit) == limit.why_not:
+        return ""
+    return texts.LIMIT_NOT_READ.format(author=limit.author, why_not=limit.why_not)
+
+
+def _read(lumbar: LumbarMeasurements) -> tuple[str, LimitReading] | None:
+    """Return the first measured vertebra that has limits, with the most telling of them."""
     for one, region in lumbar.measured:
         if one.limits:
-            value = texts.LUMBAR_VALUE.format(
-                level=one.vertebra.level, hu=f"{region.mean_hu:.0f}"
-            )
-            return _with_limit(value, telling(one.limits))
-    return texts.LUMBAR_NO_LIMIT.format(values=lumbar_values(lumbar))
+            hu = f"{region.mean_hu:.0f}"
+            value = texts.LUMBAR_VALUE.format(level=one.vertebra.level, hu=hu)
+            return value, telling(one.limits)
+    return None
+
+
+def _first_reason(limit: LimitReading) -> str | None:
+    if limit.why_not is None:
+        return None
+    first, _, others = limit.why_not.partition("; ")
+    return texts.FIRST_OF_REASONS.format(reason=first) if others else first
 
 
 def telling(limits: Sequence[LimitReading]) -> LimitReading:
@@ -41,11 +68,9 @@ def telling(limits: Sequence[LimitReading]) -> LimitReading:
     return max(limits, key=lambda limit: limit.limit_hu)
 
 
-def _with_limit(value: str, limit: LimitReading) -> str:
-    if limit.why_not is not None:
-        return texts.LUMBAR_NOT_READ.format(
-            value=value, author=limit.author, why_not=limit.why_not
-        )
+def _with_limit(value: str, limit: LimitReading, why_not: str | None) -> str:
+    if why_not is not None:
+        return texts.LUMBAR_NOT_READ.format(value=value, author=limit.author, why_not=why_not)
     sign = "≤" if limit.is_low else ">"
     return texts.LUMBAR_READ.format(
         value=value, sign=sign, limit=f"{limit.limit_hu:.0f}", author=limit.author

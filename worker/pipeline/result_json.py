@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker.pipeline import statements
 from worker.pipeline.image_numbers import image_of
 from worker.pipeline.lumbar_json import measurements_json, spine_json
 from worker.pipeline.reasons import Check, Reason
@@ -16,7 +17,7 @@ from worker.pipeline.results import (
     Screening,
 )
 from worker.pipeline.validation.eligibility import HIP_REQUIRES, SERIES_REQUIRES
-from worker.pipeline.volume import Plane, PointMm
+from worker.pipeline.volume import PointMm
 
 NO_OUTPUTS: Mapping[str, str | None] = {"sr": None, "sc": None, "png": None}
 
@@ -48,7 +49,7 @@ def to_json(
         "reason": None,
         "orientation": result.orientation,
         "slice": _deciding_slice(result),
-        "hips": [hip_json(hip, image_of(result, hip)) for hip in result.hips],
+        "hips": [hip_json(hip, result) for hip in result.hips],
         "grade": None if result.grade is None else result.grade.value,
         "measurements": measurements_json(result.lumbar),
         "spine": spine_json(result.lumbar),
@@ -82,22 +83,25 @@ def _point(point: PointMm) -> list[float]:
 
 def _deciding_slice(result: Screening) -> dict[str, Any] | None:
     hip = result.deciding_hip
-    return None if hip is None else _slice(hip.plane, image_of(result, hip))
+    return None if hip is None else _slice(hip, result)
 
 
-def _slice(plane: Plane | None, image: int | None) -> dict[str, Any] | None:
+def _slice(hip: Hip, result: Screening | None) -> dict[str, Any] | None:
+    """Return the plane of a hip; ``name`` is what picture and report call it."""
+    plane = hip.plane
     if plane is None:
         return None
     return {
         "index": plane.index,
-        "image": image,
+        "image": None if result is None else image_of(result, hip),
+        "name": None if result is None else statements.name_with_neck(result, hip),
         "source_sop_uid": plane.source_sop_uid,
         "position_mm": _point(plane.position_mm),
     }
 
 
-def hip_json(hip: Hip, image: int | None = None) -> dict[str, Any]:
-    """Return one hip as JSON values. ``image`` : ``image_of`` it, where it is in a result."""
+def hip_json(hip: Hip, result: Screening | None = None) -> dict[str, Any]:
+    """Return one hip as JSON values. ``result`` : that of the hip, None where there is none."""
     crop, femur = hip.crop, hip.femur
     return {
         "side": hip.side,
@@ -105,7 +109,7 @@ def hip_json(hip: Hip, image: int | None = None) -> dict[str, Any]:
         "reason": reason_json(hip.reason),
         "center_mm": _point(femur.center_mm) if femur else None,
         "neck_mm": _point(femur.neck_mm) if femur else None,
-        "slice": _slice(hip.plane, image),
+        "slice": _slice(hip, result),
         "crop": None
         if crop is None
         else {

@@ -1,7 +1,7 @@
 """Sentences about a screening that SR and SC share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydicom import Dataset
 
@@ -72,14 +72,22 @@ def second_grade(hip: Hip) -> Grade | None:
     """Return the grade that is nearly as likely as that of a hip, None where there is none."""
     if hip.grade is None or hip.probabilities is None:
         return None
-    chances = hip.probabilities
-    second = max((g for g in Grade if g is not hip.grade), key=lambda grade: chances[grade])
-    return None if chances[second] < UNCERTAIN_SHARE * chances[hip.grade] else second
+    return nearly_as_likely(hip.grade, hip.probabilities)
+
+
+def nearly_as_likely(grade: Grade, chances: Mapping[Grade, float]) -> Grade | None:
+    """Return the grade that is nearly as likely as ``grade``, None where there is none."""
+    second = max((g for g in Grade if g is not grade), key=lambda one: chances[one])
+    return None if chances[second] < UNCERTAIN_SHARE * chances[grade] else second
 
 
 def uncertainty_remark(hip: Hip) -> str:
     """Return a remark where a second grade is nearly as likely, otherwise ``""``."""
-    second = second_grade(hip)
+    return remark_on(second_grade(hip))
+
+
+def remark_on(second: Grade | None) -> str:
+    """Return the remark on a second grade that is nearly as likely, ``""`` for None."""
     return "" if second is None else texts.MAY_BE.format(grade=second)
 
 
@@ -120,7 +128,7 @@ def demographics(screening: Screening) -> str:
 def images_read(screening: Screening) -> str:
     """Return the images that were read, of reformatted planes also those through the necks."""
     names = {
-        hip.side: _name_with_neck(screening, hip)
+        hip.side: name_with_neck(screening, hip)
         for hip in both_hips(screening)
         if hip.grade is not None
     }
@@ -132,7 +140,8 @@ def images_read(screening: Screening) -> str:
     return texts.IMAGES_READ.format(images="; ".join(each))
 
 
-def _name_with_neck(screening: Screening, hip: Hip) -> str:
+def name_with_neck(screening: Screening, hip: Hip) -> str:
+    """Return the plane of a hip, and where it was reformatted the image through the neck."""
     name, header = plane_name(screening, hip), neck_slice(screening, hip)
     if header is None:
         return name

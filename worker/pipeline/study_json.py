@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.pipeline.image_numbers import image_of
 from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
 from worker.pipeline.reasons import Reason
 from worker.pipeline.result_json import hip_json, model_json, reason_json, to_json
@@ -28,10 +27,7 @@ def study_json(
         "reason": reason_json(study.reason),
         "series": [_outcome_json(one) for one in study.series],
         "hips": [
-            {
-                "series_uid": hip.series_instance_uid,
-                **hip_json(hip, None if result is None else image_of(result, hip)),
-            }
+            {"series_uid": hip.series_instance_uid, **hip_json(hip, result)}
             for hip in study.hips
         ],
         "grade": result.grade.value if result is not None and result.grade else None,

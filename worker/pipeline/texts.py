@@ -1,4 +1,4 @@
-"""Sentences of SR and SC: the templates of every text that both show, in English.
+"""Sentences of SR and SC: the templates of every text that they show, in English.
 
 One module, so that a translation replaces one file. No translation is shipped before
 clinicians have reviewed it.
@@ -25,7 +25,6 @@ HIP = "{side} hip"
 HIP_OF_GRADE = "{side} hip {grade}"
 HIP_UNCERTAIN = "{side} hip uncertain, {grade} or {other}"
 HIP_NOT_ASSESSABLE = "{side} hip not assessable"
-HIP_NOT_GRADED = "{side} hip not graded"
 SHORT_REASONS: Mapping[ReasonCode, str] = {
     ReasonCode.METAL: ": metal",
     ReasonCode.NO_FEMUR: ": not found",
@@ -35,6 +34,9 @@ EARLIER_GRADE = ", earlier {grade}"
 
 # A result without a grade: the measurement comes first.
 NOT_GRADED = "{lumbar}; hips not graded ({sides})"
+UNGRADED_HIP = "{side} hip{reason}"
+NOT_ASSESSABLE_REASON = ": not assessable"
+EARLIER_OF_SIDES = "{sides} earlier {grade}"
 NOT_IN_VIEW = "not in the field of view"
 NO_MODEL, NO_MODEL_SHORT = "No model is installed", "no model is installed"
 NO_MODEL_NO_SPINE = "No model is installed, and no lumbar vertebra is measured."
@@ -44,8 +46,11 @@ NECK_VALUE = "Femoral neck {mean} ± {sd} HU; no published limit is used."
 LUMBAR_VALUE = "{level} {hu} HU"
 LUMBAR_READ = "{value}: {sign} {limit}, {author}"
 LUMBAR_NOT_READ = "{value}; {author} does not apply: {why_not}"
+FIRST_OF_REASONS = "{reason}, among others"
+LIMIT_NOT_READ = "{author} does not apply: {why_not}."
 LUMBAR_NO_LIMIT = "{values} (no published limit is used)"
 LUMBAR_NOT_MEASURED = "{level} not measured: {reason}"
+LIMIT_OF_GROUP, LIMIT_NOT_MET = "{reading} ({source}).", " Does not hold: {why_not}."
 LUMBAR_BESIDE_GRADE = "Lumbar spine, measured without the model: {line}."
 CONTRADICTION = (
     "Model and measurement contradict each other: the grade of the hips is {grade}, the "
@@ -108,6 +113,31 @@ NECK_REGION = (
     "Of {volume_cm3:.1f} cm³ of trabecular bone in the volume; the outline is its projection."
 )
 NECK_NOT_MEASURED = "Neck attenuation was not measured. {reason}"
+
+# The result picture. Its words are short: it is read in seconds.
+PICTURE_HIP = "{side} HIP"
+PICTURE_NO_GRADE = "NOT ASSESSABLE"
+PICTURE_UNCERTAIN_GRADE = "{grade}?"
+HEAT_DRAWN = "Grad-CAM of {grade}; outlines: femur, neck."
+HEAT_NOT_DRAWN = "Grad-CAM of {grade} not drawn: not on the femur."
+PICTURE_NECK_VALUE = "Neck {mean} ± {sd} HU"
+PICTURE_NECK_NOT_MEASURED = "Neck HU not measured. {reason}"
+ONE_MORE_WARNING = "1 more warning: see the structured report."
+MORE_WARNINGS = "{number} more warnings: see the structured report."
+PICTURE_FOOT = (
+    "{images} {window}. Model {name} {version} ({modality}). Not a T-score, not BMD. "
+    "Measure on image 2 of this series."
+)
+
+# The picture of a spine.
+SAGITTAL_VIEW = "Sagittal, straightened along the canal. Check the level."
+AXIAL_VIEW = "{level}: mean over the outline, 5 mm thick. {window}"
+VERTEBRA_VALUE = "{level}  {mean} ± {sd} HU"
+VERTEBRA_NOT_MEASURED = "{level}  not measured. {reason}"
+SPINE_FOOT = (
+    "{levels} {name} {version}, no model. Not a T-score, not BMD. Do not measure on this "
+    "picture."
+)
 
 # Images, numbered as viewers count them.
 IMAGE = "image {number}"

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from db.models import HipResult, Screening
+from worker.pipeline.results import Grade
+from worker.pipeline.statements import nearly_as_likely, remark_on
 
 
 def probabilities(hip: HipResult) -> Mapping[str, float | None]:
@@ -12,6 +14,16 @@ def probabilities(hip: HipResult) -> Mapping[str, float | None]:
         "osteopenia": hip.probability_osteopenia,
         "osteoporosis": hip.probability_osteoporosis,
     }
+
+
+def uncertainty(hip: HipResult) -> str:
+    """Return the remark of the picture on a grade that is nearly as likely, or ``""``."""
+    chances = {
+        Grade(name): value for name, value in probabilities(hip).items() if value is not None
+    }
+    if hip.grade is None or len(chances) < len(Grade):
+        return ""
+    return remark_on(nearly_as_likely(Grade(hip.grade), chances))
 
 
 def grade_probability(hips: Iterable[HipResult], grade: str | None) -> float | None:

@@ -103,7 +103,7 @@ def test_the_page_of_a_delivered_series(
     page = open_series(viewer, site, series.delivered)
 
     expect(page.get_by_text("Demonstration model, trained on simulated CT.")).to_be_visible()
-    picture = page.get_by_role("img", name="Coronal slice")
+    picture = page.get_by_role("img", name="Impression and grades")
     assert picture.evaluate("image => image.complete && image.naturalWidth") == 1024
     hips = page.get_by_role("region", name="Hips")
     expect(hips).to_contain_text("104 ± 37 HU")
@@ -232,7 +232,7 @@ def test_a_printed_page_has_the_result_and_no_buttons(
     page = open_series(viewer, site, series.delivered)
     page.emulate_media(media="print")
 
-    expect(page.get_by_role("img", name="Coronal slice")).to_be_visible()
+    expect(page.get_by_role("img", name="Impression and grades")).to_be_visible()
     assert page.locator("button:visible, input:visible").count() == 0
 
 

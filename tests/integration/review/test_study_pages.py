@@ -95,7 +95,7 @@ def test_the_page_of_the_used_series_has_the_picture_of_the_study(
     picture = operator.get(f"/series/{series_ids['1']}/picture/1")
 
     assert page.status_code == 200
-    assert "Coronal slice" in page.text
+    assert "Impression and grades" in page.text
     assert "Series of this study" in page.text
     assert f'href="/series/{series_ids["3"]}"' in page.text
     assert (picture.status_code, picture.content) == (200, PICTURE.read_bytes())

@@ -1,5 +1,6 @@
 """The page that the result pictures share: size, colors, notice and impression."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,8 +12,9 @@ from worker.pipeline.capture.typeset import Color, Page, fitting_px, line_px
 WIDTH, MIN_HEIGHT, EDGE = 1024, 1024, 16
 TEXT_WIDTH = WIDTH - 2 * EDGE
 LARGE_PX, BODY_PX, SMALL_PX = 33, 24, 20
-# OHIF opens the bar of its cine controls over these rows.
-VIEWER_BAR_END = 80
+# OHIF opens the bar of its cine controls above this share of the rows of a picture that fills
+# the height of its viewport.
+VIEWER_BAR_END = 80 / 1024
 BACKGROUND, GRAY = (12, 12, 16), (180, 180, 186)
 WHITE, PALE, BLACK = (255, 255, 255), (205, 205, 210), (0, 0, 0)
 
@@ -22,12 +24,13 @@ Rgb = npt.NDArray[np.uint8]
 def draw_page(draw: Callable[[Page], int]) -> Rgb:
     """Draw (rows, 1024, 3) uint8 with the rows that the wrapped text needs, 1024 or more.
 
-    ``draw`` : draws the blocks and returns their bottom, px; called twice, because the first
-    pass measures the number of rows. The pictures in the blocks are drawn before.
+    ``draw`` : draws the blocks and returns their bottom, px; called until the page holds them,
+    because the first pass measures the number of rows, and a longer page leaves more rows to
+    the bar of a viewer. The pictures in the blocks are drawn before.
     """
-    bottom = draw(_page(1))
-    page = _page(max(MIN_HEIGHT, bottom + EDGE))
-    draw(page)
+    page = _page(1)
+    while (rows := max(MIN_HEIGHT, draw(page) + EDGE)) > page.image.height:
+        page = _page(rows)
     return np.asarray(page.image, np.uint8)
 
 
@@ -42,7 +45,8 @@ def draw_notice(page: Page, words: str, color: Color) -> int:
     bottom = line_px(px) + 12
     page.draw.rectangle([0, 0, WIDTH, bottom], fill=color)
     page.text(words, (EDGE, 7, TEXT_WIDTH), px, BLACK, bold=0.3)
-    return max(bottom + 10, VIEWER_BAR_END)
+    rows = max(MIN_HEIGHT, page.image.height)
+    return max(bottom + 10, math.ceil(VIEWER_BAR_END * rows))
 
 
 def draw_impression(page: Page, words: str, y: int, *, max_lines: int) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from worker.pipeline import statements
+from worker.pipeline import statements, texts
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
     draw_explained,
@@ -17,6 +17,7 @@ from worker.pipeline.capture.hip_panels import (
     draw_whole,
     panel_of,
 )
+from worker.pipeline.capture.overlay import WINDOW_TEXT
 from worker.pipeline.capture.result_page import (
     BODY_PX,
     EDGE,
@@ -32,9 +33,9 @@ from worker.pipeline.capture.result_page import (
     draw_page,
 )
 from worker.pipeline.capture.typeset import Color, Page, line_px
-from worker.pipeline.crop import WINDOW_CENTER_HU, WINDOW_WIDTH_HU
 from worker.pipeline.heat_map import is_heat_on_femur
 from worker.pipeline.impression import impression, qualifications, recommendation
+from worker.pipeline.lumbar_statements import contradiction
 from worker.pipeline.plane_layout import lay_out_planes
 from worker.pipeline.previous import PreviousResult, picture_line, picture_note
 from worker.pipeline.results import Grade, Hip, NeckAttenuation, Screening
@@ -52,7 +53,6 @@ GRADE_COLORS = {
     Grade.OSTEOPENIA: (240, 165, 60),
     Grade.OSTEOPOROSIS: (255, 240, 150),
 }
-NOT_ASSESSABLE = "NOT ASSESSABLE"
 
 
 def draw_result(screening: Screening, previous: Sequence[PreviousResult] = ()) -> Rgb:
@@ -109,8 +109,10 @@ def _draw_impression(
     y = draw_impression(page, impression(screening, previous), y, max_lines=2)
     if advice := recommendation(screening):
         y = page.text(advice, (EDGE, y + 2, TEXT_WIDTH), BODY_PX, WHITE)
+    contradicted = contradiction(screening)
     for words in qualifications(screening):
-        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), SMALL_PX, PALE)
+        px, color = (BODY_PX, WHITE) if words == contradicted else (SMALL_PX, PALE)
+        y = page.text(words, (EDGE, y + 2, TEXT_WIDTH), px, color)
     return y
 
 
@@ -121,12 +123,13 @@ def _draw_hip(
     at: tuple[int, int],
 ) -> int:
     x, y = at
-    side = statements.SIDE_WORDS[hip.side].upper()
-    y = page.text(f"{side} HIP", (x, y, COLUMN), SMALL_PX, PALE)
-    words, color = NOT_ASSESSABLE, GRAY
+    side = texts.PICTURE_HIP.format(side=statements.SIDE_WORDS[hip.side].upper())
+    y = page.text(side, (x, y, COLUMN), SMALL_PX, PALE)
+    words, color = texts.PICTURE_NO_GRADE, GRAY
     if hip.grade is not None:
-        doubt = "?" if statements.uncertainty_remark(hip) else ""
-        words, color = f"{hip.grade.value.upper()}{doubt}", GRADE_COLORS[hip.grade]
+        words, color = hip.grade.value.upper(), GRADE_COLORS[hip.grade]
+        if statements.uncertainty_remark(hip):
+            words = texts.PICTURE_UNCERTAIN_GRADE.format(grade=words)
     y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
     if pictures is None:
         return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
@@ -137,18 +140,21 @@ def _draw_hip(
         y = page.text(f"{doubt[:1].upper()}{doubt[1:]}", (x, y, COLUMN), BODY_PX, WHITE)
     for grade in reversed(Grade):
         y = _draw_bar(page, hip, grade, (x, y))
+    return page.text(_neck_text(hip), (x, y + 4, COLUMN), BODY_PX, WHITE)
+
+
+def _neck_text(hip: Hip) -> str:
     if isinstance(hip.neck, NeckAttenuation):
-        neck = f"Neck {hip.neck.mean_hu:.0f} ± {hip.neck.sd_hu:.0f} HU"
-    else:
-        neck = f"Neck HU not measured. {hip.neck.text if hip.neck else ''}"
-    return page.text(neck, (x, y + 4, COLUMN), BODY_PX, WHITE)
+        mean, sd = f"{hip.neck.mean_hu:.0f}", f"{hip.neck.sd_hu:.0f}"
+        return texts.PICTURE_NECK_VALUE.format(mean=mean, sd=sd)
+    reason = hip.neck.text if hip.neck else ""
+    return texts.PICTURE_NECK_NOT_MEASURED.format(reason=reason)
 
 
 def _heat_text(hip: Hip) -> str:
     """Return what the second panel of a graded hip shows."""
-    if is_heat_on_femur(hip):
-        return f"Grad-CAM of {hip.grade}; outlines: femur, neck."
-    return f"Grad-CAM of {hip.grade} not drawn: not on the femur."
+    words = texts.HEAT_DRAWN if is_heat_on_femur(hip) else texts.HEAT_NOT_DRAWN
+    return words.format(grade=hip.grade)
 
 
 def _draw_bar(page: Page, hip: Hip, grade: Grade, at: tuple[int, int]) -> int:
@@ -193,15 +199,17 @@ def _foot_lines(
     # The age is stated below the impression.
     warnings = [w for w in screening.warnings if topic_of(w) != "WHO category"]
     shown, rest = warnings[:MAX_WARNINGS], warnings[MAX_WARNINGS:]
-    yield from ((f"Warning: {warning}", AMBER) for warning in shown)
+    yield from ((texts.WARNING.format(warning=warning), AMBER) for warning in shown)
     if rest:
-        more = "1 more warning" if len(rest) == 1 else f"{len(rest)} more warnings"
-        yield f"{more}: see the structured report.", AMBER
-    yield (
-        f"{statements.images_read(screening)} W {WINDOW_WIDTH_HU} L {WINDOW_CENTER_HU}. "
-        f"Model {model.name} {model.version} ({model.modality}). "
-        "Not a T-score, not BMD. Measure on image 2 of this series.",
-        PALE,
+        more = texts.ONE_MORE_WARNING if len(rest) == 1 else texts.MORE_WARNINGS
+        yield more.format(number=len(rest)), AMBER
+    foot = texts.PICTURE_FOOT.format(
+        images=statements.images_read(screening),
+        window=WINDOW_TEXT,
+        name=model.name,
+        version=model.version,
+        modality=model.modality,
     )
+    yield foot, PALE
     if remark := statements.separate_halves_remark(screening):
         yield remark, PALE

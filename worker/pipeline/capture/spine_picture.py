@@ -70,15 +70,14 @@ def _draw(
     page.image.paste(axial, (EDGE, y + 12))
     page.image.paste(sagittal, (SAGITTAL_LEFT, y + 12))
     left = _draw_values(page, screening, view.level, y + 12 + axial.height + 4)
-    words = "Sagittal, straightened along the canal. Check the level."
     box = SAGITTAL_LEFT, y + 12 + sagittal.height + 4, SAGITTAL_WIDTH
-    right = page.text(words, box, SMALL_PX, PALE)
+    right = page.text(texts.SAGITTAL_VIEW, box, SMALL_PX, PALE)
     return _draw_foot(page, screening, previous, max(left, right) + 12)
 
 
 def _draw_values(page: Page, screening: Screening, level: str, y: int) -> int:
     """Draw the vertebrae and the hips, below the axial picture of a level."""
-    words = f"{level}: mean over the outline, 5 mm thick. {WINDOW_TEXT}"
+    words = texts.AXIAL_VIEW.format(level=level, window=WINDOW_TEXT)
     y = page.text(words, (EDGE, y, COLUMN), SMALL_PX, PALE) + 6
     for one in screening.lumbar.measurements if screening.lumbar is not None else ():
         y = page.text(_vertebra(one), (EDGE, y, COLUMN), BODY_PX, WHITE)
@@ -93,8 +92,9 @@ def _draw_values(page: Page, screening: Screening, level: str, y: int) -> int:
 def _vertebra(one: LumbarMeasurement) -> str:
     region = one.vertebra.region
     if isinstance(region, Region):
-        return f"{one.vertebra.level}  {region.mean_hu:.0f} ± {region.sd_hu:.0f} HU"
-    return f"{one.vertebra.level}  not measured. {region.value}"
+        mean, sd = f"{region.mean_hu:.0f}", f"{region.sd_hu:.0f}"
+        return texts.VERTEBRA_VALUE.format(level=one.vertebra.level, mean=mean, sd=sd)
+    return texts.VERTEBRA_NOT_MEASURED.format(level=one.vertebra.level, reason=region.value)
 
 
 def _axial(view: SpineView) -> Image.Image:
@@ -138,9 +138,8 @@ def _draw_foot(
     algorithm = screening.model
     if note := picture_note(screening, previous):
         y = page.text(note, (EDGE, y, TEXT_WIDTH), SMALL_PX, WHITE)
-    text = "" if screening.lumbar is None else screening.lumbar.text
-    words = (
-        f"{text} {algorithm.name} {algorithm.version}, no model. Not a T-score, not BMD. "
-        "Do not measure on this picture."
+    levels = "" if screening.lumbar is None else screening.lumbar.text
+    words = texts.SPINE_FOOT.format(
+        levels=levels, name=algorithm.name, version=algorithm.version
     )
     return page.text(words, (EDGE, y, TEXT_WIDTH), SMALL_PX, PALE)

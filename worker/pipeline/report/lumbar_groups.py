@@ -7,6 +7,7 @@ from highdicom.sr import TrackingIdentifier
 from highdicom.sr.value_types import ContentItem
 from pydicom.sr.codedict import codes
 
+from worker.pipeline import texts
 from worker.pipeline.image_numbers import lumbar_slice
 from worker.pipeline.lumbar_results import LumbarMeasurement, Region
 from worker.pipeline.report import codes as report_codes
@@ -75,5 +76,7 @@ def section(region: Region, grid: Grid) -> Outline:
 def _limits(one: LumbarMeasurement) -> Iterable[str]:
     """Yield the readings with their sources, and why a limit does not hold."""
     for limit in one.limits:
-        not_met = "" if limit.why_not is None else f" Does not hold: {limit.why_not}."
-        yield f"{limit.reading} ({limit.source}).{not_met}"
+        words = texts.LIMIT_OF_GROUP.format(reading=limit.reading, source=limit.source)
+        if limit.why_not is not None:
+            words += texts.LIMIT_NOT_MET.format(why_not=limit.why_not)
+        yield words

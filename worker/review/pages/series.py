@@ -23,7 +23,7 @@ from worker.review.clock import now
 from worker.review.dependencies import CurrentUser
 from worker.review.pictures import picture_path
 from worker.review.rendering import render
-from worker.review.result_view import grade_probability, is_demonstration
+from worker.review.result_view import grade_probability, is_demonstration, uncertainty
 from worker.review.state import AppState, CurrentState
 
 router = APIRouter()
@@ -152,7 +152,7 @@ def _series_context(
 
 
 def _hips(history: SeriesHistory, screening: Screening | None) -> Sequence[Mapping[str, Any]]:
-    """Return row and result entry of each hip, right first.
+    """Return row, result entry and remark on a second grade of each hip, right first.
 
     The hips of a rejected series have no rows; they are in the result only.
     """
@@ -160,7 +160,12 @@ def _hips(history: SeriesHistory, screening: Screening | None) -> Sequence[Mappi
     entries = {hip["side"]: hip for hip in result.get("hips", ())}
     rows = {hip.side: hip for hip in history.hips}
     return [
-        {"side": side, "row": rows.get(side), "entry": entries.get(side, {})}
+        {
+            "side": side,
+            "row": rows.get(side),
+            "entry": entries.get(side, {}),
+            "uncertainty": uncertainty(rows[side]) if side in rows else "",
+        }
         for side in ("R", "L")
         if side in rows or side in entries
     ]

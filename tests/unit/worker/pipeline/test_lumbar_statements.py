@@ -1,6 +1,7 @@
 """Covered: the sentences about a measured spine, alone and beside a grade."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -14,11 +15,15 @@ from worker.pipeline.lumbar_statements import (
     is_under_specific_limit,
     lumbar_line,
 )
+from worker.pipeline.measurement_only import no_model
+from worker.pipeline.previous import PreviousHip, PreviousResult
 from worker.pipeline.reasons import Reason, ReasonCode
-from worker.pipeline.results import Grade, Hip
+from worker.pipeline.results import Grade, Hip, NeckNotMeasured
 from worker.pipeline.spine.validity import read_limits
 
 CLINICAL = replace(MODEL, simulated=False)
+LONGEST = 250
+"""Three lines of the picture at 25 px or more."""
 
 
 def with_l1(mean_hu: float, **attributes: object) -> LumbarMeasurements:
@@ -62,6 +67,65 @@ def test_limit_that_does_not_hold_is_not_read() -> None:
     assert "does not exclude osteoporosis" in impression(screening)
 
 
+def test_impression_names_the_first_of_several_reasons_and_the_next_sentence_all() -> None:
+    lumbar = with_l1(104.0, KVP=140, ConvolutionKernel="B70f")
+    screening = make_spine_screening(lumbar)
+    all_reasons = "tube voltage 140 kV, 120 kV needed; sharp reconstruction kernel"
+
+    assert impression(screening).startswith(
+        "L1 104 HU; Pickhardt 2013 does not apply: tube voltage 140 kV, 120 kV needed, among "
+        "others; hips not graded"
+    )
+    assert list(qualifications(screening)) == [f"Pickhardt 2013 does not apply: {all_reasons}."]
+    graded = replace(make_screening(model=CLINICAL), lumbar=lumbar)
+    assert all_reasons in next(iter(qualifications(graded)))
+    assert list(qualifications(make_spine_screening(with_l1(104.0, KVP=140)))) == []
+
+
+def test_longest_impression_of_a_spine_is_within_the_limit() -> None:
+    spine = make_spine_screening(
+        with_l1(104.0, KVP=None, SliceThickness=None, ConvolutionKernel="B70f")
+    )
+    metal = Hip("R", Reason(ReasonCode.METAL, "metal at the hip"))
+    measured = Hip("L", no_model(NeckNotMeasured("It is cut.")))
+    earlier = PreviousResult(
+        date(2025, 1, 2), Grade.OSTEOPOROSIS, "another model", "1", "00" * 32,
+        dict.fromkeys("RL", PreviousHip(Grade.OSTEOPOROSIS)),
+    )  # fmt: skip
+    text = impression(replace(spine, hips=(metal, measured)), [earlier])
+
+    assert text == (
+        "L1 104 HU; Pickhardt 2013 does not apply: tube voltage not stated, 120 kV needed, "
+        "among others; hips not graded (right hip: metal, earlier osteoporosis; left hip: no "
+        "model is installed, earlier osteoporosis); this does not exclude osteoporosis."
+    )
+    assert len(text) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("right", "left", "words"),
+    [
+        (Grade.OSTEOPOROSIS, Grade.OSTEOPOROSIS, "; both hips earlier osteoporosis"),
+        (Grade.OSTEOPENIA, Grade.NORMAL, "; right hip earlier osteopenia"),
+        (
+            Grade.OSTEOPENIA,
+            Grade.OSTEOPOROSIS,
+            "; right hip earlier osteopenia; left hip earlier osteoporosis",
+        ),
+        (Grade.NORMAL, None, ""),
+    ],
+)
+def test_earlier_grades_stay_in_view_where_both_hips_have_one_reason(
+    right: Grade, left: Grade | None, words: str
+) -> None:
+    hips = {"R": PreviousHip(right), "L": PreviousHip(left)}
+    earlier = PreviousResult(date(2025, 1, 2), right, "another model", "1", "00" * 32, hips)
+
+    assert impression(make_spine_screening(), [earlier]) == (
+        f"L1 104 HU: ≤ 110, Pickhardt 2013; hips not graded (not in the field of view{words})."
+    )
+
+
 def test_vertebrae_without_a_published_limit_are_named_without_one() -> None:
     screening = make_spine_screening(make_lumbar(dense=("L1",)))
     line = lumbar_line(screening)
@@ -73,9 +137,7 @@ def test_reasons_of_hips_stand_in_the_impression() -> None:
     metal = Hip("L", Reason(ReasonCode.METAL, "metal at the hip"))
     screening = make_spine_screening()
     words = impression(replace(screening, hips=(screening.hips[0], metal)))
-    assert words.endswith(
-        "hips not graded (right hip not assessable: not found; left hip not assessable: metal)."
-    )
+    assert words.endswith("hips not graded (right hip: not found; left hip: metal).")
 
 
 def test_result_without_a_grade_claims_no_model() -> None:

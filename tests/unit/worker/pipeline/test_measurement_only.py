@@ -135,8 +135,7 @@ def test_metal_and_a_missing_model_are_both_named(both: Screening) -> None:
     mixed = replace(both, hips=(replace(both.hips[0], reason=metal), both.hips[1]))
 
     assert impression(mixed).endswith(
-        "hips not graded (right hip not assessable: metal; "
-        "left hip not graded: no model is installed)."
+        "hips not graded (right hip: metal; left hip: no model is installed)."
     )
     assert hip_sentence(mixed.hips[0]) == "Right hip: NOT ASSESSABLE. Metal at the hip."
 

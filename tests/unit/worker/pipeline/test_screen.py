@@ -81,7 +81,7 @@ def test_entry_has_the_keys_of_the_contract(
 
     assert set(entry) == ENTRY
     assert [set(hip) for hip in entry["hips"]] == [HIP, HIP]
-    assert set(entry["slice"]) == {"index", "image", "source_sop_uid", "position_mm"}
+    assert set(entry["slice"]) == {"index", "image", "name", "source_sop_uid", "position_mm"}
     assert set(entry["model"]) == {"name", "version", "modality", "training_data", "simulated"}
 
 

@@ -2,6 +2,7 @@
 Not covered: legibility."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import ImageFont
 
 from tests.support.factories import make_screening, plane_and_crop, with_hip
 from tests.support.report_cases import CASES, CLINICAL_MODEL, METAL, screening_of
+from tests.support.spine_results import make_lumbar
+from worker.pipeline import texts
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
     PX_PER_MM,
@@ -20,7 +23,7 @@ from worker.pipeline.capture.hip_panels import (
 )
 from worker.pipeline.capture.result_page import MIN_HEIGHT, WIDTH, Rgb
 from worker.pipeline.capture.result_picture import AMBER, GRADE_COLORS, draw_result
-from worker.pipeline.capture.typeset import drawable, wrap
+from worker.pipeline.capture.typeset import Page, drawable, wrap
 from worker.pipeline.crop import window
 from worker.pipeline.results import Grade, NeckNotMeasured, Screening
 
@@ -98,12 +101,29 @@ def test_picture_prints_three_warnings_and_counts_the_rest() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_no_words_are_where_ohif_shows_its_cine_bar(case: str) -> None:
     """The bar covers rows 38 to 81 of 1,024; the notice ends above its text."""
-    screening = CASES[case]()
-    if screening.grade is None:
-        pytest.skip("no hip is graded")
-    picture = draw_result(screening)
+    picture = draw_result(CASES[case]())
+    end = 81 * len(picture) // 1024
 
-    assert np.ptp(picture[45:81].reshape(-1, 3), axis=0).max() == 0
+    assert np.ptp(picture[45:end].reshape(-1, 3), axis=0).max() == 0
+
+
+def test_a_contradiction_is_as_prominent_as_a_recommendation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: dict[str, object] = {}
+    draw = Page.text
+
+    def noted(page: Page, words: str, *args: Any, **kwargs: Any) -> int:
+        drawn[words] = args[1:3]  # size and color
+        return draw(page, words, *args, **kwargs)
+
+    monkeypatch.setattr(Page, "text", noted)
+    normal = make_screening(right=Grade.NORMAL, left=Grade.NORMAL, model=CLINICAL_MODEL)
+    draw_result(replace(normal, lumbar=make_lumbar()))
+    draw_result(make_screening(model=CLINICAL_MODEL))
+
+    said = next(words for words in drawn if words.startswith("Model and measurement"))
+    assert drawn[said] == drawn[texts.RECOMMENDATION]
 
 
 def test_only_the_demonstration_model_has_the_amber_notice() -> None:

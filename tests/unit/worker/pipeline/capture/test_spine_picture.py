@@ -57,6 +57,17 @@ def test_picture_is_drawn_with_outline_and_levels() -> None:
     assert set(view.middles) == {"L1", "L2", "L3", "L4", "L5"}
 
 
+@pytest.mark.parametrize("kvp", [120, 140])
+def test_no_words_are_where_ohif_shows_its_cine_bar(kvp: int) -> None:
+    """The bar covers rows 38 to 81 of 1,024, in proportion of a picture with more rows."""
+    rgb = draw_spine(make_spine_screening(make_lumbar(KVP=kvp)))
+    start, end = (round(row / 1024 * len(rgb)) for row in (45, 80))
+
+    assert len(rgb) > 1024
+    assert np.ptp(rgb[start:end].reshape(-1, 3), axis=0).max() == 0
+    assert np.ptp(rgb[end:].reshape(-1, 3), axis=0).max() > 200
+
+
 def test_signs_that_the_font_lacks_are_written_in_words() -> None:
     lines = wrap(impression(make_spine_screening()), ImageFont.load_default(33), 990)
     assert " ".join(lines).startswith("L1 104 HU: at most 110, Pickhardt 2013")
