@@ -8,7 +8,11 @@ import pytest
 
 from common.settings.load import load_settings
 from common.settings.worker import WorkerSettings
+from deploy.demo.embedded import free_port
+from storescp.stow.server import StowServer
+from tests.support.servers import listens, wait_for
 from tests.support.storage_scp import OpenStorageScp, StorageScpFixture
+from tests.support.stow_request import TOKEN
 from tests.support.worker_fixture import rejected, worker_fixture  # noqa: F401 - fixtures
 from worker.context import WorkerContext
 
@@ -44,6 +48,24 @@ def open_storage_scp(
             )
             scp.start()
             stack.callback(scp.stop)
+            return scp
+
+        yield start
+
+
+@pytest.fixture
+def open_stow(spool_dir: Path) -> Iterator[OpenStorageScp]:
+    """Start STOW-RS in a thread with these settings; the DIMSE port stays closed."""
+    with ExitStack() as stack:
+
+        def start(**values: object) -> StorageScpFixture:
+            scp = StorageScpFixture(
+                spool_dir, **{"stow_port": free_port(), "stow_token": TOKEN, **values}
+            )
+            server = StowServer(scp.settings, scp.service)
+            server.start()
+            stack.callback(server.stop)
+            wait_for(lambda: listens(scp.settings.stow_port or 0), "STOW-RS")
             return scp
 
         yield start
