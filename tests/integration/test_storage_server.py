@@ -2,8 +2,8 @@
 statuses, and bytes as sent, each with ``StreamingDUL`` and with pynetdicom alone.
 The server runs in a thread, without a database.
 
-Not covered: registration, restarts, signals (test_storescp.py); rejections
-(test_storage_server_rejections.py); hostile PDUs (test_storage_server_pdus.py).
+Not covered: registration (test_storescp.py); rejections (test_storage_server_rejections.py);
+hostile PDUs (test_storage_server_pdus.py).
 """
 
 import socket
