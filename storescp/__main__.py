@@ -92,12 +92,8 @@ def _start_services(
     with exit_on_oserror("SPOOL_DIR", settings.spool_dir):
         writer.prepare()
         leftovers = clean_incoming(settings.spool_dir)
-    waiting = WaitingConnections(
-        limit_per_address=settings.max_associations_per_peer + SPARE_CONNECTIONS,
-        may_send=partial(peer_is_allowed, settings=settings),
-    )
     receivers = ReceiverPool(
-        server, proxy, associations, waiting=waiting, on_failure=on_failure
+        server, proxy, associations, waiting=_waiting(settings), on_failure=on_failure
     )
     with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
         receivers.start(settings.receivers)  # forks: no thread may run yet
@@ -109,22 +105,41 @@ def _start_services(
     registrar.recover()
     poller = make_source_poller(settings, service, pending)
     _serve_health(settings, engine, writer, registrar, receivers, stow)
-    with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
-        receivers.serve()
-    if stow is not None:
-        with exit_on_oserror("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
-            stow.start()
+    _accept(settings, receivers, stow)
     registrar.start()
     services.callback(registrar.stop)
-    sessions = make_sessions(engine, audit=settings.audit_syslog is not None)
-    note_activity(sessions, "start", "storescp")
-    services.callback(note_activity, sessions, "stop", "storescp")
+    _note_activity(settings, engine, services)
     if poller is not None:
         poller.start()
     stops = [one.stop for one in (poller, stow, receivers) if one is not None]
     services.callback(_call_in_parallel, stops)
     _log_ready(settings, leftovers)
     return receivers
+
+
+def _waiting(settings: StoreScpSettings) -> WaitingConnections:
+    return WaitingConnections(
+        limit_per_address=settings.max_associations_per_peer + SPARE_CONNECTIONS,
+        may_send=partial(peer_is_allowed, settings=settings),
+    )
+
+
+def _accept(
+    settings: StoreScpSettings, receivers: ReceiverPool, stow: StowServer | None
+) -> None:
+    """Accept associations, and STOW-RS requests if the settings want them."""
+    with exit_on_oserror("HOST and OSTEOSCREEN_PORT", f"{settings.host}:{settings.port}"):
+        receivers.serve()
+    if stow is not None:
+        with exit_on_oserror("STOW_HOST and OSTEOSCREEN_STOW_PORT", stow.address):
+            stow.start()
+
+
+def _note_activity(settings: StoreScpSettings, engine: Engine, services: ExitStack) -> None:
+    """Record the start of the service, and at its end the stop."""
+    sessions = make_sessions(engine, audit=settings.audit_syslog is not None)
+    note_activity(sessions, "start", "storescp")
+    services.callback(note_activity, sessions, "stop", "storescp")
 
 
 def _serve_health(

@@ -12,6 +12,10 @@ from training.cli_options import Columns, RequireDates, Workers, app, print_line
 from training.input_errors import BAD_INPUT, input_errors
 from training.quiet import import_quietly
 
+Condition = Literal[
+    "none", "metal", "metal-both", "osteoarthritis", "arms", "prone", "one-hip", "abdomen"
+]
+
 
 @app.command()
 def simulate(
@@ -26,17 +30,7 @@ def simulate(
         typer.Option(help="Grade of every patient; by default the three grades alternate"),
     ] = None,
     condition: Annotated[
-        Literal[
-            "none",
-            "metal",
-            "metal-both",
-            "osteoarthritis",
-            "arms",
-            "prone",
-            "one-hip",
-            "abdomen",
-        ],
-        typer.Option(help="Condition of the patient, or field of view"),
+        Condition, typer.Option(help="Condition of the patient, or field of view")
     ] = "none",
     thickness_mm: Annotated[
         float, typer.Option(min=0, max=10, help="Slice thickness; 0: random")

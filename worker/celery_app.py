@@ -56,16 +56,7 @@ def _configure(app: Celery, settings: WorkerSettings) -> None:
         # the child process died. The lease keeps a second copy from doing anything.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # Redis redelivers a message that was not acknowledged within this time. It is longer
-        # than a task may take, so that a running one is not disturbed; the sweep finds
-        # the work of a dead worker much sooner.
-        broker_transport_options={
-            "visibility_timeout": _longest_task_seconds(settings) + 60,
-            "socket_connect_timeout": 5,
-            # Limits the wait for a broker that hangs; longer than kombu's poll of 10 s.
-            "socket_timeout": 15,
-            "socket_keepalive": True,
-        },
+        broker_transport_options=_transport_options(settings),
         # A worker that starts before its broker waits for it.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -84,8 +75,17 @@ def _configure(app: Celery, settings: WorkerSettings) -> None:
     )
 
 
-def _longest_task_seconds(settings: WorkerSettings) -> int:
-    return max(settings.limit_seconds, settings.delivery_limit_seconds)
+def _transport_options(settings: WorkerSettings) -> dict[str, object]:
+    return {
+        # Redis redelivers a message that was not acknowledged within this time. It is longer
+        # than a task may take, so that a running one is not disturbed; the sweep finds the
+        # work of a dead worker much sooner.
+        "visibility_timeout": max(settings.limit_seconds, settings.delivery_limit_seconds) + 60,
+        "socket_connect_timeout": 5,
+        # Limits the wait for a broker that hangs; longer than kombu's poll of 10 s.
+        "socket_timeout": 15,
+        "socket_keepalive": True,
+    }
 
 
 def _queue(name: str) -> Queue:

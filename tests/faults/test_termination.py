@@ -19,7 +19,8 @@ from deploy.demo.embedded import Server
 from tests.faults.conftest import start_worker
 from tests.support.commitment_timing import accept_without_query
 from tests.support.odd_manners import hang
-from tests.support.odd_pacs import Conversation, Manner, Message, OddPacs
+from tests.support.odd_messages import Message
+from tests.support.odd_pacs import Conversation, Manner, OddPacs
 from tests.support.quick_series import QuickSeries
 from tests.support.servers import wait_for
 from tests.support.system_under_test import TIMEOUT_SECONDS, SystemUnderTest

@@ -5,7 +5,6 @@ where files are left.
 """
 
 import random
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +36,7 @@ from storescp.store.refusal import Refusal
 from storescp.store.store_operation import StorageService
 from tests.fuzz.mutate import mutate
 from tests.support.ct_factory import ct_instance, ct_series, encode, write_files
-from tests.support.encoded import identity_in
+from tests.support.encoded import deflate, identity_in
 from tests.support.raw_pdu import COMMAND, DATA, ECHO, LAST, p_data, pdv, store
 from worker.pipeline.load import find_series, read_series, read_volume
 from worker.pipeline.results import Rejected
@@ -62,7 +61,10 @@ class Target(Protocol):
         """Process one mutated input; raises where it breaks the target."""
 
     def end(self) -> None:
-        """Check after the last input that nothing is left; raises AssertionError."""
+        """Check after the last input that no file is left, where the target writes files.
+
+        Raises AssertionError.
+        """
 
 
 def instance(**elements: object) -> bytes:
@@ -79,14 +81,13 @@ def encoded_as(syntax: str) -> list[bytes]:
     """Valid data sets in one transfer syntax."""
     plain = ct_series(3, size=4)
     if syntax == DeflatedExplicitVRLittleEndian:
-        compress = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        return [compress.compress(instance()) + compress.flush()]
+        return [deflate(instance())]
     if syntax == ExplicitVRLittleEndian:
         return [instance(), *(encode(ds) for ds in plain)]
     return [encode(ds, syntax) for ds in plain]
 
 
-class Commands:
+class Commands(Target):
     """Command sets."""
 
     name = "command sets"
@@ -98,11 +99,8 @@ class Commands:
         with suppress(BadCommand):
             encode_response(decode_command(mutate(rng, self._corpus)), 0xA700, "comment")
 
-    def end(self) -> None:
-        pass
 
-
-class DataSets:
+class DataSets(Target):
     """Encoded data sets in four transfer syntaxes."""
 
     name = "data sets"
@@ -115,11 +113,8 @@ class DataSets:
         with suppress(Undecodable):
             identity_in(mutate(rng, self._corpora[syntax]), syntax, max_bytes=MAX_BYTES)
 
-    def end(self) -> None:
-        pass
 
-
-class Headers:
+class Headers(Target):
     """File Meta Information of files in the spool."""
 
     name = "file headers"
@@ -133,9 +128,6 @@ class Headers:
         self._path.write_bytes(mutate(rng, self._corpus))
         with suppress(NotPart10):
             read_header(self._path)
-
-    def end(self) -> None:
-        pass
 
 
 class _Handler:
@@ -160,7 +152,7 @@ class _Handler:
         pass
 
 
-class PduStreams:
+class PduStreams(Target):
     """P-DATA-TF PDUs, assembled to messages."""
 
     name = "PDU streams"
@@ -184,11 +176,8 @@ class PduStreams:
                 data = data[reader.read(data) :]
         assembler.discard()
 
-    def end(self) -> None:
-        pass
 
-
-class InstanceWriters:
+class InstanceWriters(Target):
     """Instances that are written, checked and made durable."""
 
     name = "instances"
@@ -228,7 +217,7 @@ class InstanceWriters:
         assert [path.name for path in self._folder.iterdir()] == ["spool"]
 
 
-class StowBodies:
+class StowBodies(Target):
     """Bodies of STOW-RS: multipart/related with a DICOM file in each part."""
 
     name = "STOW-RS bodies"
@@ -265,7 +254,7 @@ class StowBodies:
         check_spool(self._spool_dir)
 
 
-class LoadedSeries:
+class LoadedSeries(Target):
     """The loader and the eligibility rules of the worker, with one or two damaged files."""
 
     name = "loaded series"

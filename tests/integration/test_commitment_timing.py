@@ -16,7 +16,8 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_requestor
 from common.dicomnet.commitment import Report
 from tests.support.commitment_timing import accept_without_query, deliver, report_at
 from tests.support.deliveries import make_due_delivery, with_pacs, write_object
-from tests.support.odd_pacs import Conversation, Manner, Message, OddPacs, report
+from tests.support.odd_messages import Message, report
+from tests.support.odd_pacs import Conversation, Manner, OddPacs
 from tests.support.worker_contexts import history
 from worker.context import WorkerContext
 from worker.delivery.deliver_screening import deliver_screening

@@ -1,6 +1,6 @@
 """Covered: delivery to Orthanc by C-STORE and STOW-RS, to dcmtk's storescp, to a closed port.
 
-Not covered: TLS (test_tls.py), other servers.
+Not covered: TLS (test_delivery_tls.py), other servers.
 """
 
 from pathlib import Path

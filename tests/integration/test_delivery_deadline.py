@@ -14,7 +14,8 @@ import pytest
 from common.settings.worker import DimseDestination
 from deploy.demo.processes import CELERY, Process
 from tests.support.deliveries import make_due_delivery, with_pacs
-from tests.support.odd_pacs import ABORT, Conversation, Manner, Message, OddPacs, pdu
+from tests.support.odd_messages import ABORT, Message, pdu
+from tests.support.odd_pacs import Conversation, Manner, OddPacs
 from tests.support.servers import child_environment, wait_for
 from tests.support.worker_cli import run_worker
 from tests.support.worker_contexts import history

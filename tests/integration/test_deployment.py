@@ -1,8 +1,8 @@
-"""Files for containers, systemd, Prometheus and Grafana.
+"""Files for containers and systemd.
 
-Covered: compose schema, Dockerfile, units and alert rules by their own tools; settings and
-metrics that these files name exist. Not covered: building and running images (no container
-engine here).
+Covered: compose schema, Dockerfile and scripts by their own tools; secrets of each service;
+settings that these files name exist. Not covered: units (test_systemd.py), monitoring
+(test_monitoring.py), building and running images (no container engine here).
 """
 
 import json
@@ -17,29 +17,14 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from common.metrics import REGISTRY
 from common.settings.files import PREFIX
 from common.settings.names import NAMES
 from db import roles
+from tests.support.deployment import DEPLOY, SERVICES, UNITS, run
 from tests.support.servers import require_tool
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
-MONITORING = DEPLOY / "monitoring"
 CADDYFILE = DEPLOY / "review/Caddyfile"
-UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
-SERVICES = ("storescp", "worker", "review")
 PROFILES = ("cpu", "gpu", "review", "stow", "demo", "monitoring")
-
-
-def run(*command: str | Path, cwd: Path = DEPLOY) -> str:
-    """Return the output of a tool, which must succeed."""
-    done = subprocess.run(
-        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output
-    return output
 
 
 def test_compose_file_is_valid_with_every_profile(tmp_path: Path) -> None:
@@ -251,51 +236,6 @@ def test_secrets_are_created_once_and_for_every_service(tmp_path: Path) -> None:
 
 def test_dockerfile_is_clean() -> None:
     run(Path(sys.executable).with_name("hadolint"), "Dockerfile")
-
-
-@pytest.mark.covers("R24")
-def test_alert_rules_are_valid_and_fire_when_they_should() -> None:
-    promtool = require_tool("promtool", "prometheus")
-
-    run(promtool, "check", "rules", MONITORING / "alerts.yml")
-    output = run(promtool, "test", "rules", MONITORING / "alerts_test.yml")
-
-    assert "SUCCESS" in output
-
-
-def test_every_alert_names_an_action() -> None:
-    groups = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
-
-    for rule in groups[0]["rules"]:
-        assert set(rule["annotations"]) == {"summary", "action"}, rule["alert"]
-        assert rule["labels"]["severity"] in ("page", "ticket")
-
-
-@pytest.mark.parametrize("name", ["alerts.yml", "grafana/dashboards/osteoscreen.json"])
-def test_queried_metrics_exist(name: str) -> None:
-    samples = {f"{metric.name}{end}" for metric in REGISTRY.collect() for end in ENDINGS}
-
-    queried = set(re.findall(r"\bosteoscreen_[a-z_]+", (MONITORING / name).read_text()))
-
-    assert queried
-    assert queried <= samples
-
-
-ENDINGS = ("", "_total", "_bucket", "_count", "_sum")
-
-
-def test_panels_of_the_dashboard_do_not_overlap() -> None:
-    dashboard = json.loads((MONITORING / "grafana/dashboards/osteoscreen.json").read_text())
-
-    cells = [
-        (x, y)
-        for panel in dashboard["panels"]
-        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
-    ]
-
-    assert len(cells) == len(set(cells))
-    assert max(x for x, _ in cells) < 24
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from db.states import DeliveryState, SeriesState
+from tests.support.report_tree import predecessor_of, rejected_by
 from tests.support.series import copy_series, study_of, uid_of
 from tests.support.servers import storescu, wait_for
 from tests.support.worker_cli import run_worker
@@ -166,17 +167,9 @@ def test_changed_content_gives_a_new_report_that_references_the_replaced_one(
         for report in worker_fixture.reports(study_of(paths))
         if report.SOPInstanceUID != first.SOPInstanceUID
     )
-    (study,) = second.PredecessorDocumentsSequence
-    (series,) = study.ReferencedSeriesSequence
-    (replaced,) = series.ReferencedSOPSequence
-    assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert predecessor_of(second) == first.SOPInstanceUID
     (note,) = worker_fixture.notes(study_of(paths))
-    rejected = [
-        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-        for item in note.ContentSequence
-        if "ReferencedSOPSequence" in item
-    ]
-    assert rejected == [first.SOPInstanceUID]  # both revisions have the same picture
+    assert rejected_by(note) == [first.SOPInstanceUID]  # both revisions have the same picture
 
 
 def test_the_report_of_a_returning_patient_lists_the_previous_result(

@@ -1,7 +1,7 @@
 """Covered: the ticks of the registrar on a real spool and PostgreSQL: scan, completion, a
 series that cannot be registered, retention. The broker is down.
 
-Not covered: the thread and the process around it (test_storescp.py).
+Not covered: the thread and the process around it (test_storescp.py, test_storescp_restarts.py).
 """
 
 import time

@@ -60,11 +60,6 @@ class TlsPostgres(Postgres):
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca") / "servers")
-
-
-@pytest.fixture(scope="module")
 def postgres(authority: Authority) -> Iterator[TlsPostgres]:
     with TlsPostgres(authority) as server:
         yield server

@@ -2,8 +2,8 @@
 QIDO-RS and WADO-RS, by C-FIND and C-MOVE; a correction after retention; a PACS that is down,
 and one that is silent.
 
-Not covered: TLS (the code of delivery, test_tls.py); wrong counts, which a real PACS does not
-give (tests/unit/storescp/source_pacs/test_poller.py).
+Not covered: TLS (the code of delivery, test_delivery_tls.py); wrong counts, which a real
+PACS does not give (tests/unit/storescp/source_pacs/test_poller.py).
 """
 
 import socket

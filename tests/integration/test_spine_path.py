@@ -60,15 +60,6 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> QuickSeries:
     return read_quick_series(paths, folder / "template")
 
 
-@pytest.fixture
-def destined(context: WorkerContext, model_dir: Path) -> WorkerContext:
-    """A worker context with the untrained model and one destination that nothing reaches."""
-    (destination,) = context.settings.model_validate(
-        {"destinations": [{"name": "pacs", "kind": "dicomweb", "url": "http://127.0.0.1:9"}]}
-    ).destinations
-    return with_settings(context, model_dir=model_dir, destinations=(destination,))
-
-
 def test_a_spine_without_hips_is_recorded_and_due_without_a_grade(
     destined: WorkerContext, spine: QuickSeries, tmp_path: Path
 ) -> None:

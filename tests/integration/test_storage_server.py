@@ -1,20 +1,18 @@
 """Covered: the server on real associations, with pynetdicom and dcmtk as requestors: contexts,
-statuses, rejections, and bytes as sent, each with ``StreamingDUL`` and with pynetdicom alone.
+statuses, and bytes as sent, each with ``StreamingDUL`` and with pynetdicom alone.
 The server runs in a thread, without a database.
 
-Not covered: registration, restarts, signals (test_storescp.py); hostile PDUs
-(test_storage_server_pdus.py).
+Not covered: registration (test_storescp.py); rejections (test_storage_server_rejections.py);
+hostile PDUs (test_storage_server_pdus.py).
 """
 
 import socket
 import subprocess
 import threading
 import time
-import zlib
 from pathlib import Path
 
 import pytest
-from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -34,7 +32,9 @@ from common.spool.layout import SeriesKey
 from common.spool.part10 import read_header
 from storescp.contexts import TRANSFER_SYNTAXES
 from storescp.store.refusal import MAX_COMMENT
+from tests.support.compressed import encapsulated
 from tests.support.ct_factory import ct_instance, ct_series, encode, write_files
+from tests.support.encoded import deflate
 from tests.support.servers import (
     DCMTK_ENVIRONMENT,
     child_environment,
@@ -45,6 +45,8 @@ from tests.support.servers import (
 from tests.support.storage_scp import OpenStorageScp, associated, send_bytes
 
 pytestmark = pytest.mark.servers
+
+FRAMES = [b"\xff\xd8" * 50]
 
 
 def test_echo_by_dcmtk(open_storage_scp: OpenStorageScp) -> None:
@@ -90,10 +92,7 @@ def test_every_transfer_syntax_is_stored_as_it_was_sent(
     elif syntax == DeflatedExplicitVRLittleEndian:
         encoded = deflate(encode(ds))
     else:
-        ds.PixelData = encapsulate([b"\xff\xd8" * 50])
-        ds["PixelData"].is_undefined_length = True
-        ds["PixelData"].VR = "OB"
-        encoded = encode(ds)
+        encoded = encode(encapsulated(ds, FRAMES))
 
     with associated(scp, transfer_syntax=syntax) as assoc:
         answer = send_bytes(assoc, encoded, sop_instance_uid=ds.SOPInstanceUID)
@@ -212,58 +211,6 @@ def test_the_same_instance_again_is_a_success_and_opens_nothing(
     assert len(scp.files()) == 1
 
 
-def test_a_calling_title_that_is_not_listed_is_rejected(
-    open_storage_scp: OpenStorageScp,
-) -> None:
-    scp = open_storage_scp(allowed_calling_aets=("CT_01",))
-
-    with associated(scp, calling="CT_01") as listed, associated(scp, calling="X") as other:
-        assert listed.is_established
-        assert other.is_rejected
-        primitive = other.acceptor.primitive
-        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 3)
-
-
-def test_dcmtk_reads_why_it_was_rejected(open_storage_scp: OpenStorageScp) -> None:
-    scp = open_storage_scp(allowed_calling_aets=("CT_01",))
-    program = require_tool("echoscu", "dcmtk")
-
-    result = subprocess.run(
-        [program, "-aet", "UNLISTED", "127.0.0.1", str(scp.port)],
-        env=child_environment() | DCMTK_ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-    assert result.returncode != 0
-    assert "Calling AE Title Not Recognized" in result.stderr + result.stdout
-
-
-def test_a_peer_that_is_not_listed_is_rejected(open_storage_scp: OpenStorageScp) -> None:
-    scp = open_storage_scp(allowed_peers=("192.0.2.0/24",))
-
-    with associated(scp) as assoc:
-        assert assoc.is_rejected
-        primitive = assoc.acceptor.primitive
-        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (1, 1, 1)
-
-
-def test_more_associations_than_the_limit_are_rejected_for_now(
-    open_storage_scp: OpenStorageScp,
-) -> None:
-    scp = open_storage_scp(max_associations=2)
-
-    with associated(scp), associated(scp), associated(scp) as third:
-        assert third.is_rejected
-        primitive = third.acceptor.primitive
-        assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
-    wait_for(lambda: scp.associations.count() == 0, "all associations to be closed")
-    with associated(scp) as fourth:
-        assert fourth.is_established
-
-
 def test_the_association_of_a_peer_that_vanishes_is_closed(
     open_storage_scp: OpenStorageScp,
 ) -> None:
@@ -335,18 +282,10 @@ def test_truncated_compressed_pixel_data_is_refused(
     syntax: str, open_storage_scp: OpenStorageScp
 ) -> None:
     scp = open_storage_scp()
-    ds = ct_instance()
-    ds.PixelData = encapsulate([b"\xff\xd8" * 50])
-    ds["PixelData"].is_undefined_length = True
-    ds["PixelData"].VR = "OB"
+    ds = encapsulated(ct_instance(), FRAMES)
 
     with associated(scp, transfer_syntax=syntax) as assoc:
         answer = send_bytes(assoc, encode(ds)[:-8], sop_instance_uid=ds.SOPInstanceUID)
 
     assert answer.Status == status.UNDECODABLE
     assert scp.files() == []
-
-
-def deflate(encoded: bytes) -> bytes:
-    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return stream.compress(encoded) + stream.flush()

@@ -1,15 +1,13 @@
-"""Covered: STOW-RS on its port, with dicomweb-client, requests, Orthanc and raw sockets as
-clients: stored files, responses, refused clients, hostile and slow bodies, TLS.
+"""Covered: STOW-RS requests by dicomweb-client, requests and Orthanc: stored files, responses,
+refused clients, invalid and hostile bodies.
 
-Not covered: HTTP/2, which uvicorn does not speak.
+Not covered: slow and broken connections, TLS (test_stow_connections.py); HTTP/2, which uvicorn
+does not speak.
 """
 
 import json
-import socket
-import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,13 @@ import pytest
 import requests
 from dicomweb_client import DICOMwebClient
 from dicomweb_client.session_utils import create_session
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 
-from common import http_server
 from common.spool.part10 import read_header
 from deploy.demo.embedded import free_port
 from deploy.demo.processes import Process
 from storescp.stow import app as stow_app
-from storescp.stow import server as stow_server
-from storescp.stow.server import StowServer
-from tests.support.certificates import Authority
 from tests.support.ct_factory import (
     PATIENT_BIRTH_DATE,
     PATIENT_ID,
@@ -37,51 +31,13 @@ from tests.support.ct_factory import (
     encode,
     write_files,
 )
-from tests.support.servers import Orthanc, listens, wait_for
-from tests.support.storage_scp import StorageScpFixture
-from tests.support.stow_request import FILE_TYPE, body_of
+from tests.support.servers import Orthanc, wait_for
+from tests.support.storage_scp import OpenStorageScp
+from tests.support.stow_request import FILE_TYPE, TOKEN, body_of, files, post, url
 
 pytestmark = pytest.mark.servers
-TOKEN = "open-sesame"  # noqa: S105
 REFERENCED, FAILED, OTHERS = "00081199", "00081198", "0008119A"
 SOP_INSTANCE, REASON = "00081155", "00081197"
-Open = Callable[..., StorageScpFixture]
-
-
-@pytest.fixture
-def open_stow(spool_dir: Path) -> Iterator[Open]:
-    """Start STOW-RS in a thread with these settings; the DIMSE port stays closed."""
-    with ExitStack() as stack:
-
-        def start(**values: object) -> StorageScpFixture:
-            scp = StorageScpFixture(
-                spool_dir,
-                **{"stow_port": free_port(), "stow_token": TOKEN, **values},
-            )
-            server = StowServer(scp.settings, scp.service)
-            server.start()
-            stack.callback(server.stop)
-            wait_for(lambda: listens(scp.settings.stow_port or 0), "STOW-RS")
-            return scp
-
-        yield start
-
-
-def url(scp: StorageScpFixture, path: str = "/studies", scheme: str = "http") -> str:
-    return f"{scheme}://127.0.0.1:{scp.settings.stow_port}{path}"
-
-
-def files(instances: list[Dataset], folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in write_files(instances, folder)]
-
-
-def post(
-    scp: StorageScpFixture, body: Any, path: str = "/studies", **headers: str
-) -> requests.Response:
-    sent = {"Content-Type": FILE_TYPE, "Authorization": f"Bearer {TOKEN}"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    return requests.post(url(scp, path), data=body, headers=sent, timeout=30)
 
 
 def named(answer: requests.Response, tag: str) -> list[Any]:
@@ -93,7 +49,7 @@ def named(answer: requests.Response, tag: str) -> list[Any]:
 
 
 @pytest.mark.covers("R2")
-def test_a_client_stores_a_series_as_it_is(open_stow: Open, tmp_path: Path) -> None:
+def test_a_client_stores_a_series_as_it_is(open_stow: OpenStorageScp, tmp_path: Path) -> None:
     scp = open_stow()
     instances = ct_series(5, size=256)
     paths = write_files(instances, tmp_path / "in")
@@ -144,7 +100,7 @@ def test_orthanc_pushes_a_study_and_it_is_registered_like_any_other(
     assert process.stop() == 0
 
 
-def test_each_instance_has_its_own_answer(open_stow: Open, tmp_path: Path) -> None:
+def test_each_instance_has_its_own_answer(open_stow: OpenStorageScp, tmp_path: Path) -> None:
     scp = open_stow()
     good, mr = ct_instance(), ct_instance(SOPClassUID=MRImageStorage)
 
@@ -160,7 +116,7 @@ def test_each_instance_has_its_own_answer(open_stow: Open, tmp_path: Path) -> No
 
 
 def test_nothing_stored_is_a_conflict_and_again_is_a_success(
-    open_stow: Open, tmp_path: Path
+    open_stow: OpenStorageScp, tmp_path: Path
 ) -> None:
     scp = open_stow()
     ds = ct_instance()
@@ -199,7 +155,7 @@ def test_refusals_have_the_statuses_of_the_standard(
     headers: dict[str, str],
     path: str,
     status: int,
-    open_stow: Open,
+    open_stow: OpenStorageScp,
     tmp_path: Path,
 ) -> None:
     scp = open_stow(**settings)
@@ -214,7 +170,9 @@ def test_refusals_have_the_statuses_of_the_standard(
 
 
 @pytest.mark.parametrize("part", [b"--b\r\n\r\n\r\n", b"--b\r\n\r\nnot DICOM\r\n"])
-def test_many_parts_that_are_no_files_end_the_request(part: bytes, open_stow: Open) -> None:
+def test_many_parts_that_are_no_files_end_the_request(
+    part: bytes, open_stow: OpenStorageScp
+) -> None:
     scp = open_stow()
 
     answer = post(scp, part * 100_000 + b"--b--\r\n")
@@ -225,7 +183,7 @@ def test_many_parts_that_are_no_files_end_the_request(part: bytes, open_stow: Op
 
 
 def test_a_request_has_a_largest_number_of_parts(
-    open_stow: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_stow: OpenStorageScp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stow_app, "MAX_PARTS", 2)
     scp = open_stow()
@@ -236,7 +194,9 @@ def test_a_request_has_a_largest_number_of_parts(
     assert len(named(answer, REFERENCED)) == len(scp.files()) == 2
 
 
-def test_a_large_body_without_a_length_is_refused(open_stow: Open, tmp_path: Path) -> None:
+def test_a_large_body_without_a_length_is_refused(
+    open_stow: OpenStorageScp, tmp_path: Path
+) -> None:
     scp = open_stow(stow_max_request_mb=1)
     body = body_of(files([ct_instance(size=1024)], tmp_path))
     parts = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
@@ -245,13 +205,15 @@ def test_a_large_body_without_a_length_is_refused(open_stow: Open, tmp_path: Pat
     assert scp.files() == []
 
 
-def test_a_part_of_another_type_is_refused(open_stow: Open) -> None:
+def test_a_part_of_another_type_is_refused(open_stow: OpenStorageScp) -> None:
     body = b"--b\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--b--\r\n"
 
     assert post(open_stow(), body).status_code == 415
 
 
-def test_no_token_is_needed_only_where_none_is_set(open_stow: Open, tmp_path: Path) -> None:
+def test_no_token_is_needed_only_where_none_is_set(
+    open_stow: OpenStorageScp, tmp_path: Path
+) -> None:
     scp = open_stow(stow_token=None, stow_host="127.0.0.1")
 
     answer = post(scp, body_of(files([ct_instance()], tmp_path)), Authorization="")
@@ -271,7 +233,7 @@ def test_no_token_is_needed_only_where_none_is_set(open_stow: Open, tmp_path: Pa
         bytes(range(256)) * 100,
     ],
 )
-def test_an_invalid_body_is_a_bad_request(body: bytes, open_stow: Open) -> None:
+def test_an_invalid_body_is_a_bad_request(body: bytes, open_stow: OpenStorageScp) -> None:
     scp = open_stow()
 
     assert post(scp, body).status_code == 400
@@ -279,7 +241,7 @@ def test_an_invalid_body_is_a_bad_request(body: bytes, open_stow: Open) -> None:
 
 
 def test_the_complete_parts_of_a_truncated_body_are_stored(
-    open_stow: Open, tmp_path: Path
+    open_stow: OpenStorageScp, tmp_path: Path
 ) -> None:
     scp = open_stow()
     instances = ct_series(2)
@@ -295,7 +257,7 @@ def test_the_complete_parts_of_a_truncated_body_are_stored(
 @pytest.mark.parametrize("uid", ["../../../x", "1.2/../3", "a.b", "1..2"])
 @pytest.mark.covers("T8")
 def test_a_uid_with_path_characters_reaches_no_path(
-    uid: str, open_stow: Open, tmp_path: Path
+    uid: str, open_stow: OpenStorageScp, tmp_path: Path
 ) -> None:
     scp = open_stow()
     ds = ct_instance()
@@ -306,196 +268,3 @@ def test_a_uid_with_path_characters_reaches_no_path(
         assert answer.status_code == 409
     assert scp.files() == []
     assert not list(tmp_path.parent.rglob("x.dcm"))
-
-
-@contextmanager
-def connected(scp: StorageScpFixture) -> Iterator[socket.socket]:
-    address = ("127.0.0.1", scp.settings.stow_port)
-    with socket.create_connection(address, timeout=20) as connection:
-        yield connection
-
-
-def head(length: int = 10_000, *more: str) -> bytes:
-    lines = [
-        "POST /studies HTTP/1.1",
-        "Host: x",
-        f"Content-Type: {FILE_TYPE}",
-        f"Authorization: Bearer {TOKEN}",
-        f"Content-Length: {length}",
-        *more,
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
-def test_a_silent_sender_gets_a_timeout_and_leaves_nothing(open_stow: Open) -> None:
-    scp = open_stow(stall_seconds=1)
-    with connected(scp) as connection:
-        connection.sendall(head() + body_of([bytes(128) + b"DICM"])[:100])
-        answer = connection.recv(4096)
-
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert scp.files() == []
-    assert scp.associations.count() == 0
-
-
-def test_a_sender_below_the_minimum_rate_gets_a_timeout(open_stow: Open) -> None:
-    scp = open_stow(stall_seconds=1, min_kb_per_second=4)
-    answer = b""
-    with connected(scp) as connection:
-        connection.sendall(head())
-        connection.settimeout(0.2)
-        deadline = time.monotonic() + 10
-        while not answer and time.monotonic() < deadline:
-            connection.sendall(b"-")
-            try:
-                answer = connection.recv(4096)
-            except TimeoutError:
-                continue
-
-    assert answer.startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_client_that_disconnects_leaves_nothing(open_stow: Open, tmp_path: Path) -> None:
-    scp = open_stow()
-    body = body_of(files([ct_instance(size=512)], tmp_path))
-    with connected(scp) as connection:
-        connection.sendall(head(len(body)) + body[:300_000])
-        wait_for(lambda: scp.associations.count(), "the request")
-
-    wait_for(lambda: not scp.associations.count(), "the end of the request")
-    wait_for(lambda: not scp.files(), "the spool to be empty")
-
-
-def test_incomplete_headers_get_a_timeout(
-    open_stow: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_server, "HEADER_SECONDS", 1.0)
-    scp = open_stow()
-    with connected(scp) as silent, connected(scp) as slow, connected(scp) as large:
-        slow.sendall(b"POST /studies HTTP/1.1\r\nHost: x\r\nX: ")
-        large.sendall(b"POST /studies HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200_000)
-        answers = [closed(connection) for connection in (silent, slow)]
-        refused = large.recv(4096)
-
-    assert answers == [b"", b""]
-    assert refused.startswith(b"HTTP/1.1 400 ")
-
-
-def closed(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(4096)
-    except ConnectionResetError:
-        return b""
-
-
-def test_a_client_that_sends_expect_gets_the_refusal_before_its_body(open_stow: Open) -> None:
-    scp = open_stow(stow_max_request_mb=1)
-    with connected(scp) as connection:
-        connection.sendall(head(10**8, "Expect: 100-continue"))
-        answer = connection.recv(4096)
-
-    assert answer.startswith(b"HTTP/1.1 413 ")
-
-
-def test_silent_connections_of_one_address_do_not_block_others(
-    open_stow: Open, tmp_path: Path
-) -> None:
-    scp = open_stow(max_associations=1)
-    most = (2 + stow_server.SPARE_CONNECTIONS) // 2
-    body = body_of(files([ct_instance()], tmp_path))
-    address = ("127.0.0.1", scp.settings.stow_port or 0)
-    request = head(len(body)) + body
-
-    with ExitStack() as stack:
-        opened = [stack.enter_context(connected(scp)) for _ in range(most + 5)]
-        # Which ones are refused depends on when the fixture's own connection ends.
-        wait_for(lambda: sum(map(ended, opened)) >= 5, "five refusals")
-        other = socket.create_connection(address, timeout=20, source_address=("127.0.0.2", 0))
-        with other:
-            other.sendall(request)
-            answer = other.recv(4096)
-        held = [connection for connection in opened if not ended(connection)]
-
-    def has_capacity() -> bool:
-        with suppress(requests.ConnectionError):
-            return post(scp, body).status_code == 200
-        return False
-
-    wait_for(has_capacity, "capacity for this address")
-
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert len(held) <= most  # the surplus is refused, or takes the place of an older one
-
-
-def ended(connection: socket.socket) -> bool:
-    connection.settimeout(0.01)
-    try:
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-    except ConnectionResetError:
-        return True
-
-
-@pytest.mark.parametrize("path", ["/studies", "/nowhere", "/studies/"])
-def test_a_body_that_stops_being_http_is_answered_once(
-    path: str, open_stow: Open, caplog: pytest.LogCaptureFixture
-) -> None:
-    scp = open_stow()
-    start = head(0, "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
-    start = start.replace(b"/studies", path.encode())
-    with connected(scp) as early, connected(scp) as late:
-        early.sendall(start + b"zz\r\n")
-        late.sendall(start)
-        time.sleep(0.2)  # until requests that need no body have been refused
-        late.sendall(b"zz\r\n")
-        answers = [all_of(early), all_of(late)]
-
-    expected = b"400" if path == "/studies" else b"404"
-    assert answers[0][9:12] in (b"400", expected)
-    assert answers[1][9:12] == expected
-    assert [answer.count(b"HTTP/1.1 ") for answer in answers] == [1, 1]
-    wait_for(lambda: not scp.associations.count(), "the end of the requests")
-    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
-
-
-def all_of(connection: socket.socket) -> bytes:
-    answer = b""
-    while part := closed(connection):
-        answer += part
-    return answer
-
-
-def test_requests_and_associations_share_one_limit(open_stow: Open, tmp_path: Path) -> None:
-    scp = open_stow(max_associations=1)
-    body = body_of(files([ct_instance()], tmp_path))
-    with connected(scp) as connection:
-        connection.sendall(head())
-        wait_for(lambda: scp.associations.count(), "the request")
-        refused = post(scp, body)
-
-    assert refused.status_code == 503
-    wait_for(lambda: not scp.associations.count(), "the end of the request")
-    assert post(scp, body).status_code == 200
-
-
-def test_only_the_tls_profile_of_the_settings_is_accepted(
-    open_stow: Open, tmp_path: Path
-) -> None:
-    authority = Authority(tmp_path / "ca")
-    us = authority.issue("us")
-    scp = open_stow(tls_cert=us.cert, tls_key=us.key)
-    body = body_of(files([ct_instance()], tmp_path))
-    headers = {"Content-Type": FILE_TYPE, "Authorization": f"Bearer {TOKEN}"}
-
-    answer = requests.post(
-        url(scp, scheme="https"), data=body, headers=headers, verify=authority.ca, timeout=30
-    )
-
-    assert answer.status_code == 200
-    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    old.set_ciphers("AES128-SHA256")
-    old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with connected(scp) as connection, pytest.raises((ssl.SSLError, ConnectionError)):
-        old.wrap_socket(connection)

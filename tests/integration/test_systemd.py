@@ -16,7 +16,7 @@ from common.settings.load import load_settings
 from common.settings.review import ReviewSettings, Role
 from common.settings.worker import WorkerSettings
 from db import roles
-from tests.integration.test_deployment import DEPLOY, ROOT, SERVICES, UNITS, run
+from tests.support.deployment import DEPLOY, ROOT, SERVICES, UNITS, run
 from tests.support.servers import require_tool
 
 DROP_INS = sorted((DEPLOY / "systemd/drop-in").iterdir())

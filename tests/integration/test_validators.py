@@ -14,7 +14,7 @@ import pytest
 from pydicom import DataElement, Dataset, config, dcmread
 
 from tests.support.report_cases import AT, built
-from tests.support.report_rules import groups, named
+from tests.support.report_tree import groups, named
 from tests.support.servers import require_tool
 from tests.support.spine_results import make_spine_screening
 from tests.validators import run

@@ -1,123 +1,36 @@
-"""Covered: leases, time limits, sweeps and start-up errors of the worker, with real PostgreSQL
-and Redis.
+"""Covered: leases, time limits and start-up errors of the worker, with real PostgreSQL and
+Redis.
 
-Not covered: the pipeline (tests/integration/test_full_path.py).
+Not covered: the sweep (test_sweep.py), the pipeline (test_full_path.py).
 """
 
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-import redis
 from pydicom import dcmread
 
-from common.spool.layout import SeriesKey, instance_path, results_folder
-from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
+from common.spool.layout import SeriesKey, instance_path
 from db.models import Series
 from db.states import SeriesState
-from deploy.demo.embedded import Postgres, free_port
+from deploy.demo.embedded import Postgres
 from deploy.demo.processes import CELERY, Process
 from tests.support import record
 from tests.support.series import simulate_small
 from tests.support.servers import child_environment, wait_for
 from tests.support.worker_contexts import history, register, with_settings
 from worker.context import WorkerContext, utc_now
-from worker.lease_monitor import LeaseMonitor
 from worker.screening.lease import EXIT_OVERDUE, keep_lease
 from worker.screening.screen_series import screen_series
-from worker.sweep import Sweeper, purge_pixels, sweep
 
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def publisher(redis_url: str) -> Iterator[TaskPublisher]:
-    publisher = TaskPublisher.from_url(redis_url)
-    yield publisher
-    publisher.close()
-
-
 def row(context: WorkerContext, series_id: int) -> Series:
     return record.read_series(context.sessions, series_id)
-
-
-def test_a_sweep_publishes_due_series_once_and_again_if_the_messages_are_lost(
-    context: WorkerContext, publisher: TaskPublisher, redis_url: str
-) -> None:
-    for number in range(3):
-        register(context, number)
-
-    sweep(context, publisher, LeaseMonitor(60))
-    first = publisher.queue_length(SCREENING_QUEUE)
-    sweep(context, publisher, LeaseMonitor(60))
-    second = publisher.queue_length(SCREENING_QUEUE)
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
-    lost = publisher.queue_length(SCREENING_QUEUE)
-    sweep(context, publisher, LeaseMonitor(60))
-
-    assert (first, second, lost, publisher.queue_length(SCREENING_QUEUE)) == (3, 3, 0, 3)
-
-
-def test_a_sweep_publishes_due_deliveries(
-    context: WorkerContext, publisher: TaskPublisher
-) -> None:
-    series_id = register(context)
-    held = record.lease(context.sessions, series_id, now=utc_now())
-    record.save(context.sessions, held, "pacs", "archive", now=utc_now())
-
-    sweep(context, publisher, LeaseMonitor(60))
-
-    assert publisher.queue_length(DELIVERY_QUEUE) == 2
-    assert publisher.queue_length(SCREENING_QUEUE) == 0
-
-
-def test_a_sweep_gives_the_series_of_a_dead_worker_to_another(
-    context: WorkerContext, publisher: TaskPublisher
-) -> None:
-    series_id = register(context)
-    record.lease(context.sessions, series_id, now=utc_now() + timedelta(days=1))
-    monitor = LeaseMonitor(0.5)
-
-    sweep(context, publisher, monitor)
-    before = row(context, series_id).state
-
-    def expired() -> bool:
-        sweep(context, publisher, monitor)
-        return row(context, series_id).state is SeriesState.QUEUED
-
-    assert before is SeriesState.SCREENING
-    wait_for(expired, "the end of the lease", seconds=20)
-    assert publisher.queue_length(SCREENING_QUEUE) == 1
-
-
-def test_the_sweeper_survives_a_database_that_does_not_answer(
-    context: WorkerContext, publisher: TaskPublisher, capsys: pytest.CaptureFixture[str]
-) -> None:
-    away = with_settings(
-        context,
-        sweep_seconds=0.05,
-        database_url=f"postgresql+psycopg2://user:secret@127.0.0.1:{free_port()}/none",
-    )
-    sweeper = Sweeper(away, publisher)
-
-    sweeper.start()
-    seen: list[str] = []
-
-    def twice() -> bool:
-        seen.append(capsys.readouterr().out)
-        return "".join(seen).count("sweep_failed") >= 2
-
-    try:
-        wait_for(twice, "two failed sweeps", seconds=20)
-    finally:
-        sweeper.stop()
-    assert "secret" not in "".join(seen)
 
 
 def test_a_heartbeat_extends_a_lease_again_and_again(context: WorkerContext) -> None:
@@ -227,41 +140,6 @@ def test_a_series_that_is_not_due_is_not_screened(context: WorkerContext) -> Non
     assert screen_series(context, 999_999) is None
 
     assert row(context, series_id).state is SeriesState.SCREENING
-
-
-@pytest.mark.covers("R23")
-def test_only_the_pixels_of_old_finished_series_are_deleted(
-    context: WorkerContext,
-) -> None:
-    spool = context.settings.spool_dir
-    long_ago = utc_now() - timedelta(days=31)
-    keys = [SeriesKey("1.2.3", f"1.2.3.{number}") for number in range(4)]
-    for number, key in enumerate(keys):
-        series = record.completed(series_instance_uid=key.series_instance_uid)
-        recent = number == 2
-        now = utc_now() if recent else long_ago
-        series_id = record.register(context.sessions, series, now=now).series_id
-        context.spool.write(instance_path(spool, key, "1.5"), [b"pixels"])
-        context.spool.write(results_folder(spool, key, 1) / "sr.dcm", [b"result"])
-        if number != 1:  # number 1 is still queued
-            record.save(
-                context.sessions,
-                record.lease(context.sessions, series_id, now=now),
-                now=now,
-            )
-        if number != 3:  # number 3 got a late instance today
-            _make_old(instance_path(spool, key, "1.5").parent, long_ago.timestamp())
-
-    purge_pixels(context)
-
-    kept = [instance_path(spool, key, "1.5").exists() for key in keys]
-    assert kept == [False, True, True, True]
-    assert all((results_folder(spool, key, 1) / "sr.dcm").exists() for key in keys)
-
-
-def _make_old(folder: Path, timestamp: float) -> None:
-    for path in (*folder.iterdir(), folder):
-        os.utime(path, (timestamp, timestamp))
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -17,7 +16,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 
 from common.dicom.limits import MEGABYTE
-from tests.support.compressed import jpeg_2000
+from tests.support.compressed import encapsulated, jpeg_2000
 from tests.support.ct_factory import ct_instance, ct_series, encode
 from tests.support.encoded import deflate
 from tests.support.storage_scp import send_bytes
@@ -79,16 +78,9 @@ def jpeg_2000_series(stated: int, encoded: int) -> list[Dataset]:
     """
     codestream = jpeg_2000(np.zeros((encoded, encoded), np.int16))
     return [
-        set_jpeg_2000(ds, codestream)
+        encapsulated(ds, [codestream])
         for ds in ct_series(12, Rows=stated, Columns=stated, PixelSpacing=[0.2, 0.2])
     ]
-
-
-def set_jpeg_2000(ds: Dataset, codestream: bytes) -> Dataset:
-    ds.PixelData = encapsulate([codestream])
-    ds["PixelData"].VR = "OB"
-    ds["PixelData"].is_undefined_length = True
-    return ds
 
 
 def accepted_series() -> dict[str, list[tuple[Dataset, str, bytes]]]:

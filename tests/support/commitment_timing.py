@@ -9,7 +9,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from common.dicomnet.commitment import new_transaction_uid
 from common.settings.worker import DimseDestination
 from common.tls import SYSTEM
-from tests.support.odd_pacs import Conversation, Manner, Message, OddPacs
+from tests.support.odd_messages import Message
+from tests.support.odd_pacs import Conversation, Manner, OddPacs
 from worker.delivery import store_scu
 from worker.delivery.commitment_scu import CommitmentReports
 from worker.delivery.result import Outcome

@@ -66,11 +66,17 @@ if shutil.which("dcmcjpeg") is None:
     del ENCODERS["jpeg-lossless"]
 
 
-def set_frames(ds: Dataset, syntax: str, frames: Sequence[bytes]) -> None:
-    """Replace the pixel data by compressed frames."""
+def encapsulated(ds: Dataset, frames: Sequence[bytes]) -> Dataset:
+    """Replace the pixel data by compressed frames; return the data set."""
     ds.PixelData = encapsulate(list(frames))
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True
+    return ds
+
+
+def set_frames(ds: Dataset, syntax: str, frames: Sequence[bytes]) -> None:
+    """Replace the pixel data by compressed frames, and the transfer syntax by theirs."""
+    encapsulated(ds, frames)
     ds.file_meta.TransferSyntaxUID = syntax
 
 

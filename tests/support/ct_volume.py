@@ -129,3 +129,14 @@ def load_series(paths: Iterable[Path]) -> tuple[Series, Volume]:
     volume = load.read_volume(series)
     assert isinstance(volume, Volume), volume
     return series, volume
+
+
+def load_volume(paths: Iterable[Path]) -> Volume:
+    """Read a series that the loader must accept."""
+    return load_series(paths)[1]
+
+
+def ramp(count: int = 12, rows: int = 8, columns: int = 6) -> npt.NDArray[np.int16]:
+    """Return HU that identify slice, row and column."""
+    index = np.indices((count, rows, columns))
+    return (index[0] * 50 + index[1] * 5 + index[2] - 300).astype(np.int16)

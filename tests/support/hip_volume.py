@@ -11,6 +11,14 @@ LEFT = Femur("L", (90.0, 0.0, 0.0), 23.0, (108.0, 4.0, -18.0), 0.8)
 VOXEL_MM = 2.0
 
 
+def volume_of(hu: np.ndarray, spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Volume:
+    """Return a canonical volume whose first voxel lies at the origin."""
+    affine = np.zeros((4, 4))
+    affine[1, 0], affine[2, 1], affine[0, 2] = spacing[0], -spacing[1], spacing[2]
+    affine[3, 3] = 1
+    return Volume(hu.astype(np.int16), affine)
+
+
 def soft_tissue(
     low: PointMm = (-180, -80, -160), high: PointMm = (180, 80, 100), noise_hu: float = 5.0
 ) -> Volume:

@@ -13,6 +13,8 @@ from db.session import make_engine, make_sessions
 from db.states import FINAL, RunOutcome, SeriesState, StudyState
 from tests.support.servers import wait_for
 
+STUDY_ENDS = (StudyState.DELIVERED, StudyState.NOTHING_TO_REPORT, StudyState.FAILED)
+
 
 class Record:
     """Connection to the database of a test."""
@@ -82,6 +84,27 @@ class Record:
             return history if history and history.series.state in states else None
 
         found = wait_for(reached, f"{uid} to be {' or '.join(sorted(states))}", seconds)
+        assert found is not None
+        return found
+
+    def study(self, uid: str) -> StudyHistory:
+        """Return the history of a study that is on record."""
+        history = self.find_study(uid)
+        assert history is not None, f"{uid} is not on record"
+        return history
+
+    def wait_until_study(
+        self, uid: str, revision: int = 1, *, seconds: float = 600
+    ) -> StudyHistory:
+        """Wait until a study has ended, with its deliveries, in at least this revision."""
+
+        def reached() -> StudyHistory | None:
+            history = self.find_study(uid)
+            if history is None or history.study.revision < revision:
+                return None
+            return history if history.study.state in STUDY_ENDS else None
+
+        found = wait_for(reached, f"study {uid} to end", seconds)
         assert found is not None
         return found
 

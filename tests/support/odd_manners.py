@@ -8,19 +8,17 @@ from typing import Literal
 
 from pydicom import Dataset
 
-from tests.support.odd_pacs import (
+from tests.support.odd_messages import (
     ABORT,
     RELEASE_RQ,
     RESPONSE,
-    Conversation,
-    Ended,
-    Manner,
     Message,
-    item,
     pdu,
     report,
     response,
 )
+from tests.support.odd_pacs import Conversation, Ended, Manner
+from tests.support.raw_request import item
 from tests.support.stow_server import HttpAnswer
 
 Fate = Literal["delivered", "transient", "blocked", "refused"]

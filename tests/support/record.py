@@ -14,11 +14,11 @@ from db.completed_series import CompletedSeries, Registered, SeriesFacts
 from db.deliveries import Claim, DueDelivery, claim_deliveries
 from db.instances import NewInstance
 from db.leases import Lease, due_series, finish_failed, lease_series
-from db.models import Event, Series
+from db.models import Delivery, Event, Screening, Series
 from db.outbox import NewHip, NewResult, NewScreening, mark_sent, save_screening
 from db.registration import register_revision
 from db.result_objects import NewObject
-from db.states import SeriesState
+from db.states import DeliveryState, SeriesState
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STUDY, SERIES = "1.2.3", "1.2.3.4"
@@ -192,3 +192,16 @@ def moves(sessions: Sessions, series_id: int) -> list[tuple[str, str | None, str
             select(Event).where(Event.series_id == series_id).order_by(Event.id)
         )
         return [(row.what, row.before, row.after, row.actor) for row in rows]
+
+
+def newest_run(sessions: Sessions) -> Screening:
+    """Return the committed row of the run that began last."""
+    with sessions() as session:
+        return session.query(Screening).order_by(Screening.id.desc()).limit(1).one()
+
+
+def deliveries(sessions: Sessions) -> list[tuple[str, DeliveryState]]:
+    """Return destination and state of every delivery."""
+    with sessions() as session:
+        rows = session.query(Delivery).order_by(Delivery.id)
+        return [(row.destination, row.state) for row in rows]

@@ -3,15 +3,18 @@
 The rules do not use code of the report builder, only codes of the standard and geometry.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator
 
-import numpy as np
 from pydicom import Dataset
-from pydicom.sr._concepts_dict import concepts
 
+from tests.support.report_codes import code_violations
+from tests.support.report_outlines import (
+    area_violations,
+    center_x_mm,
+    region_violations,
+    vertebra_violations,
+)
 from tests.support.report_tree import (
     GRADES,
     REGION_SIDES,
@@ -28,15 +31,7 @@ from tests.support.report_tree import (
 )
 from worker.pipeline.results import Grade, Screening
 
-__all__ = [
-    "GRADES", "REGION_SIDES", "groups", "hip_groups", "items", "level_of", "name", "named",
-    "not_evaluated", "public_meanings", "side_of", "value", "violations",
-]  # fmt: skip
-
 UNITS = {"%", "[hnsf'U]", "mm", "mm2", "{pixels}"}
-PRIVATE = "99OSTEOSCREEN"
-LOCAL_CODE_SEQUENCES = ("PerformedProcedureCodeSequence", "RequestedProcedureCodeSequence")
-MIN_POINTS = 9
 
 
 def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> list[str]:
@@ -44,16 +39,16 @@ def violations(sr: Dataset, capture: Dataset | None, screening: Screening) -> li
     found = [
         *_tracking(sr),
         *_probabilities(sr),
-        *_regions(sr, capture, screening),
-        *_measured_area(sr, capture, screening),
+        *region_violations(sr, capture, screening),
+        *area_violations(sr, capture, screening),
         *_sides(sr, screening),
-        *_vertebrae(sr, screening),
+        *vertebra_violations(sr, screening),
         *_conclusion(sr),
         *_impression(sr, screening),
         *_references(sr, capture),
         *_algorithm(sr, screening),
         *_notice(sr, screening),
-        *_codes(sr),
+        *code_violations(sr),
     ]
     if sr.VerificationFlag != "UNVERIFIED":
         found.append("verified, though no observer verified it")
@@ -105,65 +100,6 @@ def _probabilities(sr: Dataset) -> Iterator[str]:
             yield "grade is not the most probable class"
 
 
-def _regions(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
-    sizes = {str(h.SOPInstanceUID): (h.Columns, h.Rows) for h in screening.all_headers}
-    if capture is not None:
-        sizes[str(capture.SOPInstanceUID)] = (capture.Columns, capture.Rows)
-    for group in groups(sr):
-        regions = named(group, "111030")
-        if len(regions) != 1:
-            yield "a group without exactly one region"
-        for region in regions:
-            dimensions = 3 if region.ValueType == "SCOORD3D" else 2
-            points = np.reshape(region.GraphicData, (-1, dimensions))
-            if len(points) < MIN_POINTS:
-                yield "an outline of so few points that OHIF takes it for a rectangle"
-            if region.GraphicType in ("POLYLINE", "POLYGON") and not np.allclose(
-                points[0], points[-1]
-            ):
-                yield "an open outline"
-            if dimensions == 2:
-                limits = np.array(sizes[_image_uid(region)]) + 1e-3
-                if (points < 0).any() or (points > limits).any():
-                    yield "a point outside the image"
-
-
-def _measured_area(sr: Dataset, capture: Dataset | None, screening: Screening) -> Iterator[str]:
-    """Attenuation has its deviation and area, and the area is that of the outline."""
-    captures = () if capture is None else (capture,)
-    images = {str(h.SOPInstanceUID): h for h in (*screening.all_headers, *captures)}
-    for group in groups(sr):
-        means, deviations = named(group, "112181"), named(group, "112183")
-        areas, regions = named(group, "42798000"), named(group, "111030")
-        if not len(means) == len(deviations) == len(areas) <= 1:
-            yield "attenuation without its deviation or area"
-        for area, region in zip(areas, regions, strict=False):
-            if level_of(group) and not _is_axial(images[_image_uid(region)]):
-                continue  # the area is that of the ellipse, the outline its section
-            area_mm2 = float(area.MeasuredValueSequence[0].NumericValue)
-            # 32 points of an ellipse enclose 0.6 % less than it.
-            allowed = 0.01 * area_mm2 if level_of(group) else 0.2
-            if abs(area_mm2 - _area_mm2(region, images)) > allowed:
-                yield "an area that is not that of the outline"
-
-
-def _is_axial(header: Dataset) -> bool:
-    across = np.cross(*np.reshape(header.ImageOrientationPatient, (2, 3)))
-    return bool(abs(across[2]) > 0.7)
-
-
-def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
-    """Return the area of a planar outline: half the norm of the summed cross products."""
-    if region.ValueType == "SCOORD3D":
-        points = np.reshape(region.GraphicData, (-1, 3))
-    else:
-        row_mm, column_mm = (float(v) for v in images[_image_uid(region)].PixelSpacing)
-        flat = np.reshape(region.GraphicData, (-1, 2)) * (column_mm, row_mm)
-        points = np.column_stack([flat, np.zeros(len(flat))])
-    points = points - points[0]
-    return float(np.linalg.norm(np.cross(points[:-1], points[1:]).sum(axis=0)) / 2)
-
-
 def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
     graded = {side_of(group) for group in hip_groups(sr)}
     not_graded = {side_of(item) for item in not_evaluated(sr)}
@@ -174,55 +110,10 @@ def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
     by_uid = {str(header.SOPInstanceUID): header for header in screening.headers}
     for group in hip_groups(sr):
         for region in named(group, "111030"):
-            x = _center_x_mm(region, by_uid)
+            x = center_x_mm(region, by_uid)
             # The origin is between the hips of the phantom: −x is the patient's right (LPS).
             if x is not None and (x < 0) != (side_of(group) == "R"):
                 yield "laterality contradicts the geometry"
-
-
-def _vertebrae(sr: Dataset, screening: Screening) -> Iterator[str]:
-    """Each measured vertebra has one group with its value, on the slice through its center."""
-    found = {level_of(group): group for group in groups(sr) if level_of(group)}
-    measured = [] if screening.lumbar is None else screening.lumbar.measured
-    if list(found) != [one.vertebra.level for one, _ in measured]:
-        yield "the groups of vertebrae are not those that were measured"
-        return
-    images = {str(header.SOPInstanceUID): header for header in screening.all_headers}
-    for one, region in measured:
-        group = found[one.vertebra.level]
-        (mean,) = named(group, "112181")
-        if abs(float(mean.MeasuredValueSequence[0].NumericValue) - region.mean_hu) > 1e-3:
-            yield "the attenuation of a vertebra is another one"
-        for outline in named(group, "111030"):
-            header = images[_image_uid(outline)]
-            off = np.subtract(_center_mm(outline, header), region.center_mm)
-            if np.abs(off).max() > max(3.0, float(header.SliceThickness) / 2 + 0.5):
-                yield "the outline of a vertebra lies elsewhere"
-
-
-def _center_mm(outline: Dataset, header: Dataset) -> np.ndarray:
-    """Return the middle of an outline on a source slice, patient LPS mm."""
-    points = np.reshape(outline.GraphicData, (-1, 2))
-    column, row = (points.min(axis=0) + points.max(axis=0)) / 2 - 0.5
-    right, down = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
-    row_mm, column_mm = (float(v) for v in header.PixelSpacing)
-    origin = np.array(header.ImagePositionPatient, float)
-    return np.asarray(origin + column * column_mm * right + row * row_mm * down)
-
-
-def _center_x_mm(region: Dataset, headers: dict[str, Dataset]) -> float | None:
-    if region.ValueType == "SCOORD3D":
-        return float(np.mean(np.reshape(region.GraphicData, (-1, 3))[:-1, 0]))
-    header = headers.get(_image_uid(region))
-    if header is None:
-        return None
-    column = np.reshape(region.GraphicData, (-1, 2))[:-1, 0].mean()
-    column_mm = (column - 0.5) * float(header.PixelSpacing[1])
-    return float(header.ImagePositionPatient[0] + header.ImageOrientationPatient[0] * column_mm)
-
-
-def _image_uid(region: Dataset) -> str:
-    return str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
 def _conclusion(sr: Dataset) -> Iterator[str]:
@@ -308,41 +199,3 @@ def _notice(sr: Dataset, screening: Screening) -> Iterator[str]:
     expected = "Demonstration model" if screening.model.simulated else "Research use only"
     if expected not in comments or "demographics" not in comments:
         yield "notice or statement on demographics missing"
-
-
-def _codes(sr: Dataset) -> Iterator[str]:
-    schemes = sr.get("CodingSchemeIdentificationSequence", ())
-    declared = {item.CodingSchemeDesignator for item in schemes}
-    meanings: dict[tuple[str, str], set[str]] = {}
-    for code in _coded(sr):
-        meanings.setdefault((code.CodeValue, code.CodingSchemeDesignator), set()).add(
-            code.CodeMeaning
-        )
-        public = public_meanings().get((code.CodingSchemeDesignator, code.CodeValue))
-        if public and code.CodeMeaning not in public:
-            yield f"altered meaning: {code.CodeMeaning}"
-        if len(code.CodeValue) > 16 or len(code.CodeMeaning) > 64:
-            yield f"code too long: {code.CodeValue}"
-        if code.CodingSchemeDesignator == PRIVATE and PRIVATE not in declared:
-            yield "private scheme not declared"
-    ambiguous = [key for key, different in meanings.items() if len(different) > 1]
-    yield from (f"two meanings of {key}" for key in ambiguous)
-
-
-def _coded(sr: Dataset) -> Iterable[Dataset]:
-    """Yield every code of the document, header included, except local procedure codes."""
-    for element in sr.iterall():
-        if element.VR == "SQ" and element.keyword not in LOCAL_CODE_SEQUENCES:
-            yield from (item for item in element.value if "CodeMeaning" in item)
-
-
-@cache
-def public_meanings() -> dict[tuple[str, str], set[str]]:
-    """Return the meanings of (scheme, value) in PS3.16, with and without semantic tags."""
-    meanings: dict[tuple[str, str], set[str]] = {}
-    for scheme, keywords in concepts.items():
-        for known in keywords.values():
-            for code_value, (meaning, _) in known.items():
-                plain = re.sub(r" \([a-z ]+\)$", "", meaning)
-                meanings.setdefault((scheme, code_value), set()).update((meaning, plain))
-    return meanings

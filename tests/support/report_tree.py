@@ -1,4 +1,4 @@
-"""The content tree of our SR: items by the codes of their concept names."""
+"""The content tree of our SR and KO: items by the codes of their concept names."""
 
 from collections.abc import Iterator
 
@@ -67,3 +67,20 @@ def side_of(group: Dataset) -> str:
 def grade_of(group: Dataset) -> Grade | None:
     """Return the grade of the group of a hip."""
     return GRADES.get(value(named(group, "BMD_CLASS")[0]))
+
+
+def rejected_by(note: Dataset) -> list[str]:
+    """Return the SOP Instance UIDs that a rejection note refers to."""
+    return [
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for item in note.ContentSequence
+        if "ReferencedSOPSequence" in item
+    ]
+
+
+def predecessor_of(report: Dataset) -> str:
+    """Return the SOP Instance UID of the one report that this one replaces."""
+    (study,) = report.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (replaced,) = series.ReferencedSOPSequence
+    return str(replaced.ReferencedSOPInstanceUID)

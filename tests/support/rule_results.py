@@ -1,6 +1,10 @@
 """The reason in the result of a rule."""
 
-from worker.pipeline.reasons import Reason, RuleResult
+from typing import Any
+
+from tests.support.ct_volume import ct_headers
+from worker.pipeline.reasons import Reason, ReasonCode, RuleResult
+from worker.pipeline.validation.derived_images import derived_image
 
 
 def rejection(result: RuleResult) -> Reason | None:
@@ -10,3 +14,12 @@ def rejection(result: RuleResult) -> Reason | None:
     assert result.endswith(".")
     assert result[0].isupper() or result[0].isdigit()
     return None
+
+
+def derived_reason(**elements: Any) -> str | None:
+    """Return why 12 images with these elements are no slices; None where they are accepted."""
+    reason = rejection(derived_image(ct_headers(12, **elements)))
+    if reason is None:
+        return None
+    assert reason.code is ReasonCode.NOT_CT
+    return reason.text

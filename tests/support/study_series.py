@@ -7,6 +7,8 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from db.history import StudyHistory
+from db.states import SeriesState
 from tests.support.quick_series import QuickSeries
 
 Change = Callable[[int, Dataset], None]
@@ -88,3 +90,34 @@ def _write_series(
         change(index, ds)
         ds.save_as(path)
     return paths
+
+
+def rewrite(paths: tuple[Path, ...], folder: Path, **elements: str) -> tuple[Path, ...]:
+    """Write copies of a series with other elements and the same UIDs."""
+    folder.mkdir()
+    for path in paths:
+        ds = dcmread(path)
+        for keyword, value in elements.items():
+            setattr(ds, keyword, value)
+        ds.save_as(folder / path.name)
+    return tuple(sorted(folder.iterdir()))
+
+
+def soft_study(
+    quick: QuickSeries, folder: Path, *, years: int = 0, **elements: str
+) -> WrittenStudy:
+    """Write a study with one series, ``years`` after the others."""
+
+    def change(index: int, ds: Dataset) -> None:
+        soft(index, ds)
+        ds.StudyDate = f"{int(ds.StudyDate[:4]) + years}{ds.StudyDate[4:]}"
+        for keyword, value in elements.items():
+            setattr(ds, keyword, value)
+
+    return write_study(quick, folder, {"soft": change})
+
+
+def states(history: StudyHistory, study: WrittenStudy) -> dict[str, SeriesState]:
+    """Return the state of each series by its name."""
+    by_uid = {one.series_instance_uid: one.state for one in history.series}
+    return {name: by_uid[study.uid_of(name)] for name in study.files}

@@ -1,9 +1,11 @@
 """The operator commands ``python -m worker``, run as processes."""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support.forked_process import Fork
 from tests.support.servers import child_environment
@@ -24,3 +26,10 @@ def run_worker(
         return subprocess.CompletedProcess(
             command, status, stdout.read_text(), stderr.read_text()
         )
+
+
+def worker_json(*arguments: object, cwd: Path, settings: Mapping[str, object]) -> Any:
+    """Return what a command that succeeds prints with ``--json``."""
+    done = run_worker(*arguments, "--json", cwd=cwd, settings=settings)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

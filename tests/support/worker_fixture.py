@@ -25,13 +25,17 @@ class WorkerFixture:
 
     record: Record
     orthanc: Orthanc
-    spool_dir: Path
-    port: int
+    settings: dict[str, object]
     logs: Callable[[], str]
 
-    def send(self, paths: tuple[Path, ...]) -> str:
+    @property
+    def port(self) -> int:
+        """Port of the Storage SCP."""
+        return int(str(self.settings["PORT"]))
+
+    def send(self, paths: tuple[Path, ...], *, calling: str = "MODALITY") -> str:
         """Send a series by C-STORE; return its Series Instance UID."""
-        sent = storescu(paths, self.port)
+        sent = storescu(paths, self.port, calling=calling)
         assert sent.returncode == 0, sent.stderr
         return uid_of(paths)
 
@@ -56,43 +60,59 @@ class WorkerFixture:
         return [dcmread(io.BytesIO(self.orthanc.file(one["ID"]))) for one in found]
 
 
+StartServices = Callable[..., WorkerFixture]
+
+
 @pytest.fixture(scope="module")
-def worker_fixture(
+def start_services(
     postgres: Postgres,
     migrated_template: str,
     redis_server: Valkey,
     model_dir: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[WorkerFixture]:
-    """The processes, started with the untrained model and two destinations at one Orthanc."""
-    folder = tmp_path_factory.mktemp("worker_fixture")
+) -> Iterator[StartServices]:
+    """Function that starts Storage SCP and worker with a database and an Orthanc of their own.
+
+    They use the untrained model; ``destinations(orthanc)`` and ``values`` : settings.
+    """
+    folder = tmp_path_factory.mktemp("services")
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     with ExitStack() as stack:
-        orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
-        database_url = stack.enter_context(fresh_database(postgres, migrated_template))
-        create_service_roles(database_url)
-        settings: dict[str, object] = {
-            "BROKER_URL": redis_server.url,
-            "SPOOL_DIR": folder / "spool",
-            "MODEL_DIR": model_dir,
-            "HOST": "127.0.0.1",
-            "PORT": free_port(),
-            "QUIET_SECONDS": 1,
-            "MIN_FREE_MB": 1,
-            "DESTINATIONS": [orthanc.dimse_destination(), orthanc.dicomweb_destination()],
-        }
-        urls = {name: service_url(database_url, name) for name in ("storescp", "worker")}
-        scp = run_storescp(stack, settings | {"DATABASE_URL": urls["storescp"]}, folder)
-        worker = run_celery(stack, settings | {"DATABASE_URL": urls["worker"]}, folder)
-        record = stack.enter_context(Record(database_url))
-        yield WorkerFixture(
-            record,
-            orthanc,
-            folder / "spool",
-            int(str(settings["PORT"])),
-            lambda: scp.log + worker.log,
-        )
+
+        def start(
+            destinations: Callable[[Orthanc], list[object]], **values: object
+        ) -> WorkerFixture:
+            orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
+            database_url = stack.enter_context(fresh_database(postgres, migrated_template))
+            create_service_roles(database_url)
+            settings: dict[str, object] = {
+                "BROKER_URL": redis_server.url,
+                "DATABASE_URL": database_url,
+                "DESTINATIONS": destinations(orthanc),
+                "SPOOL_DIR": folder / "spool",
+                "MODEL_DIR": model_dir,
+                "HOST": "127.0.0.1",
+                "PORT": free_port(),
+                "QUIET_SECONDS": 1,
+                "MIN_FREE_MB": 1,
+                **values,
+            }
+            urls = {name: service_url(database_url, name) for name in ("storescp", "worker")}
+            scp = run_storescp(stack, settings | {"DATABASE_URL": urls["storescp"]}, folder)
+            worker = run_celery(stack, settings | {"DATABASE_URL": urls["worker"]}, folder)
+            record = stack.enter_context(Record(database_url))
+            return WorkerFixture(record, orthanc, settings, lambda: scp.log + worker.log)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def worker_fixture(start_services: StartServices) -> WorkerFixture:
+    """The processes, started with two destinations at one Orthanc."""
+    return start_services(
+        lambda orthanc: [orthanc.dimse_destination(), orthanc.dicomweb_destination()]
+    )
 
 
 def localizer(_: int, ds: Dataset) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from tests.support.report_rules import groups, hip_groups, level_of, named, side_of, value
+from tests.support.report_tree import groups, hip_groups, level_of, named, side_of, value
 from worker.pipeline import header_values
 from worker.pipeline.plane_layout import Half, lay_out_planes
 from worker.pipeline.results import Hip, NeckAttenuation, Screening

@@ -12,7 +12,7 @@ import highdicom
 from pydicom import Dataset, dcmread
 
 from tests.support.ohif_server import require_viewers
-from tests.support.report_rules import groups, name, named, value
+from tests.support.report_tree import groups, name, named, value
 from tests.support.servers import ROOT, missing, require_tool
 from tests.validators.finding import Finding
 

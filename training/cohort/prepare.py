@@ -7,8 +7,8 @@ Loading, checking, finding and cropping are the steps of ``worker.pipeline``.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from common.dicom.patient_values import examination_date
 from training.cohort import dataset, shards
 from training.cohort.assemble import assemble, save_shard
-from training.cohort.dataset import Mask, Record
+from training.cohort.cropped_series import SIDES, CroppedSeries, crop_series
+from training.cohort.dataset import Record
 from training.cohort.flow import Exclusion, count_flow, write_flow
 from training.cohort.identity import (
     HeaderIdentity,
@@ -29,26 +30,15 @@ from training.cohort.manifest import ManifestRow, by_series, date_exclusion, fin
 from training.cohort.record_parts import edited_patients, missing_grades
 from training.cohort.source import Source, check_seed
 from training.cohort.split import PARTS, SplitPart
-from worker.pipeline import crop, header_values, load, select
+from worker.pipeline import header_values, load
 from worker.pipeline.acquisition import kernel_of
-from worker.pipeline.contrast_warning import enhanced
 from worker.pipeline.demographics import Demographics, demographics_of
-from worker.pipeline.femur_outline import femur_outline
-from worker.pipeline.femurs import planes
-from worker.pipeline.femurs.grid import build_grid
 from worker.pipeline.header_values import source_header
-from worker.pipeline.heat_map import in_outline
-from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.model.package import PREPROCESSING
-from worker.pipeline.neck import neck_attenuation
 from worker.pipeline.reasons import Reason
-from worker.pipeline.results import HipCrop, NeckAttenuation, Rejected
-from worker.pipeline.spine.lumbar import measure_lumbar
-from worker.pipeline.validation import eligibility
-from worker.pipeline.validation.rules import first_failure
-from worker.pipeline.volume import Femur, Plane, Series, Side, Volume
+from worker.pipeline.results import Rejected
+from worker.pipeline.volume import Series, Side
 
-SIDES: tuple[Side, Side] = ("R", "L")
 NO_FILES = "NO_FILES"
 SHARD_FORMAT = 4
 
@@ -190,73 +180,6 @@ def _exclusion(
 
 def _identity(rows: Sequence[ManifestRow], series: Series) -> HeaderIdentity:
     return identity_of(rows[0], series.series_instance_uid, source_header(series.headers))
-
-
-@dataclass(frozen=True, slots=True)
-class OutlinedCrop:
-    """A crop and the mask (250, 250) of the finder's femur in it, empty where it has none.
-
-    ``neck_hu`` : attenuation of the neck, None where it is not measured.
-    """
-
-    crop: HipCrop
-    outline: Mask
-    neck_hu: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CroppedSeries:
-    """A series with its lumbar spine, and the crop of each hip or the reason for none."""
-
-    series: Series
-    enhanced: bool | None
-    hips: Mapping[Side, OutlinedCrop | Reason]
-    lumbar: LumbarMeasurements
-
-
-def crop_series(series: Series) -> CroppedSeries | Reason:
-    """Load, check and crop a series as ``worker.pipeline.screen`` does, without a model."""
-    if (reason := first_failure(eligibility.check_series(series))) is not None:
-        return reason
-    volume = load.read_volume(series)
-    if isinstance(volume, Rejected):
-        return volume.reason
-    if (reason := first_failure(eligibility.check_volume(volume))) is not None:
-        return reason
-    grid = build_grid(volume)
-    found = select.find_femurs(volume, grid)
-    if (reason := first_failure(eligibility.check_femurs(volume, found))) is not None:
-        return reason
-    femurs = {femur.side: femur for femur in found}
-    hips: dict[Side, OutlinedCrop | Reason] = {}
-    for side in SIDES:
-        femur = femurs.get(side)
-        if femur is None:
-            checks = eligibility.missing_hip(volume, side, found)
-        else:
-            checks = eligibility.check_hip(volume, femur)
-        reason = first_failure(checks)
-        if femur is not None and reason is None:
-            hips[side] = _measured_crop(volume, femur)
-        elif reason is not None:
-            hips[side] = reason
-    lumbar = measure_lumbar(series, grid, found)
-    return CroppedSeries(series, enhanced(volume, found), hips, lumbar)
-
-
-def _measured_crop(volume: Volume, femur: Femur) -> OutlinedCrop:
-    neck = neck_attenuation(volume, select.choose_plane(volume, femur), femur)
-    measured = round(neck.mean_hu, 1) if isinstance(neck, NeckAttenuation) else None
-    return replace(outlined_crop(planes.cut_through(volume, femur), femur), neck_hu=measured)
-
-
-def outlined_crop(plane: Plane, femur: Femur) -> OutlinedCrop:
-    """Return the crop around a femur, with the mask of its outline by the worker."""
-    hip_crop = crop.crop_hip(plane, femur)
-    outline_mm = femur_outline(plane, femur)
-    if outline_mm is None:
-        return OutlinedCrop(hip_crop, np.zeros(hip_crop.pixels.shape, bool))
-    return OutlinedCrop(hip_crop, in_outline(plane, hip_crop, outline_mm))
 
 
 def record_of(row: ManifestRow, side: Side, cropped: CroppedSeries) -> Record:

@@ -20,6 +20,9 @@ Integers = npt.NDArray[np.intp]
 Measure = Callable[[Floats, Integers], float]
 """Function of (n, 3) probabilities in ``GRADES`` order and (n,) indices of the true grade."""
 
+WithInterval = Callable[[str, int | None], dict[str, float | None]]
+"""Function of a name of ``Figures`` and the index of a grade or pair, None for the mean."""
+
 RESAMPLES = 1000
 CALIBRATION_BINS = 15
 GRADE_INDICES = range(len(GRADES))
@@ -119,21 +122,29 @@ def measure_performance(
         **{key: with_interval(name) for key, name in OVERALL.items()},
         # Without an interval: resampling empties some bins, which only increases the error.
         "ece": round(calibration_error(shares, expected), 4),
-        "per_grade": {
-            grade.value: {
-                "hips": int(np.sum(expected == index)),
-                **{name: with_interval(name, index) for name in PER_GRADE},
-            }
-            for index, grade in enumerate(GRADES)
-        },
-        "pairs": {
-            f"{GRADES[a].value}/{GRADES[b].value}": {
-                "auc": with_interval("pair_auc", index),
-                "accuracy": with_interval("pair_accuracy", index),
-            }
-            for index, (a, b) in enumerate(PAIRS)
-        },
+        "per_grade": _per_grade(expected, with_interval),
+        "pairs": _per_pair(with_interval),
         "confusion": confusion(shares.argmax(axis=1), expected),
+    }
+
+
+def _per_grade(expected: Integers, with_interval: WithInterval) -> dict[str, Any]:
+    return {
+        grade.value: {
+            "hips": int(np.sum(expected == index)),
+            **{name: with_interval(name, index) for name in PER_GRADE},
+        }
+        for index, grade in enumerate(GRADES)
+    }
+
+
+def _per_pair(with_interval: WithInterval) -> dict[str, Any]:
+    return {
+        f"{GRADES[a].value}/{GRADES[b].value}": {
+            "auc": with_interval("pair_auc", index),
+            "accuracy": with_interval("pair_accuracy", index),
+        }
+        for index, (a, b) in enumerate(PAIRS)
     }
 
 

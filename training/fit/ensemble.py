@@ -50,13 +50,7 @@ def make_ensemble(
     summaries = [json.loads((member / SUMMARY).read_text()) for member in members]
     hips = dataset.load(data_dir)
     training = _training(summaries, hips.records, command)
-    model = {
-        "name": result["model"],
-        "version": f"{summaries[0]['model']['version']}+folds.{len(members)}",
-        "parameters": sum(each["model"]["parameters"] for each in summaries),
-        "temperatures": {name: 1.0 for name in summaries[0]["model"]["temperatures"]},
-        "members": len(members),
-    }
+    model = _model(result["model"], summaries)
     score = _save(run_dir / MODEL, members, model, training)
     loaded = package.load(run_dir / MODEL)
     variants = list(model["temperatures"])
@@ -92,6 +86,18 @@ def _read_result(data_dir: Path, validation_dir: Path) -> dict[str, Any]:
     if not (validation_dir / result["runs"][0] / MODEL).exists():
         raise ValueError(f"{result['model']} takes no image: the worker cannot use it")
     return result
+
+
+def _model(name: str, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return ``model`` of ``run.json``."""
+    first = summaries[0]["model"]
+    return {
+        "name": name,
+        "version": f"{first['version']}+folds.{len(summaries)}",
+        "parameters": sum(each["model"]["parameters"] for each in summaries),
+        "temperatures": {variant: 1.0 for variant in first["temperatures"]},
+        "members": len(summaries),
+    }
 
 
 def _training(

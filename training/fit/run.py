@@ -24,13 +24,11 @@ from training.cohort import dataset
 from training.cohort.dataset import Hips
 from training.cohort.folds import Fold, assign
 from training.cohort.split import PARTS, SplitPart
-from training.evaluate import operating_point
 from training.evaluate.measures import RESAMPLES, measure_performance
 from training.evaluate.operating_point import OperatingPoint
 from training.fit import out_of_distribution
 from training.fit.batches import labels
 from training.fit.binding import bind, write_patients
-from training.fit.calibration import calibrate, coverage_quantile
 from training.fit.describe import (
     check_parts,
     describe_data,
@@ -42,11 +40,17 @@ from training.fit.schedule import Epoch
 from training.fit.start import InitialModel, copy_weights, read_initial
 from training.fit.train import Fitted, fit, predict
 from training.fit.trained_score import fit_score, limit_basis
+from training.fit.variants import (
+    measure_at_limit,
+    t_score_quantile,
+    temperatures_of,
+    variants_of,
+)
 from training.presets import Preset
 from worker.pipeline.acquisition import Envelope
 from worker.pipeline.model import package
 from worker.pipeline.model.classify import OutOfDistributionScore, probabilities
-from worker.pipeline.model.networks import CROP, PATIENT, T_SCORE
+from worker.pipeline.model.networks import CROP
 
 MODEL, SUMMARY, TEST = "model", "run.json", "test.npz"
 
@@ -95,29 +99,23 @@ def fit_and_measure(
     Raises ValueError for a data set with an empty part, and where the run was started with
     other data or another configuration.
     """
-    hips, source = dataset.load(data_dir), require_source(data_dir)
-    if options.fold is not None:
-        hips = assign(hips, options.fold)
+    hips = _load(data_dir, options.fold)
+    source = require_source(data_dir)
     parts = {part: hips.part(part) for part in PARTS}
     check_parts(data_dir, parts)
     initial = _begin(data_dir, run_dir, preset, options)
     write_patients(run_dir, hips.records)
-    seed = options.seed
-    fitted = _fit(parts, preset, run_dir, seed, progress)
-    temperatures = _temperatures(fitted, parts["validation"])
-    score = fit_score(fitted, parts, preset, seed)
-    training: dict[str, Any] = {
+    fitted = _fit(parts, preset, run_dir, options.seed, progress)
+    temperatures = temperatures_of(fitted, parts["validation"])
+    score = fit_score(fitted, parts, preset, options.seed)
+    described = {
         "command": command,
-        "seed": seed,
+        "seed": options.seed,
         "date": datetime.now(UTC).date().isoformat(),
         **describe_data(data_dir, parts, simulated=source.simulated),
         **describe_fit(preset, parts, fitted),
     }
-    if initial is not None:
-        training["initial"] = initial.to_json()
-        training["data"] += f"; started from {initial.name} {initial.version}"
-    if options.fold is not None:
-        training["fold"] = asdict(options.fold)
+    training = _with_start(described, initial, options.fold)
     summary = {
         "model": {
             "name": preset.name,
@@ -127,18 +125,29 @@ def fit_and_measure(
         },
         "training": training,
         **_test(fitted, run_dir, parts["test"], temperatures, score, options),
+        **measure_at_limit(fitted, parts, temperatures, options.operating_point),
     }
-    if options.operating_point is not None:
-        summary["operating_point"] = _operating_point(
-            fitted, parts, temperatures, options.operating_point
-        )
     if CROP in fitted.network.input:
-        quantile = _t_score_quantile(fitted, parts["validation"])
-        if quantile is not None:
-            summary["model"]["t_score_quantile"] = quantile
+        summary["model"] |= t_score_quantile(fitted, parts["validation"])
         _save_package(run_dir / MODEL, fitted, preset, summary, score)
     (run_dir / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _load(data_dir: Path, fold: Fold | None) -> Hips:
+    """Return the hips of a data set, in the parts of the fold if there is one."""
+    hips = dataset.load(data_dir)
+    return hips if fold is None else assign(hips, fold)
+
+
+def _with_start(
+    training: dict[str, Any], initial: InitialModel | None, fold: Fold | None
+) -> dict[str, Any]:
+    """Return ``training`` of ``run.json`` with the model it started from and the fold."""
+    if initial is not None:
+        data = f"{training['data']}; started from {initial.name} {initial.version}"
+        training = training | {"initial": initial.to_json(), "data": data}
+    return training if fold is None else training | {"fold": asdict(fold)}
 
 
 def _begin(
@@ -170,67 +179,6 @@ def _fit(
             progress.print_line(_format_epoch(epoch))
 
         return fit(parts["train"], parts["validation"], preset, run_dir, seed, report=report)
-
-
-def _temperatures(fitted: Fitted, validation: Hips) -> dict[str, float]:
-    return {
-        name: calibrate(
-            predict(fitted.network, validation, with_patient=with_patient).logits,
-            labels(validation),
-        )
-        for name, with_patient in variants_of(fitted).items()
-    }
-
-
-def _operating_point(
-    fitted: Fitted,
-    parts: Mapping[SplitPart, Hips],
-    temperatures: Mapping[str, float],
-    point: OperatingPoint,
-) -> dict[str, Any]:
-    """Return the limit of each variant, chosen on validation and measured on test hips."""
-    found: dict[str, Any] = {"wish": f"{point.measure} {point.target:g}"}
-    for name, with_patient in variants_of(fitted).items():
-        limit = None
-        for part in PARTS[1:]:  # validation, then test
-            hips = parts[part]
-            logits = predict(fitted.network, hips, with_patient=with_patient).logits
-            scores = probabilities(logits, temperatures[name])[:, operating_point.POSITIVE]
-            positive = labels(hips) == operating_point.POSITIVE
-            if limit is None:
-                limit = operating_point.choose_limit(scores, positive, point)
-                found[name] = {"limit": limit}
-            measured = operating_point.measure_at(limit, scores, positive, hips.patients)
-            found[name][part] = measured
-    return found
-
-
-def _t_score_quantile(fitted: Fitted, validation: Hips) -> float | None:
-    """Return the wider of the intervals of all variants, in scales of the distribution."""
-    if T_SCORE not in fitted.network.output:
-        return None
-    found = []
-    for with_patient in variants_of(fitted).values():
-        outputs = predict(fitted.network, validation, with_patient=with_patient)
-        if outputs.t_score is not None:
-            found.append(coverage_quantile(outputs.t_score, validation.t_scores))
-    return round(max(found), 4)
-
-
-def variants_of(fitted: Fitted) -> dict[str, bool]:
-    """Return the variants in which a network is measured, each with or without demographics."""
-    inputs = fitted.network.input
-    if CROP not in inputs:
-        return {"demographics": True}
-    if PATIENT not in inputs:
-        return {"image": False}
-    if _accepts_missing_demographics(fitted):
-        return {"image": False, "both": True}
-    return {"both": True}
-
-
-def _accepts_missing_demographics(fitted: Fitted) -> bool:
-    return str(fitted.network.name).startswith("osteoscreen")
 
 
 def _format_epoch(epoch: Epoch) -> str:

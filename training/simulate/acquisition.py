@@ -1,5 +1,6 @@
 """Acquisition of one series: grid, thickness, kernel, tube voltage, noise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from worker.pipeline.volume import Orientation, Side
 Kernel = Literal["soft", "standard", "bone", "sharp"]
 View = Literal["abdomen-pelvis", "pelvis", "one-hip", "abdomen", "chest", "knees"]
 """Field of view; ``chest`` is liver to neck, ``knees`` is middle of the thighs to shins."""
+
+KERNELS: tuple[Kernel, ...] = ("soft", "standard", "standard", "standard", "bone", "sharp")
+KVP, KVP_SHARES = (80, 100, 120, 140), (0.08, 0.32, 0.5, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,7 @@ def sample_acquisition(
     ``view`` : field of view; by default mostly abdomen and pelvis, at times the pelvis alone.
     Raises TypeError for an unknown name.
     """
-    unknown = set(fixed) - {field.name for field in fields(Acquisition)}
-    if unknown:
-        raise TypeError(f"unknown: {', '.join(sorted(unknown))}")
+    _check_names(fixed)
     drawn: View = "abdomen-pelvis" if rng.random() < 0.75 else "pelvis"
     view = view or drawn
     side = SIDES[int(rng.integers(2))]
@@ -91,9 +93,7 @@ def sample_acquisition(
     pixel = float(fixed.get("pixel_mm", round(field_of_view / size, 4)))
     thickness = float(fixed.get("thickness_mm", _thickness(rng, plane)))
     increment = float(fixed.get("increment_mm", thickness))
-    kernel: Kernel = ("soft", "standard", "standard", "standard", "bone", "sharp")[
-        rng.integers(6)
-    ]
+    kernel = KERNELS[rng.integers(6)]
     x, y, z = (float(v) for v in _center(rng, subject, view, side, (low, high)))
     if plane != "axial" and view not in ("abdomen", "chest"):
         # An image shorter than the scan cuts off the chest, not the hips.
@@ -110,7 +110,7 @@ def sample_acquisition(
         center_mm=(round(x, 2), round(y, 2), round(z, 2)),
         scan_mm=(round(low, 1), round(high, 1)),
         kernel=kernel,
-        kvp=int((80, 100, 120, 140)[rng.choice(4, p=(0.08, 0.32, 0.5, 0.1))]),
+        kvp=KVP[rng.choice(4, p=KVP_SHARES)],
         noise_hu=_noise(rng, fixed.get("kernel", kernel), thickness),
         streaks=float(rng.uniform(0.0, 1.0)),
         offset_hu=float(np.clip(rng.normal(0.0, 3.0), -8, 8)),
@@ -120,6 +120,12 @@ def sample_acquisition(
         side=side if view == "one-hip" else None,
     )
     return replace(acquisition, **fixed)
+
+
+def _check_names(fixed: Mapping[str, Any]) -> None:
+    unknown = set(fixed) - {field.name for field in fields(Acquisition)}
+    if unknown:
+        raise TypeError(f"unknown: {', '.join(sorted(unknown))}")
 
 
 def _scan_range(rng: np.random.Generator, subject: Subject, view: View) -> tuple[float, float]:

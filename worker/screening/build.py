@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from common.metrics import SCREENINGS, STEP_SECONDS, WARNINGS
+from common.metrics import GRADES, NO_GRADE, SCREENINGS, STEP_SECONDS, WARNINGS
 from db import history
 from db.history import EarlierResult
 from db.models import Series
@@ -86,6 +86,12 @@ def _read_report(context: WorkerContext, earlier: EarlierResult | None) -> Datas
     if earlier is None:
         return None
     return read_report(context.settings.spool_dir, earlier.report.path)
+
+
+def count_screened(result: Screening, grade: str | None) -> None:
+    """Count a run with a result, its grade, its steps and its warnings."""
+    GRADES.labels(grade or NO_GRADE).inc()
+    count_metrics("screened", result)
 
 
 def count_metrics(outcome: str, result: Screening | Rejected) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.logging import get_logger
-from common.metrics import GRADES, NO_GRADE, REJECTIONS
+from common.metrics import REJECTIONS
 from common.spool.layout import SeriesKey, list_instances, results_folder
 from db import history, leases, outbox
 from db.leases import Lease
@@ -22,7 +22,7 @@ from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen import screen
 from worker.pipeline.validation.identity import identity_of
 from worker.screening import outputs
-from worker.screening.build import build_with_record, count_metrics
+from worker.screening.build import build_with_record, count_metrics, count_screened
 from worker.screening.lease import run_leased
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
 from worker.screening.superseded import (
@@ -130,11 +130,9 @@ def _save_screened(
     )
     destinations = [destination.name for destination in context.settings.destinations]
     objects = object_rows(built, folder, context.settings.spool_dir)
+    kept = {one.sop_instance_uid for one in objects}
     withdrawals = superseded_by_series(
-        context,
-        lease,
-        lambda: identity_of(result.headers),
-        kept={one.sop_instance_uid for one in objects},
+        context, lease, lambda: identity_of(result.headers), kept=kept
     )
     with context.sessions.begin() as session:
         withheld = decide(
@@ -159,8 +157,7 @@ def _save_screened(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    GRADES.labels(entry["grade"] or NO_GRADE).inc()
-    count_metrics("screened", built.screening)
+    count_screened(built.screening, entry["grade"])
     log.info("series_screened", grade=entry["grade"], not_delivered=count_decision(withheld))
     record_predictions(context, lease.screening_id, built.screening)
     return lease.screening_id if destinations and withheld is None else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.logging import get_logger
-from common.metrics import GRADES, NO_GRADE, REJECTIONS, SCREENINGS
+from common.metrics import REJECTIONS, SCREENINGS
 from common.spool.layout import study_results_folder
 from db import history, study_leases, study_results, study_series
 from db.outbox import NewResult
@@ -24,7 +24,8 @@ from worker.pipeline.results import Rejected, Screening
 from worker.pipeline.screen_study import StudyScreening
 from worker.pipeline.study_json import study_json
 from worker.screening import outputs
-from worker.screening.build import build_with_record, count_metrics
+from worker.screening.build import build_with_record, count_metrics, count_screened
+from worker.screening.delivery_policy import Withheld
 from worker.screening.lease import run_leased
 from worker.screening.outputs import Outputs
 from worker.screening.rows import FILE_NAMES, hip_row, object_rows, screening_row
@@ -170,7 +171,7 @@ def _save_reported(
         )
         decision = decision_json(withheld)
         entry |= decision
-        of_study = _study_json(run, screening, entry["outputs"])
+        of_study = study_json(run.lease.study_instance_uid, screening, entry["outputs"])
         _write_json(context, folder, entry, {**of_study, **decision})
         study_results.save_study(
             session,
@@ -188,16 +189,19 @@ def _save_reported(
             now=utc_now(),
         )
     mark_withdrawn(context, withdrawals)
-    GRADES.labels(entry["grade"] or NO_GRADE).inc()
-    count_metrics("screened", result)
-    log.info(
-        "study_reported",
-        grade=entry["grade"],
-        series_instance_uid=best.series_instance_uid,
-        not_delivered=count_decision(withheld),
-    )
+    _note_reported(result, entry["grade"], withheld)
     record_predictions(context, run.lease.screening_id, result)
     return run.lease.screening_id if destinations and withheld is None else None
+
+
+def _note_reported(result: Screening, grade: str | None, withheld: Withheld | None) -> None:
+    count_screened(result, grade)
+    log.info(
+        "study_reported",
+        grade=grade,
+        series_instance_uid=result.series_instance_uid,
+        not_delivered=count_decision(withheld),
+    )
 
 
 def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreening) -> None:
@@ -205,7 +209,8 @@ def _save_nothing(context: WorkerContext, run: StudyRun, screening: StudyScreeni
     best, result = _most_telling(run, screening, reason)
     entry = to_json(result)
     folder = _folder(context, run.lease)
-    _write_json(context, folder, entry, _study_json(run, screening))
+    of_study = study_json(run.lease.study_instance_uid, screening)
+    _write_json(context, folder, entry, of_study)
     values = {
         "orientation": result.orientation,
         "timings_ms": dict(result.timings_ms),
@@ -274,12 +279,6 @@ def _build(context: WorkerContext, run: StudyRun, result: Screening) -> Outputs:
         at=max(one.completed_at for one in used),
         replaced=replaced,
     )
-
-
-def _study_json(
-    run: StudyRun, screening: StudyScreening, paths: Mapping[str, str] | None = None
-) -> Mapping[str, Any]:
-    return study_json(run.lease.study_instance_uid, screening, paths)
 
 
 def _write_json(

@@ -1,4 +1,4 @@
-"""Table of transitions. Transitions of rows: tests/integration/test_record_intake.py."""
+"""Table of transitions. Transitions of rows: tests/integration/test_record_transitions.py."""
 
 import itertools
 

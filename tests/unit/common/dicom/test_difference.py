@@ -1,6 +1,6 @@
 """Covered: names of what differs between two files of one instance; files that are no images.
 
-Not covered: limits of the walk (test_walk.py).
+Not covered: limits of the walk (test_walk_limits.py).
 """
 
 from copy import deepcopy

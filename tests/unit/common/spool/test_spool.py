@@ -26,13 +26,6 @@ SOP = "1.2.3.4.5"
 LATER = datetime.now(UTC) + timedelta(days=1)
 
 
-@pytest.fixture
-def writer(tmp_path: Path) -> SpoolWriter:
-    writer = SpoolWriter(tmp_path / "spool")
-    writer.prepare()
-    return writer
-
-
 @pytest.mark.parametrize("uid", ["1", "1.2", "2.25.329800735698586629295641978511506172918"])
 def test_uids_are_valid(uid: str) -> None:
     assert uids.is_valid_uid(uid)

@@ -1,7 +1,5 @@
 """Covered: decoding of requests, and their results on a real spool."""
 
-from pathlib import Path
-
 import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
@@ -19,13 +17,6 @@ from storescp.commitment.request import (
     commit_result,
     read_request,
 )
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> SpoolWriter:
-    writer = SpoolWriter(tmp_path / "spool")
-    writer.prepare()
-    return writer
 
 
 def hold(writer: SpoolWriter, series: str, sop_instance_uid: str) -> Reference:

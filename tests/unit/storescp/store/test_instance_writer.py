@@ -1,85 +1,26 @@
 """Covered: every status of one C-STORE, on a real spool, with the data set in small parts.
 
-Not covered: associations (tests/integration).
+Not covered: limits and failing disks (test_instance_writer_limits.py), associations
+(tests/integration).
 """
 
-import errno
 import hashlib
-import os
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from pydicom import dcmread
+from pydicom.uid import MRImageStorage
 
 from common.dicomnet import status
-from common.settings.storescp import MEGABYTE, StoreScpSettings
 from common.spool import layout as spool
 from common.spool.held import held_path
 from common.spool.layout import SeriesKey
 from common.spool.part10 import read_header
 from common.spool.writer import SpoolWriter
-from storescp.store.instance_writer import InstanceWriter, Stored, StoreRequest
-from storescp.store.refusal import MAX_COMMENT, Refusal
+from storescp.store.instance_writer import InstanceWriter, Stored
+from storescp.store.refusal import Refusal
 from tests.support.ct_factory import ct_instance, encode
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> SpoolWriter:
-    writer = SpoolWriter(tmp_path / "spool")
-    writer.prepare()
-    return writer
-
-
-PART_BYTES = 100
-
-
-def settings(**values: Any) -> StoreScpSettings:
-    return StoreScpSettings(_env_file=None, **{"min_free_mb": 0, **values})
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A command and its data set."""
-
-    request: StoreRequest
-    encoded: bytes
-
-
-def sent(ds: Dataset, **values: Any) -> Sent:
-    """A valid C-STORE. ``values`` replace fields of the command or the context."""
-    request = StoreRequest(
-        sop_class_uid=CTImageStorage,
-        sop_instance_uid=str(ds.get("SOPInstanceUID", "1.2.3")),
-        abstract_syntax=CTImageStorage,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        calling_ae_title="CT_01",
-    )
-    return Sent(replace(request, **values), encode(ds))
-
-
-def store(one: Sent, writer: SpoolWriter, **values: Any) -> Stored:
-    """Write a data set in small parts."""
-    instance = InstanceWriter(one.request, writer, settings(**values))
-    for start in range(0, len(one.encoded), PART_BYTES):
-        instance.write(memoryview(one.encoded)[start : start + PART_BYTES])
-    return instance.finish()
-
-
-def refused(one: Sent, writer: SpoolWriter, **values: Any) -> Refusal:
-    """Return the refusal of an instance; check that it left no file."""
-    before = files(writer)
-    with pytest.raises(Refusal) as refusal:
-        store(one, writer, **values)
-    assert files(writer) == before
-    assert len(refusal.value.to_data_set().ErrorComment) <= MAX_COMMENT
-    return refusal.value
-
-
-def files(writer: SpoolWriter) -> list[Path]:
-    return sorted(path for path in writer.spool_dir.rglob("*") if path.is_file())
+from tests.support.instance_writing import files, refused, sent, settings, store
 
 
 def test_the_data_set_is_stored_byte_for_byte_under_its_uids(writer: SpoolWriter) -> None:
@@ -230,83 +171,6 @@ def test_an_instance_without_a_data_set_is_invalid(writer: SpoolWriter) -> None:
     assert refused(replace(sent(ct_instance()), encoded=b""), writer).status == (
         status.INVALID_UID
     )
-
-
-def test_an_instance_over_the_limit_is_refused(writer: SpoolWriter) -> None:
-    one = sent(ct_instance(size=800))
-
-    refusal = refused(one, writer, max_instance_mb=1)
-
-    assert (refusal.status, refusal.comment) == (
-        status.OUT_OF_RESOURCES,
-        "instance is larger than 1 MB",
-    )
-
-
-def test_too_little_disk_space_is_refused(writer: SpoolWriter) -> None:
-    refusal = refused(sent(ct_instance()), writer, min_free_mb=10**9)
-
-    assert refusal.status == status.OUT_OF_RESOURCES == 0xA700
-
-
-def test_a_disk_that_fails_is_out_of_resources(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store(sent(ct_instance()), writer)
-
-    def fail(_: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(os, "fsync", fail)
-    refusal = refused(sent(ct_instance()), writer)
-
-    assert (refusal.status, refusal.comment) == (
-        status.OUT_OF_RESOURCES,
-        "spool: Input/output error",
-    )
-
-
-def test_too_large_is_noticed_while_it_comes_and_leaves_nothing(writer: SpoolWriter) -> None:
-    instance = InstanceWriter(sent(ct_instance()).request, writer, settings(max_instance_mb=1))
-
-    instance.write(bytes(MEGABYTE))
-    assert len(files(writer)) == 1
-    instance.write(b"x")
-
-    assert files(writer) == []
-    instance.write(bytes(MEGABYTE))
-    with pytest.raises(Refusal, match="larger than 1 MB"):
-        instance.finish()
-
-
-def test_what_is_discarded_leaves_nothing(writer: SpoolWriter) -> None:
-    instance = InstanceWriter(sent(ct_instance()).request, writer, settings())
-    instance.write(b"half")
-
-    instance.discard()
-
-    assert files(writer) == []
-    with pytest.raises(Refusal):
-        instance.finish()
-
-
-def test_a_disk_that_fills_up_while_it_comes_is_out_of_resources(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = sent(ct_instance())
-    instance = InstanceWriter(one.request, writer, settings())
-
-    def full(_: int, __: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "writev", full)
-        instance.write(one.encoded)
-
-    assert files(writer) == []
-    with pytest.raises(Refusal, match="No space left") as refusal:
-        instance.finish()
-    assert refusal.value.status == status.OUT_OF_RESOURCES
 
 
 def test_only_what_comes_first_is_the_front(writer: SpoolWriter) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from training.cohort.cropped_series import outlined_crop
 from training.cohort.planes import outline_of, plane_of, sample_found_femur
-from training.cohort.prepare import outlined_crop
 from training.simulate.acquisition import sample_acquisition
 from training.simulate.subject import sample_subject
 from training.simulate.truth import truth

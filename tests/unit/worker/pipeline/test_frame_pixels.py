@@ -19,16 +19,11 @@ from pydicom.uid import (
 )
 
 from tests.support import enhanced_ct
-from tests.support.ct_volume import load_series, read_series
+from tests.support.ct_volume import load_volume, read_series
 from tests.support.enhanced_ct import images_of, noise, shuffled
 from worker.pipeline import load
 from worker.pipeline.reasons import ReasonCode
 from worker.pipeline.results import Rejected
-from worker.pipeline.volume import Volume
-
-
-def volume_of(paths: list[Path]) -> Volume:
-    return load_series(paths)[1]
 
 
 def test_rescale_of_each_frame_is_used(tmp_path: Path) -> None:
@@ -37,7 +32,7 @@ def test_rescale_of_each_frame_is_used(tmp_path: Path) -> None:
     for index, ds in enumerate(images):
         ds.RescaleSlope, ds.RescaleIntercept = 1 + index / 4, -1000 + index
 
-    volume = volume_of(enhanced_ct.write_enhanced(shuffled(images), tmp_path / "multi"))
+    volume = load_volume(enhanced_ct.write_enhanced(shuffled(images), tmp_path / "multi"))
 
     slope, intercept = 1 + np.arange(14) / 4, np.arange(14) - 1000.0
     expected = np.rint((stored + 1024.0) * slope[:, None, None] + intercept[:, None, None])
@@ -68,7 +63,7 @@ def test_every_transfer_syntax_gives_the_same_hu(tmp_path: Path, syntax: str) ->
     else:
         write_as(multi, path, syntax)
 
-    volume = volume_of([path])
+    volume = load_volume([path])
 
     hu[:, :2] = -1024
     np.testing.assert_array_equal(volume.hu, hu)
@@ -83,7 +78,7 @@ def test_jpeg_lossless_gives_the_same_hu(tmp_path: Path, option: str) -> None:
     compressed = tmp_path / "compressed.dcm"
     subprocess.run(["dcmcjpeg", option, plain, compressed], check=True)
 
-    np.testing.assert_array_equal(volume_of([compressed]).hu, hu)
+    np.testing.assert_array_equal(load_volume([compressed]).hu, hu)
 
 
 def write_as(ds: Dataset, path: Path, syntax: str) -> None:
@@ -113,7 +108,7 @@ def test_compressed_frames_are_found_with_any_offset_table(
     ds["PixelData"].is_undefined_length = True
     ds.save_as(path)
 
-    np.testing.assert_array_equal(volume_of([path]).hu, hu)
+    np.testing.assert_array_equal(load_volume([path]).hu, hu)
 
 
 def test_rescale_that_no_frame_has_is_a_reason(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tests.support import enhanced_ct
-from tests.support.ct_volume import AXIAL, CORONAL, load_series, read_series, write_ct
+from tests.support.ct_volume import AXIAL, CORONAL, load_volume, read_series, write_ct
 from tests.support.enhanced_ct import images_of, noise, shuffled
 from worker.pipeline import frames, header_values, load
 from worker.pipeline.reasons import ReasonCode
@@ -29,10 +29,6 @@ WRITERS: dict[str, Write] = {
 }
 
 
-def volume_of(paths: list[Path]) -> Volume:
-    return load_series(paths)[1]
-
-
 def assert_same(one: Volume, other: Volume) -> None:
     np.testing.assert_array_equal(one.hu, other.hu)
     np.testing.assert_array_equal(one.affine, other.affine)
@@ -45,9 +41,9 @@ def test_multi_frame_gives_the_same_volume_as_its_single_frame_images(
 ) -> None:
     images = images_of(tmp_path / "single", noise(), directions=directions)
 
-    volume = volume_of(write(shuffled(images), tmp_path / "multi"))
+    volume = load_volume(write(shuffled(images), tmp_path / "multi"))
 
-    assert_same(volume, volume_of(sorted((tmp_path / "single").iterdir())))
+    assert_same(volume, load_volume(sorted((tmp_path / "single").iterdir())))
 
 
 def test_slices_are_named_by_instance_and_frame(tmp_path: Path) -> None:
@@ -55,7 +51,7 @@ def test_slices_are_named_by_instance_and_frame(tmp_path: Path) -> None:
     paths = enhanced_ct.write_enhanced(images, tmp_path, parts=2)
     instances = [dcmread(path).SOPInstanceUID for path in paths]
 
-    volume = volume_of(paths)
+    volume = load_volume(paths)
 
     depths = [float(ds.ImagePositionPatient[1]) for ds in images]
     expected = [
@@ -65,7 +61,7 @@ def test_slices_are_named_by_instance_and_frame(tmp_path: Path) -> None:
 
 
 def test_single_frame_images_have_no_frame_number(tmp_path: Path) -> None:
-    volume = volume_of(write_ct(tmp_path, noise()))
+    volume = load_volume(write_ct(tmp_path, noise()))
 
     assert volume.source_frames == (None,) * 14
 

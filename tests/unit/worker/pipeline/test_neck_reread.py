@@ -16,7 +16,7 @@ from tests.support import enhanced_ct
 from tests.support.ct_volume import load_series
 from tests.support.factories import MODEL
 from tests.support.report_cases import AT
-from tests.support.report_rules import groups, named
+from tests.support.report_tree import groups, named
 from tests.support.series import simulate_small
 from worker.pipeline import select
 from worker.pipeline.capture.secondary_capture import build_captures

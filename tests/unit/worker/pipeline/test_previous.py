@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, METAL
-from tests.support.report_rules import named
+from tests.support.report_tree import named
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.previous import (

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 
 from tests.support.factories import make_ct_headers, make_screening
 from tests.support.report_cases import AT, CASES, screening_of
-from tests.support.report_rules import named
+from tests.support.report_tree import named
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.results import Hip, Screening

@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from tests.support.factories import make_ct_headers, make_screening, with_hip
 from tests.support.report_cases import AT, CLINICAL_MODEL, built, pictures_of
-from tests.support.report_rules import named
+from tests.support.report_tree import named
 from worker.pipeline.capture.secondary_capture import (
     build_captures,
     capture_png,

@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from tests.support.report_cases import CASES, built
-from tests.support.report_rules import groups, items, named, value
+from tests.support.report_tree import groups, items, named, value
 from worker.pipeline.report.regions import SopClass
 
 BOTH: tuple[SopClass, SopClass] = ("comprehensive3d", "comprehensive")

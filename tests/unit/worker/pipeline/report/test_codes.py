@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.report_cases import AT, CASES, built
-from tests.support.report_rules import LOCAL_CODE_SEQUENCES, public_meanings
+from tests.support.report_codes import LOCAL_CODE_SEQUENCES, public_meanings
 from worker.pipeline.capture.parametric_map import build_parametric_map
 from worker.pipeline.report.codes import PRIVATE, PRIVATE_SCHEME, PUBLIC
 

@@ -11,14 +11,7 @@ from pydicom import Dataset, dcmread
 
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, CLINICAL_MODEL, METAL, built
-from tests.support.report_rules import (
-    REGION_SIDES,
-    groups,
-    named,
-    not_evaluated,
-    side_of,
-    value,
-)
+from tests.support.report_tree import REGION_SIDES, groups, named, not_evaluated, side_of, value
 from worker.pipeline import statements, texts
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes

@@ -10,7 +10,8 @@ import pytest
 from pydicom import Dataset
 
 from tests.support.report_cases import built
-from tests.support.report_rules import groups, items, name, named, not_evaluated, violations
+from tests.support.report_rules import violations
+from tests.support.report_tree import groups, items, name, named, not_evaluated
 
 Fault = Callable[[Dataset], object]
 

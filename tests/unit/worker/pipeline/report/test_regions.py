@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from tests.support.factories import make_screening, plane_and_crop, with_hip
 from tests.support.report_cases import AT, built, pictures_of
-from tests.support.report_rules import groups, name, named, value
+from tests.support.report_tree import groups, name, named, value
 from worker.pipeline.capture.overlay import draw_overlay
 from worker.pipeline.crop import window
 from worker.pipeline.plane_layout import lay_out_planes

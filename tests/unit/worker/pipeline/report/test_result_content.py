@@ -5,7 +5,7 @@ from pydicom import Dataset
 
 from tests.support.factories import make_ct_headers, make_screening, with_hip
 from tests.support.report_cases import AT, CLINICAL_MODEL
-from tests.support.report_rules import items, name, named, value
+from tests.support.report_tree import items, name, named, value
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.report.document import build_report
 from worker.pipeline.results import Grade, Screening

@@ -7,7 +7,8 @@ import highdicom
 import pytest
 
 from tests.support.report_cases import AT, CASES, SPINE_CASES, built, pictures_of
-from tests.support.report_rules import groups, items, named, violations
+from tests.support.report_rules import violations
+from tests.support.report_tree import groups, items, named
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
