@@ -1,4 +1,4 @@
-"""Periodic sweep: expire leases, publish due work again, delete old pixel data."""
+"""Periodic sweep: expire leases, publish due work again, delete leftovers and old pixels."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from datetime import timedelta
 from common.health import LoopProbe
 from common.logging import get_logger
 from common.metrics import OLDEST_WAITING_SECONDS
+from common.spool.writer import clean_incoming
 from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
 from db import deliveries, lease_expiry, leases, queue_status, study_leases
 from db.retention import remove_old_pixels
@@ -18,6 +19,8 @@ from worker.queue_metrics import QueueMetrics
 # published again by every sweep.
 BATCH = 100
 RETENTION_INTERVAL_SECONDS = 3600.0
+# Much longer than a writer takes from the creation of a file to its lock.
+LEFTOVER_SECONDS = 5.0
 
 log = get_logger(__name__)
 
@@ -60,6 +63,13 @@ def purge_pixels(context: WorkerContext) -> None:
         log.info("pixels_removed", series=removed)
 
 
+def clean_spool(context: WorkerContext) -> None:
+    """Delete the half-written files of receivers and workers that were killed."""
+    removed = clean_incoming(context.settings.spool_dir, min_age_seconds=LEFTOVER_SECONDS)
+    if removed:
+        log.warning("leftovers_removed", files=removed)
+
+
 class Sweeper:
     """Thread of the worker that sweeps at its start and then every ``sweep_seconds``."""
 
@@ -90,6 +100,7 @@ class Sweeper:
                 sweep(self._context, self._publisher, self._monitor)
                 with self._context.sessions() as session:
                     self._metrics.update(session, utc_now())
+                clean_spool(self._context)
                 if time.monotonic() >= purge_at:
                     purge_pixels(self._context)
                     purge_at = time.monotonic() + RETENTION_INTERVAL_SECONDS

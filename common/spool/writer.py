@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,19 +19,22 @@ FOLDER_MODE = 0o750  # patient data: accessible to the service and its group onl
 T = TypeVar("T")
 
 
-def clean_incoming(spool_dir: Path) -> int:
+def clean_incoming(spool_dir: Path, *, min_age_seconds: float = 0.0) -> int:
     """Delete the files of dead writers in ``incoming`` and return their number.
 
-    A living writer holds a lock on its file, so any process may call this at any time.
+    A living writer holds a lock on its file. ``min_age_seconds`` : time since the last write;
+    more than 0 while others write, who lock a file just after they have created it.
     """
     removed = 0
+    newest = time.time() - min_age_seconds
     for entry in list((spool_dir / INCOMING).glob("*")):
-        with entry.open("rb") as leftover:
-            try:
-                fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        # Moved or discarded meanwhile, in use, or of another user.
+        errors = FileNotFoundError, BlockingIOError, PermissionError
+        with suppress(*errors), entry.open("rb") as leftover:
+            if os.fstat(leftover.fileno()).st_mtime > newest:
                 continue
-            entry.unlink(missing_ok=True)
+            fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            entry.unlink()
             removed += 1
     return removed
 

@@ -20,8 +20,9 @@ IMAGES = ("storescp", "worker", "worker-gpu")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
-READ_LICENSES = {"namex": "Apache-2.0"}
-"""Licenses that the metadata do not state, read from the license file of the package."""
+READ_LICENSES = {"contourpy": "BSD-3-Clause", "namex": "Apache-2.0", "scipy": "BSD-3-Clause"}
+"""Licenses that the metadata do not state, or state in other words in the version for another
+Python, read from the license file of the package."""
 
 
 @dataclass(frozen=True, slots=True)

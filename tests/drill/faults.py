@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.certificates import Authority
+from tests.support.certificates import EXPIRED, Authority
 from tests.support.ct_factory import PATIENT_ID
 from tests.support.databases import service_url
 from tests.support.flood import flooded
@@ -64,7 +64,7 @@ class Fault:
 
 @contextmanager
 def expired_certificate(drill: Drill) -> Iterator[None]:
-    expired = Authority(drill.folder / "ca").issue("expired", days="-1")
+    expired = Authority(drill.folder / "ca").issue("expired", dates=EXPIRED)
     drill.environment |= {
         "OSTEOSCREEN_TLS_CERT": str(expired.cert),
         "OSTEOSCREEN_TLS_KEY": str(expired.key),

@@ -9,7 +9,7 @@ import pytest
 from common.settings.load import load_settings
 from common.settings.worker import DicomwebDestination, DimseDestination, WorkerSettings
 from deploy.demo.embedded import Postgres, free_port
-from tests.support.certificates import Authority
+from tests.support.certificates import EXPIRED, Authority
 from tests.support.deliveries import accept_only, dimse_destination
 from tests.support.servers import Orthanc, running_dcmtk_storescp, running_orthanc
 from tests.support.storage_scp import OpenStorageScp, associated
@@ -121,7 +121,7 @@ def test_a_read_only_database_fails(
 
 def test_an_expired_certificate_fails(tmp_path: Path, settings: MakeSettings) -> None:
     authority = Authority(tmp_path / "ca")
-    valid, expired = authority.issue("valid"), authority.issue("expired", days="-1")
+    valid, expired = authority.issue("valid"), authority.issue("expired", dates=EXPIRED)
     checks = [
         check_certificate(settings(tls_cert=one.cert, tls_key=key))
         for one, key in ((valid, valid.key), (expired, expired.key), (valid, expired.key))

@@ -6,6 +6,7 @@ engine).
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,10 +24,10 @@ def test_commands_without_servers(tmp_path: Path) -> None:
     section = (ROOT / "docs/start.md").read_text().split("\n## Without servers\n")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    script = block[1].replace(".venv/bin/python", sys.executable)
+    script = block[1].replace(".venv/bin/python", shlex.quote(sys.executable))
 
     done = subprocess.run(
-        ["bash", "-euc", script.replace("build/", f"{tmp_path}/")],
+        ["bash", "-euc", script.replace("build/", f"{shlex.quote(str(tmp_path))}/")],
         cwd=ROOT,
         env=child_environment(),
         capture_output=True,

@@ -40,7 +40,13 @@ from tests.support.ct_factory import (
 )
 from tests.support.record import Sessions, lease, save
 from tests.support.sent_series import Settings, registered, send, stored
-from tests.support.servers import child_environment, storescu, wait_for, wait_until_listening
+from tests.support.servers import (
+    child_environment,
+    require_tool,
+    storescu,
+    wait_for,
+    wait_until_listening,
+)
 from tests.support.services import StartProcess
 
 pytestmark = pytest.mark.servers
@@ -112,6 +118,7 @@ def test_late_and_changed_instances_make_revisions_and_repeated_ones_none(
 def test_eight_associations_make_one_series(
     child_settings: Settings, start_storescp: StartProcess, sessions: Sessions, tmp_path: Path
 ) -> None:
+    require_tool("storescu", "dcmtk")  # a thread cannot skip its test
     start_storescp(child_settings)
     instances = ct_series(48)
     threads = [

@@ -17,7 +17,7 @@ from deploy.demo.embedded import Postgres, free_port
 from tests.support.ct_factory import ct_series, encode, write_files
 from tests.support.record import Sessions
 from tests.support.sent_series import Settings, registered, send, stored
-from tests.support.servers import storescu, wait_for
+from tests.support.servers import require_tool, storescu, wait_for
 from tests.support.services import StartProcess
 
 pytestmark = pytest.mark.servers
@@ -89,6 +89,7 @@ def test_after_sigkill_every_acknowledged_instance_is_complete_and_registered(
     sessions: Sessions,
     tmp_path: Path,
 ) -> None:
+    require_tool("storescu", "dcmtk")  # a thread cannot skip its test
     process = start_storescp(child_settings)
     instances = ct_series(400, size=256)
     paths = write_files(instances, tmp_path / "in")
@@ -144,6 +145,7 @@ def test_the_scan_registers_series_in_the_spool(
 def test_sigterm_lets_an_association_finish_and_exits_0(
     child_settings: Settings, start_storescp: StartProcess, tmp_path: Path
 ) -> None:
+    require_tool("storescu", "dcmtk")  # a thread cannot skip its test
     process = start_storescp(child_settings)
     instances = ct_series(150, size=128)
     paths = write_files(instances, tmp_path / "in")

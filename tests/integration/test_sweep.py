@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from common.spool.layout import SeriesKey, instance_path, results_folder
+from common.spool.layout import INCOMING, SeriesKey, instance_path, results_folder
+from common.spool.writer import SpoolWriter
 from common.task_publisher import DELIVERY_QUEUE, SCREENING_QUEUE, TaskPublisher
 from db.states import SeriesState
 from deploy.demo.embedded import free_port
@@ -101,6 +102,26 @@ def test_the_sweeper_survives_a_database_that_does_not_answer(
     finally:
         sweeper.stop()
     assert "secret" not in "".join(seen)
+
+
+def test_the_sweeper_deletes_what_killed_writers_left(
+    context: WorkerContext, publisher: TaskPublisher
+) -> None:
+    often = with_settings(context, sweep_seconds=0.05)
+    writer = SpoolWriter(often.settings.spool_dir)
+    writer.prepare()
+    left = often.settings.spool_dir / INCOMING / "left.part"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    sweeper = Sweeper(often, publisher)
+    in_use = writer.open()
+    sweeper.start()
+    try:
+        wait_for(lambda: not left.exists(), "the deletion", seconds=20)
+    finally:
+        sweeper.stop()
+
+    in_use.move(left.with_name("whole"))  # fails if it was deleted
 
 
 @pytest.mark.covers("R23")

@@ -7,6 +7,22 @@ from pathlib import Path
 from tests.support.servers import require_tool
 
 DAYS = "2"
+# ``openssl x509`` of OpenSSL 3.5 issues no certificate that has expired; ``openssl ca`` does.
+Dates = tuple[str, ...]
+VALID: Dates = ("-days", DAYS)
+EXPIRED: Dates = ("-startdate", "20260101000000Z", "-enddate", "20260102000000Z")
+CONFIG = """[ca]
+default_ca = issuer
+[issuer]
+database = {issued}
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = names
+unique_subject = no
+[names]
+commonName = supplied
+"""
 NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
 
 
@@ -47,26 +63,29 @@ class Authority:
         )
         # fmt: on
 
-    def issue(self, name: str, *, days: str = DAYS, names: str = NAMES) -> Identity:
+    def issue(self, name: str, *, dates: Dates = VALID, names: str = NAMES) -> Identity:
         """A certificate for this machine's loopback address."""
         identity = Identity(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        self._certify(identity.cert, identity.key, name, [names], days)
+        self._certify(identity.cert, identity.key, name, [names], dates)
         return identity
 
     def _certify(
-        self, cert: Path, key: Path, name: str, extensions: list[str], days: str = DAYS
+        self, cert: Path, key: Path, name: str, extensions: list[str], dates: Dates = VALID
     ) -> None:
         request, lines = cert.with_suffix(".csr"), cert.with_suffix(".txt")
         lines.write_text("\n".join(extensions))
+        config, issued = self._folder / "ca.cnf", self._folder / "issued.txt"
+        config.write_text(CONFIG.format(folder=self._folder, issued=issued))
+        issued.touch()
         # fmt: off
         self._openssl(
             "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
             "-keyout", str(key), "-out", str(request),
         )
         self._openssl(
-            "x509", "-req", "-days", days, "-in", str(request), "-CA", str(self.ca),
-            "-CAkey", str(self._key), "-CAcreateserial", "-extfile", str(lines),
-            "-out", str(cert),
+            "ca", "-batch", "-notext", "-config", str(config), *dates,
+            "-in", str(request), "-cert", str(self.ca), "-keyfile", str(self._key),
+            "-extfile", str(lines), "-out", str(cert),
         )
         # fmt: on
 

@@ -7,14 +7,13 @@ revocation lists (not supported).
 """
 
 import ssl
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from common.tls import Tls, client_context, server_context
-from tests.support.certificates import Authority, Identity
+from tests.support.certificates import EXPIRED, Authority, Identity
 
 NOT_TRUSTED = r"unable to get local issuer|self-signed certificate in certificate chain"
 
@@ -95,8 +94,7 @@ def test_certificate_issued_beside_the_trusted_authority_is_refused(
 
 
 def test_expired_certificate_is_refused_on_both_sides(root: Authority, good: Identity) -> None:
-    expired = root.issue("expired", days="0")
-    time.sleep(1.1)  # the dates have whole seconds
+    expired = root.issue("expired", dates=EXPIRED)
 
     with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
         handshake(tls_of(good, root), tls_of(expired, root))

@@ -22,7 +22,7 @@ from common.dicomnet.connection_errors import (
 from common.dicomnet.dicomweb import open_session
 from common.tls import SYSTEM, Tls, client_context, server_context
 from deploy.demo.embedded import free_port
-from tests.support.certificates import Authority, Identity
+from tests.support.certificates import EXPIRED, Authority, Identity
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_self_signed_certificate_is_named(authority: Authority) -> None:
 
 
 def test_an_expired_certificate_is_named(authority: Authority) -> None:
-    with tls_server(authority.issue("old", days="-1")) as port:
+    with tls_server(authority.issue("old", dates=EXPIRED)) as port:
         (cause,) = causes("localhost", port, Tls(authority.ca))
 
     assert cause == "the certificate of the server has expired"

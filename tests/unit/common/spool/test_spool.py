@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -238,6 +239,17 @@ def test_leftovers_of_dead_writers_are_removed_and_those_of_living_ones_stay(
         removed = clean_incoming(writer.spool_dir)
 
         assert (removed, dead.exists(), alive.exists()) == (1, False, True)
+
+
+def test_a_file_that_was_just_created_stays_while_others_write(writer: SpoolWriter) -> None:
+    new, old = (writer.spool_dir / layout.INCOMING / f"{name}.part" for name in ("new", "old"))
+    for path in (new, old):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 60, time.time() - 60))
+
+    removed = clean_incoming(writer.spool_dir, min_age_seconds=5.0)
+
+    assert (removed, new.exists(), old.exists()) == (1, True, False)
 
 
 def test_files_are_not_readable_by_everybody(writer: SpoolWriter) -> None:
