@@ -144,7 +144,10 @@ HEADERS: dict[str, Mapping[str, Any]] = {
         "TimezoneOffsetFromUTC": "+0930",
         "BodyPartExamined": "HIP",
     },
-    "unknown sex, no request": {"PatientSex": "X", "AccessionNumber": "", "StudyID": ""},
+    "unknown sex, 45 years, no request": {
+        "PatientSex": "X", "PatientAge": "045Y", "PatientBirthDate": "19810314",
+        "AccessionNumber": "", "StudyID": "",
+    },
     "long values": {
         "PatientID": "P" * 64,
         "StudyDescription": "D" * 64,
