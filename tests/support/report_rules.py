@@ -26,6 +26,7 @@ from tests.support.report_tree import (
     side_of,
     value,
 )
+from tests.support.spine_results import by_structure
 from worker.pipeline.results import Grade, Screening
 
 __all__ = [
@@ -182,14 +183,16 @@ def _sides(sr: Dataset, screening: Screening) -> Iterator[str]:
 
 def _vertebrae(sr: Dataset, screening: Screening) -> Iterator[str]:
     """Each measured vertebra has one group with its value, on the slice through its center."""
-    found = {level_of(group): group for group in groups(sr) if level_of(group)}
-    measured = [] if screening.lumbar is None else screening.lumbar.measured
-    if list(found) != [one.vertebra.level for one, _ in measured]:
+    found = [group for group in groups(sr) if level_of(group)]
+    measured = by_structure(screening.lumbar)
+    if [level_of(group) for group in found] != [structure for structure, _ in measured]:
         yield "the groups of vertebrae are not those that were measured"
         return
     images = {str(header.SOPInstanceUID): header for header in screening.all_headers}
-    for one, region in measured:
-        group = found[one.vertebra.level]
+    for group, (structure, region) in zip(found, measured, strict=True):
+        words = [item.TextValue for item in named(group, "121106")]
+        if structure == "lumbar" and not any("Level uncertain" in text for text in words):
+            yield "a vertebra of an uncertain level does not say so"
         (mean,) = named(group, "112181")
         if abs(float(mean.MeasuredValueSequence[0].NumericValue) - region.mean_hu) > 1e-3:
             yield "the attenuation of a vertebra is another one"

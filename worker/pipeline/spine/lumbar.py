@@ -14,11 +14,16 @@ from worker.pipeline.volume import Series
 
 
 def measure_lumbar(series: Series, grid: Grid) -> LumbarMeasurements:
-    """Measure L1 to L4 where their levels are certain. ``grid`` : that of the femurs."""
+    """Measure L1 to L4; bodies of uncertain levels have none, and no limit.
+
+    ``grid`` : that of the femurs.
+    """
     spine = measure_spine_in(grid)
     conditions = conditions_of(series, spine.aorta_hu)
     found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
-    return LumbarMeasurements(found, spine.text, conditions, series.headers, spine.view)
+    return LumbarMeasurements(
+        found, spine.text, conditions, series.headers, spine.view, spine.uncertain
+    )
 
 
 def _with_limits(vertebra: Vertebra, conditions: Conditions) -> LumbarMeasurement:
