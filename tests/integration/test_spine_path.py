@@ -44,8 +44,12 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(scope="module")
 def spine(tmp_path_factory: pytest.TempPathFactory) -> QuickSeries:
     """A coronal series from T10 to the sacrum, of 120 kV."""
-    folder = tmp_path_factory.mktemp("spine")
-    volume = build_volume(SpinePhantom((4.0, 1.8, 1.8), trabecular_hu=LOW_HU))
+    return write_spine(tmp_path_factory.mktemp("spine"))
+
+
+def write_spine(folder: Path, *, vertebrae: int = 5) -> QuickSeries:
+    phantom = SpinePhantom((4.0, 1.8, 1.8), trabecular_hu=LOW_HU, lumbar=vertebrae)
+    volume = build_volume(phantom)
     behind_mm, down_mm, left_mm = volume.spacing_mm
     paths = write_ct(
         folder / "ct",
@@ -100,6 +104,32 @@ def check_statistics(session: Session) -> None:
     row = result_row(series, feedback)
     assert (row["grade"], row["reason"]) == (None, None)
     assert row["l1_hu"] == pytest.approx(LOW_HU["L1"], abs=5)
+
+
+def test_a_spine_of_uncertain_level_enters_no_statistics_and_is_on_the_page(
+    destined: WorkerContext, tmp_path: Path
+) -> None:
+    spine = write_spine(tmp_path / "made", vertebrae=4)
+    key, series_id = receive(destined, spine, tmp_path / "a", ResultPer.SERIES)
+
+    screen_series(destined, series_id)
+
+    with destined.sessions() as session:
+        history = series_history(session, key.series_instance_uid)
+        assert history is not None
+        (week,) = drift(session, since=NOW.replace(year=NOW.year - 1)).week
+        ((series, feedback),) = all_series(session)
+        row = result_row(series, feedback)
+    assert history.series.state is SeriesState.REJECTED
+    assert history.deliveries == []
+    assert (week.measured, week.l1_hu, week.reasons) == (0, None, {"NO_FEMUR": 1})
+    assert [row[f"l{number}_hu"] for number in (1, 2, 3, 4)] == [None] * 4
+    with running_site(
+        destined.settings.database_url, destined.settings.spool_dir, tmp_path / "site"
+    ) as site:
+        page = site.client("reader").get(f"/series/{series_id}").text
+    assert "Lumbar spine, level uncertain: median 110 HU of 3 vertebrae" in page
+    assert '<th scope="row">L' not in page
 
 
 def test_a_study_with_a_spine_only_is_reported_and_shown_on_the_pages(

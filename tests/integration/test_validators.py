@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom import DataElement, Dataset, config, dcmread
 
-from tests.support.report_cases import AT, built
+from tests.support.report_cases import AT, CASES, built
 from tests.support.report_tree import groups, named
 from tests.support.servers import require_tool
 from tests.support.spine_results import make_spine_screening
@@ -65,6 +65,34 @@ def test_validator_finds_no_error_and_no_unknown_warning(validator: str, folder:
     assert summary.objects >= 2 * COUNT
     assert summary.errors == ()
     assert summary.unknown_warnings == ()
+
+
+@pytest.fixture(scope="module")
+def uncertain() -> VariedResult:
+    """Two graded hips and a lumbar spine of uncertain level."""
+    case = "both hips and a spine of uncertain level"
+    return VariedResult(case, CASES[case](), (), parametric_map=False)
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("validator", run.VALIDATORS)
+def test_validator_accepts_a_spine_of_uncertain_level(
+    validator: str, uncertain: VariedResult, tmp_path: Path
+) -> None:
+    summary = run.run_validator(validator, run.write_objects([uncertain], tmp_path))
+
+    assert summary.objects == 4
+    assert summary.errors == ()
+    assert summary.unknown_warnings == ()
+
+
+def test_cornerstone_reads_a_spine_of_uncertain_level(
+    uncertain: VariedResult, tmp_path: Path
+) -> None:
+    run.write_objects([uncertain], tmp_path)
+
+    assert run.check_cornerstone([uncertain], tmp_path).errors == ()
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,9 @@ CASES: dict[str, Callable[[], Screening]] = {
     "coronal and axial series": lambda: composed(make_screening(), _axial()),
     "two series of one geometry": lambda: composed(make_screening(), make_screening()),
     "both hips and a spine": lambda: replace(make_screening(), lumbar=make_lumbar()),
+    "both hips and a spine of uncertain level": lambda: replace(
+        make_screening(), lumbar=make_lumbar(vertebrae=6)
+    ),
     "Japanese": lambda: make_screening(
         make_ct_headers(
             SpecificCharacterSet=["", "ISO 2022 IR 87"],

@@ -9,6 +9,7 @@ import numpy as np
 from pydicom import Dataset
 
 from tests.support.report_tree import groups, level_of, named
+from tests.support.spine_results import by_structure
 from worker.pipeline.results import Screening
 
 MIN_POINTS = 9
@@ -80,14 +81,16 @@ def _area_mm2(region: Dataset, images: dict[str, Dataset]) -> float:
 
 def vertebra_violations(sr: Dataset, screening: Screening) -> Iterator[str]:
     """Yield where a measured vertebra lacks its group, value or place on the central slice."""
-    found = {level_of(group): group for group in groups(sr) if level_of(group)}
-    measured = [] if screening.lumbar is None else screening.lumbar.measured
-    if list(found) != [one.vertebra.level for one, _ in measured]:
+    found = [group for group in groups(sr) if level_of(group)]
+    measured = by_structure(screening.lumbar)
+    if [level_of(group) for group in found] != [structure for structure, _ in measured]:
         yield "the groups of vertebrae are not those that were measured"
         return
     images = {str(header.SOPInstanceUID): header for header in screening.all_headers}
-    for one, region in measured:
-        group = found[one.vertebra.level]
+    for group, (structure, region) in zip(found, measured, strict=True):
+        words = [item.TextValue for item in named(group, "121106")]
+        if structure == "lumbar" and not any("Level uncertain" in text for text in words):
+            yield "a vertebra of an uncertain level does not say so"
         (mean,) = named(group, "112181")
         if abs(float(mean.MeasuredValueSequence[0].NumericValue) - region.mean_hu) > 1e-3:
             yield "the attenuation of a vertebra is another one"

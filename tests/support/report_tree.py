@@ -13,6 +13,7 @@ GRADES = {
 }
 LEVELS = {
     "66794005": "L1", "14293000": "L2", "36470004": "L3", "11994002": "L4", "49668003": "L5",
+    "122496007": "lumbar",
 }  # fmt: skip
 REGION_SIDES = {"24028007": "R", "7771000": "L"}
 
@@ -50,7 +51,10 @@ def hip_groups(sr: Dataset) -> list[Dataset]:
 
 
 def level_of(group: Dataset) -> str:
-    """Return the level of the group of a vertebra, ``""`` for that of a hip."""
+    """Return the level of the group of a vertebra, ``""`` for that of a hip.
+
+    ``"lumbar"`` where the level is uncertain.
+    """
     return LEVELS.get(value(named(group, "363698007")[0]), "")
 
 

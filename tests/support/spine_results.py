@@ -10,7 +10,7 @@ from pydicom import Dataset
 from tests.support.factories import make_ct_headers
 from tests.support.spine_phantom import SpinePhantom, build_volume
 from worker.pipeline.femurs.grid import Grid, build_grid
-from worker.pipeline.lumbar_results import LumbarMeasurements
+from worker.pipeline.lumbar_results import LumbarMeasurements, Region
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import MEASUREMENT, Hip, Screening
 from worker.pipeline.spine.lumbar import measure_lumbar
@@ -28,18 +28,25 @@ ACQUISITION = {
 }  # fmt: skip
 
 
+Painted = tuple[tuple[tuple[str, float], ...], tuple[str, ...], int]
+
+
 @cache
-def _volume(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]) -> Volume:
+def _volume(painted: Painted) -> Volume:
+    trabecular_hu, dense, lumbar = painted
     # Square pixels in both planes: OHIF misplaces outlines on others (docs/validators.md).
     phantom = SpinePhantom(
-        spacing_mm=(2.5, 2.5, 2.5), trabecular_hu=dict(trabecular_hu), dense=dense
+        spacing_mm=(2.5, 2.5, 2.5),
+        trabecular_hu=dict(trabecular_hu),
+        dense=dense,
+        lumbar=lumbar,
     )
     return build_volume(phantom)
 
 
 @cache
-def _grid(trabecular_hu: tuple[tuple[str, float], ...], dense: tuple[str, ...]) -> Grid:
-    return build_grid(_volume(trabecular_hu, dense))
+def _grid(painted: Painted) -> Grid:
+    return build_grid(_volume(painted))
 
 
 def make_lumbar(
@@ -47,13 +54,27 @@ def make_lumbar(
     *,
     orientation: Orientation = "axial",
     dense: tuple[str, ...] = (),
+    vertebrae: int = 5,
     **attributes: Any,
 ) -> LumbarMeasurements:
-    """Return the measurements of a phantom. ``attributes`` : as of ``make_ct_headers``."""
-    volume = _volume(tuple(trabecular_hu.items()), dense)
+    """Return the measurements of a phantom. ``attributes`` : as of ``make_ct_headers``.
+
+    ``vertebrae`` : of the lumbar spine; the levels of another number than 5 are uncertain.
+    """
+    painted = tuple(trabecular_hu.items()), dense, vertebrae
+    volume = _volume(painted)
     headers = _headers(volume, orientation, {**ACQUISITION, **attributes})
     series = Series(str(headers[0].SeriesInstanceUID), (), headers, orientation)
-    return measure_lumbar(series, _grid(tuple(trabecular_hu.items()), dense))
+    return measure_lumbar(series, _grid(painted))
+
+
+def by_structure(lumbar: LumbarMeasurements | None) -> list[tuple[str, Region]]:
+    """Return the measured regions with their levels, ``"lumbar"`` for an uncertain one."""
+    if lumbar is None:
+        return []
+    uncertain = () if lumbar.uncertain is None else lumbar.uncertain.regions
+    certain = [(one.vertebra.level, region) for one, region in lumbar.measured]
+    return [*certain, *(("lumbar", region) for region in uncertain)]
 
 
 def make_spine_screening(

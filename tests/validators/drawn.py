@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from tests.support.report_tree import groups, hip_groups, level_of, named, side_of, value
+from tests.support.spine_results import by_structure
 from worker.pipeline import header_values
 from worker.pipeline.plane_layout import Half, lay_out_planes
 from worker.pipeline.results import Hip, NeckAttenuation, Screening
@@ -61,12 +62,9 @@ def outlines(screening: Screening, sr: Dataset, overlay: Dataset | None) -> Iter
 def _of_vertebrae(screening: Screening, sr: Dataset) -> Iterator[Outline]:
     """Yield the outlines of the vertebrae on the slices through their centers."""
     lumbar = screening.lumbar
-    measured = {} if lumbar is None else {one.vertebra.level: r for one, r in lumbar.measured}
-    for group in groups(sr):
-        if not (level := level_of(group)):
-            continue
+    of_vertebrae = (group for group in groups(sr) if level_of(group))
+    for group, (_, region) in zip(of_vertebrae, by_structure(lumbar), strict=True):
         assert lumbar is not None
-        region = measured[level]  # type: ignore[index]
         center = np.array(region.center_mm)
         header = min(lumbar.headers, key=lambda ds: _off_slice_mm(ds, center))
         points = np.array(region.outline_mm)

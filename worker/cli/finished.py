@@ -65,7 +65,7 @@ def line_of(one: Finished) -> str:
 
 
 def _spine_line(entry: dict[str, Any]) -> str:
-    """Return a line with the vertebrae; without hips and vertebrae, why none was measured."""
+    """Return lines with the vertebrae; without hips and vertebrae, why none was measured."""
     values = [
         f"{one['site']} {one['reason']['code'] if one['reason'] else _hu(one['mean_hu'])}"
         for one in entry.get("measurements", ())
@@ -77,6 +77,8 @@ def _spine_line(entry: dict[str, Any]) -> str:
             for limit in one["limits"]
         )
     spine = entry.get("spine")
+    if spine is not None and spine["uncertain"] is not None:
+        return f"\n  spine: {escape(spine['uncertain']['text'])}"
     if spine is None or entry["state"] == "screened":
         return ""
     return f"\n  spine: {escape(spine['text'])}"

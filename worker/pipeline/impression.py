@@ -9,7 +9,9 @@ from worker.pipeline.lumbar_statements import (
     contradiction,
     is_under_specific_limit,
     lumbar_line,
+    median_line,
     reasons_not_read,
+    uncertain_line,
 )
 from worker.pipeline.previous import PreviousResult
 from worker.pipeline.reasons import ReasonCode
@@ -58,16 +60,26 @@ def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
 
 def qualifications(screening: Screening) -> Iterable[str]:
     """Yield the sentences without which the impression could be misread, often none."""
-    if screening.grade is not None and (line := lumbar_line(screening)):
-        yield texts.LUMBAR_BESIDE_GRADE.format(line=line)
-    if screening.grade is None and (words := reasons_not_read(screening)):
-        yield words
+    yield from _spine(screening)
     if words := contradiction(screening):
         yield words
     if is_under_who_age(screening):
         yield texts.UNDER_WHO_AGE.format(years=WHO_FROM_YEARS)
     if changed := _changed_by_demographics(screening):
         yield changed
+
+
+def _spine(screening: Screening) -> Iterable[str]:
+    """Yield what the impression does not say of the lumbar spine."""
+    median = median_line(screening.lumbar)
+    if screening.grade is not None and (line := lumbar_line(screening)):
+        yield f"{texts.LUMBAR_BESIDE_GRADE.format(line=line)} {median}".rstrip()
+    elif median:
+        yield median
+    if screening.grade is None and (words := reasons_not_read(screening)):
+        yield words
+    if uncertain := uncertain_line(screening.lumbar):
+        yield uncertain
 
 
 def recommendation(screening: Screening) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,31 @@ class Vertebra:
     region: Region | NotMeasured
 
 
+class LevelDoubt(StrEnum):
+    """Why the level of the vertebrae is uncertain."""
+
+    NO_SACRUM = "no sacrum was found"
+    NO_RIB = "no last pair of ribs was found"
+    DISAGREE = "sacrum and last ribs give different levels"
+
+
+@dataclass(frozen=True, slots=True)
+class UncertainLevels:
+    """Measured lumbar vertebrae whose level is uncertain, from head to feet.
+
+    They have no level on purpose: no limit of a level may be read with them. ``regions`` : not
+    empty.
+    """
+
+    doubt: LevelDoubt
+    regions: tuple[Region, ...]
+
+    @property
+    def median_hu(self) -> float:
+        """Median of the vertebrae, HU."""
+        return median(region.mean_hu for region in self.regions)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpineView:
     """Pictures of a measured spine, by which a reader can check level and region.
@@ -78,7 +104,8 @@ class Spine:
     """The lumbar vertebrae L1 to L4 of a volume, from head to feet.
 
     ``vertebrae`` : empty where no level is certain; ``text`` says why then, or by what the
-    levels were found. ``view`` : None where no vertebra is measured. ``aorta_hu`` : attenuation
+    levels were found. ``uncertain`` : bodies that are measured then, as far as they are clearly
+    lumbar. ``view`` : None where no vertebra is measured. ``aorta_hu`` : attenuation
     of the aorta beside the canal, None where it is not seen or no level is certain.
     """
 
@@ -86,6 +113,7 @@ class Spine:
     text: str
     view: SpineView | None = field(default=None, compare=False)
     aorta_hu: float | None = field(default=None, compare=False)
+    uncertain: UncertainLevels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +165,9 @@ class LumbarMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class LumbarMeasurements:
-    """The measurements of a series. ``text``, ``view`` : see ``Spine``.
+    """The measurements of a series. ``text``, ``uncertain``, ``view`` : see ``Spine``.
 
+    ``measurements`` : of certain levels only.
     ``headers`` : the source data sets of the series without pixels, in the order of the slices.
     """
 
@@ -147,16 +176,28 @@ class LumbarMeasurements:
     conditions: Conditions
     headers: tuple[Dataset, ...] = field(default=(), compare=False)
     view: SpineView | None = field(default=None, compare=False)
+    uncertain: UncertainLevels | None = None
 
     @property
     def measured(self) -> tuple[tuple[LumbarMeasurement, Region], ...]:
-        """The vertebrae that have a value, with their regions."""
+        """The vertebrae that have a certain level and a value, with their regions."""
         found = ((one, one.vertebra.region) for one in self.measurements)
         return tuple((one, region) for one, region in found if isinstance(region, Region))
 
     @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all measured vertebrae, of certain or uncertain level."""
+        uncertain = () if self.uncertain is None else self.uncertain.regions
+        return (*(region for _, region in self.measured), *uncertain)
+
+    @property
+    def median_hu(self) -> float | None:
+        """Median of the measured vertebrae of certain levels, HU; None without one."""
+        return median(self.hu.values()) if self.measured else None
+
+    @property
     def hu(self) -> dict[Level, float]:
-        """The attenuation of each measured vertebra, HU."""
+        """The attenuation of each measured vertebra of a certain level, HU."""
         return {one.vertebra.level: region.mean_hu for one, region in self.measured}
 
     @property

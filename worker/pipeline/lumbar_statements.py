@@ -60,6 +60,25 @@ def _first_reason(limit: LimitReading) -> str | None:
     return texts.FIRST_OF_REASONS.format(reason=first) if others else first
 
 
+def uncertain_line(lumbar: LumbarMeasurements | None) -> str:
+    """Return the measurement of vertebrae without a certain level, ``""`` without one."""
+    if lumbar is None or lumbar.uncertain is None:
+        return ""
+    number = len(lumbar.uncertain.regions)
+    return texts.LUMBAR_UNCERTAIN.format(
+        hu=f"{lumbar.uncertain.median_hu:.0f}",
+        number=texts.ONE_VERTEBRA if number == 1 else texts.VERTEBRAE.format(number=number),
+        doubt=lumbar.uncertain.doubt,
+    )
+
+
+def median_line(lumbar: LumbarMeasurements | None) -> str:
+    """Return the median of the vertebrae of certain levels, ``""`` for fewer than two."""
+    if lumbar is None or lumbar.median_hu is None or len(lumbar.hu) < 2:
+        return ""
+    return texts.LUMBAR_MEDIAN.format(levels=", ".join(lumbar.hu), hu=f"{lumbar.median_hu:.0f}")
+
+
 def telling(limits: Sequence[LimitReading]) -> LimitReading:
     """Return the lowest limit that a value does not exceed; above all of them, the highest."""
     low = [limit for limit in limits if limit.is_low]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from worker.pipeline import texts
 from worker.pipeline.lumbar_results import LumbarMeasurements
+from worker.pipeline.lumbar_statements import uncertain_line
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import Hip, NeckAttenuation, NeckNotMeasured
 from worker.pipeline.volume import Side
@@ -15,12 +16,15 @@ def no_model(neck: NeckAttenuation | NeckNotMeasured) -> Reason:
 
 
 def nothing_to_report(hips: Sequence[Hip], lumbar: LumbarMeasurements) -> Reason:
-    """Return the reason of a series that shows a hip and has no measured vertebra.
+    """Return the reason of a series that shows a hip and has no vertebra of a certain level.
 
-    The attenuation of the necks alone makes no report: no limit of it is used.
+    Vertebrae of uncertain levels make no report either: no limit can be read with them. The
+    attenuation of the necks alone makes no report: no limit of it is used.
     """
     necks = (_at_hip(hip.side, _neck(hip.neck)) for hip in hips if hip.neck is not None)
-    sentences = (texts.NO_MODEL_NO_SPINE, lumbar.text, *necks)
+    found = uncertain_line(lumbar)
+    spine = (f"{texts.NO_MODEL}.", found) if found else (texts.NO_MODEL_NO_SPINE, lumbar.text)
+    sentences = (*spine, *necks)
     return Reason(ReasonCode.NO_MODEL, " ".join(filter(None, sentences)))
 
 

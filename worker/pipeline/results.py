@@ -252,7 +252,7 @@ class Screening:
     @property
     def all_headers(self) -> tuple[Dataset, ...]:
         """The headers of all series of the result, those of the hips first."""
-        lumbar = () if self.lumbar is None or not self.lumbar.measured else self.lumbar.headers
+        lumbar = () if self.lumbar is None or not self.lumbar.regions else self.lumbar.headers
         known = {str(ds.SeriesInstanceUID) for ds in self.headers}
         others = (ds for ds in lumbar if str(ds.SeriesInstanceUID) not in known)
         return (*self.headers, *others)

@@ -61,9 +61,9 @@ def screen(
     """Screen the files of one CT series, of which ``refused`` more were refused at reception.
 
     Without a ``model`` no hip is graded: lumbar spine and femoral necks are measured.
-    Return a ``Rejected`` with a reason where no hip can be graded and no lumbar vertebra is
-    measured; one of them is enough. Raise only for faults of the machine (unreadable disk,
-    exhausted memory).
+    Return a ``Rejected`` with a reason where no hip can be graded and no lumbar vertebra of a
+    certain level is measured; one of them is enough. Raise only for faults of the
+    machine (unreadable disk, exhausted memory).
     """
     stopwatch = Stopwatch()
     with stopwatch.step("load_headers"):

@@ -51,6 +51,12 @@ LIMIT_NOT_READ = "{author} does not apply: {why_not}."
 LUMBAR_NO_LIMIT = "{values} (no published limit is used)"
 LUMBAR_NOT_MEASURED = "{level} not measured: {reason}"
 LIMIT_OF_GROUP, LIMIT_NOT_MET = "{reading} ({source}).", " Does not hold: {why_not}."
+LUMBAR_MEDIAN = "Median of {levels}: {hu} HU."
+LUMBAR_UNCERTAIN = (
+    "Lumbar spine, level uncertain: median {hu} HU of {number} ({doubt}); no published limit "
+    "applies."
+)
+ONE_VERTEBRA, VERTEBRAE = "one vertebra", "{number} vertebrae"
 LUMBAR_BESIDE_GRADE = "Lumbar spine, measured without the model: {line}."
 CONTRADICTION = (
     "Model and measurement contradict each other: the grade of the hips is {grade}, the "

@@ -39,6 +39,8 @@ LEVELS: dict[Level, Code] = {
     "L5": codes.SCT.L5Vertebra,
 }
 
+LUMBAR_SPINE = codes.SCT.LumbarSpine  # CID 7151
+
 LATERALITY: dict[Side, Code] = {"R": codes.SCT.Right, "L": codes.SCT.Left}  # CID 244
 
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")  # TID 1204
@@ -153,6 +155,7 @@ PUBLIC: dict[Code, str] = {
     PROXIMAL_FEMUR: "CID 7304",
     FEMORAL_NECK: "SNOMED CT, body-site tables of FHIR guides of HL7",
     **dict.fromkeys(LEVELS.values(), "CID 7151"),
+    LUMBAR_SPINE: "CID 7151",
     codes.SCT.Laterality: "TID 1410",
     codes.SCT.Right: "CID 244",
     codes.SCT.Left: "CID 244",

@@ -110,7 +110,7 @@ def _second_algorithm(screening: Screening) -> Iterable[Dataset]:
     The last contributing equipment is that of the device observer.
     """
     lumbar = screening.lumbar
-    if screening.model != MEASUREMENT and lumbar is not None and lumbar.measured:
+    if screening.model != MEASUREMENT and lumbar is not None and lumbar.regions:
         yield processing_equipment(MEASUREMENT)
 
 

@@ -56,7 +56,7 @@ def key_slices(screening: Screening) -> list[Dataset]:
         if header is not None:
             chosen[id(header)] = header
     if (lumbar := screening.lumbar) is not None:
-        for _, region in lumbar.measured:
+        for region in lumbar.regions:
             header = lumbar_slice(lumbar, region)
             chosen[id(header)] = header
     return list(chosen.values()) or [screening.headers[len(screening.headers) // 2]]

@@ -1,15 +1,17 @@
 """The measurement groups of the SR: TID 1410 of each measured lumbar vertebra."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from highdicom.sr import TrackingIdentifier
 from highdicom.sr.value_types import ContentItem
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from worker.pipeline import texts
 from worker.pipeline.image_numbers import lumbar_slice
-from worker.pipeline.lumbar_results import LumbarMeasurement, Region
+from worker.pipeline.lumbar_results import LumbarMeasurement, LumbarMeasurements, Region
 from worker.pipeline.report import codes as report_codes
 from worker.pipeline.report.items import MODIFIER, code, text
 from worker.pipeline.report.measurements import attenuation, measurement_group
@@ -20,6 +22,8 @@ from worker.pipeline.uids import tracking_uid
 from worker.pipeline.volume import to_point
 
 TITLE = "{level}: trabecular bone"
+UNCERTAIN = "Lumbar, level uncertain, {number} of {count}"
+WHY_UNCERTAIN = "Level uncertain: {doubt}. No published limit applies."
 # |cosine| of the angle between slices and the axial plane, in which the region is an ellipse.
 AXIAL_COSINE = 0.7
 
@@ -27,30 +31,56 @@ AXIAL_COSINE = 0.7
 def lumbar_groups(screening: Screening) -> Iterable[ContentItem]:
     """Yield TID 1410 for each vertebra with a value; each has a region, as ``hip_groups`` says.
 
-    The region is the section of the measured slab of bone with the source slice through its
-    center: the ellipse on an axial slice, a rectangle on a coronal one.
+    A vertebra of an uncertain level has the lumbar spine as its site. The region is the section
+    of the measured slab of bone with the source slice through its center: the ellipse on an
+    axial slice, a rectangle on a coronal one.
     """
     lumbar = screening.lumbar
     if lumbar is None:
         return
     study = str(screening.source.StudyInstanceUID)
-    for one, region in lumbar.measured:
-        grid = source_grid(lumbar_slice(lumbar, region))
+    for vertebra in (*_certain(lumbar), *_uncertain(lumbar)):
+        grid = source_grid(lumbar_slice(lumbar, vertebra.region))
         if grid is not None:
-            yield _group(study, one, region, grid)
+            yield _group(study, vertebra, grid)
 
 
-def _group(study: str, one: LumbarMeasurement, region: Region, grid: Grid) -> ContentItem:
-    level = report_codes.LEVELS[one.vertebra.level]
-    title = TITLE.format(level=one.vertebra.level)
-    tracking = TrackingIdentifier(tracking_uid(study, level.value, "trabecular bone"), title)
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """One vertebra as its group shows it. ``structure`` : finding and site."""
+
+    region: Region
+    structure: Code
+    key: str
+    title: str
+    comments: tuple[str, ...]
+
+
+def _certain(lumbar: LumbarMeasurements) -> Iterator[_Described]:
+    for one, region in lumbar.measured:
+        level = one.vertebra.level
+        title, comments = TITLE.format(level=level), tuple(_limits(one))
+        yield _Described(region, report_codes.LEVELS[level], "trabecular bone", title, comments)
+
+
+def _uncertain(lumbar: LumbarMeasurements) -> Iterator[_Described]:
+    if (found := lumbar.uncertain) is None:
+        return
+    comments = (WHY_UNCERTAIN.format(doubt=found.doubt),)
+    for number, region in enumerate(found.regions, 1):
+        title = UNCERTAIN.format(number=number, count=len(found.regions))
+        yield _Described(region, report_codes.LUMBAR_SPINE, str(number), title, comments)
+
+
+def _group(study: str, one: _Described, grid: Grid) -> ContentItem:
+    tracking = TrackingIdentifier(tracking_uid(study, one.structure.value, one.key), one.title)
     items = (
-        on_image(grid, section(region, grid)),
-        attenuation(region),
-        *(text(codes.DCM.Comment, words) for words in _limits(one)),
+        on_image(grid, section(one.region, grid)),
+        attenuation(one.region),
+        *(text(codes.DCM.Comment, words) for words in one.comments),
     )
-    place = code(codes.SCT.FindingSite, level, MODIFIER)
-    return measurement_group(tracking, level, place, MEASUREMENT, items)
+    place = code(codes.SCT.FindingSite, one.structure, MODIFIER)
+    return measurement_group(tracking, one.structure, place, MEASUREMENT, items)
 
 
 def section(region: Region, grid: Grid) -> Outline:

@@ -26,6 +26,8 @@ class DiscParameters:
     # Contrast of a clear disc; a chain takes no position below the floor with profit.
     clear_hu: float = 60.0
     floor: float = 0.35
+    # A body lies between discs where both are darker than what is above and below by this.
+    seen_hu: float = 10.0
     # Pedicles spring from the upper half of a body and close the canal at its sides; beside
     # the lower half, a way without bone leads out: the foramen.
     way_behind_mm: tuple[float, float] = (-10.0, 2.0)
@@ -50,6 +52,12 @@ def find_discs(column: Column) -> tuple[float, ...]:
     reward = np.minimum(reward, 1.5) - PARAMETERS.floor
     chain = _best_chain(reward, _pedicles(column))
     return tuple(_clearest(reward, plane) * STEP_MM for plane in chain)
+
+
+def are_seen(column: Column, discs: tuple[float, ...]) -> tuple[bool, ...]:
+    """Return for each disc of a chain whether it is darker than what is above and below it."""
+    contrast = _disc_contrast(column)
+    return tuple(bool(contrast[round(disc / STEP_MM)] > PARAMETERS.seen_hu) for disc in discs)
 
 
 def _clearest(reward: Floats, plane: int) -> int:

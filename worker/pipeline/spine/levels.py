@@ -100,17 +100,17 @@ def _ilium(column: Column) -> Floats:
     return np.asarray(np.minimum(*sides))
 
 
-def last_rib(column: Column, discs: tuple[float, ...]) -> int | None:
-    """Return the index of the lowest vertebra with ribs; None where the sides differ.
+def last_ribs(column: Column, discs: tuple[float, ...]) -> tuple[int | None, int | None]:
+    """Return the index of the lowest vertebra with a rib, left and right; None without one.
 
     Vertebra ``i`` lies between ``discs[i]`` and ``discs[i + 1]``. Bone below the last disc
     belongs to the sacrum and the ilium, where these are in view.
     """
     if len(discs) < 2:
-        return None
+        return None, None
     left = _vertebra_of(_lowest_rib(column, 1.0, discs[-1]), discs)
     right = _vertebra_of(_lowest_rib(column, -1.0, discs[-1]), discs)
-    return left if left == right else None
+    return left, right
 
 
 def _vertebra_of(start_mm: float | None, discs: tuple[float, ...]) -> int | None:

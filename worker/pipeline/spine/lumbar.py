@@ -18,14 +18,16 @@ from worker.pipeline.volume import Femur, Series
 def measure_lumbar(
     series: Series, grid: Grid, femurs: Sequence[Femur] = ()
 ) -> LumbarMeasurements:
-    """Measure L1 to L4 where their levels are certain.
+    """Measure L1 to L4; bodies of uncertain levels have none, and no limit.
 
     ``grid`` : that of the femurs. ``femurs`` : those that were found in it.
     """
     spine = measure_spine_in(grid, [femur.center_mm for femur in femurs])
     conditions = conditions_of(series, spine.aorta_hu)
     found = tuple(_with_limits(vertebra, conditions) for vertebra in spine.vertebrae)
-    return LumbarMeasurements(found, spine.text, conditions, series.headers, spine.view)
+    return LumbarMeasurements(
+        found, spine.text, conditions, series.headers, spine.view, spine.uncertain
+    )
 
 
 def _with_limits(vertebra: Vertebra, conditions: Conditions) -> LumbarMeasurement:

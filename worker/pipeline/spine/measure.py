@@ -1,34 +1,32 @@
 """Attenuation of the lumbar vertebrae of a volume."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
-
 from worker.pipeline.femurs.grid import Grid, build_grid
-from worker.pipeline.lumbar_results import LEVELS, Level, NotMeasured, Region, Spine, Vertebra
+from worker.pipeline.lumbar_results import (
+    LEVELS,
+    Level,
+    LevelDoubt,
+    Region,
+    Spine,
+    UncertainLevels,
+    Vertebra,
+)
 from worker.pipeline.spine.aorta import aorta_hu
+from worker.pipeline.spine.body import measure_body
 from worker.pipeline.spine.canal import find_canal
 from worker.pipeline.spine.column import Column, straighten
-from worker.pipeline.spine.discs import PARAMETERS as DISCS
 from worker.pipeline.spine.discs import find_discs
-from worker.pipeline.spine.levels import FROM_SACRUM, last_rib, lumbosacral_disc
-from worker.pipeline.spine.region import measure_region
+from worker.pipeline.spine.levels import FROM_SACRUM, last_ribs, lumbosacral_disc
+from worker.pipeline.spine.uncertain import measure_above_sacrum, measure_below_ribs
 from worker.pipeline.spine.view import view_of
 from worker.pipeline.volume import PointMm, Volume
 
-# A height below this share of the mean of both neighbors: grade 1 of Genant begins with a loss
-# of 20 % (doi 10.1002/jbmr.5650080915).
-COMPRESSED_SHARE = 0.8
-
 NO_SPINE = Spine((), "No lumbar spine was found in the field of view.")
-NO_SACRUM = Spine((), "The level of the vertebrae is uncertain: no sacrum was found.")
-NO_RIB = Spine((), "The level of the vertebrae is uncertain: no last pair of ribs was found.")
-DISAGREE = Spine(
-    (), "The level of the vertebrae is uncertain: sacrum and last ribs give different levels."
-)
+UNCERTAIN = "The level of the vertebrae is uncertain: {doubt}."
 AGREE = "Levels were counted from the sacrum; the last pair of ribs agrees."
 
 
@@ -36,6 +34,7 @@ def measure_spine(volume: Volume) -> Spine:
     """Find the lumbar vertebrae of a canonical coronal volume and measure L1 to L4.
 
     Levels need both the sacrum and the last pair of ribs: a wrong level is worse than none.
+    With one of them, or where they differ, bodies are measured without a level.
     """
     if min(volume.hu.shape) < 2:
         return NO_SPINE
@@ -63,15 +62,28 @@ def _measure_column(column: Column) -> Spine:
         return NO_SPINE
     last_disc = lumbosacral_disc(column, discs)
     if last_disc is None:
-        return NO_SACRUM
+        rib = _pair(last_ribs(column, discs))
+        found = measure_below_ribs(column, discs, rib)
+        return _uncertain(LevelDoubt.NO_SACRUM, found)
     discs = tuple(disc for disc in discs if disc <= last_disc)
-    ribs = last_rib(column, discs[:-1])
-    if ribs is None:
-        return NO_RIB
-    if len(discs) - 2 - ribs != len(FROM_SACRUM):
-        return DISAGREE
-    vertebrae = tuple(_vertebrae(column, discs))
-    return Spine(vertebrae, AGREE, view_of(column, vertebrae, _middles(discs)))
+    ribs = last_ribs(column, discs[:-1])
+    rib = _pair(ribs)
+    if rib is not None and len(discs) - 2 - rib == len(FROM_SACRUM):
+        vertebrae = tuple(_vertebrae(column, discs))
+        return Spine(vertebrae, AGREE, view_of(column, vertebrae, _middles(discs)))
+    doubt = LevelDoubt.NO_RIB if rib is None else LevelDoubt.DISAGREE
+    return _uncertain(doubt, measure_above_sacrum(column, discs, ribs))
+
+
+def _pair(ribs: tuple[int | None, int | None]) -> int | None:
+    """Return the vertebra of the last pair of ribs, None where the sides differ."""
+    left, right = ribs
+    return left if left == right else None
+
+
+def _uncertain(doubt: LevelDoubt, regions: tuple[Region, ...]) -> Spine:
+    found = UncertainLevels(doubt, regions) if regions else None
+    return Spine((), UNCERTAIN.format(doubt=doubt), uncertain=found)
 
 
 def _middles(discs: tuple[float, ...]) -> dict[Level, float]:
@@ -80,17 +92,7 @@ def _middles(discs: tuple[float, ...]) -> dict[Level, float]:
     return dict(zip(FROM_SACRUM, upward, strict=False))
 
 
-def _vertebrae(column: Column, discs: tuple[float, ...]) -> list[Vertebra]:
-    vertebrae = []
-    heights, middles = np.diff(discs), _middles(discs)
+def _vertebrae(column: Column, discs: tuple[float, ...]) -> Iterator[Vertebra]:
     for level in LEVELS:
-        index = len(heights) - 1 - FROM_SACRUM.index(level)
-        neighbors = (heights[index - 1] + heights[index + 1]) / 2
-        region: Region | NotMeasured
-        if heights[index] < COMPRESSED_SHARE * neighbors:
-            region = NotMeasured.COMPRESSED
-        else:
-            rough = column.place(middles[level], DISCS.core_middle_mm)
-            region = measure_region(column.grid.volume, rough)
-        vertebrae.append(Vertebra(level, region))
-    return vertebrae
+        index = len(discs) - 2 - FROM_SACRUM.index(level)
+        yield Vertebra(level, measure_body(column, discs, index))

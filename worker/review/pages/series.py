@@ -118,6 +118,7 @@ def _series_context(
         "screening": screening,
         "hips": _hips(history, screening),
         "measurements": ((screening.result if screening else None) or {}).get("measurements"),
+        "spine": ((screening.result if screening else None) or {}).get("spine") or {},
         "both_graded": sum(hip.grade is not None for hip in history.hips) == 2,
         "refused_by": sorted(
             {one.destination for one in deliveries if one.state is DeliveryState.REFUSED}

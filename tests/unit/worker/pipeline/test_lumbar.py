@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.ct_volume import write_ct
 from tests.support.spine_phantom import SpinePhantom, build_volume
+from tests.support.spine_results import make_lumbar
 from worker.cli.finished import Finished, line_of
 from worker.pipeline.lumbar_json import first_measured, measurements_json, spine_json
 from worker.pipeline.lumbar_results import LumbarMeasurements
@@ -22,6 +23,10 @@ KEYS = {
     "outline_mm", "hu_120kvp", "limits",
 }  # fmt: skip
 HU = {"L1": 104.0, "L2": 130.0, "L3": 170.0, "L4": 210.0}
+DISAGREE = (
+    "The level of the vertebrae is uncertain: sacrum and last ribs give different levels."
+)
+NO_SACRUM = "The level of the vertebrae is uncertain: no sacrum was found."
 CORONAL = (4.0, 1.8, 1.8)
 
 
@@ -75,6 +80,8 @@ def test_series_without_hips_has_its_spine_measured(without_hips: Screening) -> 
         "text": measure.AGREE, "kvp": 120.0, "thickness_mm": 4.0, "kernel": "soft",
         "phase": "unknown",
         "aorta_hu": None,
+        "median_hu": pytest.approx(HU["L2"], abs=5),
+        "uncertain": None,
     }  # fmt: skip
     assert "spine" in entry["timings_ms"]
 
@@ -126,31 +133,61 @@ def test_lines_of_the_command(without_hips: Screening) -> None:
     assert "screened  spine measured, no hip graded" in line_of(Finished("1.2", entry))
 
 
-def test_uncertain_level_has_a_text_and_no_value(tmp_path: Path) -> None:
-    result = screened(tmp_path, SpinePhantom(CORONAL, lumbar=6))
+@pytest.mark.covers("H18")
+def test_uncertain_level_is_measured_without_a_level_and_not_reported(tmp_path: Path) -> None:
+    result = screened(tmp_path, SpinePhantom(CORONAL, trabecular_hu=HU, lumbar=4), KVP=120)
     assert isinstance(result, Rejected)
     assert result.reason.code == "NO_FEMUR"
     entry = to_json(result)
     assert entry["measurements"] == []
-    assert entry["spine"]["text"] == measure.DISAGREE.text
-    assert f"\n  spine: {measure.DISAGREE.text}" in line_of(Finished("1.2", entry))
+    assert entry["spine"]["text"] == DISAGREE
+    assert entry["spine"]["median_hu"] is None
+    found = entry["spine"]["uncertain"]
+    assert found["code"] == "DISAGREE"
+    assert found["median_hu"] == pytest.approx(HU["L2"], abs=5)
+    assert found["median_hu"] == found["vertebrae"][1]["mean_hu"]
+    for one, level in zip(found["vertebrae"], ("L1", "L2", "L3"), strict=True):
+        assert one["mean_hu"] == pytest.approx(HU[level], abs=5)
+        assert set(one) == {"mean_hu", "sd_hu", "area_mm2", "center_mm", "outline_mm"}
+    text = (
+        f"Lumbar spine, level uncertain: median {found['median_hu']:.0f} HU of 3 vertebrae "
+        "(sacrum and last ribs give different levels); no published limit applies."
+    )
+    assert found["text"] == text
+    assert f"\n  spine: {text}" in line_of(Finished("1.2", entry))
+    assert "L1" not in str(entry)
+
+
+def test_vertebrae_of_uncertain_levels_enter_no_statistics() -> None:
+    """Drift, exports and training read levels and limits from these."""
+    lumbar = make_lumbar(vertebrae=6)
+    assert lumbar.uncertain is not None
+    assert len(lumbar.regions) == 4
+    assert (lumbar.measured, lumbar.measurements, lumbar.hu) == ((), (), {})
+    assert (lumbar.median_hu, lumbar.limits_hold) == (None, None)
 
 
 def test_chest_is_rejected_with_a_reason_and_says_why_no_spine_is_measured(
     tmp_path: Path,
 ) -> None:
-    result = screened(tmp_path, SpinePhantom(CORONAL, sacrum=False))
+    """From T10 to L1."""
+    result = screened(tmp_path, SpinePhantom(CORONAL, lumbar=2, sacrum=False))
     assert isinstance(result, Rejected)
     assert result.reason.code == "NO_FEMUR"
-    assert (result.lumbar and result.lumbar.text) == measure.NO_SACRUM.text
+    entry = to_json(result)
+    assert entry["spine"]["text"] == NO_SACRUM
+    assert entry["spine"]["uncertain"] is None
+    assert f"\n  spine: {NO_SACRUM}" in line_of(Finished("1.2", entry))
 
 
 def test_study_takes_the_first_series_with_measurements(without_hips: Screening) -> None:
     measured = without_hips.lumbar
     assert measured is not None
-    empty = replace(measured, measurements=(), text=measure.NO_SACRUM.text)
+    empty = replace(measured, measurements=(), text=NO_SACRUM)
+    uncertain = make_lumbar(vertebrae=6)
     cases: list[tuple[list[LumbarMeasurements | None], LumbarMeasurements | None]] = [
-        ([None, empty, measured], measured),
+        ([None, empty, uncertain, measured], measured),
+        ([None, empty, uncertain], uncertain),
         ([None, empty], empty),
         ([None], None),
     ]

@@ -148,6 +148,32 @@ def test_result_without_a_grade_claims_no_model() -> None:
     assert recommendation(screening) == ""
 
 
+@pytest.mark.parametrize("grade", [Grade.NORMAL, Grade.OSTEOPOROSIS])
+def test_uncertain_level_stands_beside_a_grade_and_contradicts_nothing(grade: Grade) -> None:
+    """L2 to L5 of six vertebrae, painted with 60 HU: the low side of the limits of L1."""
+    lumbar = make_lumbar(dict.fromkeys(("L2", "L3", "L4", "L5"), 60.0), vertebrae=6)
+    screening = replace(make_screening(right=grade, left=grade, model=CLINICAL), lumbar=lumbar)
+    assert lumbar_line(screening) == ""
+    assert not is_under_specific_limit(screening)
+    assert contradiction(screening) == ""
+    line, *others = qualifications(screening)
+    assert line == (
+        "Lumbar spine, level uncertain: median 59 HU of 4 vertebrae (sacrum and last ribs give "
+        "different levels); no published limit applies."
+    )
+    alone = replace(screening, lumbar=None)
+    assert impression(screening) == impression(alone)
+    assert others == list(qualifications(alone))
+
+
+def test_median_stands_beside_l1() -> None:
+    screening = make_spine_screening()
+    assert list(qualifications(screening)) == ["Median of L1, L2, L3, L4: 115 HU."]
+    graded = replace(make_screening(model=CLINICAL), lumbar=make_lumbar())
+    beside, *_ = qualifications(graded)
+    assert beside.endswith("Pickhardt 2013. Median of L1, L2, L3, L4: 115 HU.")
+
+
 @pytest.mark.parametrize(
     ("mean_hu", "kvp", "grade", "contradicts"),
     [

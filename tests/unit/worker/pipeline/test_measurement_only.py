@@ -14,7 +14,7 @@ import pytest
 from tests.support.report_tree import items
 from tests.support.series import simulate_small
 from tests.support.spine_above_hips import L1_HU, write_spine_above_hips
-from tests.support.spine_results import make_spine_screening
+from tests.support.spine_results import make_lumbar, make_spine_screening
 from worker.pipeline.compose import NamedResult, compose, is_complete
 from worker.pipeline.impression import impression
 from worker.pipeline.measurement_only import no_model, nothing_to_report
@@ -85,6 +85,17 @@ def test_hips_without_a_spine_give_a_reason_that_states_the_necks(hips_only: Rej
     assert hips_only.lumbar is not None
     assert hips_only.lumbar.text in text
     assert to_json(hips_only)["model"] is None
+
+
+def test_hips_and_an_uncertain_spine_give_a_reason_that_states_both(
+    hips_only: Rejected,
+) -> None:
+    reason = nothing_to_report(hips_only.hips, make_lumbar(vertebrae=6))
+    assert reason.code is ReasonCode.NO_MODEL
+    assert reason.text.startswith(
+        "No model is installed. Lumbar spine, level uncertain: median 1"
+    )
+    assert len(re.findall(r"(Right|Left) hip: femoral neck \d+ ± \d+ HU", reason.text)) == 2
 
 
 def test_a_neck_that_is_not_measured_says_why() -> None:

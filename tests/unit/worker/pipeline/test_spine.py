@@ -1,12 +1,13 @@
 """Levels and trabecular regions of the lumbar spine in a phantom with known truth."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.spine_phantom import THORACIC, SpinePhantom, build_volume
-from worker.pipeline.lumbar_results import NotMeasured, Region, Spine
+from worker.pipeline.lumbar_results import LevelDoubt, NotMeasured, Region, Spine
 from worker.pipeline.spine import measure
 from worker.pipeline.spine.measure import measure_spine
 from worker.pipeline.volume import Volume
@@ -63,19 +64,71 @@ def test_region_inside_of_trabecular_bone() -> None:
         assert 0 < region.sd_hu < 20
 
 
+BY_VERTEBRA = {"T12": 250.0, **HU, "L5": 240.0, "L6": 270.0}
+
+
+def uncertain_phantom(**attributes: Any) -> SpinePhantom:
+    return SpinePhantom(trabecular_hu=BY_VERTEBRA, **attributes)
+
+
+def check_uncertain(found: Spine, doubt: LevelDoubt, levels: str) -> None:
+    """Check that bodies of these true levels are measured, and none of them has a level."""
+    assert found.vertebrae == ()
+    assert found.text == f"The level of the vertebrae is uncertain: {doubt}."
+    assert (found.view, found.aorta_hu) == (None, None)
+    hu = [] if found.uncertain is None else [one.mean_hu for one in found.uncertain.regions]
+    assert hu == pytest.approx([BY_VERTEBRA[level] for level in levels.split()], abs=5)
+    assert (found.uncertain is None) == (not levels)
+    assert found.uncertain is None or found.uncertain.doubt is doubt
+
+
 @pytest.mark.covers("H18")
 @pytest.mark.parametrize(
-    ("phantom", "text"),
+    ("phantom", "doubt", "levels"),
     [
-        pytest.param(SpinePhantom(lumbar=6), measure.DISAGREE.text, id="six-lumbar"),
-        pytest.param(SpinePhantom(lumbar=4), measure.DISAGREE.text, id="four-lumbar"),
-        pytest.param(SpinePhantom(ribs_mm=(48.0, 85.0)), measure.NO_RIB.text, id="one-rib"),
-        pytest.param(SpinePhantom(ribs_mm=(48.0, 48.0)), measure.DISAGREE.text, id="stumps"),
-        pytest.param(SpinePhantom(sacrum=False), measure.NO_SACRUM.text, id="no-sacrum"),
+        pytest.param({"lumbar": 6}, LevelDoubt.DISAGREE, "L2 L3 L4 L5", id="six-lumbar"),
+        pytest.param({"lumbar": 4}, LevelDoubt.DISAGREE, "L1 L2 L3", id="four-lumbar"),
+        pytest.param({"lumbar": 3}, LevelDoubt.DISAGREE, "", id="a-sign-is-wrong"),
+        pytest.param({"ribs_mm": (48.0, 85.0)}, LevelDoubt.NO_RIB, "L1 L2 L3 L4", id="one-rib"),
+        pytest.param(
+            {"ribs_mm": (48.0, 48.0)}, LevelDoubt.DISAGREE, "L1 L2 L3 L4", id="short-ribs"
+        ),
+        pytest.param({"sacrum": False}, LevelDoubt.NO_SACRUM, "L1 L2 L3", id="no-sacrum"),
+        pytest.param(
+            {"dense": ("L2",), "lumbar": 4}, LevelDoubt.DISAGREE, "L1 L3", id="cement"
+        ),
     ],
 )
-def test_no_level_where_sacrum_and_ribs_do_not_agree(phantom: SpinePhantom, text: str) -> None:
-    assert measured(phantom) == Spine((), text)
+def test_no_level_where_sacrum_and_ribs_do_not_agree(
+    phantom: dict[str, Any], doubt: LevelDoubt, levels: str
+) -> None:
+    check_uncertain(measured(uncertain_phantom(**phantom)), doubt, levels)
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "doubt", "levels"),
+    [
+        pytest.param("L1", None, LevelDoubt.NO_RIB, "L2 L3 L4", id="ribs-not-in-view"),
+        pytest.param("L3", None, LevelDoubt.NO_RIB, "L4", id="two-vertebrae"),
+        pytest.param(None, "L3", LevelDoubt.NO_SACRUM, "L1 L2", id="down-to-l3"),
+        pytest.param(None, "T12", LevelDoubt.NO_SACRUM, "", id="chest"),
+        pytest.param(None, "L1", LevelDoubt.NO_SACRUM, "", id="no-rib-would-be-seen"),
+    ],
+)
+def test_part_of_a_lumbar_spine(
+    above: str | None, below: str | None, doubt: LevelDoubt, levels: str
+) -> None:
+    """A volume from a vertebra on, without the disc above it, or down to the disc below one."""
+    phantom = uncertain_phantom()
+    volume = build_volume(phantom)
+    first = 0 if above is None else round(phantom.top_mm(above) / volume.spacing_mm[1])
+    last = None
+    if below is not None:
+        end_mm = phantom.top_mm(below) + phantom.height_mm(below)
+        last = round(end_mm / volume.spacing_mm[1])
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.to_mm((0, first, 0))
+    check_uncertain(measure_spine(Volume(volume.hu[:, first:last], affine)), doubt, levels)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.report_cases import AT, CASES, SPINE_CASES, built, pictures_of
 from tests.support.report_rules import violations
-from tests.support.report_tree import groups, items, named
+from tests.support.report_tree import groups, items, level_of, named, value
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
@@ -47,7 +47,7 @@ def test_highdicom_reads_the_groups_back(case: str) -> None:
     rois = read.content.get_planar_roi_measurement_groups()
     others = read.content.get_image_measurement_groups()
     measured = [hip for hip in graded if isinstance(hip.neck, NeckAttenuation)]
-    vertebrae = screening.lumbar.measured if screening.lumbar is not None else ()
+    vertebrae = screening.lumbar.regions if screening.lumbar is not None else ()
     assert len(rois) == len(graded) + len(measured) + len(vertebrae)
     assert len(rois) + len(others) == len(groups(report))
 
@@ -65,6 +65,21 @@ def test_report_without_a_grade_complies_with_every_rule(
         screening, build_captures(screening, at=AT), at=AT, sop_class=sop_class
     )
     assert to_bytes(again) == to_bytes(report)
+
+
+def test_vertebra_of_uncertain_level_names_no_level_and_no_limit() -> None:
+    _, _, report = built("both hips and a spine of uncertain level")
+    found = [group for group in groups(report) if level_of(group)]
+
+    assert {value(named(group, "363698007")[0]) for group in found} == {"122496007"}
+    titles = [named(group, "112039")[0].TextValue for group in found]
+    assert titles == [f"Lumbar, level uncertain, {number} of 4" for number in (1, 2, 3, 4)]
+    words = [item.TextValue for item in items(report) if item.ValueType == "TEXT"]
+    why = "Level uncertain: sacrum and last ribs give different levels. No published limit"
+    assert sum(text.startswith(why) for text in words) == 4
+    assert not any("Pickhardt" in text or "L1" in text for text in words)
+    equipment = [one.ManufacturerModelName for one in report.ContributingEquipmentSequence]
+    assert "osteoscreen-lumbar" in equipment
 
 
 def test_rules_find_faults_of_a_vertebra() -> None:
