@@ -37,9 +37,10 @@ BODIES = (
     (22.0, 267.0, 10.0), (30.0, 300.0, 10.0), (38.0, 331.0, 9.0), (44.0, 361.0, 8.0),
     (49.0, 390.0, 6.0), (53.0, 418.0, 5.0),
 )  # fmt: skip
-# Half height, half width and half depth of the lowest body, and what each next one has less.
-HALF_HEIGHT, HALF_WIDTH, HALF_DEPTH = (13.6, 0.25), (25.0, 0.8), (17.0, 0.35)
-POSTERIOR_WALL, CANAL = 14.0, 22.5
+# Half height, half width and half depth of the lowest body, and what each next one has less. A
+# body is 0.77–0.82 times as deep as wide on real CT (docs/decisions/0040).
+HALF_HEIGHT, HALF_WIDTH, HALF_DEPTH = (13.6, 0.25), (24.0, 0.8), (19.5, 0.4)
+POSTERIOR_WALL, CANAL = 16.5, 25.0
 # Pelvic tilt turns the sacrum; the lowest vertebrae follow it by these shares.
 FOLLOWS_PELVIS = (0.9, 0.7, 0.45, 0.2)
 # First sacral body: middle (y, z) and tilt in the frame of the pelvis.
@@ -133,7 +134,7 @@ def _muscles(subject: SpineSubject, spine: list[Vertebra]) -> list[Part]:
         _rod((low, high), (side * x, y, 0.0), radius * size, hu)
         for (low, high), psoas in zip(pairwise(spine), PSOAS_MM, strict=False)
         for side in (-1.0, 1.0)
-        for x, y, radius in ((34.0, 4.0, psoas), (46.0, 24.0, QUADRATUS_MM))
+        for x, y, radius in ((34.0, 4.0, psoas), (46.0, 26.0, QUADRATUS_MM))
     ]
 
 
@@ -177,7 +178,7 @@ def vertebra_part(subject: SpineSubject, vertebra: Vertebra, kvp: int) -> Part:
         sacralized=subject.lumbar.sacralized and vertebra.level == levels[0],
     )
     s = vertebra.scale
-    box = box_of(vertebra.frame, (-62 * s, -22 * s, -36 * s), (62 * s, 82 * s, 26 * s))
+    box = box_of(vertebra.frame, (-62 * s, -24 * s, -36 * s), (62 * s, 86 * s, 26 * s))
     bone = subject.hips[0].density
     core_hu = trabecular_hu(subject, vertebra, kvp)
     mineral = core_hu - bone.marrow_hu - 15.0 - marrow_enhancement(subject, kvp)
@@ -204,26 +205,26 @@ def _processes(q: Grid, *, lumbar: bool, sacralized: bool) -> Array:
     Pedicles spring from the upper half of the body; beside the lower half is the foramen.
     """
     pedicle: Array = np.sqrt(((q[0] - 15.5) * (1 / 4.0)) ** 2 + ((q[2] - 5.0) * (1 / 7.0)) ** 2)
-    d: Array = smooth_max((pedicle - 1.0) * 4.5, np.abs(q[1] - 18.0) - 11.0, 2.0)
-    plate = capsule((q[0], q[1], q[2] * 0), (15.0, 28.0, 0.0), (0.0, 36.0, 0.0), (3.0, 3.0))
+    d: Array = smooth_max((pedicle - 1.0) * 4.5, np.abs(q[1] - 20.5) - 11.0, 2.0)
+    plate = capsule((q[0], q[1], q[2] * 0), (15.0, 30.5, 0.0), (0.0, 38.5, 0.0), (3.0, 3.0))
     d = smooth_min(d, smooth_max(plate, np.abs(q[2] + 6.0) - 11.0, 2.0), 2.0)
-    d = smooth_min(d, ellipsoid(q, (17.5, 31.0, 13.0), (4.5, 4.5, 9.0)), 2.0)
-    d = smooth_min(d, ellipsoid(q, (14.0, 35.5, -18.0), (4.5, 4.5, 9.0)), 2.0)
-    end = (41.0, 32.0, 6.0) if lumbar else (27.0, 37.0, 6.0)
-    d = smooth_min(d, capsule(q, (18.0, 26.0, 4.0), end, (4.0, 3.0)), 3.0)
+    d = smooth_min(d, ellipsoid(q, (17.5, 33.5, 13.0), (4.5, 4.5, 9.0)), 2.0)
+    d = smooth_min(d, ellipsoid(q, (14.0, 38.0, -18.0), (4.5, 4.5, 9.0)), 2.0)
+    end = (41.0, 34.5, 6.0) if lumbar else (27.0, 39.5, 6.0)
+    d = smooth_min(d, capsule(q, (18.0, 28.5, 4.0), end, (4.0, 3.0)), 3.0)
     if sacralized:
         wing = capsule(q, (24.0, 14.0, -4.0), (56.0, 24.0, -8.0), (11.0, 11.0))
         d = smooth_min(d, wing, 3.0)
-    return smooth_min(d, ellipsoid(q, (0.0, 53.0, -10.0), (3.5, 18.0, 9.0)), 3.0)
+    return smooth_min(d, ellipsoid(q, (0.0, 55.5, -10.0), (3.5, 18.0, 9.0)), 3.0)
 
 
 def _ribs(subject: SpineSubject, vertebra: Vertebra, kvp: int, reach: float) -> Part:
     """Return the pair of ribs of a vertebra; ``reach`` : from the middle."""
     s = vertebra.scale
     # Head and neck beside the body, angle behind, then outwards and down.
-    points = np.array([(19.0, 10.0, 8.0), (30.0, 30.0, 6.0), (52.0, 44.0, -2.0),
-                       (82.0, 46.0, -16.0), (112.0, 28.0, -34.0)])  # fmt: skip
-    box = box_of(vertebra.frame, (-120 * s, 0, -45 * s), (120 * s, 58 * s, 20 * s))
+    points = np.array([(19.0, 12.0, 8.0), (30.0, 32.0, 6.0), (52.0, 46.0, -2.0),
+                       (82.0, 48.0, -16.0), (112.0, 30.0, -34.0)])  # fmt: skip
+    box = box_of(vertebra.frame, (-120 * s, 0, -45 * s), (120 * s, 60 * s, 20 * s))
     cortex = 0.6 * subject.hips[0].density.cortex_hu * mineral_contrast(subject, kvp)
 
     def paint(grid: Grid, width: float) -> Layer:

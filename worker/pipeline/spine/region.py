@@ -37,7 +37,7 @@ class RegionParameters:
     # Bodies of adult lumbar vertebrae: 36–58 mm wide, 26–42 mm deep; and some more.
     width_mm: tuple[float, float] = (30.0, 66.0)
     depth_mm: tuple[float, float] = (22.0, 48.0)
-    # They are 0.65–0.8 times as deep as wide. What lies before this is an aorta on the body.
+    # They are about 0.8 times as deep as wide. What lies before this is an aorta on the body.
     max_depth_share: float = 0.9
     # Center and half axes of the ellipse as shares of depth and width: the front two thirds,
     # before the basivertebral vein.
@@ -166,8 +166,10 @@ def _border_mm(
     count = round(half / step)
     inner = sums[:, count:-count] - np.pad(sums, ((0, 0), (1, 0)))[:, : -2 * count - 1]
     fall = inner[:, :] - (sums[:, 2 * count :] - sums[:, count:-count])
-    found = radii[count + fall.argmax(axis=1)] * np.cos(offsets)
-    clear = fall.max(axis=1) >= PARAMETERS.clear_hu * count
+    best = fall.argmax(axis=1)
+    found = radii[count + best] * np.cos(offsets)
+    # A fall that grows to the end of the ray belongs to something farther away.
+    clear = (fall.max(axis=1) >= PARAMETERS.clear_hu * count) & (best < fall.shape[1] - 1)
     return float(np.median(found[clear])) if clear.mean() > 0.5 else np.nan
 
 
