@@ -71,13 +71,13 @@ def qualifications(screening: Screening) -> Iterable[str]:
 
 def _spine(screening: Screening) -> Iterable[str]:
     """Yield what the impression does not say of the lumbar spine."""
+    if screening.grade is None and (words := reasons_not_read(screening)):
+        yield words
     median = median_line(screening.lumbar)
     if screening.grade is not None and (line := lumbar_line(screening)):
         yield f"{texts.LUMBAR_BESIDE_GRADE.format(line=line)} {median}".rstrip()
     elif median:
         yield median
-    if screening.grade is None and (words := reasons_not_read(screening)):
-        yield words
     if uncertain := uncertain_line(screening.lumbar):
         yield uncertain
 

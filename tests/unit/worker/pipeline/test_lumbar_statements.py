@@ -76,10 +76,13 @@ def test_impression_names_the_first_of_several_reasons_and_the_next_sentence_all
         "L1 104 HU; Pickhardt 2013 does not apply: tube voltage 140 kV, 120 kV needed, among "
         "others; hips not graded"
     )
-    assert list(qualifications(screening)) == [f"Pickhardt 2013 does not apply: {all_reasons}."]
+    median = "Median of L1, L2, L3, L4: 115 HU."
+    assert list(qualifications(screening)) == [
+        f"Pickhardt 2013 does not apply: {all_reasons}.", median
+    ]  # fmt: skip
     graded = replace(make_screening(model=CLINICAL), lumbar=lumbar)
     assert all_reasons in next(iter(qualifications(graded)))
-    assert list(qualifications(make_spine_screening(with_l1(104.0, KVP=140)))) == []
+    assert list(qualifications(make_spine_screening(with_l1(104.0, KVP=140)))) == [median]
 
 
 def test_longest_impression_of_a_spine_is_within_the_limit() -> None:
