@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.demographics import WHO_FROM_YEARS, ages_by_attribute
 from worker.pipeline.grading import SEVERITY, worse_grade
 from worker.pipeline.lumbar_statements import (
@@ -19,8 +19,8 @@ from worker.pipeline.results import Grade, Hip, Screening
 from worker.pipeline.statements import both_hips, second_grade
 
 SAME_REASON = {
-    ReasonCode.NO_FEMUR: texts.NOT_IN_VIEW,
-    ReasonCode.NO_MODEL: texts.NO_MODEL_SHORT,
+    ReasonCode.NO_FEMUR: wording.NOT_IN_VIEW,
+    ReasonCode.NO_MODEL: wording.NO_MODEL_SHORT,
 }
 """What is said once where both hips have the reason."""
 
@@ -37,24 +37,24 @@ def impression(screening: Screening, previous: Sequence[PreviousResult] = ()) ->
     """
     if screening.grade is None and (line := lumbar_line(screening, short=True)):
         sides = _ungraded(both_hips(screening), previous)
-        sentence = texts.NOT_GRADED.format(lumbar=line, sides=sides)
-        over = "" if is_under_specific_limit(screening) else texts.NO_RULE_OUT
+        sentence = wording.NOT_GRADED.format(lumbar=line, sides=sides)
+        over = "" if is_under_specific_limit(screening) else wording.NO_RULE_OUT
         return f"{sentence}{over}."
     patient = _patient_grades(screening)
     sides = _sides(both_hips(screening), patient, previous)
     if not patient:
-        sentence = texts.NO_RESULT.format(sides=sides)
+        sentence = wording.NO_RESULT.format(sides=sides)
     elif len(patient) > 1:
         grade, other = patient
-        sentence = texts.UNCERTAIN.format(grade=grade, other=other, sides=sides)
+        sentence = wording.UNCERTAIN.format(grade=grade, other=other, sides=sides)
     elif patient == (Grade.NORMAL,):
-        sentence = texts.NO_LOW_DENSITY.format(sides=sides)
+        sentence = wording.NO_LOW_DENSITY.format(sides=sides)
     else:
-        sentence = texts.LOW_DENSITY.format(grade=patient[0], sides=sides)
+        sentence = wording.LOW_DENSITY.format(grade=patient[0], sides=sides)
     if Grade.NORMAL in patient[:1]:
-        sentence += texts.NO_RULE_OUT
+        sentence += wording.NO_RULE_OUT
     if screening.model.simulated:
-        sentence = texts.DEMONSTRATION_PREFIX.format(impression=sentence)
+        sentence = wording.DEMONSTRATION_PREFIX.format(impression=sentence)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
@@ -64,7 +64,7 @@ def qualifications(screening: Screening) -> Iterable[str]:
     if words := contradiction(screening):
         yield words
     if is_under_who_age(screening):
-        yield texts.UNDER_WHO_AGE.format(years=WHO_FROM_YEARS)
+        yield wording.UNDER_WHO_AGE.format(years=WHO_FROM_YEARS)
     if changed := _changed_by_demographics(screening):
         yield changed
 
@@ -75,7 +75,7 @@ def _spine(screening: Screening) -> Iterable[str]:
         yield words
     median = median_line(screening.lumbar)
     if screening.grade is not None and (line := lumbar_line(screening)):
-        yield f"{texts.LUMBAR_BESIDE_GRADE.format(line=line)} {median}".rstrip()
+        yield f"{wording.LUMBAR_BESIDE_GRADE.format(line=line)} {median}".rstrip()
     elif median:
         yield median
     if uncertain := uncertain_line(screening.lumbar):
@@ -90,7 +90,7 @@ def recommendation(screening: Screening) -> str:
     low = any(
         grade is not Grade.NORMAL for hip in screening.hips for grade in possible_grades(hip)
     )
-    return texts.RECOMMENDATION if low and not screening.model.simulated else ""
+    return wording.RECOMMENDATION if low and not screening.model.simulated else ""
 
 
 def is_under_who_age(screening: Screening) -> bool:
@@ -125,8 +125,8 @@ def _sides(hips: Sequence[Hip], patient: Grades, previous: Sequence[PreviousResu
     """Name the hips: those of the patient's grades first, and without repeating them."""
     same = [hip for hip in hips if hip.grade and possible_grades(hip) == patient]
     if len(same) == len(hips):
-        return texts.BOTH_HIPS
-    named = [texts.HIP.format(side=texts.SIDE_WORDS[hip.side]) for hip in same]
+        return wording.BOTH_HIPS
+    named = [wording.HIP.format(side=wording.SIDE_WORDS[hip.side]) for hip in same]
     others = [_hip(hip, previous) for hip in hips if hip not in same]
     return "; ".join([*named, *others])
 
@@ -138,9 +138,9 @@ def _ungraded(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -> str:
     if same is not None:
         return "; ".join([same, *_earlier_of_sides(hips, previous)])
     return "; ".join(
-        texts.UNGRADED_HIP.format(
-            side=texts.SIDE_WORDS[hip.side],
-            reason=_short_reason(hip) or texts.NOT_ASSESSABLE_REASON,
+        wording.UNGRADED_HIP.format(
+            side=wording.SIDE_WORDS[hip.side],
+            reason=_short_reason(hip) or wording.NOT_ASSESSABLE_REASON,
         )
         + _earlier(hip, previous)
         for hip in hips
@@ -152,31 +152,31 @@ def _earlier_of_sides(hips: Sequence[Hip], previous: Sequence[PreviousResult]) -
     worst = {hip.side: _worst_earlier(hip, previous) for hip in hips}
     grades = set(worst.values())
     if len(grades) == 1 and (grade := grades.pop()):
-        yield texts.EARLIER_OF_SIDES.format(sides=texts.BOTH_HIPS, grade=grade)
+        yield wording.EARLIER_OF_SIDES.format(sides=wording.BOTH_HIPS, grade=grade)
         return
     for side, grade in worst.items():
         if grade is not None:
-            hip = texts.HIP.format(side=texts.SIDE_WORDS[side])
-            yield texts.EARLIER_OF_SIDES.format(sides=hip, grade=grade)
+            hip = wording.HIP.format(side=wording.SIDE_WORDS[side])
+            yield wording.EARLIER_OF_SIDES.format(sides=hip, grade=grade)
 
 
 def _hip(hip: Hip, previous: Sequence[PreviousResult]) -> str:
-    side, grades = texts.SIDE_WORDS[hip.side], possible_grades(hip)
+    side, grades = wording.SIDE_WORDS[hip.side], possible_grades(hip)
     if len(grades) > 1:
-        return texts.HIP_UNCERTAIN.format(side=side, grade=grades[0], other=grades[1])
+        return wording.HIP_UNCERTAIN.format(side=side, grade=grades[0], other=grades[1])
     if grades:
-        return texts.HIP_OF_GRADE.format(side=side, grade=grades[0])
-    words = texts.HIP_NOT_ASSESSABLE.format(side=side)
+        return wording.HIP_OF_GRADE.format(side=side, grade=grades[0])
+    words = wording.HIP_NOT_ASSESSABLE.format(side=side)
     return words + _short_reason(hip) + _earlier(hip, previous)
 
 
 def _short_reason(hip: Hip) -> str:
-    return "" if hip.reason is None else texts.SHORT_REASONS.get(hip.reason.code, "")
+    return "" if hip.reason is None else wording.SHORT_REASONS.get(hip.reason.code, "")
 
 
 def _earlier(hip: Hip, previous: Sequence[PreviousResult]) -> str:
     grade = _worst_earlier(hip, previous)
-    return "" if grade is None else texts.EARLIER_GRADE.format(grade=grade)
+    return "" if grade is None else wording.EARLIER_GRADE.format(grade=grade)
 
 
 def _worst_earlier(hip: Hip, previous: Sequence[PreviousResult]) -> Grade | None:
@@ -189,8 +189,8 @@ def _worst_earlier(hip: Hip, previous: Sequence[PreviousResult]) -> Grade | None
 def _changed_by_demographics(screening: Screening) -> str:
     """Name the hips whose grade would be another one without demographics, otherwise ``""``."""
     hips = [
-        texts.HIP_OF_GRADE.format(side=texts.SIDE_WORDS[hip.side], grade=hip.image_grade)
+        wording.HIP_OF_GRADE.format(side=wording.SIDE_WORDS[hip.side], grade=hip.image_grade)
         for hip in both_hips(screening)
         if hip.grade is not None and hip.image_grade not in (None, hip.grade)
     ]
-    return texts.CHANGED_BY_DEMOGRAPHICS.format(hips=", ".join(hips)) if hips else ""
+    return wording.CHANGED_BY_DEMOGRAPHICS.format(hips=", ".join(hips)) if hips else ""

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.grading import grade_of_t_score
-from worker.pipeline.texts import SIDE_WORDS
 from worker.pipeline.volume import Side
+from worker.pipeline.wording import SIDE_WORDS
 
 MAX_YEARS_APART = 2
 """Largest distance of a CT and a DXA that its report states, years."""
@@ -34,9 +34,9 @@ def dxa_lines(known: Sequence[KnownDxa]) -> Iterable[str]:
     """Yield one line a DXA result, oldest first, then which of the two counts."""
     for one in sorted(known, key=lambda dxa: (dxa.dxa_date, dxa.side or "")):
         grade = grade_of_t_score(one.t_score)
-        site = "" if one.side is None else texts.DXA_SIDE.format(side=SIDE_WORDS[one.side])
-        yield texts.DXA_ON_RECORD.format(
+        site = "" if one.side is None else wording.DXA_SIDE.format(side=SIDE_WORDS[one.side])
+        yield wording.DXA_ON_RECORD.format(
             date=one.dxa_date.isoformat(), t_score=f"{one.t_score:+.1f}", site=site, grade=grade
         )
     if known:
-        yield texts.DXA_IS_REFERENCE
+        yield wording.DXA_IS_REFERENCE

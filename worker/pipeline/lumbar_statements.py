@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.lumbar_results import LimitReading, LumbarMeasurements, NotMeasured
 from worker.pipeline.results import Grade, Screening
 
@@ -11,7 +11,7 @@ def lumbar_values(lumbar: LumbarMeasurements) -> str:
     """Return the values of all measured vertebrae, ``""`` where there is none."""
     found = lumbar.measured
     return ", ".join(
-        texts.LUMBAR_VALUE.format(level=one.vertebra.level, hu=f"{region.mean_hu:.0f}")
+        wording.LUMBAR_VALUE.format(level=one.vertebra.level, hu=f"{region.mean_hu:.0f}")
         for one, region in found
     )
 
@@ -27,7 +27,7 @@ def lumbar_line(screening: Screening, *, short: bool = False) -> str:
         return ""
     found = _read(lumbar)
     if found is None:
-        return texts.LUMBAR_NO_LIMIT.format(values=lumbar_values(lumbar))
+        return wording.LUMBAR_NO_LIMIT.format(values=lumbar_values(lumbar))
     value, limit = found
     return _with_limit(value, limit, _first_reason(limit) if short else limit.why_not)
 
@@ -40,7 +40,7 @@ def reasons_not_read(screening: Screening) -> str:
     _, limit = found
     if _first_reason(limit) == limit.why_not:
         return ""
-    return texts.LIMIT_NOT_READ.format(author=limit.author, why_not=limit.why_not)
+    return wording.LIMIT_NOT_READ.format(author=limit.author, why_not=limit.why_not)
 
 
 def _read(lumbar: LumbarMeasurements) -> tuple[str, LimitReading] | None:
@@ -48,7 +48,7 @@ def _read(lumbar: LumbarMeasurements) -> tuple[str, LimitReading] | None:
     for one, region in lumbar.measured:
         if one.limits:
             hu = f"{region.mean_hu:.0f}"
-            value = texts.LUMBAR_VALUE.format(level=one.vertebra.level, hu=hu)
+            value = wording.LUMBAR_VALUE.format(level=one.vertebra.level, hu=hu)
             return value, telling(one.limits)
     return None
 
@@ -57,7 +57,7 @@ def _first_reason(limit: LimitReading) -> str | None:
     if limit.why_not is None:
         return None
     first, _, others = limit.why_not.partition("; ")
-    return texts.FIRST_OF_REASONS.format(reason=first) if others else first
+    return wording.FIRST_OF_REASONS.format(reason=first) if others else first
 
 
 def uncertain_line(lumbar: LumbarMeasurements | None) -> str:
@@ -65,9 +65,9 @@ def uncertain_line(lumbar: LumbarMeasurements | None) -> str:
     if lumbar is None or lumbar.uncertain is None:
         return ""
     number = len(lumbar.uncertain.regions)
-    return texts.LUMBAR_UNCERTAIN.format(
+    return wording.LUMBAR_UNCERTAIN.format(
         hu=f"{lumbar.uncertain.median_hu:.0f}",
-        number=texts.ONE_VERTEBRA if number == 1 else texts.VERTEBRAE.format(number=number),
+        number=wording.ONE_VERTEBRA if number == 1 else wording.VERTEBRAE.format(number=number),
         doubt=lumbar.uncertain.doubt,
     )
 
@@ -76,7 +76,9 @@ def median_line(lumbar: LumbarMeasurements | None) -> str:
     """Return the median of the vertebrae of certain levels, ``""`` for fewer than two."""
     if lumbar is None or lumbar.median_hu is None or len(lumbar.hu) < 2:
         return ""
-    return texts.LUMBAR_MEDIAN.format(levels=", ".join(lumbar.hu), hu=f"{lumbar.median_hu:.0f}")
+    return wording.LUMBAR_MEDIAN.format(
+        levels=", ".join(lumbar.hu), hu=f"{lumbar.median_hu:.0f}"
+    )
 
 
 def telling(limits: Sequence[LimitReading]) -> LimitReading:
@@ -89,9 +91,9 @@ def telling(limits: Sequence[LimitReading]) -> LimitReading:
 
 def _with_limit(value: str, limit: LimitReading, why_not: str | None) -> str:
     if why_not is not None:
-        return texts.LUMBAR_NOT_READ.format(value=value, author=limit.author, why_not=why_not)
+        return wording.LUMBAR_NOT_READ.format(value=value, author=limit.author, why_not=why_not)
     sign = "≤" if limit.is_low else ">"
-    return texts.LUMBAR_READ.format(
+    return wording.LUMBAR_READ.format(
         value=value, sign=sign, limit=f"{limit.limit_hu:.0f}", author=limit.author
     )
 
@@ -104,7 +106,7 @@ def lumbar_comments(screening: Screening) -> Iterable[str]:
     yield lumbar.text
     for one in lumbar.measurements:
         if isinstance(one.vertebra.region, NotMeasured):
-            yield texts.LUMBAR_NOT_MEASURED.format(
+            yield wording.LUMBAR_NOT_MEASURED.format(
                 level=one.vertebra.level, reason=one.vertebra.region.value
             )
 
@@ -133,7 +135,7 @@ def contradiction(screening: Screening) -> str:
     if (grade is Grade.NORMAL and is_under_specific_limit(screening)) or (
         grade is Grade.OSTEOPOROSIS and over_all
     ):
-        return texts.CONTRADICTION.format(grade=grade)
+        return wording.CONTRADICTION.format(grade=grade)
     return ""
 
 

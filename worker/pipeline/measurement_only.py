@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.lumbar_results import LumbarMeasurements
 from worker.pipeline.lumbar_statements import uncertain_line
 from worker.pipeline.reasons import Reason, ReasonCode
@@ -12,7 +12,7 @@ from worker.pipeline.volume import Side
 
 def no_model(neck: NeckAttenuation | NeckNotMeasured) -> Reason:
     """Return the reason of a hip, with the attenuation of its neck."""
-    return Reason(ReasonCode.NO_MODEL, f"{texts.NO_MODEL}. {_neck(neck)}")
+    return Reason(ReasonCode.NO_MODEL, f"{wording.NO_MODEL}. {_neck(neck)}")
 
 
 def nothing_to_report(hips: Sequence[Hip], lumbar: LumbarMeasurements) -> Reason:
@@ -23,7 +23,9 @@ def nothing_to_report(hips: Sequence[Hip], lumbar: LumbarMeasurements) -> Reason
     """
     necks = (_at_hip(hip.side, _neck(hip.neck)) for hip in hips if hip.neck is not None)
     found = uncertain_line(lumbar)
-    spine = (f"{texts.NO_MODEL}.", found) if found else (texts.NO_MODEL_NO_SPINE, lumbar.text)
+    spine = (
+        (f"{wording.NO_MODEL}.", found) if found else (wording.NO_MODEL_NO_SPINE, lumbar.text)
+    )
     sentences = (*spine, *necks)
     return Reason(ReasonCode.NO_MODEL, " ".join(filter(None, sentences)))
 
@@ -34,10 +36,10 @@ def is_measured_hip(hip: Hip) -> bool:
 
 
 def _at_hip(side: Side, words: str) -> str:
-    return f"{texts.SIDE_WORDS[side].capitalize()} hip: {words[:1].lower()}{words[1:]}"
+    return f"{wording.SIDE_WORDS[side].capitalize()} hip: {words[:1].lower()}{words[1:]}"
 
 
 def _neck(neck: NeckAttenuation | NeckNotMeasured) -> str:
     if isinstance(neck, NeckNotMeasured):
-        return texts.NECK_NOT_MEASURED.format(reason=neck.text)
-    return texts.NECK_VALUE.format(mean=f"{neck.mean_hu:.0f}", sd=f"{neck.sd_hu:.0f}")
+        return wording.NECK_NOT_MEASURED.format(reason=neck.text)
+    return wording.NECK_VALUE.format(mean=f"{neck.mean_hu:.0f}", sd=f"{neck.sd_hu:.0f}")

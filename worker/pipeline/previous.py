@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.header_values import date_of
 from worker.pipeline.results import Grade, Hip, ModelInfo, NeckAttenuation, Screening
 from worker.pipeline.statements import SIDE_WORDS, both_hips, percent_text
@@ -52,15 +52,15 @@ def report_lines(screening: Screening, previous: Sequence[PreviousResult]) -> It
     for earlier in sorted(previous, key=lambda one: one.study_date):
         day, grade = earlier.study_date.isoformat(), earlier.grade
         if not earlier.is_of(screening.model):
-            yield texts.PREVIOUS_OF_ANOTHER_MODEL.format(
+            yield wording.PREVIOUS_OF_ANOTHER_MODEL.format(
                 date=day, grade=grade, name=earlier.model_name, version=earlier.model_version
             )
             continue
         compared = True
         hips = (_hip_change(hip, earlier.hips.get(hip.side)) for hip in both_hips(screening))
-        yield texts.PREVIOUS.format(date=day, grade=grade, hips=" ".join(hips))
+        yield wording.PREVIOUS.format(date=day, grade=grade, hips=" ".join(hips))
     if compared:
-        yield texts.CHANGE_CAVEAT
+        yield wording.CHANGE_CAVEAT
 
 
 def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResult]) -> str:
@@ -74,15 +74,15 @@ def picture_line(screening: Screening, hip: Hip, previous: Sequence[PreviousResu
     then = earlier.hips[hip.side]
     when = _ago(screening, earlier).capitalize()
     if then.grade is None:
-        return texts.PICTURE_NOT_ASSESSABLE.format(ago=when)
+        return wording.PICTURE_NOT_ASSESSABLE.format(ago=when)
     chance, neck = "", ""
     if hip.grade is not None and then.probabilities is not None:
         percent = percent_text(then.probabilities[hip.grade])
-        chance = texts.PICTURE_PROBABILITY.format(percent=percent, grade=hip.grade)
+        chance = wording.PICTURE_PROBABILITY.format(percent=percent, grade=hip.grade)
     if then.neck_hu is not None:
-        difference = _difference(hip, then.neck_hu, texts.PICTURE_DIFFERENCE)
-        neck = texts.PICTURE_NECK.format(hu=f"{then.neck_hu:.0f}", difference=difference)
-    return texts.PICTURE_PREVIOUS.format(ago=when, grade=then.grade, chance=chance, neck=neck)
+        difference = _difference(hip, then.neck_hu, wording.PICTURE_DIFFERENCE)
+        neck = wording.PICTURE_NECK.format(hu=f"{then.neck_hu:.0f}", difference=difference)
+    return wording.PICTURE_PREVIOUS.format(ago=when, grade=then.grade, chance=chance, neck=neck)
 
 
 def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> str:
@@ -90,7 +90,7 @@ def picture_note(screening: Screening, previous: Sequence[PreviousResult]) -> st
     newest = next(iter(_newest_first(previous)), None)
     if newest is None or newest.is_of(screening.model):
         return ""
-    return texts.PICTURE_OF_ANOTHER_MODEL.format(
+    return wording.PICTURE_OF_ANOTHER_MODEL.format(
         ago=_ago(screening, newest).capitalize(),
         grade=newest.grade,
         name=newest.model_name,
@@ -104,21 +104,21 @@ def _newest_first(previous: Sequence[PreviousResult]) -> list[PreviousResult]:
 
 def _hip_change(hip: Hip, then: PreviousHip | None) -> str:
     """Compare grade, probability of the current grade, and HU."""
-    before = texts.NOT_ASSESSABLE if then is None or then.grade is None else then.grade
-    now = texts.NOT_ASSESSABLE if hip.grade is None else hip.grade
+    before = wording.NOT_ASSESSABLE if then is None or then.grade is None else then.grade
+    now = wording.NOT_ASSESSABLE if hip.grade is None else hip.grade
     side = SIDE_WORDS[hip.side].capitalize()
-    parts = [texts.GRADE_CHANGE.format(side=side, old=before, new=now)]
+    parts = [wording.GRADE_CHANGE.format(side=side, old=before, new=now)]
     if then is None:
         return f"{parts[0]}."
     if then.probabilities is not None and hip.probabilities is not None and hip.grade:
         old, new = (
             percent_text(one[hip.grade]) for one in (then.probabilities, hip.probabilities)
         )
-        parts.append(texts.PROBABILITY_CHANGE.format(grade=hip.grade, old=old, new=new))
+        parts.append(wording.PROBABILITY_CHANGE.format(grade=hip.grade, old=old, new=new))
     if then.neck_hu is not None and isinstance(hip.neck, NeckAttenuation):
         old, new = f"{then.neck_hu:.0f}", f"{hip.neck.mean_hu:.0f}"
-        difference = _difference(hip, then.neck_hu, texts.DIFFERENCE)
-        parts.append(texts.NECK_CHANGE.format(old=old, new=new, difference=difference))
+        difference = _difference(hip, then.neck_hu, wording.DIFFERENCE)
+        parts.append(wording.NECK_CHANGE.format(old=old, new=new, difference=difference))
     return "; ".join(parts) + "."
 
 
@@ -132,10 +132,10 @@ def _difference(hip: Hip, neck_hu: float, template: str) -> str:
 def _ago(screening: Screening, earlier: PreviousResult) -> str:
     today = date_of(screening.source, "StudyDate")
     if today is None:
-        return texts.EARLIER
+        return wording.EARLIER
     days = (today - earlier.study_date).days
     if days < 60:
-        return texts.DAYS_AGO.format(number=days)
+        return wording.DAYS_AGO.format(number=days)
     if days < 2 * DAYS_PER_YEAR:
-        return texts.MONTHS_AGO.format(number=f"{days / DAYS_PER_MONTH:.0f}")
-    return texts.YEARS_AGO.format(number=f"{days / DAYS_PER_YEAR:.1f}")
+        return wording.MONTHS_AGO.format(number=f"{days / DAYS_PER_MONTH:.0f}")
+    return wording.YEARS_AGO.format(number=f"{days / DAYS_PER_YEAR:.1f}")

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pydicom import Dataset
 
 from common.dicom.patient_values import stated_text
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.header_values import number_of
 from worker.pipeline.image_numbers import image_number, neck_slice, source_slice
 from worker.pipeline.measurement_only import is_measured_hip
 from worker.pipeline.plane_layout import differ_in_direction
 from worker.pipeline.reasons import Reason, ReasonCode
 from worker.pipeline.results import MEASUREMENT, Grade, Hip, ModelInfo, Screening
-from worker.pipeline.texts import SIDE_WORDS as SIDE_WORDS
 from worker.pipeline.volume import Plane, Side
+from worker.pipeline.wording import SIDE_WORDS as SIDE_WORDS
 
 # The grade is uncertain where the second has at least this share of its probability.
 UNCERTAIN_SHARE = 0.6
@@ -22,12 +22,14 @@ UNCERTAIN_SHARE = 0.6
 
 def notice(model: ModelInfo) -> str:
     """Return the sentence on the permitted use, which every output shows."""
-    return texts.DEMONSTRATION_NOTICE if model.simulated else texts.RESEARCH_NOTICE
+    return wording.DEMONSTRATION_NOTICE if model.simulated else wording.RESEARCH_NOTICE
 
 
 def short_notice(model: ModelInfo) -> str:
     """Return the notice for series descriptions, which have at most 64 characters."""
-    return texts.SHORT_DEMONSTRATION_NOTICE if model.simulated else texts.SHORT_RESEARCH_NOTICE
+    return (
+        wording.SHORT_DEMONSTRATION_NOTICE if model.simulated else wording.SHORT_RESEARCH_NOTICE
+    )
 
 
 def both_hips(screening: Screening) -> tuple[Hip, Hip]:
@@ -38,7 +40,7 @@ def both_hips(screening: Screening) -> tuple[Hip, Hip]:
 
 
 def _not_found(side: Side) -> Hip:
-    text = texts.HIP_NOT_FOUND.format(side=SIDE_WORDS[side])
+    text = wording.HIP_NOT_FOUND.format(side=SIDE_WORDS[side])
     return Hip(side=side, reason=Reason(ReasonCode.NO_FEMUR, text))
 
 
@@ -51,11 +53,13 @@ def hip_sentence(hip: Hip) -> str:
     """Return grade and probability of one hip, or the reason why it has none."""
     side = SIDE_WORDS[hip.side].capitalize()
     if hip.grade is None or hip.probabilities is None:
-        words = texts.HIP_WITHOUT_GRADE if is_measured_hip(hip) else texts.HIP_WITHOUT_RESULT
+        words = (
+            wording.HIP_WITHOUT_GRADE if is_measured_hip(hip) else wording.HIP_WITHOUT_RESULT
+        )
         return words.format(side=side, reason=reason_text(hip))
     doubt = f", {words}" if (words := uncertainty_remark(hip)) else ""
     percent = percent_text(hip.probabilities[hip.grade])
-    return texts.HIP_RESULT.format(side=side, grade=hip.grade, doubt=doubt, percent=percent)
+    return wording.HIP_RESULT.format(side=side, grade=hip.grade, doubt=doubt, percent=percent)
 
 
 def percent_text(probability: float) -> str:
@@ -88,26 +92,28 @@ def uncertainty_remark(hip: Hip) -> str:
 
 def remark_on(second: Grade | None) -> str:
     """Return the remark on a second grade that is nearly as likely, ``""`` for None."""
-    return "" if second is None else texts.MAY_BE.format(grade=second)
+    return "" if second is None else wording.MAY_BE.format(grade=second)
 
 
 def reason_text(hip: Hip) -> str:
     """Return why a hip is not assessable, as a sentence."""
-    text = hip.reason.text if hip.reason else texts.NO_REASON
+    text = hip.reason.text if hip.reason else wording.NO_REASON
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def limitations(screening: Screening) -> str:
     """Return what a result does not say."""
     return (
-        texts.MEASUREMENT_LIMITATIONS if screening.model == MEASUREMENT else texts.LIMITATIONS
+        wording.MEASUREMENT_LIMITATIONS
+        if screening.model == MEASUREMENT
+        else wording.LIMITATIONS
     )
 
 
 def demographics(screening: Screening) -> str:
     """Return the inputs of the model, and which of them the source header lacks."""
     if screening.model == MEASUREMENT:
-        return texts.NO_MODEL_USED
+        return wording.NO_MODEL_USED
     source = screening.source
     present = {
         "sex": stated_text(source, "PatientSex"),
@@ -117,11 +123,11 @@ def demographics(screening: Screening) -> str:
     }
     missing = [name for name, value in present.items() if not value]
     inputs = (
-        texts.IMAGE_MODEL_ONLY
+        wording.IMAGE_MODEL_ONLY
         if screening.model.modality == "image"
-        else texts.MODEL_INPUTS.format(inputs=screening.model.modality)
+        else wording.MODEL_INPUTS.format(inputs=screening.model.modality)
     )
-    absent = texts.NOT_IN_HEADER.format(names=", ".join(missing)) if missing else ""
+    absent = wording.NOT_IN_HEADER.format(names=", ".join(missing)) if missing else ""
     return inputs + absent
 
 
@@ -135,9 +141,11 @@ def images_read(screening: Screening) -> str:
     if not names:
         return ""
     if len(names) == 2 and len(set(names.values())) == 1:
-        return texts.IMAGES_READ.format(images=f"{texts.BOTH_HIPS} {names['R']}")
-    each = (f"{texts.HIP.format(side=SIDE_WORDS[side])} {name}" for side, name in names.items())
-    return texts.IMAGES_READ.format(images="; ".join(each))
+        return wording.IMAGES_READ.format(images=f"{wording.BOTH_HIPS} {names['R']}")
+    each = (
+        f"{wording.HIP.format(side=SIDE_WORDS[side])} {name}" for side, name in names.items()
+    )
+    return wording.IMAGES_READ.format(images="; ".join(each))
 
 
 def name_with_neck(screening: Screening, hip: Hip) -> str:
@@ -146,7 +154,7 @@ def name_with_neck(screening: Screening, hip: Hip) -> str:
     if header is None:
         return name
     image = _image_name(screening.headers_of(hip), header)
-    return texts.NECK_ON_IMAGE.format(name=name, image=image)
+    return wording.NECK_ON_IMAGE.format(name=name, image=image)
 
 
 def plane_name(screening: Screening, hip: Hip) -> str:
@@ -155,7 +163,7 @@ def plane_name(screening: Screening, hip: Hip) -> str:
     number = number_of(screening.headers_of(hip)[0], "SeriesNumber")
     if not screening.is_composed or number is None:
         return name
-    return texts.OF_SERIES.format(number=f"{number:.0f}", name=name)
+    return wording.OF_SERIES.format(number=f"{number:.0f}", name=name)
 
 
 def _plane_name(screening: Screening, hip: Hip) -> str:
@@ -166,13 +174,13 @@ def _plane_name(screening: Screening, hip: Hip) -> str:
     headers = screening.headers_of(hip)
     if (header := source_slice(headers, plane)) is not None:
         return _image_name(headers, header)
-    name = texts.REFORMAT.format(number=plane.index + 1)
+    name = wording.REFORMAT.format(number=plane.index + 1)
     turn = turn_deg(plane)
-    return texts.TURNED.format(name=name, degrees=f"{turn:.0f}") if turn >= 1 else name
+    return wording.TURNED.format(name=name, degrees=f"{turn:.0f}") if turn >= 1 else name
 
 
 def _image_name(headers: Sequence[Dataset], header: Dataset) -> str:
-    return texts.IMAGE.format(number=image_number(headers, header))
+    return wording.IMAGE.format(number=image_number(headers, header))
 
 
 def turn_deg(plane: Plane) -> float:
@@ -185,5 +193,5 @@ def separate_halves_remark(screening: Screening) -> str:
     """Return a remark on pictures of two planes of different directions, otherwise ``""``."""
     planes = [hip.plane for hip in both_hips(screening) if hip.grade and hip.plane]
     if screening.is_composed:
-        return texts.TWO_SERIES
-    return texts.TWO_DIRECTIONS if differ_in_direction(planes) else ""
+        return wording.TWO_SERIES
+    return wording.TWO_DIRECTIONS if differ_in_direction(planes) else ""

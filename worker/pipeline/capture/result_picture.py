@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from worker.pipeline import statements, texts
+from worker.pipeline import statements, wording
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
     draw_explained,
@@ -123,13 +123,13 @@ def _draw_hip(
     at: tuple[int, int],
 ) -> int:
     x, y = at
-    side = texts.PICTURE_HIP.format(side=statements.SIDE_WORDS[hip.side].upper())
+    side = wording.PICTURE_HIP.format(side=statements.SIDE_WORDS[hip.side].upper())
     y = page.text(side, (x, y, COLUMN), SMALL_PX, PALE)
-    words, color = texts.PICTURE_NO_GRADE, GRAY
+    words, color = wording.PICTURE_NO_GRADE, GRAY
     if hip.grade is not None:
         words, color = hip.grade.value.upper(), GRADE_COLORS[hip.grade]
         if statements.uncertainty_remark(hip):
-            words = texts.PICTURE_UNCERTAIN_GRADE.format(grade=words)
+            words = wording.PICTURE_UNCERTAIN_GRADE.format(grade=words)
     y = page.text(words, (x, y - 4, COLUMN), GRADE_PX, color, bold=0.8) + 4
     if pictures is None:
         return page.text(statements.reason_text(hip), (x, y, COLUMN), BODY_PX, WHITE)
@@ -146,14 +146,14 @@ def _draw_hip(
 def _neck_text(hip: Hip) -> str:
     if isinstance(hip.neck, NeckAttenuation):
         mean, sd = f"{hip.neck.mean_hu:.0f}", f"{hip.neck.sd_hu:.0f}"
-        return texts.PICTURE_NECK_VALUE.format(mean=mean, sd=sd)
+        return wording.PICTURE_NECK_VALUE.format(mean=mean, sd=sd)
     reason = hip.neck.text if hip.neck else ""
-    return texts.PICTURE_NECK_NOT_MEASURED.format(reason=reason)
+    return wording.PICTURE_NECK_NOT_MEASURED.format(reason=reason)
 
 
 def _heat_text(hip: Hip) -> str:
     """Return what the second panel of a graded hip shows."""
-    words = texts.HEAT_DRAWN if is_heat_on_femur(hip) else texts.HEAT_NOT_DRAWN
+    words = wording.HEAT_DRAWN if is_heat_on_femur(hip) else wording.HEAT_NOT_DRAWN
     return words.format(grade=hip.grade)
 
 
@@ -199,11 +199,11 @@ def _foot_lines(
     # The age is stated below the impression.
     warnings = [w for w in screening.warnings if topic_of(w) != "WHO category"]
     shown, rest = warnings[:MAX_WARNINGS], warnings[MAX_WARNINGS:]
-    yield from ((texts.WARNING.format(warning=warning), AMBER) for warning in shown)
+    yield from ((wording.WARNING.format(warning=warning), AMBER) for warning in shown)
     if rest:
-        more = texts.ONE_MORE_WARNING if len(rest) == 1 else texts.MORE_WARNINGS
+        more = wording.ONE_MORE_WARNING if len(rest) == 1 else wording.MORE_WARNINGS
         yield more.format(number=len(rest)), AMBER
-    foot = texts.PICTURE_FOOT.format(
+    foot = wording.PICTURE_FOOT.format(
         images=statements.images_read(screening),
         window=WINDOW_TEXT,
         name=model.name,

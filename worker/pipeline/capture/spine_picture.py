@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from worker.pipeline import statements, texts
+from worker.pipeline import statements, wording
 from worker.pipeline.capture.result_page import (
     BODY_PX,
     EDGE,
@@ -71,20 +71,20 @@ def _draw(
     page.image.paste(sagittal, (SAGITTAL_LEFT, y + 12))
     left = _draw_values(page, screening, view.level, y + 12 + axial.height + 4)
     box = SAGITTAL_LEFT, y + 12 + sagittal.height + 4, SAGITTAL_WIDTH
-    right = page.text(texts.SAGITTAL_VIEW, box, SMALL_PX, PALE)
+    right = page.text(wording.SAGITTAL_VIEW, box, SMALL_PX, PALE)
     return _draw_foot(page, screening, previous, max(left, right) + 12)
 
 
 def _draw_values(page: Page, screening: Screening, level: str, y: int) -> int:
     """Draw the vertebrae and the hips, below the axial picture of a level."""
-    words = texts.AXIAL_VIEW.format(level=level, window=WINDOW_TEXT)
+    words = wording.AXIAL_VIEW.format(level=level, window=WINDOW_TEXT)
     y = page.text(words, (EDGE, y, COLUMN), SMALL_PX, PALE) + 6
     for one in screening.lumbar.measurements if screening.lumbar is not None else ():
         y = page.text(_vertebra(one), (EDGE, y, COLUMN), BODY_PX, WHITE)
     y += 6
     for hip in statements.both_hips(screening):
         side = statements.SIDE_WORDS[hip.side].capitalize()
-        words = texts.HIP_WITHOUT_GRADE.format(side=side, reason=statements.reason_text(hip))
+        words = wording.HIP_WITHOUT_GRADE.format(side=side, reason=statements.reason_text(hip))
         y = page.text(words, (EDGE, y, COLUMN), SMALL_PX, PALE)
     return y
 
@@ -93,8 +93,8 @@ def _vertebra(one: LumbarMeasurement) -> str:
     region = one.vertebra.region
     if isinstance(region, Region):
         mean, sd = f"{region.mean_hu:.0f}", f"{region.sd_hu:.0f}"
-        return texts.VERTEBRA_VALUE.format(level=one.vertebra.level, mean=mean, sd=sd)
-    return texts.VERTEBRA_NOT_MEASURED.format(level=one.vertebra.level, reason=region.value)
+        return wording.VERTEBRA_VALUE.format(level=one.vertebra.level, mean=mean, sd=sd)
+    return wording.VERTEBRA_NOT_MEASURED.format(level=one.vertebra.level, reason=region.value)
 
 
 def _axial(view: SpineView) -> Image.Image:
@@ -139,7 +139,7 @@ def _draw_foot(
     if note := picture_note(screening, previous):
         y = page.text(note, (EDGE, y, TEXT_WIDTH), SMALL_PX, WHITE)
     levels = "" if screening.lumbar is None else screening.lumbar.text
-    words = texts.SPINE_FOOT.format(
+    words = wording.SPINE_FOOT.format(
         levels=levels, name=algorithm.name, version=algorithm.version
     )
     return page.text(words, (EDGE, y, TEXT_WIDTH), SMALL_PX, PALE)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from worker.pipeline import statements, texts
+from worker.pipeline import statements, wording
 from worker.pipeline.derived_header import (
     MANUFACTURER,
     derived_dataset,
@@ -124,11 +124,11 @@ def _comments(screening: Screening, history: PatientHistory) -> Iterable[str]:
     yield statements.limitations(screening)
     yield from lumbar_comments(screening)
     if halves := statements.separate_halves_remark(screening):
-        yield texts.CAPTURE.format(remark=halves)
+        yield wording.CAPTURE.format(remark=halves)
     for warning in screening.warnings:
         # The qualifications of the impression say it.
         if not (warning.startswith("WHO category") and is_under_who_age(screening)):
-            yield texts.WARNING.format(warning=warning)
+            yield wording.WARNING.format(warning=warning)
 
 
 def evidence(instances: Iterable[Dataset]) -> Dataset:

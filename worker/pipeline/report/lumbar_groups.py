@@ -9,7 +9,7 @@ from highdicom.sr.value_types import ContentItem
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.image_numbers import lumbar_slice
 from worker.pipeline.lumbar_results import LumbarMeasurement, LumbarMeasurements, Region
 from worker.pipeline.report import codes as report_codes
@@ -106,7 +106,7 @@ def section(region: Region, grid: Grid) -> Outline:
 def _limits(one: LumbarMeasurement) -> Iterable[str]:
     """Yield the readings with their sources, and why a limit does not hold."""
     for limit in one.limits:
-        words = texts.LIMIT_OF_GROUP.format(reading=limit.reading, source=limit.source)
+        words = wording.LIMIT_OF_GROUP.format(reading=limit.reading, source=limit.source)
         if limit.why_not is not None:
-            words += texts.LIMIT_NOT_MET.format(why_not=limit.why_not)
+            words += wording.LIMIT_NOT_MET.format(why_not=limit.why_not)
         yield words

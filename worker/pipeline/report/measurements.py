@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from worker.pipeline import statements, texts
+from worker.pipeline import statements, wording
 from worker.pipeline.capture.secondary_capture import RESULT
 from worker.pipeline.image_numbers import neck_slice
 from worker.pipeline.lumbar_results import Region
@@ -102,7 +102,7 @@ def _neck_image(screening: Screening, hip: Hip) -> Iterable[ContentItem]:
 
 def _neck_not_measured(hip: Hip) -> Iterable[ContentItem]:
     if isinstance(hip.neck, NeckNotMeasured):
-        yield text(codes.DCM.Comment, texts.NECK_NOT_MEASURED.format(reason=hip.neck.text))
+        yield text(codes.DCM.Comment, wording.NECK_NOT_MEASURED.format(reason=hip.neck.text))
 
 
 def attenuation(measured: NeckAttenuation | Region) -> ContentItem:
@@ -125,7 +125,7 @@ def attenuation(measured: NeckAttenuation | Region) -> ContentItem:
 
 
 def _neck_volume(neck: NeckAttenuation) -> ContentItem:
-    words = texts.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000)
+    words = wording.NECK_REGION.format(volume_cm3=neck.volume_mm3 / 1000)
     return text(codes.DCM.Comment, words)
 
 

@@ -10,7 +10,7 @@ from tests.support.report_cases import AT
 from worker.pipeline.known_dxa import KnownDxa, dxa_lines, is_recent
 from worker.pipeline.patient_history import PatientHistory
 from worker.pipeline.report.document import build_report
-from worker.pipeline.texts import DXA_IS_REFERENCE
+from worker.pipeline.wording import DXA_IS_REFERENCE
 
 LEFT = KnownDxa(date(2024, 11, 3), -2.5, "L")
 PATIENT = KnownDxa(date(2024, 2, 1), 0.4, None)

@@ -13,7 +13,7 @@ from PIL import ImageFont
 from tests.support.factories import make_screening, plane_and_crop, with_hip
 from tests.support.report_cases import CASES, CLINICAL_MODEL, METAL, screening_of
 from tests.support.spine_results import make_lumbar
-from worker.pipeline import texts
+from worker.pipeline import wording
 from worker.pipeline.capture.hip_panels import (
     PANEL_PX,
     PX_PER_MM,
@@ -123,7 +123,7 @@ def test_a_contradiction_is_as_prominent_as_a_recommendation(
     draw_result(make_screening(model=CLINICAL_MODEL))
 
     said = next(words for words in drawn if words.startswith("Model and measurement"))
-    assert drawn[said] == drawn[texts.RECOMMENDATION]
+    assert drawn[said] == drawn[wording.RECOMMENDATION]
 
 
 def test_only_the_demonstration_model_has_the_amber_notice() -> None:

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from tests.support.factories import MODEL, make_ct_headers, make_screening
 from tests.support.report_cases import AT, CLINICAL_MODEL, METAL, built
 from tests.support.report_tree import REGION_SIDES, groups, named, not_evaluated, side_of, value
-from worker.pipeline import statements, texts
+from worker.pipeline import statements, wording
 from worker.pipeline.capture.secondary_capture import build_captures
 from worker.pipeline.derived_header import to_bytes
 from worker.pipeline.report.document import build_report
@@ -185,7 +185,7 @@ def test_notice_limitations_and_warnings_are_comments() -> None:
     found = comments(report_of(make_screening(warnings=("slices overlap",))))
 
     assert statements.notice(MODEL) in found
-    assert texts.LIMITATIONS in found
+    assert wording.LIMITATIONS in found
     assert found[-1] == "Warning: slices overlap"
 
 
