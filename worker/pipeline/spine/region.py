@@ -38,7 +38,7 @@ class RegionParameters:
     width_mm: tuple[float, float] = (30.0, 66.0)
     depth_mm: tuple[float, float] = (22.0, 48.0)
     # They are about 0.8 times as deep as wide. What lies before this is an aorta on the body.
-    max_depth_share: float = 0.9
+    max_depth_share: float = 1.0
     # Center and half axes of the ellipse as shares of depth and width: the front two thirds,
     # before the basivertebral vein.
     center_depth: float = 0.42
