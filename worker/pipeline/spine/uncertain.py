@@ -17,7 +17,7 @@ LUMBAR = 5
 
 @dataclass(frozen=True, slots=True)
 class UncertainParameters:
-    """Conditions under which bodies of uncertain level are measured. Anatomy; see 0049."""
+    """Conditions under which bodies of uncertain level are measured. Anatomy; see 0050."""
 
     # Numbers of vertebrae between last ribs and sacrum that occur: transitional vertebrae and
     # short last ribs. Others mean that one of the signs is no sacrum or no rib.
