@@ -11,7 +11,8 @@ prints how often levels are right and regions lie in trabecular bone, and the er
 
 import argparse
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -50,7 +51,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One volume. ``countable`` : whether both signs, if in view, give the true levels."""
+    """One volume. ``countable`` : whether both signs, if in view, give the true levels.
+
+    ``uncertain`` : vertebrae that were measured without a level, with their true ones.
+    """
 
     number: int
     plane: str
@@ -58,6 +62,7 @@ class Case:
     countable: bool
     text: str
     measured: tuple[Measured, ...]
+    uncertain: tuple[Measured, ...] = ()
 
 
 def draw(seed: int, number: int) -> tuple[SpineSubject, Acquisition]:
@@ -101,7 +106,16 @@ def measure(subject: SpineSubject, acquisition: Acquisition) -> Case:
             for level, region in found
             if isinstance(region, Region)
         ),
+        uncertain=tuple(
+            _compare(subject, acquisition, nearest, nearest.level, region)
+            for region in (spine.uncertain.regions if spine.uncertain else ())
+            for nearest in (_nearest(region, true.values()),)
+        ),
     )
+
+
+def _nearest(region: Region, spine: Iterable[Vertebra]) -> Vertebra:
+    return min(spine, key=lambda one: math.dist(one.frame.origin, region.center_mm))
 
 
 def scan_heights(acquisition: Acquisition) -> tuple[float, float]:
@@ -167,6 +181,8 @@ def table(cases: Sequence[Case]) -> str:
     regions = [one for case in cases for one in case.measured if one.right_level]
     errors = np.abs([one.hu - one.true_hu for one in regions])
     high, largest = np.quantile(errors, (0.99, 1.0))
+    without = [one for case in cases for one in case.uncertain]
+    thoracic = [one.level for one in without if one.level.startswith("T")]
     rows = [
         ("volumes", f"{len(cases)}"),
         ("usual spines from last rib to sacrum", f"{len(whole)}"),
@@ -177,6 +193,9 @@ def table(cases: Sequence[Case]) -> str:
         ("regions in trabecular bone", f"{sum(one.inside for one in regions)}"),
         ("error of attenuation, median", f"{np.median(errors):.1f} HU"),
         ("error, 99th percentile and largest", f"{high:.1f} and {largest:.1f} HU"),
+        ("regions without a level", f"{len(without)}"),
+        ("of them in trabecular bone", f"{sum(one.inside for one in without)}"),
+        ("of them in thoracic vertebrae", f"{len(thoracic)}"),
     ]
     return "\n".join(f"| {name} | {value} |" for name, value in rows)
 
