@@ -116,7 +116,7 @@ def figures(network: Any, test: Hips) -> dict[str, float]:
 
 def measure(out: Path, seeds: int, report: Callable[[str], None] = print) -> dict[str, Any]:
     """Run what is missing and return ``learning.json``."""
-    hips = _load(out)
+    hips = load_site(out)
     test = hips.take(np.arange(TEST_PATIENTS))
     pool = hips.take(np.arange(TEST_PATIENTS, len(hips.records)))
     path = out / "learning.json"
@@ -143,7 +143,7 @@ def _plan(seeds: int) -> Iterator[tuple[int, int, str]]:
                 yield count, seed, way
 
 
-def _load(out: Path) -> Hips:
+def load_site(out: Path) -> Hips:
     """Return the hips of the site, rendered once."""
     path = out / "site.npz"
     if not path.exists():
