@@ -26,12 +26,12 @@ PAGE = Path(__file__).parents[2] / "docs/deployment.md"
 SPOOL = "/var/lib/osteoscreen/spool"
 
 
-def commands(heading: str) -> str:
-    """Return the shell block of a section."""
+def commands(heading: str, program: str) -> str:
+    """Return the shell block of a section that calls a program."""
     section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert block is not None
-    return block[1]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    (block,) = (block for block in blocks if program in block)
+    return str(block)
 
 
 def run(script: str, environment: dict[str, str], cwd: Path) -> None:
@@ -75,11 +75,11 @@ def test_a_backup_is_restored_after_loss_of_database_and_spool(
         "PGPASSWORD": own_postgres.password,
     }
 
-    run(commands("Backup").replace(SPOOL, str(spool_dir)), environment, tmp_path)
+    run(commands("Backup", "pg_dump").replace(SPOOL, str(spool_dir)), environment, tmp_path)
     own_postgres.execute(f'DROP DATABASE "{DATABASE}" WITH (FORCE)')
     shutil.rmtree(spool_dir)
     spool_dir.mkdir()
-    run(commands("Restore").replace(SPOOL, str(spool_dir)), environment, tmp_path)
+    run(commands("Restore", "pg_restore").replace(SPOOL, str(spool_dir)), environment, tmp_path)
 
     engine = make_engine(own_postgres.url, application_name="tests")
     sessions = make_sessions(engine)
