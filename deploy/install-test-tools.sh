@@ -1,11 +1,12 @@
 #!/bin/sh
 # Install the tools that the tests run: PACS, DICOM tools and validators, validators of the files
-# for containers, systemd and Prometheus, a browser, and viewers (with npm, into build/viewers).
+# for containers, systemd and Prometheus, a browser (and libatomic1, which the Node.js of
+# playwright needs), and viewers (with npm, into build/viewers).
 set -eu
 "$(dirname "$0")/../tests/support/viewers/install.sh" build/viewers
 packages="orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools pixelmed-apps libsaxonhe-java
-    default-jdk-headless openssl docker-compose prometheus systemd chromium rsyslog rsyslog-gnutls
-    postgresql"
+    default-jdk-headless openssl docker-compose prometheus systemd chromium libatomic1 rsyslog
+    rsyslog-gnutls postgresql"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NoReturn
 
 from playwright.sync_api import Browser, sync_playwright
@@ -34,11 +34,13 @@ def open_chromium(
     found = [path for path in map(shutil.which, PROGRAMS) if path]
     if not found:
         missing("Chromium is not installed (Debian package chromium)")
-    with sync_playwright() as playwright:
+    with ExitStack() as stack:
+        try:
+            playwright = stack.enter_context(sync_playwright())
+        except Exception as error:  # what playwright raises if its driver ends
+            missing(f"playwright does not start; its Node.js needs libatomic1 ({error})")
         browser = playwright.chromium.launch(
             executable_path=found[0], headless=True, args=[*FLAGS, *graphics]
         )
-        try:
-            yield browser
-        finally:
-            browser.close()
+        stack.callback(browser.close)
+        yield browser
