@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from deploy.demo.embedded import free_port
@@ -159,6 +160,14 @@ def prometheus(folder: Path, metrics_ports: dict[str, int]) -> Iterator[int]:
         yield port
 
 
+def readings(port: int) -> int:
+    """Return how often Prometheus has read the Storage SCP within a minute."""
+    query = urlencode({"query": "max(count_over_time(osteoscreen_associations_total[1m]))"})
+    with urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=5) as answer:
+        found = json.load(answer)["data"]["result"]
+    return int(found[0]["value"][1]) if found else 0
+
+
 def run(folder: Path, faults: Sequence[Fault]) -> tuple[list[Row], list[str]]:
     """Run the drill; return its rows, and what is wrong with the series that were sent."""
     model = folder / "model"
@@ -179,6 +188,8 @@ def run(folder: Path, faults: Sequence[Fault]) -> tuple[list[Row], list[str]]:
         system.start_scp(OSTEOSCREEN_METRICS_PORT=str(ports["storescp"]))
         system.start_worker(OSTEOSCREEN_METRICS_PORT=str(ports["worker"]))
         drill = Drill(system, make_quick_series(folder / "quick"), folder)
+        # As in a hospital, where it runs long before the fault: an increase needs two readings.
+        wait_for(lambda: readings(prometheus_port) >= 2, "Prometheus to read", 60)
         rows = []
         for fault in faults:
             rows.append(try_fault(drill, prometheus_port, fault))
