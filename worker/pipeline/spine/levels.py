@@ -124,8 +124,9 @@ def _organs(hu: Floats32) -> npt.NDArray[np.bool_]:
     """Return what is part of something dense that is thicker than a rib, and its surface."""
     smooth = ndimage.gaussian_filter(hu, PARAMETERS.organ_smooth_mm / STEP_MM)
     size = round(PARAMETERS.rib_thickness_mm / STEP_MM)
-    ball = np.ones((size, size, size), bool)
-    thick = ndimage.binary_opening(smooth > PARAMETERS.organ_hu, ball)
+    dense = (smooth > PARAMETERS.organ_hu).astype(np.uint8)
+    # The same as ``binary_opening`` with a cube, one axis after the other.
+    thick = ndimage.grey_opening(dense, size=size, mode="constant", cval=0)
     return np.asarray(ndimage.binary_dilation(thick))
 
 
