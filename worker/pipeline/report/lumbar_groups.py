@@ -21,9 +21,6 @@ from worker.pipeline.spine.region import PARAMETERS
 from worker.pipeline.uids import tracking_uid
 from worker.pipeline.volume import to_point
 
-TITLE = "{level}: trabecular bone"
-UNCERTAIN = "Lumbar, level uncertain, {number} of {count}"
-WHY_UNCERTAIN = "Level uncertain: {doubt}. No published limit applies."
 # |cosine| of the angle between slices and the axial plane, in which the region is an ellipse.
 AXIAL_COSINE = 0.7
 
@@ -59,16 +56,16 @@ class _Described:
 def _certain(lumbar: LumbarMeasurements) -> Iterator[_Described]:
     for one, region in lumbar.measured:
         level = one.vertebra.level
-        title, comments = TITLE.format(level=level), tuple(_limits(one))
+        title, comments = wording.GROUP_OF_LEVEL.format(level=level), tuple(_limits(one))
         yield _Described(region, report_codes.LEVELS[level], "trabecular bone", title, comments)
 
 
 def _uncertain(lumbar: LumbarMeasurements) -> Iterator[_Described]:
     if (found := lumbar.uncertain) is None:
         return
-    comments = (WHY_UNCERTAIN.format(doubt=found.doubt),)
+    comments = (wording.WHY_UNCERTAIN.format(doubt=found.doubt),)
     for number, region in enumerate(found.regions, 1):
-        title = UNCERTAIN.format(number=number, count=len(found.regions))
+        title = wording.GROUP_WITHOUT_LEVEL.format(number=number, count=len(found.regions))
         yield _Described(region, report_codes.LUMBAR_SPINE, str(number), title, comments)
 
 
