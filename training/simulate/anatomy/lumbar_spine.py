@@ -67,6 +67,11 @@ class Vertebra:
     mineral: float
     scale: float
 
+    def folded(self, p: Grid) -> Grid:
+        """Return local points in mm of an average woman, x folded to one side."""
+        s = self.scale
+        return np.abs(p[0]) * (1 / s), p[1] * (1 / s), p[2] * (1 / s)
+
     def body(self, p: Grid) -> Array:
         """Return the signed distance to the body at local points, mm."""
         h, w, d = self.half_height, self.half_width, self.half_depth
@@ -96,9 +101,7 @@ def vertebrae(subject: SpineSubject) -> list[Vertebra]:
         )
         height *= anatomy.height_shares[index]
         mineral = anatomy.density_shares[index]
-        found.append(
-            Vertebra(level, frame, height * s, width * s, depth * s, mineral, s)
-        )  # fmt: skip
+        found.append(Vertebra(level, frame, height * s, width * s, depth * s, mineral, s))
     return found
 
 
@@ -107,10 +110,14 @@ def trabecular_hu(subject: SpineSubject, vertebra: Vertebra, kvp: int) -> float:
 
     L1 is denser than the femoral neck (Hendrickson 2018: 236 ± 42 HU in young adults).
     """
+    marrow = subject.hips[0].density.marrow_hu + 15.0 + marrow_enhancement(subject, kvp)
+    return _mineral_hu(subject, vertebra, kvp) + marrow
+
+
+def _mineral_hu(subject: SpineSubject, vertebra: Vertebra, kvp: int) -> float:
     bone = subject.hips[0].density
     mineral = (1.05 * (bone.neck_hu - bone.marrow_hu) + 20.0) * vertebra.mineral
-    mineral *= mineral_contrast(subject, kvp)
-    return mineral + bone.marrow_hu + 15.0 + marrow_enhancement(subject, kvp)
+    return mineral * mineral_contrast(subject, kvp)
 
 
 def lumbar_parts(subject: SpineSubject, kvp: int) -> list[Part]:
@@ -181,12 +188,12 @@ def vertebra_part(subject: SpineSubject, vertebra: Vertebra, kvp: int) -> Part:
     box = box_of(vertebra.frame, (-62 * s, -24 * s, -36 * s), (62 * s, 86 * s, 26 * s))
     bone = subject.hips[0].density
     core_hu = trabecular_hu(subject, vertebra, kvp)
-    mineral = core_hu - bone.marrow_hu - 15.0 - marrow_enhancement(subject, kvp)
+    mineral = _mineral_hu(subject, vertebra, kvp)
     cortex = 0.72 * bone.cortex_hu * mineral_contrast(subject, kvp)
 
     def paint(grid: Grid, width: float) -> Layer:
         p = vertebra.frame.local(grid)
-        q = (np.abs(p[0]) * (1 / s), p[1] * (1 / s), p[2] * (1 / s))
+        q = vertebra.folded(p)
         body = vertebra.body(p)
         arch = processes(q) * s
         distance = smooth_min(body, arch, 2.0)
@@ -228,8 +235,7 @@ def _ribs(subject: SpineSubject, vertebra: Vertebra, kvp: int, reach: float) -> 
     cortex = 0.6 * subject.hips[0].density.cortex_hu * mineral_contrast(subject, kvp)
 
     def paint(grid: Grid, width: float) -> Layer:
-        p = vertebra.frame.local(grid)
-        q = (np.abs(p[0]) * (1 / s), p[1] * (1 / s), p[2] * (1 / s))
+        q = vertebra.folded(vertebra.frame.local(grid))
         rods = [capsule(q, a, b, (4.5, 4.5)) for a, b in pairwise(points.tolist())]
         distance = np.maximum(np.minimum.reduce(rods), q[0] - reach) * s
         hollow = np.clip((distance + 1.6) / (width + 0.6) + 0.5, 0, 1)
