@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -63,10 +64,15 @@ def doctor(drill: Drill) -> list[str]:
     return [f"{one['name']}: {one['detail']}" for one in checks if not one["ok"]]
 
 
+def ask_prometheus(port: int, path: str) -> Any:
+    """Return the data of an answer of its API."""
+    with urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=10) as answer:
+        return json.load(answer)["data"]
+
+
 def alerts(prometheus_port: int) -> list[str]:
     """Return the alerts that are pending or firing, a line each."""
-    with urlopen(f"http://127.0.0.1:{prometheus_port}/api/v1/alerts", timeout=10) as answer:
-        found = json.load(answer)["data"]["alerts"]
+    found = ask_prometheus(prometheus_port, "alerts")["alerts"]
     return [f"{one['labels']['alertname']} {one['annotations']['summary']}" for one in found]
 
 
@@ -163,8 +169,7 @@ def prometheus(folder: Path, metrics_ports: dict[str, int]) -> Iterator[int]:
 def readings(port: int) -> int:
     """Return how often Prometheus has read the Storage SCP within a minute."""
     query = urlencode({"query": "max(count_over_time(osteoscreen_associations_total[1m]))"})
-    with urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=5) as answer:
-        found = json.load(answer)["data"]["result"]
+    found = ask_prometheus(port, f"query?{query}")["result"]
     return int(found[0]["value"][1]) if found else 0
 
 

@@ -4,8 +4,6 @@ Its predictions are recorded and not delivered; ``promote`` and ``rollback`` whi
 runs; a candidate that cannot be loaded.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -18,9 +16,9 @@ from db.states import SeriesState
 from tests.support.history import Record
 from tests.support.model_factory import DESCRIPTION
 from tests.support.series import copy_series, uid_of
-from tests.support.servers import child_environment, storescu, wait_for
+from tests.support.servers import storescu, wait_for
 from tests.support.services import StartProcess
-from tests.support.worker_cli import run_worker
+from tests.support.worker_cli import run_celery_worker, run_worker
 from worker.models import candidate
 from worker.pipeline.model import package
 from worker.pipeline.model.networks import build
@@ -101,14 +99,7 @@ def test_a_worker_with_a_candidate_that_cannot_be_loaded_does_not_start(
 ) -> None:
     settings = {**child_settings, "MODEL_DIR": model_dir, "SHADOW_MODEL_DIR": tmp_path}
 
-    started = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
-        env=child_environment(settings),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    started = run_celery_worker(cwd=tmp_path, settings=settings)
     promoted = run_worker("promote", cwd=tmp_path, settings=settings)
 
     assert (started.returncode, promoted.returncode) == (2, 2)

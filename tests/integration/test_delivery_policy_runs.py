@@ -5,8 +5,6 @@ Not covered: each rule of the policy (tests/unit/worker/screening/test_delivery_
 """
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from tests.support.ct_factory import PATIENT_BIRTH_DATE
 from tests.support.quick_series import QuickSeries, make_quick_series
 from tests.support.received import receive, run_study
 from tests.support.record import NOW
-from tests.support.servers import child_environment
+from tests.support.worker_cli import run_celery_worker
 from tests.support.worker_contexts import with_settings
 from worker.cli.show import not_delivered_json
 from worker.cli.show_study import show_study_json
@@ -163,14 +161,7 @@ def test_low_density_refuses_a_demonstration_model_at_start(
 ) -> None:
     settings = {**child_settings, "MODEL_DIR": model_dir, "DELIVER": "low_density"}
 
-    started = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
-        env=child_environment(settings),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    started = run_celery_worker(cwd=tmp_path, settings=settings)
 
     assert started.returncode == 2
     assert "OSTEOSCREEN_DELIVER: low_density needs a model that was trained" in started.stderr

@@ -1,7 +1,8 @@
-"""The operator commands ``python -m worker``, run as processes."""
+"""The operator commands ``python -m worker`` and a worker that does not start, as processes."""
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,20 @@ def run_worker(
         return subprocess.CompletedProcess(
             command, status, stdout.read_text(), stderr.read_text()
         )
+
+
+def run_celery_worker(
+    *, cwd: Path, settings: Mapping[str, object]
+) -> subprocess.CompletedProcess[str]:
+    """Run ``celery -A worker worker`` with settings that it refuses, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
+        env=child_environment(settings),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def worker_json(*arguments: object, cwd: Path, settings: Mapping[str, object]) -> Any:
